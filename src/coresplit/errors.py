@@ -1,0 +1,71 @@
+"""Every error coresplit raises on purpose, and where it belongs.
+
+    CoresplitError
+    ├── UsageError          the arguments cannot be followed            (cli, models, optimizations)
+    ├── EnvironmentFault    the machine lacks what was asked for        (machine, models, report)
+    ├── RunError            a run folder cannot be used                 (store)
+    │   ├── DamagedRunError     a file of it is damaged: file and line
+    │   └── MismatchError       it was measured on something else: the differences
+    ├── TableError          a CSV cannot be read: file and line         (store)
+    ├── StorageError        the disk refused a write                    (store)
+    └── InstanceError       an instance failed                          (instance)
+        ├── InstanceDied        the process ended: how, and its last words
+        ├── InstanceTimeout     it did not answer before its deadline
+        ├── PrepareFailed       the model or optimization failed inside it
+        └── ReadbackMismatch    a setting read back differs from what was asked
+
+The command line prints the message of a ``CoresplitError`` on one line and exits with code 2.
+Messages say what is wrong and what to do about it.
+"""
+
+
+class CoresplitError(Exception):
+    """Base of all expected errors; its text is one line for the user."""
+
+
+class UsageError(CoresplitError):
+    """The arguments cannot be followed as given."""
+
+
+class EnvironmentFault(CoresplitError):
+    """This machine or installation lacks something that was asked for."""
+
+
+class RunError(CoresplitError):
+    """A run folder is missing or cannot be used."""
+
+
+class DamagedRunError(RunError):
+    """A file of a run folder is damaged; the text names the file and the line."""
+
+
+class MismatchError(RunError):
+    """A run was measured on another machine or model; the text names the differences."""
+
+
+class TableError(CoresplitError):
+    """A CSV file cannot be read; the text names the file and the line."""
+
+
+class StorageError(CoresplitError):
+    """The disk refused a write, for example because it is full."""
+
+
+class InstanceError(CoresplitError):
+    """An instance failed."""
+
+
+class InstanceDied(InstanceError):
+    """The process of an instance ended unexpectedly; the text holds its last words."""
+
+
+class InstanceTimeout(InstanceError):
+    """An instance did not answer before its deadline and was ended."""
+
+
+class PrepareFailed(InstanceError):
+    """Loading the model or applying the optimization failed inside the instance."""
+
+
+class ReadbackMismatch(InstanceError):
+    """A setting read back inside the instance differs from what was asked."""

@@ -1,0 +1,1 @@
+"""Statistics over records: pure functions that know no clock, file or process."""

@@ -1,0 +1,122 @@
+"""Formatting and parsing of durations, sizes, shares and number lists, at the edge only."""
+
+import re
+
+from coresplit.errors import UsageError
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``90s``, ``10m``, ``1.5h`` or ``250ms``."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"'{text}' is not a duration; write for example 90s, 10m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_share(text: str) -> float:
+    """Fraction in ``2%``; between 0 and 100 %, both excluded."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    if match is None or not 0 < float(match[1]) < 100:
+        raise UsageError(f"'{text}' is not a share; write for example 2%")
+    return float(match[1]) / 100
+
+
+def parse_numbers(text: str, what: str) -> tuple[int, ...]:
+    """Ascending positive integers in ``1-16``, ``1,2,4`` or ``1,2,4..1024`` (doubling on).
+
+    ``a,b..c`` goes on from ``b`` by the ratio ``b/a`` where that is a whole number above one,
+    and the list must end exactly on ``c``. ``what`` names the list in messages.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        numbers.extend(_parse_part(part.strip(), numbers, text, what))
+    for before, after in zip(numbers, numbers[1:], strict=False):
+        if after == before:
+            raise UsageError(f"{what} '{text}' repeats {after}; name each value once")
+        if after < before:
+            raise UsageError(f"{what} '{text}' is not ascending at {after}; sort the list")
+    return tuple(numbers)
+
+
+def _parse_part(part: str, before: list[int], text: str, what: str) -> list[int]:
+    if not part:
+        raise UsageError(f"{what} '{text}' has an empty entry; write for example 1,2,4")
+    match = re.fullmatch(r"([+-]?\d+)(?:(-|\.\.)(\d+))?", part)
+    if match is None:
+        raise UsageError(f"{what} '{text}': '{part}' is not a whole number or range such as 1-16")
+    first = int(match[1])
+    last = int(match[3]) if match[2] else first
+    if first <= 0:
+        raise UsageError(f"{what} '{text}': {first} is not positive; the smallest value is 1")
+    if last < first:
+        raise UsageError(f"{what} '{text}': the range {part} runs backwards")
+    if match[2] == "..":
+        return _progression(before, first, last, text, what)
+    if last - first > 100_000:
+        raise UsageError(f"{what} '{text}': the range {part} has too many values")
+    return list(range(first, last + 1))
+
+
+def _progression(before: list[int], first: int, last: int, text: str, what: str) -> list[int]:
+    ratio = first // before[-1] if before and first % before[-1] == 0 else 0
+    if ratio < 2:
+        raise UsageError(
+            f"{what} '{text}': '..' goes on from two values with a whole ratio, "
+            "for example 1,2,4..1024"
+        )
+    values = [first]
+    while values[-1] < last:
+        values.append(values[-1] * ratio)
+    if values[-1] != last:
+        raise UsageError(f"{what} '{text}': steps of x{ratio} from {first} do not reach {last}")
+    return values
+
+
+def format_duration(seconds: float) -> str:
+    """Three significant digits in the largest fitting unit: ``842 us``, ``12.3 ms``, ``1.08 s``."""
+    if seconds >= 100:
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= scale:
+            return f"{_three_digits(seconds / scale)} {unit}"
+    return f"{_three_digits(seconds * 1e9)} ns"
+
+
+def format_size(size: float) -> str:
+    """Binary units: ``512 B``, ``1.5 MiB``, ``23.4 GiB``."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} B" if unit == "B" else f"{_three_digits(value)} {unit}"
+        value /= 1024
+    return f"{_three_digits(value)} TiB"
+
+
+def format_share(share: float) -> str:
+    """Percent with two significant digits below 10 %: ``0.42 %``, ``3.1 %``, ``37 %``."""
+    percent = share * 100
+    digits = 2 if abs(percent) < 1 else 1 if abs(percent) < 10 else 0
+    return f"{percent:.{digits}f} %"
+
+
+def format_numbers(numbers: tuple[int, ...]) -> str:
+    """Shortest list that ``parse_numbers`` reads back for runs of neighbours: ``1-4,8``."""
+    parts: list[str] = []
+    start = 0
+    for index in range(1, len(numbers) + 1):
+        if index < len(numbers) and numbers[index] == numbers[index - 1] + 1:
+            continue
+        first, last = numbers[start], numbers[index - 1]
+        parts.append(str(first) if first == last else f"{first}-{last}")
+        start = index
+    return ",".join(parts)
+
+
+def _three_digits(value: float) -> str:
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}"
