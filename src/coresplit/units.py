@@ -1,6 +1,7 @@
 """Formatting and parsing of durations, sizes, shares and number lists, at the edge only."""
 
 import re
+from itertools import pairwise
 
 from coresplit.errors import UsageError
 
@@ -33,7 +34,7 @@ def parse_numbers(text: str, what: str) -> tuple[int, ...]:
     numbers: list[int] = []
     for part in text.split(","):
         numbers.extend(_parse_part(part.strip(), numbers, text, what))
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in pairwise(numbers):
         if after == before:
             raise UsageError(f"{what} '{text}' repeats {after}; name each value once")
         if after < before:
