@@ -11,6 +11,7 @@
     └── InstanceError       an instance failed                          (instance)
         ├── InstanceDied        the process ended: how, and its last words
         ├── InstanceTimeout     it did not answer before its deadline
+        ├── InstanceMemory      it could not get the memory a forward needs
         ├── PrepareFailed       the model or optimization failed inside it
         └── ReadbackMismatch    a setting read back differs from what was asked
 
@@ -61,6 +62,10 @@ class InstanceDied(InstanceError):
 
 class InstanceTimeout(InstanceError):
     """An instance did not answer before its deadline and was ended."""
+
+
+class InstanceMemory(InstanceError):
+    """A forward inside the instance asked for more memory than there is."""
 
 
 class PrepareFailed(InstanceError):

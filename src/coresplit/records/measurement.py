@@ -16,6 +16,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     every thread that was busy while timed, one entry per thread.
     """
 
+    visits: int = 1
     forwards: int
     wall_s: float
     user_s: float

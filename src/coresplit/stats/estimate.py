@@ -1,0 +1,239 @@
+"""Latencies of cells that were not measured, from those that were.
+
+The cost per input of a curve (one optimization, threads, mapping, allocator, setting) changes
+with the batch in steps that the curves of one run share: caches overflow and allocations grow
+past the threshold of the allocator at the same batch. So a curve is continued from its own
+largest measured batch by the mean step of the curves that went further. Where none did, the
+last step is continued at half its size each time (damped trend, Gardner & McKenzie, Management
+Science 31(10), 1985), or not at all once the page faults per input have stopped growing: the
+allocator then maps every large tensor anew and the cost per input is flat.
+
+Intervals come from what the same method gets wrong on the measured cells, predicting each from
+the smaller batches of its curve (leave one out).
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from coresplit.records import Cell, Estimate, Measurement
+from coresplit.stats.summary import point_of
+
+DAMPING = 0.5
+FAULTS_SETTLED = 0.05
+FLOOR = 0.03
+SAFETY = 1.5
+UNKNOWN_STEP = 0.15
+UNREFERENCED = 0.05
+FAR = 4
+HUGE_TENSOR = 2**31
+HUGE_FACTOR = 2.0
+
+Curve = tuple[str, int, str, str, str]
+PastError = tuple[int, float]
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A measured cell: its latency in seconds and minor page faults per input, if counted."""
+
+    latency: float
+    faults: float | None = None
+
+
+Table = Mapping[Curve, Mapping[int, Known]]
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimate and the sentence that says where it comes from."""
+
+    estimate: Estimate
+    reason: str
+
+
+def curve_of(cell: Cell) -> Curve:
+    """The curve over batches that a cell lies on."""
+    return (cell.optimization, cell.threads, cell.mapping, cell.allocator, cell.setting)
+
+
+def table_of(measurements: Iterable[Measurement]) -> dict[Curve, dict[int, Known]]:
+    """The measured cells by curve and batch; estimates and invalid cells are left out."""
+    table: dict[Curve, dict[int, Known]] = {}
+    for measurement in measurements:
+        point = point_of(measurement)
+        if point is None or measurement.estimate is not None:
+            continue
+        cell, evidence = measurement.cell, measurement.evidence
+        faults = None
+        if evidence is not None and evidence.forwards:
+            faults = evidence.minor_faults / evidence.forwards / cell.batch
+        known = Known(latency=point.latency, faults=faults)
+        table.setdefault(curve_of(cell), {})[cell.batch] = known
+    return table
+
+
+def predict(cell: Cell, table: Table) -> float | None:
+    """Latency in seconds expected of a cell; None where its curve holds no measured cell."""
+    own = table.get(curve_of(cell), {})
+    if not own:
+        return None
+    below = [batch for batch in own if batch <= cell.batch]
+    if not below:
+        base = min(own)
+        return own[base].latency
+    base = max(below)
+    above = [batch for batch in own if batch > cell.batch]
+    if above:
+        return _between(own, base, min(above), cell.batch)
+    growth = _growth(curve_of(cell), base, cell.batch, table)
+    return own[base].latency * cell.batch / base * math.exp(growth)
+
+
+def estimate(
+    cell: Cell,
+    table: Table,
+    errors: Sequence[PastError],
+    noise: float | None = None,
+    largest_tensor: int = 0,
+) -> Prediction | None:
+    """Estimate of a cell with its interval and reason; None where nothing supports one.
+
+    ``errors`` are the ``past_errors`` of the table, ``noise`` is the run's noise floor (relative)
+    and ``largest_tensor`` the bytes per input of the model's largest activation.
+    """
+    latency = predict(cell, table)
+    if latency is None:
+        return None
+    own = table[curve_of(cell)]
+    base = max((batch for batch in own if batch <= cell.batch), default=min(own))
+    error = max(_expected_error(cell, base, table, errors), noise or 0.0, FLOOR)
+    low, high = math.exp(-error), math.exp(error)
+    reason = f"from batch {base} of the same threads, within {math.expm1(error):.0%}"
+    reached = max(_batches(table))
+    if cell.batch > FAR * reached:
+        high *= (cell.batch / FAR / reached) ** 0.5
+        reason += f"; over {FAR}x the largest measured batch ({reached})"
+    crossing = base * largest_tensor < HUGE_TENSOR <= cell.batch * largest_tensor
+    if crossing and reached * largest_tensor < HUGE_TENSOR:
+        high *= HUGE_FACTOR
+        reason += "; its largest tensor passes 2 GiB, where kernels may fall back to slow ones"
+    bounds = Estimate(low=latency * low, latency=latency, high=latency * high)
+    return Prediction(estimate=bounds, reason=reason)
+
+
+def past_errors(table: Table) -> list[PastError]:
+    """(doublings ahead, log error) of predicting measured cells from smaller batches.
+
+    Of the upper half of the batches only, which behave like the larger ones still unseen.
+    """
+    table = _large_half(table)
+    errors = []
+    for curve, own in table.items():
+        batches = sorted(own)
+        for end, base in enumerate(batches[:-1], start=1):
+            kept = {**table, curve: {batch: own[batch] for batch in batches[:end]}}
+            for batch in batches[end:]:
+                latency = predict(_cell(curve, batch), kept)
+                if latency is not None:
+                    error = math.log(latency / own[batch].latency)
+                    errors.append((_doublings(base, batch), error))
+    return errors
+
+
+def _expected_error(cell: Cell, base: int, table: Table, errors: Sequence[PastError]) -> float:
+    """Log half-width: the largest past error up to this far ahead, with a safety factor."""
+    distance = _doublings(base, cell.batch)
+    near = [(ahead, abs(error)) for ahead, error in errors if ahead <= distance]
+    worst = max((error for _, error in near), default=UNKNOWN_STEP)
+    reach = max(1.0, distance / max((ahead for ahead, _ in near), default=1))
+    unreferenced = _unreferenced(curve_of(cell), base, cell.batch, table)
+    return SAFETY * worst * reach + UNREFERENCED * unreferenced
+
+
+def _large_half(table: Table) -> dict[Curve, dict[int, Known]]:
+    batches = sorted(_batches(table))
+    start = batches[max(0, min(len(batches) // 2, len(batches) - 4))]
+    return {
+        curve: {batch: known for batch, known in own.items() if batch >= start}
+        for curve, own in table.items()
+    }
+
+
+def _growth(curve: Curve, base: int, batch: int, table: Table) -> float:
+    """Log growth of the cost per input from batch ``base`` to ``batch`` on this curve."""
+    grid = sorted({b for b in _batches(table) if base < b < batch} | {base, batch})
+    total, trend = 0.0, _last_step(table[curve], base)
+    for start, end in pairwise(grid):
+        steps = _steps(curve, start, end, table)
+        if steps:
+            trend = statistics.fmean(steps)
+            total += trend
+        else:
+            doublings = _doublings(start, end)
+            for _ in range(max(1, doublings)):
+                trend *= DAMPING
+                total += trend
+    return total
+
+
+def _last_step(own: Mapping[int, Known], base: int) -> float:
+    """Log growth per doubling at the end of a curve; zero once page faults have settled."""
+    before = max((batch for batch in own if batch < base), default=None)
+    if before is None:
+        return 0.0
+    here, there = own[base], own[before]
+    if here.faults is not None and there.faults is not None and there.faults > 0:
+        settled = here.faults / there.faults - 1 < FAULTS_SETTLED
+        if settled:
+            return 0.0
+    step = math.log(here.latency / base) - math.log(there.latency / before)
+    # falling cost per input is a fixed cost being shared out; it does not go on falling
+    return max(0.0, step / max(1, _doublings(before, base)))
+
+
+def _steps(curve: Curve, start: int, end: int, table: Table) -> list[float]:
+    """Log growth of the cost per input between two batches, on each curve that has both."""
+    found = []
+    for other, own in table.items():
+        if other != curve and start in own and end in own:
+            ratio = own[end].latency / own[start].latency * start / end
+            found.append(math.log(ratio))
+    return found
+
+
+def _unreferenced(curve: Curve, base: int, batch: int, table: Table) -> int:
+    """Doublings up to ``batch`` that no other curve has measured."""
+    reached = max(
+        (max(own) for other, own in table.items() if own and other != curve), default=base
+    )
+    return max(0, _doublings(max(base, reached), batch))
+
+
+def _between(own: Mapping[int, Known], low: int, high: int, batch: int) -> float:
+    share = math.log(batch / low) / math.log(high / low)
+    return math.exp((1 - share) * math.log(own[low].latency) + share * math.log(own[high].latency))
+
+
+def _batches(table: Table) -> set[int]:
+    return {batch for own in table.values() for batch in own}
+
+
+def _doublings(start: int, end: int) -> int:
+    return max(0, round(math.log2(end / start)))
+
+
+def _cell(curve: Curve, batch: int) -> Cell:
+    optimization, threads, mapping, allocator, setting = curve
+    return msgspec.convert(
+        {
+            "optimization": optimization,
+            "threads": threads,
+            "batch": batch,
+            "mapping": mapping,
+            "allocator": allocator,
+            "setting": setting,
+        },
+        Cell,
+    )

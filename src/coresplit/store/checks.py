@@ -1,0 +1,115 @@
+"""What must hold of a record beyond the types of its fields, before writing and after reading.
+
+Each check raises ValueError with the violated rule; the caller knows the file and line.
+"""
+
+from collections.abc import Iterable
+
+from coresplit.records import (
+    AnchorVisit,
+    Cell,
+    Estimate,
+    JournalEntry,
+    Measurement,
+    Published,
+    Settings,
+)
+
+# Wide enough for any forward pass, narrow enough that arithmetic on them stays finite.
+SHORTEST_S = 1e-12
+LONGEST_S = 1e9
+MOST = 10**9
+
+# Sums of the same numbers in another order differ in the last digits.
+ROUNDING = 1e-9
+
+_SAMPLED = ("measured", "light", "unstable", "invalid")
+_EMPTY = ("skipped", "failed")
+
+
+def check_measurement(measurement: Measurement) -> None:
+    """Hold a measurement to its docstring: one kind of value, the one its verdict calls for."""
+    check_cell(measurement.cell)
+    kinds = {
+        "samples": bool(measurement.samples),
+        "estimate": measurement.estimate is not None,
+        "published": measurement.published is not None,
+    }
+    held = [kind for kind, present in kinds.items() if present]
+    if held not in _expected(measurement.verdict):
+        holds = " and ".join(held) or "no value"
+        raise ValueError(f"verdict '{measurement.verdict}' does not go with {holds}")
+    check_durations(measurement.samples, "sample")
+    check_durations(measurement.warmup, "warm-up sample")
+    if measurement.estimate is not None:
+        _check_estimate(measurement.estimate)
+    if measurement.published is not None:
+        check_published(measurement.published)
+
+
+def _expected(verdict: str) -> tuple[list[str], ...]:
+    if verdict == "measured":
+        return ["samples"], ["published"]
+    if verdict in _SAMPLED:
+        return (["samples"],)
+    return ([],) if verdict in _EMPTY else (["estimate"],)
+
+
+def check_cell(cell: Cell) -> None:
+    """Threads and batch are positive counts, and names are not empty."""
+    check_counts((cell.threads,), "threads")
+    check_counts((cell.batch,), "batch")
+    if not cell.optimization or not cell.allocator:
+        raise ValueError("the optimization or allocator of the cell has no name")
+
+
+def check_settings(settings: Settings) -> None:
+    """The lists of the grid are positive counts and the anchor is a cell."""
+    check_counts(settings.threads, "threads", " - at `$.settings.threads`")
+    check_counts(settings.batches, "batch", " - at `$.settings.batches`")
+    if settings.anchor is not None:
+        check_cell(settings.anchor)
+
+
+def check_entry(entry: JournalEntry) -> None:
+    """Samples of an anchor visit are durations."""
+    if isinstance(entry, AnchorVisit):
+        check_durations(entry.samples, "anchor sample")
+
+
+def check_published(published: Published) -> None:
+    """Minimum, mean and maximum are durations in this order, but for rounding."""
+    values = (published.minimum, published.mean, published.maximum)
+    check_durations(values, "published latency")
+    _check_ascending(values, "published minimum, mean and maximum")
+
+
+def _check_estimate(estimate: Estimate) -> None:
+    values = (estimate.low, estimate.latency, estimate.high)
+    check_durations(values, "estimated latency")
+    _check_ascending(values, "estimated low, latency and high")
+
+
+def _check_ascending(values: tuple[float, float, float], what: str) -> None:
+    low, middle, high = values
+    if low > middle * (1 + ROUNDING) or middle > high * (1 + ROUNDING):
+        raise ValueError(f"{what} are not in order: {low!r}, {middle!r}, {high!r}")
+
+
+def check_durations(values: tuple[float, ...], what: str) -> None:
+    """Every value is a positive, finite number of seconds in a sane range."""
+    if values and not (min(values) >= SHORTEST_S and max(values) <= LONGEST_S):
+        bad = next(value for value in values if not SHORTEST_S <= value <= LONGEST_S)
+        raise ValueError(f"{what} {bad!r} is not a duration in seconds above 0")
+
+
+def check_counts(values: Iterable[int], what: str, where: str = "") -> None:
+    """Every value is a whole number from 1 to a thousand million; ``where`` ends the message."""
+    for value in values:
+        if not 1 <= value <= MOST:
+            raise ValueError(f"{what} {_shorten(value)} is not between 1 and {MOST}{where}")
+
+
+def _shorten(value: int) -> str:
+    # Python refuses to print integers of more than 4300 digits.
+    return str(value) if abs(value) < 10**30 else "of more than 30 digits"

@@ -1,0 +1,93 @@
+"""The columns of the published tables and how their text is read and written."""
+
+import re
+from decimal import Decimal
+
+from coresplit.store.checks import LONGEST_S, MOST, SHORTEST_S
+
+CELL_COLUMNS = (
+    "benchmark",
+    "topology",
+    "pinning",
+    "source",
+    "allocator",
+    "instance_id",
+    "interop_threads",
+    "intraop_threads",
+    "batch_size",
+)
+LATENCY_COLUMNS = ("latency(min)", "latency(avg)", "latency(max)")
+LATENCY_HEADER = (*CELL_COLUMNS, *LATENCY_COLUMNS, "flops")
+THROUGHPUT_HEADER = (*CELL_COLUMNS, "throughput")
+KNOWN_COLUMNS = (*LATENCY_HEADER, "throughput")
+REQUIRED_COLUMNS = ("benchmark", "intraop_threads", "batch_size")
+
+# What older files, which lack these columns, were measured with.
+DEFAULTS = {
+    "topology": "sequential",
+    "pinning": "",
+    "source": "torch",
+    "allocator": "default",
+    "instance_id": "1",
+    "interop_threads": "1",
+    "flops": "0.0",
+}
+
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", re.ASCII)
+_BENCHMARK = re.compile(r"(.+)_manual_(.+)", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` can name a model, optimization or allocator."""
+    return _NAME.fullmatch(text) is not None
+
+
+def split_benchmark(text: str) -> tuple[str, str]:
+    """Model and optimization of ``inception_manual_script``; ValueError for anything else."""
+    match = _BENCHMARK.fullmatch(text)
+    if match is None or not is_name(match[1]) or not is_name(match[2]):
+        raise ValueError("is not of the form MODEL_manual_OPTIMIZATION")
+    return match[1], match[2]
+
+
+def count(text: str) -> int:
+    """A positive whole number; ValueError says what else it is."""
+    if re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII) is None:
+        raise ValueError("is not a whole number")
+    if not 1 <= int(text) <= MOST:
+        raise ValueError(f"is not between 1 and {MOST}")
+    return int(text)
+
+
+def decimal(text: str) -> float:
+    """A finite number; ValueError says what else it is."""
+    if _DECIMAL.fullmatch(text) is None or not abs(float(text)) < float("inf"):
+        raise ValueError("is not a finite number")
+    return float(text)
+
+
+def operations(text: str) -> float:
+    """A number of operations, 0 where it was not counted; ValueError says what else it is."""
+    if decimal(text) < 0:
+        raise ValueError("is negative")
+    return float(text)
+
+
+def seconds(text: str) -> float:
+    """Seconds of a latency in milliseconds, by decimal shift; ``milliseconds`` goes back."""
+    if not SHORTEST_S * 1e3 <= decimal(text) <= LONGEST_S * 1e3:
+        raise ValueError("is not a latency in milliseconds above 0")
+    return float(Decimal(text).scaleb(-3))
+
+
+def milliseconds(latency: float) -> str:
+    """Text in milliseconds of ``latency`` in seconds, with all its digits."""
+    return f"{Decimal(repr(latency)).scaleb(3):f}"
+
+
+def rate(text: str) -> float:
+    """Inferences per second; ValueError says what else it is."""
+    if not 1 / LONGEST_S <= decimal(text) <= MOST / SHORTEST_S:
+        raise ValueError("is not a throughput above 0")
+    return float(text)
