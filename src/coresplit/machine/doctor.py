@@ -1,0 +1,179 @@
+"""What on this machine will spoil measurements, and the remedy. It only reads and advises."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from coresplit.machine.advice import Advice, fault_advice, memory_advice
+from coresplit.machine.evidence import steal_seconds
+from coresplit.machine.files import below, read_int, read_text
+from coresplit.machine.placement import OVERRIDING_VARIABLES, thread_environment
+from coresplit.machine.topology import online_cpus, physical_cores, siblings, unlike_cores
+from coresplit.records import Machine
+from coresplit.units import format_share
+
+__all__ = ["Advice", "examine", "fault_advice"]
+
+LOAD_SHARE = 0.2
+STEAL_SHARE = 0.01
+_CPUS = "/sys/devices/system/cpu"
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def examine(
+    machine: Machine, root: Path = Path("/"), environment: Mapping[str, str] | None = None
+) -> tuple[Advice, ...]:
+    """Everything to be said about this machine, warnings first; it changes nothing.
+
+    ``machine`` is what ``inspect`` gave for the same root. ``environment`` defaults to the
+    calling process's own.
+    """
+    variables = os.environ if environment is None else environment
+    advice = [
+        *_quota(machine),
+        *_frequency(machine, root),
+        *_load(machine, root),
+        *_virtual(root),
+        *_topology(machine, root),
+        *_variables(variables),
+        *memory_advice(machine, root, variables),
+    ]
+    return tuple(sorted(advice, key=lambda one: one.severity != "warning"))
+
+
+def _quota(machine: Machine) -> Iterator[Advice]:
+    quota, cores = machine.quota_cores, len(machine.cores)
+    if quota is None or quota >= cores:
+        return
+    stated = f"the CPU quota is {quota:.3g} {'core' if quota == 1 else 'cores'}"
+    if machine.usable < 1:
+        yield Advice(
+            what=f"{stated}, below one: nothing can be measured, since every forward would be "
+            "throttled",
+            remedy="give the container at least one whole core, for example docker run --cpus 1",
+            severity="warning",
+        )
+        return
+    yield Advice(
+        what=f"{stated}: {machine.usable} of {cores} cores {'is' if machine.usable == 1 else 'are'}"
+        " used, since a thread that is throttled mid-forward ruins every latency",
+        remedy=f"raise the quota to {cores} cores, for example docker run --cpus {cores}, or give "
+        "the container whole cores of its own with --cpuset-cpus",
+        severity="warning",
+    )
+
+
+def _frequency(machine: Machine, root: Path) -> Iterator[Advice]:
+    governors = {
+        core.cpu: read_text(below(root, f"{_CPUS}/cpu{core.cpu}/cpufreq/scaling_governor"))
+        for core in machine.cores
+    }
+    other = [name for name in governors.values() if name and name != "performance"]
+    if other:
+        names = " and ".join(sorted(set(other)))
+        yield Advice(
+            what=f"the frequency governor is {names} on {len(other)} of {len(governors)} cores: "
+            "the clock follows the load, so short forwards run at a lower one",
+            remedy="as root: cpupower frequency-set -g performance",
+            severity="warning",
+        )
+    pstate, boost = f"{_CPUS}/intel_pstate/no_turbo", f"{_CPUS}/cpufreq/boost"
+    if read_int(below(root, pstate)) == 0:
+        command = f"echo 1 > {pstate}"
+    elif read_int(below(root, boost)) == 1:
+        command = f"echo 0 > {boost}"
+    else:
+        return
+    yield Advice(
+        what="turbo is on: few busy cores clock higher than many, so scaling looks worse than "
+        "the program is, and heat moves the latency",
+        remedy=f"leave it on to measure what users get; to compare programs, as root: {command}",
+        severity="note",
+    )
+
+
+def _load(machine: Machine, root: Path) -> Iterator[Advice]:
+    text = read_text(below(root, "/proc/loadavg")) or "0"
+    load = float(text.split()[0])
+    cores = len(physical_cores(online_cpus(root), root)) or len(machine.cores)
+    if cores and load / cores > LOAD_SHARE:
+        yield Advice(
+            what=f"the load average is {load:.1f} on {cores} cores: other programs take "
+            "processor time",
+            remedy="end them (top shows which), wait a minute, and ask again",
+            severity="warning",
+        )
+
+
+def _virtual(root: Path) -> Iterator[Advice]:
+    share = _steal_share(root)
+    if share > STEAL_SHARE:
+        yield Advice(
+            what=f"the hypervisor took {format_share(share)} of the processor time since boot: "
+            "neighbours on the host slow this machine down",
+            remedy="use a machine with dedicated cores; cells with steal are shown in the report",
+            severity="warning",
+        )
+    flags = (read_text(below(root, "/proc/cpuinfo")) or "").partition("\nflags")[2]
+    kind = read_text(below(root, "/sys/hypervisor/type"))
+    if kind or "hypervisor" in flags.partition("\n")[0].split():
+        yield Advice(
+            what="this is a virtual machine: its cores may be threads of the host's cores, and "
+            "neighbours share caches and memory bandwidth",
+            remedy="compare only runs of the same kind of machine; a dedicated or bare-metal one "
+            "is steadier",
+            severity="note",
+        )
+
+
+def _steal_share(root: Path) -> float:
+    """Stolen ticks over all ticks since boot; fields 1 to 8 of the first line of /proc/stat."""
+    words = (read_text(below(root, "/proc/stat")) or "").partition("\n")[0].split()
+    total = sum(int(word) for word in words[1:9]) * _TICK_S
+    return steal_seconds(None, root) / total if total else 0.0
+
+
+def _topology(machine: Machine, root: Path) -> Iterator[Advice]:
+    shared = [core for core in machine.cores if len(siblings(core.cpu, root)) > 1]
+    if shared:
+        yield Advice(
+            what=f"SMT is on: {len(shared)} of {len(machine.cores)} physical cores run several "
+            "hardware threads, of which coresplit uses one",
+            remedy="nothing to do; keep other programs off the sibling threads, or as root: "
+            f"echo off > {_CPUS}/smt/control",
+            severity="note",
+        )
+    if unlike_cores([core.cpu for core in machine.cores], root):
+        yield Advice(
+            what="the cores are of different kinds, fast and slow: the slowest thread sets the "
+            "latency of a forward",
+            remedy="keep to one kind: taskset -c LIST coresplit bench MODEL (lscpu -e shows them)",
+            severity="warning",
+        )
+    if machine.nodes > 1:
+        yield Advice(
+            what=f"the machine has {machine.nodes} NUMA nodes: memory of another node is slower",
+            remedy="measure the mapping interleave too, or keep to one node: numactl "
+            "--cpunodebind=0 --membind=0 coresplit bench MODEL",
+            severity="note",
+        )
+    every = len(physical_cores(online_cpus(root), root))
+    if every > len(machine.cores):
+        yield Advice(
+            what=f"the affinity mask holds {len(machine.cores)} of the machine's {every} physical "
+            "cores: the others are not measured",
+            remedy="start coresplit without taskset or --cpuset-cpus to use them all",
+            severity="note",
+        )
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[Advice]:
+    ours = [*thread_environment((0,)), *OVERRIDING_VARIABLES]
+    present = [name for name in ours if name in environment]
+    if present:
+        yield Advice(
+            what=f"set in the environment: {', '.join(present)}; coresplit sets its own thread "
+            "and affinity variables and leaves these out",
+            remedy=f"nothing to do; to be rid of this note: unset {' '.join(present)}",
+            severity="note",
+        )

@@ -1,0 +1,203 @@
+"""Counters read inside an instance around timed work, and care for its process.
+
+Reading takes well under a millisecond on a small machine; the kernel's own cost grows with the
+CPUs it reports in /proc/stat and with the threads of the process.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from coresplit.machine.cgroups import throttle_counters
+from coresplit.machine.files import below, read_fields, read_text
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_PR_SET_PDEATHSIG = 1
+
+
+class ThreadTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """CPU seconds of one thread since it began, known to within ``resolution_s``."""
+
+    thread: int
+    cpu_s: float
+    resolution_s: float
+
+
+class Counters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One reading. Times in seconds; all but ``at_s`` (monotonic clock) count from some start."""
+
+    at_s: float
+    user_s: float
+    system_s: float
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+    throttled_periods: int
+    throttled_s: float
+    steal_s: float
+    threads: tuple[ThreadTime, ...]
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What happened between two readings: of the process, its cgroups and the CPUs asked for.
+
+    The names are those of ``records.Evidence``; times in seconds, ``steal_s`` summed over CPUs.
+    """
+
+    wall_s: float
+    user_s: float
+    system_s: float
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+    throttled_periods: int
+    throttled_s: float
+    steal_s: float
+
+
+def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
+    """Read everything once; steal is that of the given logical CPUs."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    throttling = throttle_counters(root)
+    return Counters(
+        at_s=time.monotonic(),
+        user_s=usage.ru_utime,
+        system_s=usage.ru_stime,
+        minor_faults=usage.ru_minflt,
+        major_faults=usage.ru_majflt,
+        voluntary_switches=usage.ru_nvcsw,
+        involuntary_switches=usage.ru_nivcsw,
+        throttled_periods=throttling.periods,
+        throttled_s=throttling.seconds,
+        steal_s=steal_seconds(cpus, root),
+        threads=_thread_times(root),
+    )
+
+
+def difference(before: Counters, after: Counters) -> Change:
+    """What happened from ``before`` to ``after``; never negative, even if the cgroup changed."""
+    return Change(
+        wall_s=max(after.at_s - before.at_s, 0.0),
+        user_s=max(after.user_s - before.user_s, 0.0),
+        system_s=max(after.system_s - before.system_s, 0.0),
+        minor_faults=max(after.minor_faults - before.minor_faults, 0),
+        major_faults=max(after.major_faults - before.major_faults, 0),
+        voluntary_switches=max(after.voluntary_switches - before.voluntary_switches, 0),
+        involuntary_switches=max(after.involuntary_switches - before.involuntary_switches, 0),
+        throttled_periods=max(after.throttled_periods - before.throttled_periods, 0),
+        throttled_s=max(after.throttled_s - before.throttled_s, 0.0),
+        steal_s=max(after.steal_s - before.steal_s, 0.0),
+    )
+
+
+def busy_threads(
+    before: Counters, after: Counters, share: float = 0.05, root: Path = Path("/")
+) -> tuple[str, ...]:
+    """Allowed CPU list of every thread that computed for more than ``share`` of the wall time.
+
+    One entry per thread, in order of thread id, such as ``("0", "1")``. A growth that the
+    resolution of the thread clock alone explains is not busy. A thread that ended since
+    ``after`` was read is left out: call this right after the reading.
+    """
+    earlier = {thread.thread: thread.cpu_s for thread in before.threads}
+    allowed: list[str] = []
+    for thread in after.threads:
+        grown = thread.cpu_s - earlier.get(thread.thread, 0.0)
+        # User and system ticks are each cut down, so one reading may be two ticks short.
+        if grown > max(share * (after.at_s - before.at_s), 2 * thread.resolution_s):
+            status = read_text(below(root, f"/proc/self/task/{thread.thread}/status")) or ""
+            allowed.extend(
+                line.partition(":")[2].strip()
+                for line in status.splitlines()
+                if line.startswith("Cpus_allowed_list:")
+            )
+    return tuple(allowed)
+
+
+def steal_seconds(cpus: Collection[int] | None, root: Path = Path("/")) -> float:
+    """Seconds that the hypervisor ran something else, summed over these CPUs or, for None, all."""
+    names = {"cpu"} if cpus is None else {f"cpu{cpu}" for cpu in cpus}
+    ticks = 0
+    for line in (read_text(below(root, "/proc/stat")) or "").splitlines():
+        if not line.startswith("cpu"):
+            break
+        words = line.split()
+        if words[0] in names and len(words) > 8:
+            ticks += int(words[8])
+    return ticks * _TICK_S
+
+
+def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
+    """CPU time of every live thread: in nanoseconds where the kernel keeps them, else in ticks."""
+    times: list[ThreadTime] = []
+    try:
+        folders = sorted(below(root, "/proc/self/task").iterdir(), key=lambda path: int(path.name))
+    except OSError:
+        return ()
+    for folder in folders:
+        fine = (read_text(folder / "schedstat") or "").split()
+        if fine and fine[0] != "0":
+            cpu_s, resolution = int(fine[0]) / 1e9, 1e-9
+        else:
+            ticks = _ticks(read_text(folder / "stat") or "")
+            if ticks is None:
+                continue
+            cpu_s, resolution = ticks * _TICK_S, _TICK_S
+        times.append(ThreadTime(thread=int(folder.name), cpu_s=cpu_s, resolution_s=resolution))
+    return tuple(times)
+
+
+def _ticks(stat: str) -> int | None:
+    """User and system ticks, fields 14 and 15 of proc(5) stat.
+
+    The name in field 2 may hold spaces and brackets, so fields count from its last bracket.
+    """
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if len(fields) > 12 else None
+
+
+def peak_memory(root: Path = Path("/")) -> int:
+    """Largest resident size in bytes since the start or the last reset; 0 where not stated."""
+    return 1024 * read_fields(below(root, "/proc/self/status")).get("VmHWM", 0)
+
+
+def reset_peak_memory(root: Path = Path("/")) -> bool:
+    """Let ``peak_memory`` start anew at the present size; False where the kernel refuses.
+
+    Writes 5 to clear_refs (proc(5)). ``ru_maxrss`` cannot be used instead, as it never falls.
+    """
+    try:
+        below(root, "/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, however that ends.
+
+    ``parent`` is the process id that started this one; if it is gone by now, this process ends
+    at once. The kernel acts when the *thread* that started the process ends (prctl(2)), so
+    start processes from a thread that outlives them.
+    """
+    if hasattr(ctypes.CDLL(None), "prctl"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trim_memory() -> bool:
+    """Return freed heap pages to the kernel; False where the C library is not glibc."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "malloc_trim"):
+        return False
+    library.malloc_trim(0)
+    return True

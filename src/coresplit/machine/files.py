@@ -1,0 +1,35 @@
+"""Reading of small kernel files below a root, so that recorded trees stand in for a machine."""
+
+from pathlib import Path
+
+
+def below(root: Path, absolute: str) -> Path:
+    """The path ``absolute`` of the machine whose file tree starts at ``root``."""
+    return root / absolute.lstrip("/")
+
+
+def read_text(path: Path) -> str | None:
+    """The stripped text of a file, or None where it is missing or may not be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def read_int(path: Path) -> int | None:
+    """The whole number a file holds, or None where there is none."""
+    text = read_text(path)
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None
+
+
+def read_fields(path: Path) -> dict[str, int]:
+    """Name and first number of every line such as ``MemTotal: 24 kB`` or ``nr_throttled 3``."""
+    fields: dict[str, int] = {}
+    for line in (read_text(path) or "").splitlines():
+        words = line.replace(":", " ", 1).split()
+        if len(words) >= 2 and words[1].isdecimal():
+            fields[words[0]] = int(words[1])
+    return fields

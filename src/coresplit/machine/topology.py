@@ -1,0 +1,127 @@
+"""Physical cores behind an affinity mask, from sysfs and /proc/cpuinfo."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from coresplit.machine.files import below, read_int, read_text
+from coresplit.records import Core
+
+_CPUS = "/sys/devices/system/cpu"
+_NODES = "/sys/devices/system/node"
+
+# Parts of the Arm servers in common use; /proc/cpuinfo gives only numbers there.
+_ARM_PARTS = {
+    "0xd08": "Cortex-A72",
+    "0xd0c": "Neoverse N1",
+    "0xd40": "Neoverse V1",
+    "0xd49": "Neoverse N2",
+    "0xd4f": "Neoverse V2",
+    "0xd84": "Neoverse V3",
+    "0xd8e": "Neoverse N3",
+}
+
+
+def parse_cpu_list(text: str) -> tuple[int, ...]:
+    """Ascending CPU ids of a kernel list such as ``0-3,8,10-11``; an empty text is no CPU.
+
+    Raises ValueError for anything else.
+    """
+    cpus: set[int] = set()
+    for part in text.strip().split(",") if text.strip() else []:
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part.strip())
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise ValueError(f"'{text}' is not a kernel CPU list such as 0-3,8")
+        cpus.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(cpus))
+
+
+def read_cpu_list(path: Path) -> tuple[int, ...]:
+    """The CPU ids in a file, or none where it is missing or holds something else."""
+    try:
+        return parse_cpu_list(read_text(path) or "")
+    except ValueError:
+        return ()
+
+
+def online_cpus(root: Path = Path("/")) -> tuple[int, ...]:
+    """Every logical CPU the kernel runs, inside the affinity mask or not; none if not stated."""
+    return read_cpu_list(below(root, f"{_CPUS}/online"))
+
+
+def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
+    """The logical CPUs that share a physical core with ``cpu``, itself included.
+
+    ``core_cpus_list`` is the present name of ``thread_siblings_list``; both list one core.
+    """
+    for name in ("core_cpus_list", "thread_siblings_list"):
+        cpus = read_cpu_list(below(root, f"{_CPUS}/cpu{cpu}/topology/{name}"))
+        if cpu in cpus:
+            return cpus
+    return (cpu,)
+
+
+def node_lists(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:
+    """CPU ids of every NUMA node that has CPUs; memory-only nodes are left out."""
+    found: dict[int, tuple[int, ...]] = {}
+    for folder in below(root, _NODES).glob("node[0-9]*"):
+        cpus = read_cpu_list(folder / "cpulist")
+        if cpus:
+            found[int(folder.name.removeprefix("node"))] = cpus
+    return found
+
+
+def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core, ...]:
+    """The physical cores of an affinity mask, in sequential order: a package, then a node, first.
+
+    SMT siblings fold to the lowest one inside the mask. Where sysfs states no siblings, package
+    and core id tell cores apart; where it states nothing, every logical CPU is a core.
+    """
+    node_of = {cpu: node for node, cpus in node_lists(root).items() for cpu in cpus}
+    cores: dict[object, Core] = {}
+    for cpu in sorted(mask):
+        identity = _identity(cpu, root)
+        if identity not in cores:
+            package = read_int(below(root, f"{_CPUS}/cpu{cpu}/topology/physical_package_id"))
+            # Some virtual and Arm machines state package -1, which means unknown.
+            cores[identity] = Core(cpu=cpu, package=max(package or 0, 0), node=node_of.get(cpu, 0))
+    return tuple(sorted(cores.values(), key=lambda core: (core.package, core.node, core.cpu)))
+
+
+def _identity(cpu: int, root: Path) -> object:
+    """What two logical CPUs share exactly if they are one physical core."""
+    folder = below(root, f"{_CPUS}/cpu{cpu}/topology")
+    if (folder / "core_cpus_list").exists() or (folder / "thread_siblings_list").exists():
+        return siblings(cpu, root)
+    ids = [read_int(folder / name) for name in ("physical_package_id", "die_id", "core_id")]
+    if ids[2] is None or ids[2] < 0:
+        return cpu
+    return ("core", *ids)
+
+
+def unlike_cores(mask: Collection[int], root: Path = Path("/")) -> bool:
+    """Whether the mask mixes fast and slow kinds of cores (Intel hybrid, Arm big.LITTLE)."""
+    kinds = [
+        set(read_cpu_list(below(root, f"/sys/devices/{kind}/cpus")))
+        for kind in ("cpu_core", "cpu_atom")
+    ]
+    if all(kind & set(mask) for kind in kinds):
+        return True
+    capacities = {read_int(below(root, f"{_CPUS}/cpu{cpu}/cpu_capacity")) for cpu in mask}
+    return len(capacities - {None}) > 1
+
+
+def cpu_model(root: Path = Path("/")) -> str:
+    """The processor's name: ``model name`` on x86, the implementer and part numbers on Arm."""
+    fields: dict[str, str] = {}
+    for line in (read_text(below(root, "/proc/cpuinfo")) or "").splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), " ".join(value.split()))
+    for name in ("model name", "cpu model", "cpu", "Model"):
+        if fields.get(name):
+            return fields[name]
+    part = fields.get("CPU part", "")
+    if part:
+        known = _ARM_PARTS.get(part, f"part {part}")
+        return f"Arm {known}, implementer {fields.get('CPU implementer', 'unknown')}"
+    return fields.get("Hardware") or "unknown CPU"

@@ -1,0 +1,285 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+from machine_trees import GIB, add_cores, hybrid, mount_v2, quiet_machine, two_sockets, write
+
+from coresplit.machine.advice import MALLOC_TUNABLES, find_library
+from coresplit.machine.doctor import Advice, examine, fault_advice
+from coresplit.machine.inspect import inspect
+from coresplit.records import Cell, Evidence, Measurement
+
+
+def consult(
+    root: Path, mask: range = range(4), environment: dict[str, str] | None = None
+) -> tuple[Advice, ...]:
+    return examine(inspect(root, mask), root, environment or {})
+
+
+def only(advice: tuple[Advice, ...]) -> Advice:
+    assert len(advice) == 1, advice
+    return advice[0]
+
+
+def measurement(batch: int, user_s: float, system_s: float, faults: int = 0) -> Measurement:
+    evidence = Evidence(
+        forwards=10,
+        wall_s=user_s + system_s,
+        user_s=user_s,
+        system_s=system_s,
+        minor_faults=faults,
+        major_faults=0,
+        voluntary_switches=0,
+        involuntary_switches=0,
+        throttled_periods=0,
+        throttled_s=0.0,
+        steal_s=0.0,
+        peak_memory=1,
+        started_at=0.0,
+        threads=1,
+        thread_cores=("0",),
+    )
+    cell = Cell(optimization="script", threads=1, batch=batch)
+    return Measurement(cell=cell, verdict="measured", reason="", samples=(1.0,), evidence=evidence)
+
+
+def test_a_quiet_machine_gets_no_advice(tmp_path: Path) -> None:
+    assert consult(quiet_machine(tmp_path)) == ()
+
+
+def test_nothing_below_the_root_is_changed(tmp_path: Path) -> None:
+    root = mount_v2(two_sockets(quiet_machine(tmp_path)), "/")
+    before = {path: path.read_text() for path in root.rglob("*") if path.is_file()}
+    consult(root)
+    assert {path: path.read_text() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_a_quota_of_one_and_a_half_of_two_cores_is_explained(tmp_path: Path) -> None:
+    mount_v2(quiet_machine(tmp_path), "/box")
+    write(tmp_path, {"/sys/fs/cgroup/box/cpu.max": "150000 100000"})
+    advice = next(a for a in consult(tmp_path, range(2)) if "quota" in a.what)
+    assert advice.what == (
+        "the CPU quota is 1.5 cores: 1 of 2 cores is used, since a thread that is throttled "
+        "mid-forward ruins every latency"
+    )
+    assert "docker run --cpus 2" in advice.remedy
+    assert advice.severity == "warning"
+
+
+def test_a_quota_under_one_core_says_that_nothing_can_be_measured(tmp_path: Path) -> None:
+    mount_v2(quiet_machine(tmp_path), "/box")
+    write(tmp_path, {"/sys/fs/cgroup/box/cpu.max": "50000 100000"})
+    advice = only(consult(tmp_path))
+    assert advice.what.startswith("the CPU quota is 0.5 cores, below one: nothing can be measured")
+    assert advice.severity == "warning"
+
+
+def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
+    mount_v2(quiet_machine(tmp_path), "/box")
+    write(tmp_path, {"/sys/fs/cgroup/box/cpu.max": "400000 100000"})
+    assert consult(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "what", "remedy", "severity"),
+    [
+        (
+            ("/sys/devices/system/cpu/cpu2/cpufreq/scaling_governor", "powersave"),
+            "the frequency governor is powersave on 1 of 4 cores",
+            "cpupower frequency-set -g performance",
+            "warning",
+        ),
+        (
+            ("/sys/devices/system/cpu/intel_pstate/no_turbo", "0"),
+            "turbo is on",
+            "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo",
+            "note",
+        ),
+        (
+            ("/sys/devices/system/cpu/cpufreq/boost", "1"),
+            "turbo is on",
+            "echo 0 > /sys/devices/system/cpu/cpufreq/boost",
+            "note",
+        ),
+        (
+            ("/proc/loadavg", "0.90 0.20 0.30 1/99 1234"),
+            "the load average is 0.9 on 4 cores",
+            "end them",
+            "warning",
+        ),
+        (
+            ("/proc/stat", "cpu  1000 0 1000 97000 900 0 0 3000 0 0"),
+            "the hypervisor took 2.9 % of the processor time since boot",
+            "dedicated cores",
+            "warning",
+        ),
+        (
+            ("/proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor lm\nbugs\t\t: x"),
+            "this is a virtual machine",
+            "bare-metal",
+            "note",
+        ),
+        (
+            ("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never"),
+            "transparent huge pages are on request only (madvise)",
+            "glibc.malloc.hugetlb=1",
+            "note",
+        ),
+        (
+            ("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]"),
+            "transparent huge pages are off (never)",
+            "echo madvise >",
+            "note",
+        ),
+        (
+            (
+                "/proc/meminfo",
+                "MemAvailable: 9999999 kB\nSwapTotal: 1048576 kB\nSwapFree: 524288 kB",
+            ),
+            "512 MiB of swap are in use",
+            "swapoff -a",
+            "warning",
+        ),
+        (
+            ("/proc/meminfo", "MemAvailable: 1048576 kB"),
+            "only 1.00 GiB of memory are available: large batches will be skipped",
+            "memory limit",
+            "warning",
+        ),
+        (
+            ("/usr/lib/x86_64-linux-gnu/libc.so.6", ""),
+            "the allocator is glibc's with its defaults",
+            MALLOC_TUNABLES,
+            "note",
+        ),
+        (
+            ("/sys/devices/cpu_atom/cpus", "2-3"),
+            "the cores are of different kinds, fast and slow",
+            "taskset -c LIST",
+            "warning",
+        ),
+    ],
+)
+def test_each_trouble_is_named_with_its_remedy(
+    tmp_path: Path, file: tuple[str, str], what: str, remedy: str, severity: str
+) -> None:
+    write(quiet_machine(tmp_path), dict([("/sys/devices/cpu_core/cpus", "0-1"), file]))
+    advice = only(consult(tmp_path))
+    assert advice.what.startswith(what)
+    assert remedy in advice.remedy
+    assert advice.severity == severity
+
+
+def test_smt_nodes_and_a_narrow_mask_are_noted_of_a_big_machine(tmp_path: Path) -> None:
+    two_sockets(quiet_machine(tmp_path))
+    advice = [one.what for one in consult(tmp_path, range(0, 16, 2))]
+    assert advice == [
+        "SMT is on: 8 of 8 physical cores run several hardware threads, of which coresplit uses "
+        "one",
+        "the machine has 2 NUMA nodes: memory of another node is slower",
+        "the affinity mask holds 8 of the machine's 32 physical cores: the others are not measured",
+    ]
+
+
+def test_a_hybrid_cpu_is_warned_about_before_any_note(tmp_path: Path) -> None:
+    advice = consult(hybrid(quiet_machine(tmp_path)), range(24))
+    assert [one.severity for one in advice] == ["warning", "note"]
+    assert "8 of 16 physical cores" in advice[1].what
+
+
+def test_a_memory_limit_is_named_where_little_is_left(tmp_path: Path) -> None:
+    mount_v2(quiet_machine(tmp_path), "/box")
+    write(
+        tmp_path,
+        {
+            "/sys/fs/cgroup/box/memory.max": 3 * GIB,
+            "/sys/fs/cgroup/box/memory.current": GIB,
+        },
+    )
+    assert only(consult(tmp_path)).what == (
+        "only 2.00 GiB of memory are available under a limit of 3.00 GiB: large batches will be "
+        "skipped"
+    )
+
+
+def test_variables_that_coresplit_sets_itself_are_listed(tmp_path: Path) -> None:
+    environment = {"OMP_NUM_THREADS": "4", "KMP_AFFINITY": "compact", "HOME": "/"}
+    advice = only(consult(quiet_machine(tmp_path), environment=environment))
+    assert "OMP_NUM_THREADS, KMP_AFFINITY;" in advice.what
+    assert advice.remedy.endswith("unset OMP_NUM_THREADS KMP_AFFINITY")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LD_PRELOAD": "/usr/lib/libtcmalloc_minimal.so.4"},
+        dict([MALLOC_TUNABLES.split("=", 1)]),
+    ],
+)
+def test_another_allocator_or_tuned_one_is_left_alone(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    write(quiet_machine(tmp_path), {"/lib64/libc.so.6": ""})
+    assert len(consult(tmp_path)) == 1
+    assert consult(tmp_path, environment=environment) == ()
+
+
+def test_huge_pages_on_request_are_no_matter_where_the_allocator_requests_them(
+    tmp_path: Path,
+) -> None:
+    enabled = {"/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never"}
+    write(quiet_machine(tmp_path), enabled)
+    tuned = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    assert consult(tmp_path, environment=tuned) == ()
+
+
+def test_an_installed_tcmalloc_is_named_by_its_path(tmp_path: Path) -> None:
+    folder = "/usr/lib/x86_64-linux-gnu"
+    write(
+        tmp_path,
+        {f"{folder}/libtcmalloc_minimal.so.4": "", f"{folder}/libtcmalloc_debug.so.4": ""},
+    )
+    assert find_library("tcmalloc", tmp_path) == f"{folder}/libtcmalloc_minimal.so.4"
+    folder = "/usr/local/lib"
+    write(tmp_path, {f"{folder}/libtcmalloc.so": "", f"{folder}/libtcmalloc.so.4": ""})
+    assert find_library("tcmalloc", tmp_path) == f"{folder}/libtcmalloc.so.4"
+    advice = fault_advice([measurement(1, 1.0, 1.0)], tmp_path)
+    assert advice is not None
+    assert advice.remedy.startswith(f"run with LD_PRELOAD={folder}/libtcmalloc.so.4, or with GLIBC")
+
+
+def test_the_cell_with_the_largest_kernel_share_is_named(tmp_path: Path) -> None:
+    cells = [
+        measurement(8, 9.5, 0.5),
+        measurement(64, 6.0, 4.0, faults=25_000),
+        measurement(16, 8.0, 2.0),
+        Measurement(
+            cell=Cell(optimization="none", threads=1, batch=1), verdict="skipped", reason="x"
+        ),
+    ]
+    assert fault_advice(cells, tmp_path) == Advice(
+        what="the kernel took over 10 % of the processor time in 2 of 3 cells; the most is 40 % in "
+        "script t=1 b=64, with 2,500 page faults per forward",
+        remedy=f"run with {MALLOC_TUNABLES}, or install tcmalloc and preload it (LD_PRELOAD)",
+        severity="warning",
+    )
+
+
+def test_a_kernel_share_of_ten_percent_or_none_at_all_is_no_matter(tmp_path: Path) -> None:
+    assert fault_advice([measurement(8, 9.0, 1.0), measurement(1, 0.0, 0.0)], tmp_path) is None
+    assert fault_advice([], tmp_path) is None
+
+
+def test_load_counts_all_cores_of_the_machine_not_only_those_of_the_mask(tmp_path: Path) -> None:
+    add_cores(quiet_machine(tmp_path), [(cpu,) for cpu in range(16)], [0] * 16, [0] * 16)
+    write(tmp_path, {"/proc/loadavg": "3.00 0.20 0.30 1/99 1234"})
+    assert [one.what.split(":")[0] for one in consult(tmp_path)] == [
+        "the affinity mask holds 4 of the machine's 16 physical cores"
+    ]
+
+
+def test_this_machine_can_be_examined() -> None:
+    for advice in examine(inspect()):
+        assert advice.what
+        assert advice.remedy
+        assert msgspec.json.encode(advice)
