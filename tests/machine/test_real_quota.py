@@ -1,17 +1,10 @@
 """The quota and throttling of a real cgroup v1, where its cpu controller is writable."""
 
-import contextlib
 import json
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
-
-from coresplit.machine.cgroups import cpu_levels, cpu_quota
 
 CHILD = """
 import json, os, sys, time
@@ -43,33 +36,6 @@ print(json.dumps({
 """
 
 
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A cgroup of our own below that of the test process; removed in the end."""
-    own = next((path for path in cpu_levels() if (path / "cpu.cfs_quota_us").exists()), None)
-    if own is None:
-        pytest.skip("no cgroup v1 cpu controller here (version 2 only, or none)")
-    if cpu_quota() is not None:
-        pytest.skip("this process already runs under a CPU quota")
-    folder = own / f"coresplit-test-{os.getpid()}"
-    try:
-        folder.mkdir()
-    except OSError as error:
-        pytest.skip(f"the cgroup v1 cpu controller is not writable here: {error.strerror}")
-    yield folder
-    remove(folder)
-
-
-def remove(folder: Path) -> None:
-    for _ in range(100):
-        # A cgroup stays busy for a moment after its last process has ended.
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-            break
-        time.sleep(0.05)
-    assert not folder.exists()
-
-
 def run_inside(group: Path, quota_us: int, *arguments: str) -> dict[str, object]:
     (group / "cpu.cfs_period_us").write_text("100000")
     (group / "cpu.cfs_quota_us").write_text(str(quota_us))
@@ -97,7 +63,9 @@ def test_two_busy_loops_under_half_a_core_are_seen_to_be_throttled(group: Path) 
     assert answer["throttled_s"] > 0
 
 
-def test_a_quota_on_the_level_above_the_process_holds(group: Path) -> None:
+def test_a_quota_on_the_level_above_the_process_holds(
+    group: Path, remove_group: Callable[[Path], None]
+) -> None:
     inner = group / "inner"
     inner.mkdir()
     try:
@@ -106,5 +74,5 @@ def test_a_quota_on_the_level_above_the_process_holds(group: Path) -> None:
         ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         answer = json.loads(ended.stdout)
     finally:
-        remove(inner)
+        remove_group(inner)
     assert (answer["quota"], answer["usable"]) == (2.5, 2)

@@ -86,6 +86,11 @@ def test_a_curve_without_any_measured_cell_is_not_estimated() -> None:
     assert estimate(cell("script", 2, 32), known, past_errors(known)) is None
 
 
+def test_nothing_measured_gives_no_errors_and_no_estimate() -> None:
+    assert past_errors({}) == []
+    assert estimate(cell("script", 1, 8), {}, []) is None
+
+
 def test_the_interval_is_at_least_what_the_method_got_wrong_before() -> None:
     known = table(none_1=64, none_2=64, script_1=64, script_2=128)
     odd = curve_of(cell("none", 2, 1))

@@ -9,7 +9,7 @@ Science 31(10), 1985), or not at all once the page faults per input have stopped
 allocator then maps every large tensor anew and the cost per input is flat.
 
 Intervals come from what the same method gets wrong on the measured cells, predicting each from
-the smaller batches of its curve (leave one out).
+the smaller batches of its curve (leave one out): the 90th percentile, times a safety factor.
 """
 
 import math
@@ -21,14 +21,17 @@ import msgspec
 
 from coresplit.records import Cell, Estimate, Measurement
 from coresplit.stats.summary import point_of
+from coresplit.units import format_share
 
 DAMPING = 0.5
 FAULTS_SETTLED = 0.05
 FLOOR = 0.03
 SAFETY = 1.5
+QUANTILE = 0.9
 UNKNOWN_STEP = 0.15
 UNREFERENCED = 0.05
 FAR = 4
+LARGE_HALF = 4
 HUGE_TENSOR = 2**31
 HUGE_FACTOR = 2.0
 
@@ -110,7 +113,7 @@ def estimate(
     base = max((batch for batch in own if batch <= cell.batch), default=min(own))
     error = max(_expected_error(cell, base, table, errors), noise or 0.0, FLOOR)
     low, high = math.exp(-error), math.exp(error)
-    reason = f"from batch {base} of the same threads, within {math.expm1(error):.0%}"
+    reason = f"from batch {base} of the same threads, within {_within(error)}"
     reached = max(_batches(table))
     if cell.batch > FAR * reached:
         high *= (cell.batch / FAR / reached) ** 0.5
@@ -121,6 +124,12 @@ def estimate(
         reason += "; its largest tensor passes 2 GiB, where kernels may fall back to slow ones"
     bounds = Estimate(low=latency * low, latency=latency, high=latency * high)
     return Prediction(estimate=bounds, reason=reason)
+
+
+def _within(error: float) -> str:
+    if error > math.log(2):
+        return f"a factor of {math.exp(error):.2g}"
+    return format_share(math.expm1(error))
 
 
 def past_errors(table: Table) -> list[PastError]:
@@ -143,18 +152,24 @@ def past_errors(table: Table) -> list[PastError]:
 
 
 def _expected_error(cell: Cell, base: int, table: Table, errors: Sequence[PastError]) -> float:
-    """Log half-width: the largest past error up to this far ahead, with a safety factor."""
+    """Log half-width: the 90th percentile of past errors up to this far ahead, and some more.
+
+    A percentile and not the largest, so that one disturbed cell does not void all estimates.
+    """
     distance = _doublings(base, cell.batch)
     near = [(ahead, abs(error)) for ahead, error in errors if ahead <= distance]
-    worst = max((error for _, error in near), default=UNKNOWN_STEP)
+    sizes = sorted(error for _, error in near) or [UNKNOWN_STEP]
+    usual = sizes[math.ceil(QUANTILE * len(sizes)) - 1]
     reach = max(1.0, distance / max((ahead for ahead, _ in near), default=1))
     unreferenced = _unreferenced(curve_of(cell), base, cell.batch, table)
-    return SAFETY * worst * reach + UNREFERENCED * unreferenced
+    return SAFETY * usual * reach + UNREFERENCED * unreferenced
 
 
 def _large_half(table: Table) -> dict[Curve, dict[int, Known]]:
     batches = sorted(_batches(table))
-    start = batches[max(0, min(len(batches) // 2, len(batches) - 4))]
+    if len(batches) <= LARGE_HALF:
+        return {curve: dict(own) for curve, own in table.items()}
+    start = batches[min(len(batches) // 2, len(batches) - LARGE_HALF)]
     return {
         curve: {batch: known for batch, known in own.items() if batch >= start}
         for curve, own in table.items()

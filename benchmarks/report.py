@@ -1,0 +1,64 @@
+"""Time and memory of building a report: the full grid, and a run of about 5,000 cells.
+
+Run as ``python benchmarks/report.py``; prints one line a case. Every case is a process of its
+own, so that its peak memory is its own.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "report"))
+
+from report_runs import measured_run
+
+from coresplit.records import Run
+from coresplit.report import build
+
+MANY = ("none", "script", "compile", "onnxruntime", "openvino", "trace", "bf16")
+LIMITS = {"full-grid-2": 20.0, "full-grid-16": 20.0, "5000-cells": 60.0}
+MEMORY_LIMIT = 1e9
+
+
+def case(name: str) -> Run:
+    """The run of a case: the full grid on 2 and 16 threads, 64 threads x 11 batches x 7."""
+    if name == "full-grid-2":
+        return measured_run((1, 2))
+    if name == "full-grid-16":
+        return measured_run(range(1, 17))
+    return measured_run(range(1, 65), optimizations=MANY)
+
+
+def measure(name: str) -> None:
+    """Build one report and print what it took."""
+    run = case(name)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        index = build(run, Path(folder))
+        took = time.perf_counter() - started
+        pictures = len(list(Path(folder).glob("*.png")))
+        size = index.stat().st_size
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(
+        f"{name}: {len(run.measurements)} cells, {pictures} pictures, page {size / 1e6:.1f} MB, "
+        f"{took:.1f} s (limit {LIMITS[name]:.0f} s, ratio {took / LIMITS[name]:.2f}), "
+        f"{peak / 1e6:.0f} MB (limit {MEMORY_LIMIT / 1e6:.0f} MB, "
+        f"ratio {peak / MEMORY_LIMIT:.2f})",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure the case named on the command line, or each in a process of its own."""
+    if len(sys.argv) > 1:
+        measure(sys.argv[1])
+        return
+    for name in LIMITS:
+        subprocess.run([sys.executable, __file__, name], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What a sweep cost: its wall time, the share of it in forwards, and the field's fixed protocol.
+
+The fixed protocol starts a fresh process for every cell and runs 10 warm-ups and 100 iterations;
+its time is computed from the latencies that the run itself measured or estimated.
+
+    python benchmarks/sweep_cost.py RUN
+"""
+
+import statistics
+import sys
+from pathlib import Path
+
+from coresplit import store
+from coresplit.records import Ended, Prepared
+from coresplit.stats.noise import noise_floor
+from coresplit.stats.summary import point_of
+from coresplit.units import format_duration, format_share
+
+ITERATIONS = 110
+
+
+def main() -> None:
+    run = store.load(Path(sys.argv[1]))
+    ends = [entry for entry in run.journal if isinstance(entry, Ended)]
+    prepared = [
+        entry.start_s + entry.prepare_s for entry in run.journal if isinstance(entry, Prepared)
+    ]
+    wall = sum(entry.wall_s for entry in ends)
+    forwards = sum(entry.forward_s for entry in ends)
+    points = [point for each in run.measurements if (point := point_of(each)) is not None]
+    fixed = sum(ITERATIONS * point.latency + statistics.median(prepared) for point in points)
+    verdicts = [each.verdict for each in run.measurements]
+    noise = noise_floor(run.journal)
+    print(f"cells            {len(run.measurements)}")
+    for verdict in sorted(set(verdicts)):
+        print(f"  {verdict:<15}{verdicts.count(verdict)}")
+    print(f"wall time        {format_duration(wall)}")
+    print(f"in forwards      {format_duration(forwards)}, {format_share(forwards / wall)}")
+    print(f"noise floor      {'unknown' if noise is None else format_share(noise)}")
+    print(f"fixed protocol   {format_duration(fixed)} for the same cells")
+    print(f"ratio            {fixed / wall:.0f} times cheaper")
+
+
+if __name__ == "__main__":
+    main()

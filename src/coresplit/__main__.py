@@ -1,0 +1,5 @@
+"""``python -m coresplit``."""
+
+from coresplit.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""The ``coresplit`` command: finds the subcommand, and turns every expected error into one line."""
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+import coresplit
+from coresplit.errors import CoresplitError
+
+DONE, NO, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS = {
+    "bench": ("bench", "Sweep threads x batch x optimization and write the report."),
+    "report": ("report", "Rebuild pages, pictures and tables from run folders."),
+    "import": ("importing", "Turn published CSV tables into a run folder."),
+    "export": ("export", "Write a run as CSV tables in the published columns."),
+    "doctor": ("doctor", "Say what on this machine will spoil measurements, and the remedy."),
+    "list": ("listing", "List models and optimizations: usable here, or what to install."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a subcommand only when it is called, so that help and errors come at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one subcommand."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"coresplit.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(coresplit.__version__, prog_name="coresplit")
+def app() -> None:
+    """Measure how a neural network scales over this machine's cores, and report it honestly."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with one of the codes above."""
+    try:
+        code = app(prog_name="coresplit", standalone_mode=False)
+        sys.stdout.flush()
+    except CoresplitError as error:
+        code = _complain(str(error))
+    except click.ClickException as error:
+        code = _complain(_usage_line(error))
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # the reader has gone, which is its right; keep the interpreter from flushing into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    sys.exit(code or DONE)
+
+
+def _complain(message: str) -> int:
+    click.echo(f"coresplit: {' '.join(message.split())}", err=True)
+    return MISTAKE
+
+
+def _usage_line(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.UsageError) and context is not None:
+        message += f" (see {context.command_path} --help)"
+    return message

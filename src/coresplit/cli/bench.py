@@ -1,0 +1,104 @@
+"""``coresplit bench``."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from coresplit import store
+from coresplit.cli.app import DONE, INTERRUPTED
+from coresplit.cli.display import Display
+from coresplit.cli.output import print_json, say, warn
+from coresplit.cli.pages import build_pages
+from coresplit.cli.request import Options, budget_of, refuse_settled, settings_of
+from coresplit.cli.session import Session
+from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.instance import Interrupt
+from coresplit.machine.advice import fault_advice
+from coresplit.machine.inspect import inspect
+from coresplit.models import ModelSpec, model_named, validate
+from coresplit.records import Run
+from coresplit.sweep import Outcome
+from coresplit.units import format_duration
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--optimizations", metavar="LIST", help="Default none,script.")
+@click.option("--threads", metavar="LIST", help="Intra-op threads, such as 1-16; default all.")
+@click.option("--batches", metavar="LIST", help="Batch sizes; default 1,2,4..1024.")
+@click.option("--budget", metavar="TIME", help="Default 10m; none measures everything.")
+@click.option("--precision", metavar="SHARE", help="Half-width of the 95 % interval; default 2%.")
+@click.option("--mapping", metavar="LIST", help="sequential, interleave; default sequential.")
+@click.option("--quick", is_flag=True, help="About 2 minutes at 5 %; large batches are estimated.")
+@click.option("--input-size", type=int, metavar="N", help="Side of the input; default 299.")
+@click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
+@click.option("--seed", type=int, help="Of weights, inputs and the order of cells; default 0.")
+@click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run folder.")
+@click.option("--no-report", is_flag=True, help="Only measure.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(**values: object) -> int:
+    """Sweep MODEL over threads x batch x optimization, and write the scaling report."""
+    options = Options(**values)  # type: ignore[arg-type]
+    begun = time.monotonic()
+    with Interrupt() as interrupt:
+        session = _session(options, interrupt)
+        with Display() as display:
+            outcome = session.run(begun, display.show)
+        run = store.load(session.path)
+        page = None if options.no_report else _report(run, session.path)
+    _tell(run, outcome, session.path, page, options.as_json)
+    return INTERRUPTED if outcome.interrupted else DONE
+
+
+def _session(options: Options, interrupt: Interrupt) -> Session:
+    if options.resume is not None:
+        refuse_settled(options)
+        return Session.resumed(options.resume, options.weights, budget_of(options), interrupt)
+    if options.model is None:
+        raise UsageError("name a model, for example: coresplit bench inception")
+    family = model_named(options.model)
+    spec = ModelSpec(
+        name=options.model,
+        input_size=family.default_input if options.input_size is None else options.input_size,
+        weights=options.weights,
+        seed=options.seed or 0,
+    )
+    validate(spec)
+    settings = settings_of(options, inspect())
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = options.out or Path("runs") / f"{options.model}-{stamp}"
+    return Session.fresh(spec, settings, path, interrupt)
+
+
+def _report(run: Run, path: Path) -> Path | None:
+    say("building the report")
+    try:
+        return build_pages(run, path / "report")
+    except EnvironmentFault as fault:
+        warn(f"{fault}; then: coresplit report {path}")
+        return None
+
+
+def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bool) -> None:
+    for line in run.warnings:
+        warn(line)
+    advice = fault_advice(run.measurements)
+    if advice is not None:
+        warn(f"{advice.what}; {advice.remedy}")
+    cells = Counter(measurement.verdict for measurement in run.measurements)
+    if as_json:
+        print_json(
+            {"run": str(path), "report": page and str(page), "cells": cells}
+            | {"ended": outcome.reason, "wall_s": outcome.wall_s, "forward_s": outcome.forward_s}
+        )
+        return
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
+    say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
+    if outcome.reason != "complete":
+        say(f"go on with: coresplit bench --resume {path}")
+    click.echo(f"run     {path}")
+    if page is not None:
+        click.echo(f"report  {page}")

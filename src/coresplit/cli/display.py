@@ -1,0 +1,67 @@
+"""Progress of a sweep: a bar on a terminal, plain lines elsewhere."""
+
+import math
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from coresplit.cli.output import say
+from coresplit.sweep import Progress as SweepProgress
+from coresplit.units import format_duration
+
+LINE_GAP_S = 10.0
+
+
+class Display:
+    """Shows the current cell, the cells done and the time left.
+
+    The bar is drawn only when the sweep reports, between two visits: a thread that redraws would
+    run on the cores that are being measured.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._said_at = -LINE_GAP_S
+        self._task: TaskID | None = None
+        self._bar = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+        )
+
+    def __enter__(self) -> "Display":
+        if self._terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._terminal:
+            self._bar.stop()
+
+    def show(self, progress: SweepProgress) -> None:
+        """Show a report of the sweep."""
+        left = progress.left_s
+        share = progress.elapsed_s / max(1e-9, progress.elapsed_s + left)
+        state = f"{progress.covered}/{progress.cells} cells, {progress.settled} settled"
+        if math.isfinite(left):
+            state += f", {format_duration(max(1.0, left))} left"
+        if self._terminal:
+            if self._task is None:
+                self._task = self._bar.add_task(progress.doing, total=1.0, state=state)
+            self._bar.update(
+                self._task, completed=share, description=progress.doing, state=state, refresh=True
+            )
+        elif time.monotonic() - self._said_at >= LINE_GAP_S:
+            self._said_at = time.monotonic()
+            say(f"{progress.doing}: {state}")

@@ -1,0 +1,23 @@
+"""``coresplit export``."""
+
+from pathlib import Path
+
+import click
+
+from coresplit import store
+from coresplit.cli.output import warn
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the CSV.")
+def command(run: Path, out: Path) -> None:
+    """Write RUN as CSV tables in the published columns (milliseconds, inferences per second)."""
+    loaded = store.load(run)
+    for line in loaded.warnings:
+        warn(line)
+    tables = store.export_tables(loaded, out)
+    for verdict, count in store.left_out(loaded).items():
+        warn(f"{count} {verdict} cells are left out, as the columns cannot mark them")
+    for table in tables:
+        click.echo(str(table))

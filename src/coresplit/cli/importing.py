@@ -1,0 +1,27 @@
+"""``coresplit import``."""
+
+import time
+from pathlib import Path
+
+import click
+
+from coresplit import store
+from coresplit.cli.output import say, warn
+from coresplit.cli.pages import build_pages
+
+
+@click.command("import")
+@click.argument(
+    "tables", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="CSV..."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New run folder.")
+@click.option("--model", default=None, help="Name of the model, where the tables' own is not it.")
+@click.option("--no-report", is_flag=True, help="Only make the run folder.")
+def command(tables: tuple[Path, ...], out: Path, model: str | None, no_report: bool) -> None:
+    """Turn published CSV tables of one model into a run folder, and build its report."""
+    run = store.import_tables(tables, model, created_at=time.time())
+    for line in run.warnings:
+        warn(line)
+    store.save(out, run)
+    say(f"imported {len(run.measurements)} cells into {out}")
+    click.echo(str(out if no_report else build_pages(run, out / "report")))

@@ -1,0 +1,120 @@
+"""What ``bench`` was asked to do, checked before anything is started or written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.machine.placement import place
+from coresplit.optimizations import optimization_named, usable
+from coresplit.records import Machine, Mapping, Settings
+from coresplit.sweep import anchor_of
+from coresplit.units import parse_duration, parse_numbers, parse_share
+
+DEFAULT_OPTIMIZATIONS = "none,script"
+DEFAULT_BATCHES = "1,2,4..1024"
+DEFAULT_BUDGET, DEFAULT_PRECISION = "10m", "2%"
+QUICK_BUDGET, QUICK_PRECISION = "2m", "5%"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line as typed; None where the user said nothing."""
+
+    model: str | None
+    optimizations: str | None
+    threads: str | None
+    batches: str | None
+    budget: str | None
+    precision: str | None
+    mapping: str | None
+    quick: bool
+    input_size: int | None
+    weights: str | None
+    seed: int | None
+    out: Path | None
+    resume: Path | None
+    no_report: bool
+    as_json: bool
+
+
+def settings_of(options: Options, machine: Machine) -> Settings:
+    """The sweep that the options ask for on this machine; raises UsageError for what cannot be."""
+    optimizations = _names(options.optimizations or DEFAULT_OPTIMIZATIONS, "optimizations")
+    for name in optimizations:
+        optimization_named(name)
+        missing = usable(name)
+        if missing is not None:
+            raise EnvironmentFault(f"optimization '{name}' cannot be used here: {missing}")
+    threads = _threads(options.threads or "auto", machine)
+    batches = DEFAULT_BATCHES if options.batches in (None, "", "auto") else options.batches
+    precision = QUICK_PRECISION if options.quick else DEFAULT_PRECISION
+    settings = Settings(
+        optimizations=optimizations,
+        threads=threads,
+        batches=parse_numbers(str(batches), "batches"),
+        mappings=_mappings(options.mapping or "sequential", threads[-1], machine),
+        budget_s=budget_of(options),
+        precision=parse_share(options.precision or precision),
+        seed=options.seed or 0,
+    )
+    return msgspec.structs.replace(settings, anchor=anchor_of(settings))
+
+
+def budget_of(options: Options) -> float | None:
+    """Seconds of the budget, or None for ``none``: measure everything."""
+    text = options.budget or (QUICK_BUDGET if options.quick else DEFAULT_BUDGET)
+    return None if text == "none" else parse_duration(text)
+
+
+def refuse_settled(options: Options) -> None:
+    """Refuse what a run that is resumed has settled already."""
+    allowed = {"resume", "budget", "weights", "no_report", "as_json"}
+    for name, value in msgspec.structs.asdict(options).items():
+        if name not in allowed and value not in (None, False):
+            shown = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"--resume goes on as {options.resume} was begun; leave out {shown}")
+
+
+def _names(text: str, what: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise UsageError(f"{what} '{text}' has an empty entry; separate names by one comma")
+    repeated = _first_repeated(names)
+    if repeated is not None:
+        raise UsageError(f"{what} '{text}' repeats {repeated}; name each once")
+    return tuple(names)
+
+
+def _first_repeated(names: Sequence[str]) -> str | None:
+    return next((name for index, name in enumerate(names) if name in names[:index]), None)
+
+
+def _mappings(text: str, threads: int, machine: Machine) -> tuple[Mapping, ...]:
+    mappings: list[Mapping] = []
+    for name in _names(text, "mapping"):
+        if name not in get_args(Mapping):
+            raise UsageError(f"unknown mapping '{name}'; choose {' or '.join(get_args(Mapping))}")
+        mapping: Mapping = msgspec.convert(name, Mapping)
+        place(machine.cores[: machine.usable], threads, mapping)
+        mappings.append(mapping)
+    return tuple(mappings)
+
+
+def _threads(text: str, machine: Machine) -> tuple[int, ...]:
+    if machine.usable < 1:
+        raise EnvironmentFault(
+            f"the CPU quota of {machine.quota_cores:.3g} cores is under one core, so every forward "
+            "would be throttled; raise it to at least one core"
+        )
+    if text == "auto":
+        return tuple(range(1, machine.usable + 1))
+    threads = parse_numbers(text, "threads")
+    if threads[-1] > machine.usable:
+        cores = "core is" if machine.usable == 1 else "cores are"
+        raise UsageError(
+            f"threads '{text}': {threads[-1]} is too many, {machine.usable} {cores} usable here "
+            "(see coresplit doctor)"
+        )
+    return threads

@@ -1,0 +1,169 @@
+"""One sweep into one run folder: a fresh one, or an earlier one that is resumed."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from coresplit import store
+from coresplit.errors import InstanceError, MismatchError, RunError
+from coresplit.instance import InstanceSpec, Interrupt, Process, Ready
+from coresplit.machine.cgroups import available_memory
+from coresplit.machine.inspect import differences, fingerprint, inspect
+from coresplit.machine.placement import place
+from coresplit.machine.software import software
+from coresplit.models import ModelSpec, model_named, validate
+from coresplit.records import Cell, Machine, ModelInfo, Run, Settings
+from coresplit.sweep import Launcher, Outcome, Progress, Sweep, cells_of
+
+PREPARING_MEMORY = 2 * 2**30
+
+
+class Session:
+    """A run folder open for writing and the instances that were started for it."""
+
+    def __init__(
+        self, run: Run, writer: store.RunWriter, launcher: Launcher, interrupt: Interrupt
+    ) -> None:
+        self.path = writer.path
+        self._run = run
+        self._writer = writer
+        self._launcher = launcher
+        self._interrupt = interrupt
+
+    @classmethod
+    def fresh(
+        cls, spec: ModelSpec, settings: Settings, path: Path, interrupt: Interrupt
+    ) -> "Session":
+        """Start instances, learn what the model is, and only then make the run folder."""
+        validate(spec)
+        store.require_new(path)
+        machine = inspect()
+        launcher = _launcher(spec, machine)
+        with _ending(launcher, interrupt):
+            ready = launcher.probe(cells_of(settings), together(machine), interrupt)
+            run = Run(
+                name=path.name,
+                created_at=time.time(),
+                model=model_info(spec, ready),
+                settings=settings,
+                machine=machine,
+                software=software(),
+                measurements=(),
+            )
+            return cls(run, store.create(path, run), launcher, interrupt)
+
+    @classmethod
+    def resumed(
+        cls, path: Path, weights: str | None, budget_s: float | None, interrupt: Interrupt
+    ) -> "Session":
+        """Go on with a run folder, measured on this machine and model and no other.
+
+        ``weights`` must be given again where the run has a checkpoint's. Raises MismatchError
+        with the differences.
+        """
+        before, writer = store.reopen(path)
+        machine = inspect()
+        try:
+            _require_same(before, machine, before.model)
+            spec = ModelSpec(
+                name=before.model.name,
+                input_size=before.model.input_shape[-1],
+                weights=weights,
+                seed=before.settings.seed,
+            )
+            validate(spec)
+            settings = msgspec.structs.replace(before.settings, budget_s=budget_s)
+            run = msgspec.structs.replace(before, settings=settings)
+            launcher = _launcher(spec, machine)
+            with _ending(launcher, interrupt):
+                missing = [cell for cell in cells_of(settings) if cell not in _finished(before)]
+                if missing:
+                    ready = launcher.probe(missing, together(machine), interrupt)
+                    _require_same(before, machine, model_info(spec, ready))
+                return cls(run, writer, launcher, interrupt)
+        except BaseException:
+            writer.close()
+            raise
+
+    def run(self, begun: float, on_progress: Callable[[Progress], None]) -> Outcome:
+        """Measure; ``begun`` is when the budget began on the monotonic clock."""
+        assert self._run.machine is not None
+        try:
+            return Sweep(
+                self._run.settings,
+                self._launcher.open,
+                self._writer,
+                available_memory=available_memory,
+                done=self._run.measurements,
+                interrupt=self._interrupt,
+                on_progress=on_progress,
+                together=together(self._run.machine),
+                begun=begun,
+            ).run()
+        finally:
+            self._launcher.close()
+            self._writer.close()
+
+
+@contextmanager
+def _ending(launcher: Launcher, interrupt: Interrupt) -> Iterator[None]:
+    """End the instances on any error, and call an interrupted start what it is."""
+    try:
+        yield
+    except BaseException as error:
+        launcher.close()
+        if isinstance(error, InstanceError) and interrupt.requested:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _finished(run: Run) -> set[Cell]:
+    return {each.cell for each in run.measurements if each.verdict == "measured"}
+
+
+def _require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
+    if run.machine is None:
+        raise RunError(f"run {run.name} was imported from tables; there is nothing to resume")
+    there = fingerprint(run.machine, run.software, run.model)
+    different = differences(there, fingerprint(machine, software(), model))
+    if different:
+        raise MismatchError(
+            f"run {run.name} cannot be resumed here: {'; '.join(different)}; "
+            "start a new run instead"
+        )
+
+
+def together(machine: Machine) -> int:
+    """How many instances may prepare at once: two a core, as far as memory goes."""
+    return max(1, min(2 * machine.usable, available_memory() // PREPARING_MEMORY))
+
+
+def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
+    """What the run folder says of the model."""
+    return ModelInfo(
+        name=spec.name,
+        title=model_named(spec.name).title,
+        input_shape=ready.input_shape,
+        parameters=ready.parameters,
+        weights=ready.weights,
+        largest_tensor=ready.largest_tensor,
+    )
+
+
+def _launcher(spec: ModelSpec, machine: Machine) -> Launcher:
+    cores = machine.cores[: machine.usable]
+
+    def spec_of(cell: Cell) -> InstanceSpec:
+        return InstanceSpec(
+            model=spec,
+            optimization=cell.optimization,
+            cpus=place(cores, cell.threads, cell.mapping),
+            home=machine.usable_cores,
+            mapping=cell.mapping,
+            allocator=cell.allocator,
+        )
+
+    return Launcher(spec_of, Process)

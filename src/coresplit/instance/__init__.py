@@ -1,0 +1,25 @@
+"""Instances: pinned processes that hold one prepared model, and a fake one for exact tests.
+
+    parent                                   child process
+    handle.Process  --- messages, a pipe --> child.main: pin, import torch, prepare, read back
+                    <-- Ready / Timed / Failure --- timing.time_forwards
+
+What is measured through an instance is what a server would run: timing is one command among
+others, and lives in ``timing`` alone.
+"""
+
+from coresplit.instance.fake import FakeClock, FakeInstance
+from coresplit.instance.handle import Instance, Process
+from coresplit.instance.interrupt import Interrupt
+from coresplit.instance.messages import InstanceSpec, Ready, Timed
+
+__all__ = [
+    "FakeClock",
+    "FakeInstance",
+    "Instance",
+    "InstanceSpec",
+    "Interrupt",
+    "Process",
+    "Ready",
+    "Timed",
+]

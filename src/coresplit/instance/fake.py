@@ -1,0 +1,125 @@
+"""A supported fake: latencies by formula, on a clock that only the fake moves."""
+
+import math
+from collections.abc import Callable
+
+from coresplit.errors import InstanceError, InstanceTimeout
+from coresplit.instance.interrupt import Interrupt
+from coresplit.instance.messages import InstanceSpec, Ready, Timed
+from coresplit.records import Evidence
+
+Formula = Callable[[InstanceSpec, int, int], float]
+"""Latency in seconds of the n-th forward (from 0) of a batch on an instance."""
+
+
+class FakeClock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """The current time in seconds."""
+        return self.now
+
+
+class FakeInstance:
+    """An instance whose forwards take what a formula says, without a process or a wait.
+
+    ``memory`` gives the peak memory in bytes of a batch, ``throttled`` the throttled periods of
+    a forward, and an InstanceError that the formula raises is raised to the caller.
+    """
+
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        formula: Formula,
+        clock: FakeClock,
+        *,
+        prepare_s: float = 0.0,
+        memory: Callable[[int], int] = lambda batch: 100_000_000 + 1_000_000 * batch,
+        throttled: Callable[[InstanceSpec, int], int] = lambda spec, batch: 0,
+        faults: Callable[[int], int] = lambda batch: 1000 * batch,
+    ) -> None:
+        self.spec = spec
+        self.closed = False
+        self._formula = formula
+        self._clock = clock
+        self._prepare_s = prepare_s
+        self._memory = memory
+        self._throttled = throttled
+        self._faults = faults
+        self._counts: dict[int, int] = {}
+        self._ready = False
+
+    def wait_ready(self, interrupt: Interrupt | None = None) -> Ready:
+        """Ready after ``prepare_s`` of fake time."""
+        if not self._ready:
+            self._clock.now += self._prepare_s
+            self._ready = True
+        return Ready(
+            threads=self.spec.threads,
+            interop_threads=1,
+            cpus=self.spec.cpus,
+            allocator=self.spec.allocator,
+            start_s=0.0,
+            prepare_s=self._prepare_s,
+            error=0.0,
+            largest_tensor=0,
+            input_shape=(3, 299, 299),
+            parameters=23_834_568,
+            weights="fake",
+            memory=self._memory(1),
+        )
+
+    def forwards(
+        self,
+        batch: int,
+        count: int,
+        seconds: float,
+        timeout: float,
+        interrupt: Interrupt | None = None,
+    ) -> Timed:
+        """Forwards by the formula; the clock advances by their sum."""
+        if self.closed:
+            raise InstanceError(f"{self.spec} is closed")
+        self.wait_ready()
+        begin = self._clock.now
+        durations: list[float] = []
+        while len(durations) < count and self._clock.now - begin < seconds:
+            done = self._counts.get(batch, 0)
+            duration = self._formula(self.spec, batch, done)
+            if math.isinf(duration) or self._clock.now - begin + duration > timeout:
+                self._clock.now = begin + timeout
+                self.closed = True
+                raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
+            self._counts[batch] = done + 1
+            self._clock.now += duration
+            durations.append(duration)
+        return Timed(
+            durations=tuple(durations), evidence=self._evidence(batch, tuple(durations), begin)
+        )
+
+    def close(self) -> None:
+        """Refuse any further forwards."""
+        self.closed = True
+
+    def _evidence(self, batch: int, durations: tuple[float, ...], begin: float) -> Evidence:
+        count = len(durations)
+        return Evidence(
+            forwards=count,
+            wall_s=sum(durations),
+            user_s=sum(durations) * self.spec.threads,
+            system_s=0.0,
+            minor_faults=self._faults(batch) * count,
+            major_faults=0,
+            voluntary_switches=0,
+            involuntary_switches=0,
+            throttled_periods=self._throttled(self.spec, batch) * count,
+            throttled_s=0.0,
+            steal_s=0.0,
+            peak_memory=self._memory(batch),
+            started_at=begin,
+            threads=self.spec.threads,
+            thread_cores=tuple(str(cpu) for cpu in self.spec.cpus),
+        )

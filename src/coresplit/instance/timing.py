@@ -1,0 +1,51 @@
+"""Timing of single forwards inside the child, and the evidence around them."""
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from coresplit.instance.messages import Forwards, Timed
+from coresplit.machine import evidence as counted
+from coresplit.records import Evidence
+
+
+def time_forwards(
+    forward: Callable[[], object], command: Forwards, cpus: Sequence[int], threads: int
+) -> Timed:
+    """Durations of up to ``command.count`` calls; none is started after ``command.seconds``.
+
+    ``cpus`` are the logical CPUs whose stolen time counts, ``threads`` the thread count as read
+    back. Garbage collection waits meanwhile, so that no forward pays for the objects of another.
+    """
+    counted.reset_peak_memory()
+    started_at = time.time()
+    before = counted.read_counters(cpus)
+    durations = _durations(forward, command.count, command.seconds)
+    after = counted.read_counters(cpus)
+    change = counted.difference(before, after)
+    evidence = Evidence(
+        forwards=len(durations),
+        peak_memory=counted.peak_memory(),
+        started_at=started_at,
+        threads=threads,
+        thread_cores=counted.busy_threads(before, after),
+        **msgspec.structs.asdict(change),
+    )
+    return Timed(durations=tuple(durations), evidence=evidence)
+
+
+def _durations(forward: Callable[[], object], count: int, seconds: float) -> list[float]:
+    durations: list[float] = []
+    gc.disable()
+    try:
+        begin = stop = time.perf_counter()
+        while len(durations) < count and stop - begin < seconds:
+            start = time.perf_counter()
+            forward()
+            stop = time.perf_counter()
+            durations.append(stop - start)
+    finally:
+        gc.enable()
+    return durations

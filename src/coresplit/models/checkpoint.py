@@ -1,0 +1,104 @@
+"""Load a checkpoint into a network, and refuse in one line what is not its weights."""
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from coresplit.errors import UsageError
+
+_IGNORED = "AuxLogits."
+_COUNTER = "num_batches_tracked"
+_WRAPPER = "module."
+_PICKLES = (b"\x80", b"PK")
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Copy the weights in ``path`` into ``module``; raises ``UsageError``.
+
+    The file is a state dict saved by ``torch.save``, or a dict with one under ``state_dict``;
+    the prefix ``module.`` of data-parallel training is taken off. Keys of an auxiliary head are
+    ignored, and so are missing batch counters, which old files lack and inference never reads.
+    """
+    state = _state_in(_read(path), path)
+    wanted = module.state_dict()
+    _compare_names(state, wanted, path)
+    for name, tensor in state.items():
+        _compare_tensor(name, tensor, wanted[name], path)
+    module.load_state_dict(state, strict=False)
+
+
+def _read(path: Path) -> object:
+    try:
+        with warnings.catch_warnings():
+            for start in ("Detected pickle protocol", "'torch.load' received a zip file"):
+                warnings.filterwarnings("ignore", message=start, category=UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not _starts_with(path, _PICKLES):
+            raise UsageError(f"weights '{path}' is not a PyTorch checkpoint") from error
+        raise UsageError(
+            f"weights '{path}' holds code, objects or a pickle protocol above 2, none of which is "
+            "read here; save the weights alone: torch.save(model.state_dict(), path)"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"weights '{path}' cannot be read: {error.strerror}") from error
+    except Exception as error:
+        if "TorchScript" in str(error):
+            raise UsageError(
+                f"weights '{path}' is a TorchScript archive; "
+                "save the weights alone: torch.save(model.state_dict(), path)"
+            ) from error
+        raise UsageError(
+            f"weights '{path}' is truncated, damaged or no PyTorch checkpoint; "
+            "fetch or save it again"
+        ) from error
+
+
+def _starts_with(path: Path, heads: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file:
+        return file.read(2).startswith(heads)
+
+
+def _state_in(content: object, path: Path) -> dict[str, Any]:
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise UsageError(
+            f"weights '{path}' holds a {type(content).__name__} instead of a state dict; "
+            "save one with torch.save(model.state_dict(), path)"
+        )
+    state = {str(name).removeprefix(_WRAPPER): value for name, value in content.items()}
+    return {name: value for name, value in state.items() if not name.startswith(_IGNORED)}
+
+
+def _compare_names(state: dict[str, Any], wanted: dict[str, Tensor], path: Path) -> None:
+    missing = [name for name in wanted if name not in state and not name.endswith(_COUNTER)]
+    unexpected = [name for name in state if name not in wanted]
+    doubts = [
+        f"{len(names)} {kind} {'key' if len(names) == 1 else 'keys'}, first '{names[0]}'"
+        for kind, names in (("missing", missing), ("unexpected", unexpected))
+        if names
+    ]
+    if doubts:
+        raise UsageError(f"weights '{path}' is of another model: {'; '.join(doubts)}")
+
+
+def _compare_tensor(name: str, found: object, wanted: Tensor, path: Path) -> None:
+    if not isinstance(found, Tensor):
+        raise UsageError(
+            f"weights '{path}': '{name}' is a {type(found).__name__}, expected a tensor"
+        )
+    if found.shape != wanted.shape:
+        raise UsageError(
+            f"weights '{path}' is of another model: '{name}' has shape {tuple(found.shape)}, "
+            f"expected {tuple(wanted.shape)}"
+        )
+    if found.is_floating_point() != wanted.is_floating_point():
+        raise UsageError(
+            f"weights '{path}': '{name}' is of type {found.dtype}, expected {wanted.dtype}"
+        )

@@ -1,0 +1,45 @@
+"""The cell that is repeated through the sweep, whose spread is the noise floor."""
+
+import time
+from collections.abc import Callable
+
+from coresplit.errors import InstanceError
+from coresplit.instance import Instance
+from coresplit.records import AnchorVisit, Cell
+from coresplit.stats.warmup import warmup_length
+
+SAMPLES = 5
+TOLERANCE = 0.02
+TIMEOUT_S = 120.0
+VISITS_PER_BUDGET = 15
+LONGEST_GAP_S = 90.0
+SHORTEST_GAP_S = 5.0
+
+
+class Anchor:
+    """When the anchor cell is due again, and its visit. Without a cell it is never due."""
+
+    def __init__(self, cell: Cell | None, budget_s: float | None) -> None:
+        self.cell = cell
+        share = LONGEST_GAP_S if budget_s is None else budget_s / VISITS_PER_BUDGET
+        self._gap = min(LONGEST_GAP_S, max(SHORTEST_GAP_S, share))
+        self._at: float | None = None
+
+    def due(self, now: float) -> bool:
+        """Whether the last visit lies a gap back."""
+        return self.cell is not None and (self._at is None or now - self._at >= self._gap)
+
+    def visit(
+        self, get: Callable[[Cell], Instance], clock: Callable[[], float], left_s: float
+    ) -> AnchorVisit | None:
+        """One visit, or None where its instance fails: the cell's own visit will say why."""
+        assert self.cell is not None
+        timeout = min(TIMEOUT_S, max(1.0, left_s))
+        try:
+            timed = get(self.cell).forwards(self.cell.batch, SAMPLES + 1, self._gap, timeout)
+        except InstanceError:
+            self.cell = None
+            return None
+        self._at = clock()
+        warmup = warmup_length(timed.durations, TOLERANCE)
+        return AnchorVisit(at=time.time(), samples=timed.durations[warmup:])

@@ -1,0 +1,43 @@
+"""The cells that settings name."""
+
+from itertools import product
+
+import msgspec
+
+from coresplit.records import Cell, Settings
+
+ANCHOR_BATCH = 4
+
+
+def cells_of(settings: Settings) -> tuple[Cell, ...]:
+    """Every cell of the grid, in the order of the settings."""
+    return tuple(
+        msgspec.convert(
+            {
+                "optimization": optimization,
+                "threads": threads,
+                "batch": batch,
+                "mapping": mapping,
+                "allocator": allocator,
+                "setting": setting,
+            },
+            Cell,
+        )
+        for mapping, allocator, setting, optimization, threads, batch in product(
+            settings.mappings,
+            settings.allocators,
+            settings.settings,
+            settings.optimizations,
+            settings.threads,
+            settings.batches,
+        )
+    )
+
+
+def anchor_of(settings: Settings) -> Cell:
+    """The cell that is repeated through the sweep: last optimization, all threads, small batch."""
+    small = [batch for batch in settings.batches if batch <= ANCHOR_BATCH]
+    batch = max(small, default=settings.batches[0])
+    on_batch = [cell for cell in cells_of(settings) if cell.batch == batch]
+    wanted = (settings.optimizations[-1], settings.threads[-1])
+    return next(cell for cell in on_batch if (cell.optimization, cell.threads) == wanted)

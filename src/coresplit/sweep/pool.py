@@ -1,0 +1,121 @@
+"""The instances that are alive, as many as memory allows."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from coresplit.errors import InstanceError
+from coresplit.instance import Instance, Interrupt, Ready
+from coresplit.records import Cell
+
+MEMORY_SHARE = 0.5
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What one process serves: every batch of these."""
+
+    optimization: str
+    threads: int
+    mapping: str
+    allocator: str
+
+
+def key_of(cell: Cell) -> Key:
+    """The instance that a cell is measured in."""
+    return Key(
+        optimization=cell.optimization,
+        threads=cell.threads,
+        mapping=cell.mapping,
+        allocator=cell.allocator,
+    )
+
+
+Opener = Callable[[Cell], Instance]
+Opened = Callable[[Key, Ready], None]
+
+
+class Pool:
+    """Opens instances on demand and closes the least recently used beyond ``capacity``.
+
+    ``on_ready`` hears of every instance that became ready. The capacity is set by what the
+    first ready instance takes of the memory available.
+    """
+
+    def __init__(
+        self, opener: Opener, on_ready: Opened, available_memory: Callable[[], int]
+    ) -> None:
+        self._opener = opener
+        self._on_ready = on_ready
+        self._available = available_memory
+        self._alive: OrderedDict[Key, Instance] = OrderedDict()
+        self._ready: set[Key] = set()
+        self.capacity: int | None = None
+
+    def prepare(
+        self, cells: Iterable[Cell], together: int, interrupt: Interrupt | None = None
+    ) -> Iterator[tuple[Cell, InstanceError]]:
+        """Make the instances of ``cells`` ready, ``together`` at a time, up to the capacity.
+
+        Nothing may be measured meanwhile. Yields the cell and error of every one that fails.
+        """
+        waiting = list({key_of(cell): cell for cell in cells}.values())
+        starting: list[Cell] = []
+        while waiting or starting:
+            while waiting and len(starting) < together and self._has_room():
+                cell = waiting.pop(0)
+                starting.append(cell)
+                if key_of(cell) not in self._alive:
+                    self._alive[key_of(cell)] = self._opener(cell)
+            if not starting or (interrupt is not None and interrupt.requested):
+                return
+            cell = starting.pop(0)
+            try:
+                self.get(cell, interrupt)
+            except InstanceError as error:
+                yield cell, error
+
+    def get(self, cell: Cell, interrupt: Interrupt | None = None) -> Instance:
+        """The ready instance for a cell; raises the InstanceError that kept it from being so."""
+        key = key_of(cell)
+        if key not in self._alive:
+            self._make_room()
+            self._alive[key] = self._opener(cell)
+        self._alive.move_to_end(key)
+        instance = self._alive[key]
+        if key not in self._ready:
+            try:
+                ready = instance.wait_ready(interrupt)
+            except InstanceError:
+                self.drop(cell)
+                raise
+            self._ready.add(key)
+            if self.capacity is None:
+                affordable = MEMORY_SHARE * self._available() / max(1, ready.memory)
+                self.capacity = max(1, int(affordable))
+            self._on_ready(key, ready)
+        return instance
+
+    def drop(self, cell: Cell) -> None:
+        """Close the instance of a cell, so that the next ``get`` opens a fresh one."""
+        key = key_of(cell)
+        self._ready.discard(key)
+        instance = self._alive.pop(key, None)
+        if instance is not None:
+            instance.close()
+
+    def close(self) -> None:
+        """Close all instances."""
+        while self._alive:
+            _, instance = self._alive.popitem()
+            instance.close()
+        self._ready.clear()
+
+    def _has_room(self) -> bool:
+        return self.capacity is None or len(self._alive) < self.capacity
+
+    def _make_room(self) -> None:
+        while not self._has_room():
+            key, instance = self._alive.popitem(last=False)
+            self._ready.discard(key)
+            instance.close()

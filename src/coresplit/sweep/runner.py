@@ -1,0 +1,290 @@
+"""The loop of a sweep."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from coresplit.errors import (
+    InstanceDied,
+    InstanceError,
+    InstanceMemory,
+    InstanceTimeout,
+    PrepareFailed,
+    ReadbackMismatch,
+)
+from coresplit.instance import Interrupt, Ready
+from coresplit.records import (
+    Cell,
+    Ended,
+    JournalEntry,
+    Measurement,
+    Prepared,
+    Settings,
+    Started,
+)
+from coresplit.stats.estimate import curve_of, predict, table_of
+from coresplit.stats.noise import noise_floor
+from coresplit.sweep.anchor import Anchor
+from coresplit.sweep.choice import Chooser
+from coresplit.sweep.finish import measurements_of_unreached
+from coresplit.sweep.grid import cells_of
+from coresplit.sweep.guard import reason_to_skip
+from coresplit.sweep.pool import Key, Opener, Pool, key_of
+from coresplit.sweep.progress import Outcome, Progress, Sink
+from coresplit.sweep.state import CellState
+
+OVERRUN = 1.08
+"""A forward may end this far beyond the budget before it is cut off."""
+PATIENCE = 5.0
+SLACK_S = 30.0
+FIRST_FORWARD_S = 300.0
+VISIT_SAMPLES = 40
+VISIT_SHARE = 1 / 200
+SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
+SECOND_FORWARD_S = 3.0
+
+
+class Sweep:
+    """Measures the cells of settings in instances and hands every result to a sink at once.
+
+    ``opener`` starts an instance for a cell. ``clock`` gives seconds; with a fake clock and fake
+    instances a sweep is exact. ``done`` are earlier measurements of a run that is resumed,
+    ``together`` is how many instances prepare at once, and ``begun`` when the budget began.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        opener: Opener,
+        sink: Sink,
+        *,
+        available_memory: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+        done: Iterable[Measurement] = (),
+        interrupt: Interrupt | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        together: int = 1,
+        begun: float | None = None,
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._clock = clock
+        self._available = available_memory
+        self._interrupt = interrupt
+        self._on_progress = on_progress
+        self._together = together
+        earlier = {measurement.cell: measurement for measurement in done}
+        self._states = {
+            cell: (
+                CellState.resumed(earlier[cell], settings.precision)
+                if cell in earlier
+                else CellState(cell, settings.precision)
+            )
+            for cell in cells_of(settings)
+        }
+        self._table = table_of(
+            measurement
+            for state in self._states.values()
+            if (measurement := state.measurement()) is not None
+        )
+        self._pool = Pool(opener, self._log_ready, available_memory)
+        self._chooser = Chooser(settings.seed, settings.budget_s)
+        self._begin = clock() if begun is None else begun
+        self._forward_s = 0.0
+        self._largest_tensor = 0
+        self._anchor = Anchor(settings.anchor, settings.budget_s)
+        self._journal: list[JournalEntry] = []
+        self._died: Counter[Cell] = Counter()
+
+    def run(self) -> Outcome:
+        """Measure until everything is settled, the budget is spent, or an end is asked for."""
+        self._log(Started(at=time.time()))
+        try:
+            reason = self._loop()
+        finally:
+            self._pool.close()
+        self._finish(reason)
+        wall = self._clock() - self._begin
+        self._log(Ended(at=time.time(), reason=reason, wall_s=wall, forward_s=self._forward_s))
+        verdicts = Counter(
+            measurement.verdict
+            for state in self._states.values()
+            if (measurement := state.measurement()) is not None
+        )
+        return Outcome(
+            reason=reason,
+            interrupted=self._interrupted,
+            wall_s=wall,
+            forward_s=self._forward_s,
+            verdicts={str(verdict): count for verdict, count in verdicts.items()},
+        )
+
+    @property
+    def _interrupted(self) -> bool:
+        return self._interrupt is not None and self._interrupt.requested
+
+    @property
+    def _elapsed(self) -> float:
+        return self._clock() - self._begin
+
+    @property
+    def _left(self) -> float:
+        budget = self._settings.budget_s
+        return math.inf if budget is None else budget - self._elapsed
+
+    def _loop(self) -> str:
+        self._report("preparing instances")
+        for cell, error in self._pool.prepare(self._open_cells(), self._together, self._interrupt):
+            if not self._interrupted:
+                self._fail_instance(cell, error)
+        while not self._interrupted:
+            states = list(self._states.values())
+            state = self._chooser.next(states, self._expected, self._left)
+            if state is None:
+                settled = all(state.settled for state in states)
+                return "complete" if settled else "the budget ran out"
+            if state.covered and self._anchor.due(self._clock()):
+                self._visit_anchor()
+                continue
+            self._report(str(state.cell))
+            self._visit(state)
+        return "interrupted"
+
+    def _open_cells(self) -> list[Cell]:
+        return [cell for cell, state in self._states.items() if not state.settled]
+
+    def _expected(self, cell: Cell) -> float | None:
+        return predict(cell, self._table)
+
+    def _timeout(self, cell: Cell, seconds: float) -> float:
+        expected = self._expected(cell)
+        patience = FIRST_FORWARD_S if expected is None else PATIENCE * expected + SLACK_S
+        budget = self._settings.budget_s
+        hard = math.inf if budget is None else OVERRUN * budget - self._elapsed
+        return max(1.0, min(patience + seconds, hard))
+
+    def _seconds(self, cell: Cell) -> float:
+        """How long a visit goes on starting forwards; a second one where it comes cheap."""
+        budget, expected = self._settings.budget_s, self._expected(cell) or 0.0
+        share = LONGEST_VISIT_S if budget is None else budget * VISIT_SHARE
+        wanted = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, share))
+        wanted = max(wanted, min(SECOND_FORWARD_S, 1.2 * expected))
+        # the last forward of a visit starts before these seconds are over, and must end in time
+        return max(1e-3, min(wanted, self._left - expected))
+
+    def _visit(self, state: CellState) -> None:
+        cell = state.cell
+        peaks = self._peaks(cell)
+        reason = reason_to_skip(peaks, cell.batch, self._available())
+        if reason is not None:
+            self._end(state, Measurement(cell=cell, verdict="skipped", reason=reason))
+            return
+        try:
+            instance = self._pool.get(cell, self._interrupt)
+            seconds = self._seconds(cell)
+            timed = instance.forwards(
+                cell.batch, VISIT_SAMPLES, seconds, self._timeout(cell, seconds), self._interrupt
+            )
+        except InstanceError as error:
+            self._fail(state, error)
+            return
+        self._forward_s += sum(timed.durations)
+        state.add(timed.durations, timed.evidence)
+        self._note(state)
+
+    def _note(self, state: CellState) -> None:
+        measurement = state.measurement()
+        if measurement is None:
+            return
+        self._sink.append(measurement)
+        for curve, known in table_of([measurement]).items():
+            self._table.setdefault(curve, {}).update(known)
+
+    def _peaks(self, cell: Cell) -> dict[int, int]:
+        peaks: dict[int, int] = {}
+        for other, state in self._states.items():
+            if curve_of(other) == curve_of(cell) and state.samples and state.evidence:
+                peaks[other.batch] = state.evidence.peak_memory
+        return peaks
+
+    def _fail(self, state: CellState, error: InstanceError) -> None:
+        """Decide what a failed visit means for its cell, and for those that would fare alike."""
+        self._pool.drop(state.cell)
+        if self._interrupted:
+            return
+        if isinstance(error, InstanceTimeout) and self._left <= 0:
+            return
+        if isinstance(error, InstanceDied) and self._died[state.cell] == 0:
+            self._died[state.cell] += 1
+            return
+        if isinstance(error, PrepareFailed | ReadbackMismatch):
+            self._fail_instance(state.cell, error)
+            return
+        self._end(state, Measurement(cell=state.cell, verdict="failed", reason=str(error)))
+        if isinstance(error, InstanceMemory):
+            for other, another in self._states.items():
+                same = other.optimization == state.cell.optimization
+                if same and other.batch > state.cell.batch and not another.covered:
+                    reason = f"batch {state.cell.batch} already ran out of memory"
+                    self._end(another, Measurement(cell=other, verdict="skipped", reason=reason))
+
+    def _fail_instance(self, cell: Cell, error: InstanceError) -> None:
+        """End all cells of an instance that cannot be made; what they have is kept."""
+        for state in self._states.values():
+            if key_of(state.cell) == key_of(cell) and not state.covered:
+                self._end(state, Measurement(cell=state.cell, verdict="failed", reason=str(error)))
+
+    def _end(self, state: CellState, measurement: Measurement) -> None:
+        state.end(measurement)
+        self._sink.append(measurement)
+
+    def _visit_anchor(self) -> None:
+        self._report("the anchor cell")
+        visit = self._anchor.visit(self._pool.get, self._clock, OVERRUN * self._left)
+        if visit is not None:
+            self._forward_s += sum(visit.samples)
+            self._log(visit)
+
+    def _finish(self, reason: str) -> None:
+        why = {"interrupted": "the sweep was interrupted"}.get(reason, reason)
+        unreached = [cell for cell, state in self._states.items() if state.measurement() is None]
+        noise = noise_floor(self._journal)
+        for measurement in measurements_of_unreached(
+            unreached, self._table, why, noise, self._largest_tensor
+        ):
+            self._end(self._states[measurement.cell], measurement)
+
+    def _log_ready(self, key: Key, ready: Ready) -> None:
+        self._largest_tensor = ready.largest_tensor
+        self._log(
+            Prepared(
+                at=time.time(),
+                optimization=key.optimization,
+                threads=key.threads,
+                start_s=ready.start_s,
+                prepare_s=ready.prepare_s,
+                error=ready.error,
+                largest_tensor=ready.largest_tensor,
+            )
+        )
+
+    def _log(self, entry: JournalEntry) -> None:
+        self._journal.append(entry)
+        self._sink.log(entry)
+
+    def _report(self, doing: str) -> None:
+        states = self._states.values()
+        costs = [(state.wanted, self._expected(state.cell)) for state in states]
+        known = [wanted * cost for wanted, cost in costs if cost is not None]
+        foreseen = sum(known) if len(known) == len(costs) else math.inf
+        self._on_progress(
+            Progress(
+                doing=doing,
+                cells=len(self._states),
+                covered=sum(state.covered for state in states),
+                settled=sum(state.settled for state in states),
+                elapsed_s=self._elapsed,
+                left_s=max(0.0, min(self._left, foreseen)),
+            )
+        )

@@ -1,0 +1,119 @@
+"""Bad input gets one line that says what is wrong and what to do, exit code 2, nothing written."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coresplit.machine.inspect import inspect
+
+Coresplit = Callable[..., tuple[int, str, str]]
+ABOVE = inspect().usable + 1
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("bench", "name a model, for example: coresplit bench inception"),
+        ("bench incepton", "unknown model 'incepton'; did you mean 'inception'?"),
+        ("bench inception --optimizations skript", "did you mean 'script'?"),
+        ("bench inception --optimizations none,none", "repeats none; name each once"),
+        ("bench inception --optimizations none,", "has an empty entry"),
+        ("bench inception --batches ,", "batches ',' has an empty entry"),
+        ("bench inception --batches 0", "0 is not positive"),
+        ("bench inception --batches=-4", "-4 is not positive"),
+        ("bench inception --batches 8,4", "is not ascending at 4; sort the list"),
+        ("bench inception --batches 4,4", "repeats 4; name each value once"),
+        ("bench inception --batches many", "'many' is not a whole number"),
+        ("bench inception --threads 0", "0 is not positive"),
+        ("bench inception --threads 2,1", "is not ascending at 1"),
+        (f"bench inception --threads {ABOVE}", f"{ABOVE} is too many"),
+        ("bench inception --mapping diagonal", "unknown mapping 'diagonal'"),
+        ("bench inception --mapping interleave", "needs cores on two NUMA nodes"),
+        ("bench inception --input-size 74", "input size 74 is too small"),
+        ("bench inception --input-size 0", "input size 0 is too small"),
+        ("bench inception --input-size big", "'big' is not a valid integer"),
+        ("bench inception --budget soon", "'soon' is not a duration"),
+        ("bench inception --budget 0s", "'0s' is not a duration"),
+        ("bench inception --precision 2", "'2' is not a share"),
+        ("bench inception --weights nowhere.pth", "weights 'nowhere.pth' does not exist"),
+        ("bench inception --weights .", "is a directory"),
+        ("bench inception --seed -1", "seed -1 is out of range"),
+        ("bench inception --colour red", "No such option '--colour'"),
+        ("bench --resume nowhere", "run nowhere does not exist"),
+        ("bench inception --resume nowhere", "leave out MODEL"),
+        ("bench --resume nowhere --threads 1", "leave out --threads"),
+        ("report nowhere", "run nowhere does not exist"),
+        ("report .", "holds no run.json, so it is not a run folder"),
+        ("report . --format pdf", "unknown format 'pdf'; choose from html, markdown, png, csv"),
+        ("export nowhere --out csv", "run nowhere does not exist"),
+        ("import nowhere.csv --out run", "nowhere.csv"),
+        ("import --out run", "Missing argument"),
+        ("dance", "No such command 'dance'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    coresplit: Coresplit, tmp_path: Path, arguments: str, message: str
+) -> None:
+    code, out, err = coresplit(*arguments.split())
+    assert code == 2
+    assert out == ""
+    assert err.startswith("coresplit: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_out_folder_that_exists_is_left_alone(coresplit: Coresplit, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    code, _, err = coresplit("bench", "inception", "--out", "mine")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "mine exists; name a new folder" in err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+def test_an_out_that_is_a_file_is_left_alone(coresplit: Coresplit, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    code, _, err = coresplit("bench", "inception", "--out", "mine")
+    assert code == 2
+    assert "mine is a file; name a new folder" in err
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_out_that_cannot_be_written_is_refused(coresplit: Coresplit, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, err = coresplit("bench", "inception", "--out", "locked/run")
+    assert code == 2
+    assert "locked/run cannot be made: Permission denied" in err
+
+
+def test_an_out_below_a_kernel_folder_is_refused(coresplit: Coresplit) -> None:
+    code, _, err = coresplit("bench", "inception", "--out", "/proc/run")
+    assert code == 2
+    assert "/proc/run cannot be made" in err
+
+
+def test_a_newer_run_is_refused_by_name(coresplit: Coresplit, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in ("cells.jsonl", "journal.jsonl"):
+        (tmp_path / "run" / name).write_text("")
+    (tmp_path / "run" / "run.json").write_text('{"schema": 99}')
+    code, _, err = coresplit("report", "run")
+    assert code == 2
+    assert "newer coresplit" in err
+    assert "99" in err
+
+
+def test_help_is_given_without_a_model(coresplit: Coresplit) -> None:
+    code, out, err = coresplit("--help")
+    assert (code, err) == (0, "")
+    for command in ("bench", "report", "import", "export", "doctor", "list"):
+        assert f"  {command} " in out

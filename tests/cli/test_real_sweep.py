@@ -1,0 +1,287 @@
+"""Sweeps of the real model, in real pinned processes, as a user starts them."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from coresplit import store
+from coresplit.records import Ended, Run
+
+pytestmark = pytest.mark.slow
+
+COMMAND = (sys.executable, "-m", "coresplit")
+SMALL = ("--input-size", "75", "--batches", "1,2,4", "--precision", "20%", "--threads", "1")
+BLOCK = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {names}:
+            raise ImportError(name + ' is not installed')
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def bench(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "bench", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@contextmanager
+def started(*arguments: object, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep in the background that is ended with the test."""
+    with subprocess.Popen(
+        [*COMMAND, "bench", *map(str, arguments)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_lines(file: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if file.exists() and file.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{file} did not get {count} lines")
+
+
+def samples_of(run: Run) -> dict[str, tuple[float, ...]]:
+    return {str(each.cell): each.samples for each in run.measurements if each.samples}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of a complete small sweep."""
+    folder = tmp_path_factory.mktemp("finished")
+    ended = bench("inception", *SMALL, "--budget", "60s", "--out", "run", "--json", folder=folder)
+    assert ended.returncode == 0, ended.stderr
+    (folder / "stdout.json").write_text(ended.stdout)
+    return folder / "run"
+
+
+def test_a_sweep_measures_every_cell_and_builds_the_report(finished: Path) -> None:
+    run = store.load(finished)
+    assert len(run.measurements) == 6
+    assert all(each.samples for each in run.measurements)
+    for each in run.measurements:
+        assert each.evidence is not None
+        assert len(each.evidence.thread_cores) <= 1
+    assert isinstance(run.journal[-1], Ended)
+    names = {path.name for path in (finished / "report").iterdir()}
+    assert {"index.html", "index.markdown", "inception-latency-4.png"} <= names
+    assert "inception_latency.csv" in names
+
+
+def test_bench_json_keeps_its_keys(finished: Path) -> None:
+    document = json.loads((finished.parent / "stdout.json").read_text())
+    assert document["run"] == "run"
+    assert document["report"] == "run/report/index.html"
+    assert sum(document["cells"].values()) == 6
+
+
+def test_a_finished_run_is_refused_on_another_machine(finished: Path, tmp_path: Path) -> None:
+    text = (finished / "run.json").read_text()
+    other = tmp_path / "run"
+    other.mkdir()
+    for name in ("cells.jsonl", "journal.jsonl"):
+        (other / name).write_bytes((finished / name).read_bytes())
+    kernel = json.loads(text)["machine"]["kernel"]
+    (other / "run.json").write_text(text.replace(kernel, "2.6.32"))
+    ended = bench("--resume", "run", folder=tmp_path)
+    assert ended.returncode == 2
+    assert f"kernel: 2.6.32 there, {kernel} here" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_killed_sweep_keeps_all_it_measured_and_is_resumed(tmp_path: Path) -> None:
+    with started(
+        "inception", *SMALL, "--optimizations", "none", "--out", "run", folder=tmp_path
+    ) as process:
+        wait_for_lines(tmp_path / "run" / "cells.jsonl", 2)
+        process.kill()
+        process.wait()
+    before = samples_of(store.load(tmp_path / "run"))
+    assert before
+    ended = bench("--resume", "run", "--budget", "60s", "--no-report", folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    after = samples_of(store.load(tmp_path / "run"))
+    assert len(after) == 3
+    for cell, samples in before.items():
+        assert after[cell][: len(samples)] == samples
+
+
+def test_ctrl_c_saves_and_builds_the_report(tmp_path: Path) -> None:
+    with started(
+        "inception", "--input-size", "75", "--batches", "1,2,4..64", "--out", "run", folder=tmp_path
+    ) as process:
+        wait_for_lines(tmp_path / "run" / "cells.jsonl", 1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted after" in err
+    assert "go on with: coresplit bench --resume run" in err
+    assert "Traceback" not in err
+    assert "run/report/index.html" in out
+    run = store.load(tmp_path / "run")
+    assert len({each.cell for each in run.measurements}) == len(run.measurements)
+    assert (tmp_path / "run" / "report" / "index.html").exists()
+
+
+def test_under_a_quota_of_one_and_a_half_cores_one_thread_is_used(
+    group: Path, tmp_path: Path
+) -> None:
+    (group / "cpu.cfs_period_us").write_text("100000")
+    (group / "cpu.cfs_quota_us").write_text("150000")
+    ended = in_group(
+        group,
+        "inception",
+        *SMALL[:4],
+        "--optimizations",
+        "none",
+        "--budget",
+        "15s",
+        folder=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (path,) = (tmp_path / "runs").iterdir()
+    run = store.load(path)
+    assert run.settings.threads == (1,)
+    assert run.machine is not None
+    assert run.machine.quota_cores == 1.5
+    assert {each.verdict for each in run.measurements} <= {"measured", "light", "unstable"}
+
+
+def test_a_quota_under_one_core_is_refused(group: Path, tmp_path: Path) -> None:
+    (group / "cpu.cfs_period_us").write_text("100000")
+    (group / "cpu.cfs_quota_us").write_text("80000")
+    ended = in_group(group, "inception", folder=tmp_path)
+    assert ended.returncode == 2
+    assert "the CPU quota of 0.8 cores is under one core" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cell_that_was_throttled_is_invalid(group: Path, tmp_path: Path) -> None:
+    (group / "cpu.cfs_period_us").write_text("100000")
+    arguments = (
+        *("--input-size", "75", "--batches", "8,16", "--optimizations", "none", "--threads", "1"),
+        *("--budget", "40s", "--out", "run", "--no-report"),
+    )
+    script = IN_GROUP.format(group=str(group))
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "bench", "inception", *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_lines(tmp_path / "run" / "journal.jsonl", 2)
+        (group / "cpu.cfs_quota_us").write_text("30000")
+        _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    invalid = [
+        each for each in store.load(tmp_path / "run").measurements if each.verdict == "invalid"
+    ]
+    assert invalid
+    assert invalid[0].reason.startswith("the CPU quota throttled ")
+
+
+IN_GROUP = """
+import os, sys
+from pathlib import Path
+Path({group!r}, "cgroup.procs").write_text(str(os.getpid()))
+from coresplit.cli import main
+main()
+"""
+
+
+def in_group(group: Path, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    program = (sys.executable, "-c", IN_GROUP.format(group=str(group)))
+    return subprocess.run(
+        [*program, "bench", *map(str, arguments), "--no-report"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+class Code:
+    """A pickle that would run something when it is loaded."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("touch harmed",)
+
+
+@pytest.mark.parametrize("kind", ["text", "code", "other model"])
+def test_unusable_weights_are_one_line_and_nothing_is_written(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    if kind == "text":
+        file.write_text("these are no weights")
+    elif kind == "code":
+        file.write_bytes(pickle.dumps(Code()))
+    else:
+        import torch
+
+        torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, file)
+    ended = bench("inception", *SMALL, "--weights", "weights.pth", folder=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("coresplit: weights ")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.pth"]
+
+
+def test_measuring_needs_no_plotting_library(tmp_path: Path) -> None:
+    ended = bench(
+        "inception",
+        *SMALL[:4],
+        *("--optimizations", "none", "--threads", "1", "--budget", "15s", "--out", "run"),
+        folder=tmp_path,
+        PYTHONPATH=blocking(tmp_path, {"altair", "vl_convert", "jinja2"}),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "pip install 'coresplit[report]'" in ended.stderr
+    assert "then: coresplit report run" in ended.stderr
+    assert store.load(tmp_path / "run").measurements
+
+
+def test_reporting_needs_no_torch(finished: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*COMMAND, "report", str(finished), "--format", "html,csv"],
+        env={**os.environ, "PYTHONPATH": blocking(tmp_path, {"torch", "numpy"})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{finished}/report/index.html\n"
+
+
+def blocking(folder: Path, names: set[str]) -> str:
+    place = folder / "blocking"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(BLOCK.format(names=sorted(names)))
+    return str(place)

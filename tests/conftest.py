@@ -1,0 +1,62 @@
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from coresplit.cli import main
+from coresplit.machine.cgroups import cpu_levels, cpu_quota
+
+Ran = tuple[int, str, str]
+Coresplit = Callable[..., Ran]
+
+
+@pytest.fixture
+def coresplit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Coresplit:
+    """Runs the command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["coresplit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def remove_group() -> Callable[[Path], None]:
+    """Removes a cgroup whose processes have ended."""
+    return _remove
+
+
+@pytest.fixture
+def group(remove_group: Callable[[Path], None]) -> Iterator[Path]:
+    """A cgroup of our own below that of the test process; removed in the end."""
+    own = next((path for path in cpu_levels() if (path / "cpu.cfs_quota_us").exists()), None)
+    if own is None:
+        pytest.skip("no cgroup v1 cpu controller here (version 2 only, or none)")
+    if cpu_quota() is not None:
+        pytest.skip("this process already runs under a CPU quota")
+    folder = own / f"coresplit-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"the cgroup v1 cpu controller is not writable here: {error.strerror}")
+    yield folder
+    remove_group(folder)
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(100):
+        # A cgroup stays busy for a moment after its last process has ended.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+            break
+        time.sleep(0.05)
+    assert not folder.exists()
