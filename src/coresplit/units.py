@@ -1,6 +1,8 @@
-"""Formatting and parsing of durations, sizes, shares and number lists, at the edge only."""
+"""Formatting and parsing of durations, sizes, shares, number lists and names, at the edge only."""
 
+import difflib
 import re
+from collections.abc import Collection
 from itertools import pairwise
 
 from coresplit.errors import UsageError
@@ -74,6 +76,13 @@ def _progression(before: list[int], first: int, last: int, text: str, what: str)
     if values[-1] != last:
         raise UsageError(f"{what} '{text}': steps of x{ratio} from {first} do not reach {last}")
     return values
+
+
+def unknown_name(what: str, name: str, known: Collection[str]) -> UsageError:
+    """The refusal of a name that is not among the known ones, with the closest of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    guess = f"did you mean '{close[0]}'? (coresplit list shows all)" if close else ""
+    return UsageError(f"unknown {what} '{name}'; {guess or 'coresplit list shows all'}")
 
 
 def format_duration(seconds: float) -> str:

@@ -228,6 +228,35 @@ def in_group(group: Path, *arguments: object, folder: Path) -> subprocess.Comple
     )
 
 
+FULL_DISK = """
+import resource
+from coresplit.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+main()
+"""
+
+
+def test_a_full_disk_ends_the_sweep_and_keeps_what_is_there(tmp_path: Path) -> None:
+    program = (sys.executable, "-c", FULL_DISK)
+    ended = subprocess.run(
+        [*program, "bench", "inception", *SMALL, "--precision", "1%", "--out", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 2
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(
+        "coresplit: the file size limit is reached while writing run/cells.jsonl"
+    )
+    assert "--resume run" in last
+    assert "Traceback" not in ended.stderr
+    assert store.load(tmp_path / "run").warnings == ()
+    assert samples_of(store.load(tmp_path / "run"))
+
+
 class Code:
     """A pickle that would run something when it is loaded."""
 

@@ -2,8 +2,8 @@
 
 import click
 
+from coresplit import models as models_room
 from coresplit.cli.output import print_json
-from coresplit.models import MODELS
 from coresplit.optimizations import OPTIMIZATIONS, usable
 
 
@@ -11,27 +11,22 @@ from coresplit.optimizations import OPTIMIZATIONS, usable
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(as_json: bool) -> None:
     """List models and optimizations: usable here, or what to install."""
-    missing = {name: usable(name) for name in OPTIMIZATIONS}
+    models = [
+        {"name": each.name, "what": each.description, "missing": models_room.usable(each.name)}
+        for each in models_room.MODELS.values()
+    ]
+    optimizations = [
+        {"name": each.name, "what": each.description, "missing": usable(each.name)}
+        | {"lossy": each.lossy}
+        for each in OPTIMIZATIONS.values()
+    ]
     if as_json:
-        models = [{"name": each.name, "what": each.description} for each in MODELS.values()]
-        optimizations = [
-            {
-                "name": each.name,
-                "what": each.description,
-                "lossy": each.lossy,
-                "missing": missing[each.name],
-            }
-            for each in OPTIMIZATIONS.values()
-        ]
         print_json({"models": models, "optimizations": optimizations})
         return
-    click.echo("models")
-    for model in MODELS.values():
-        click.echo(f"  {model.name:<14}{model.description}")
-    click.echo("\noptimizations")
-    for optimization in OPTIMIZATIONS.values():
-        lossy = ", lossy" if optimization.lossy else ""
-        click.echo(f"  {optimization.name:<14}{optimization.description}{lossy}")
-        reason = missing[optimization.name]
-        if reason is not None:
-            click.echo(click.style(f"  {'':<14}not usable here: {reason}", fg="yellow"))
+    for heading, rows in (("models", models), ("\noptimizations", optimizations)):
+        click.echo(heading)
+        for row in rows:
+            lossy = ", lossy" if row.get("lossy") else ""
+            click.echo(f"  {row['name']:<14}{row['what']}{lossy}")
+            if row["missing"] is not None:
+                click.echo(click.style(f"  {'':<14}not usable: {row['missing']}", fg="yellow"))

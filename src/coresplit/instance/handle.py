@@ -170,12 +170,11 @@ class Process:
 
     def _answered(self, timeout: float, interrupt: Interrupt | None) -> bool:
         end = time.monotonic() + timeout
-        if interrupt is not None and not interrupt.requested:
-            readable = wait([self._pipe, interrupt.fileno()], timeout)
-            if readable and self._pipe not in readable:
-                end = min(end, time.monotonic() + GRACE_S)
-            elif readable:
-                return True
+        if interrupt is not None:
+            if not interrupt.requested:
+                wait([self._pipe, interrupt.fileno()], timeout)
+            if interrupt.requested_at is not None:
+                end = min(end, interrupt.requested_at + GRACE_S)
         return bool(wait([self._pipe], max(0.0, end - time.monotonic())))
 
     def _unexpected(self, reply: Reply) -> CoresplitError:

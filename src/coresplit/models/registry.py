@@ -1,11 +1,10 @@
 """The models that coresplit knows, and which of them can be built here."""
 
-import difflib
 from importlib.util import find_spec
 
 import msgspec
 
-from coresplit.errors import UsageError
+from coresplit.units import unknown_name
 
 
 class ModelFamily(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,8 +26,8 @@ class ModelFamily(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 _FAMILIES = (
     ModelFamily(
         name="inception",
-        title="Inception v3",
-        description="image classifier of 24 million parameters, 3x299x299 images, 1000 classes",
+        title="Inception",
+        description="Inception v3: image classifier of 24 million parameters, 3x299x299 images, 1000 classes",
         module="coresplit.models.inception",
         default_input=299,
         smallest_input=75,
@@ -42,9 +41,7 @@ def model_named(name: str) -> ModelFamily:
     """The family of that name; raises ``UsageError`` that names the closest one."""
     if name in MODELS:
         return MODELS[name]
-    close = difflib.get_close_matches(name, MODELS, n=1)
-    guess = f"did you mean '{close[0]}'? (coresplit list shows all)" if close else ""
-    raise UsageError(f"unknown model '{name}'; {guess or 'coresplit list shows all'}")
+    raise unknown_name("model", name, MODELS)
 
 
 def usable(name: str) -> str | None:

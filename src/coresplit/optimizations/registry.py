@@ -1,11 +1,10 @@
 """The optimizations that coresplit knows, and which of them can be used here."""
 
-import difflib
 from importlib.util import find_spec
 
-from coresplit.errors import UsageError
 from coresplit.optimizations import none, script
 from coresplit.optimizations.record import Optimization
+from coresplit.units import unknown_name
 
 OPTIMIZATIONS: dict[str, Optimization] = {
     optimization.name: optimization for optimization in (none.OPTIMIZATION, script.OPTIMIZATION)
@@ -16,9 +15,7 @@ def optimization_named(name: str) -> Optimization:
     """The optimization of that name; raises ``UsageError`` that names the closest one."""
     if name in OPTIMIZATIONS:
         return OPTIMIZATIONS[name]
-    close = difflib.get_close_matches(name, OPTIMIZATIONS, n=1)
-    guess = f"did you mean '{close[0]}'? (coresplit list shows all)" if close else ""
-    raise UsageError(f"unknown optimization '{name}'; {guess or 'coresplit list shows all'}")
+    raise unknown_name("optimization", name, OPTIMIZATIONS)
 
 
 def usable(name: str) -> str | None:

@@ -1,0 +1,153 @@
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from coresplit.models import BuiltModel, ModelSpec, build, largest_tensor, weights_hash
+from coresplit.models.initial import calibration_images
+
+SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
+
+
+@cache
+def built(input_size: int = 75, seed: int = 0) -> BuiltModel:
+    return build(ModelSpec(name="inception", input_size=input_size, seed=seed))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def subnormals(tensor: Tensor) -> int:
+    size = tensor.detach().abs()
+    return int(((size > 0) & (size < SMALLEST_NORMAL)).sum())
+
+
+def test_a_built_model_is_in_eval_mode_without_the_auxiliary_head() -> None:
+    model = built()
+    assert not any(layer.training for layer in model.module.modules())
+    assert not any(name.startswith("AuxLogits") for name in model.module.state_dict())
+    assert model.parameters == 23_834_568
+    assert model.input_shape == (3, 75, 75)
+
+
+@pytest.mark.parametrize("input_size", [75, 299])
+def test_the_outputs_depend_on_the_input(input_size: int) -> None:
+    model = built(input_size)
+    with torch.inference_mode():
+        logits = model.module(model.make_inputs(32, seed=1))
+    assert len(set(logits.argmax(dim=1).tolist())) >= 8
+    spread = (logits - logits.mean(dim=0)).square().mean().sqrt()
+    assert float(spread / logits.square().mean().sqrt()) > 0.3
+
+
+@pytest.mark.parametrize("input_size", [75, 299])
+def test_no_weight_statistic_or_activation_is_subnormal(input_size: int) -> None:
+    model = built(input_size)
+    found: dict[str, int] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            found[name] = subnormals(output)
+
+        return note
+
+    hooks = [
+        layer.register_forward_hook(watch(name)) for name, layer in model.module.named_modules()
+    ]
+    with torch.inference_mode():
+        model.module(model.make_inputs(2, seed=1))
+    for hook in hooks:
+        hook.remove()
+    for name, tensor in model.module.state_dict().items():
+        found[f"weights of {name}"] = subnormals(tensor.float())
+    assert len(found) > 800
+    assert {name: count for name, count in found.items() if count} == {}
+
+
+def test_the_scale_of_activations_stays_within_two_decades_over_all_layers() -> None:
+    scales: list[float] = []
+    model = built(299)
+    hooks = [
+        layer.register_forward_hook(lambda _l, _i, output: scales.append(float(output.std())))
+        for layer in model.module.modules()
+        if isinstance(layer, nn.BatchNorm2d)
+    ]
+    with torch.inference_mode():
+        model.module(model.make_inputs(2, seed=1))
+    for hook in hooks:
+        hook.remove()
+    assert len(scales) == 94
+    assert 0.1 < min(scales) < max(scales) < 10
+
+
+def test_another_process_with_another_number_of_threads_builds_the_same_weights() -> None:
+    code = (
+        "import torch; torch.set_num_threads(2);"
+        "from coresplit.models import ModelSpec, build;"
+        "print(build(ModelSpec(name='inception', input_size=75)).weights_hash)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == built().weights_hash
+    assert len(built().weights_hash) == 16
+
+
+def test_building_draws_nothing_from_torchs_own_generator() -> None:
+    before = torch.get_rng_state()
+    build(ModelSpec(name="inception", input_size=75))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_weights_have_the_variance_of_he_and_no_filter_a_mean() -> None:
+    state = built().module.state_dict()
+    weight = state["Mixed_6b.branch7x7_1.conv.weight"]
+    assert float(weight.var()) == pytest.approx(2 / 768, rel=0.02)
+    means = state["Conv2d_2a_3x3.conv.weight"].mean(dim=(1, 2, 3))
+    assert float(means.abs().max()) < 1e-7
+
+
+def test_the_hash_names_the_seed_but_not_the_input_size() -> None:
+    assert built(75).weights_hash == built(299).weights_hash
+    assert built(75).weights_hash != built(75, seed=1).weights_hash
+
+
+def test_the_hash_of_a_seed_does_not_change_between_versions() -> None:
+    assert built().weights_hash == "532ba63e72d92118"
+
+
+def test_the_hash_changes_with_one_weight_and_with_one_statistic() -> None:
+    norm = nn.BatchNorm2d(4)
+    hashes = {weights_hash(norm)}
+    assert norm.running_var is not None
+    for tensor in (norm.weight, norm.running_var):
+        tensor.data[3] += 1
+        hashes.add(weights_hash(norm))
+    assert len(hashes) == 3
+
+
+def test_the_largest_tensor_of_inception_is_the_third_convolutions_output() -> None:
+    model = built(299)
+    assert largest_tensor(model.module, model.make_inputs(2, seed=0)) == 64 * 147 * 147 * 4
+
+
+def test_the_largest_tensor_leaves_no_hook_behind() -> None:
+    layer = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+    assert largest_tensor(layer, torch.ones(3, 4)) == 8 * 4
+    assert not any(part._forward_hooks for part in layer.modules())
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(75, 16), (76, 4), (150, 4), (151, 1), (224, 1), (299, 1)]
+)
+def test_calibration_costs_about_one_image_of_299_pixels(size: int, count: int) -> None:
+    images = calibration_images(size, seed=0)
+    assert tuple(images.shape) == (count, 3, size, size)
+    assert count * size**2 <= 300**2

@@ -1,0 +1,78 @@
+"""Every command that the README shows is run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+SMALL = ("--input-size", "75", "--batches", "1", "--budget", "10s", "--precision", "30%")
+
+
+def run(command: str, folder: Path, *more: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), *more],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{command}\n{ended.stderr}"
+    return ended.stdout
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 9
+    assert all(command.startswith("coresplit ") for command in COMMANDS)
+
+
+@pytest.mark.slow
+def test_the_bench_commands_of_the_readme_measure(tmp_path: Path) -> None:
+    fresh = [command for command in COMMANDS if command.startswith("coresplit bench inception")]
+    assert fresh
+    for number, command in enumerate(fresh):
+        run(command, tmp_path, *SMALL, "--no-report", "--out", f"run{number}")
+        assert (tmp_path / f"run{number}" / "cells.jsonl").stat().st_size > 0
+    (resume,) = [command for command in COMMANDS if "--resume" in command]
+    folder = shlex.split(resume)[-1]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "run0").rename(tmp_path / folder)
+    run(resume, tmp_path, "--budget", "10s", "--no-report")
+
+
+def test_the_other_commands_of_the_readme_work(tmp_path: Path) -> None:
+    (tmp_path / "examples").mkdir()
+    for example in (ROOT / "examples").iterdir():
+        target = tmp_path / "examples" / example.name
+        target.mkdir()
+        for file in example.glob("*.json*"):
+            (target / file.name).write_bytes(file.read_bytes())
+    for command in COMMANDS:
+        if "bench" not in command:
+            run(command, tmp_path)
+    assert (tmp_path / "examples" / "inception-epyc-2c" / "report" / "index.html").exists()
+    assert (tmp_path / "imported" / "run.json").exists()
+
+
+def test_the_make_targets_of_the_readme_exist() -> None:
+    targets = re.findall(r"^make (\w+)", README, re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert len(links) >= 3
+    assert [link for link in links if not (ROOT / link).exists()] == []
