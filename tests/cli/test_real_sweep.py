@@ -288,7 +288,7 @@ def test_measuring_needs_no_plotting_library(tmp_path: Path) -> None:
         *SMALL[:4],
         *("--optimizations", "none", "--threads", "1", "--budget", "15s", "--out", "run"),
         folder=tmp_path,
-        PYTHONPATH=blocking(tmp_path, {"altair", "vl_convert", "jinja2"}),
+        PYTHONPATH=blocking(tmp_path, {"vl_convert", "jinja2"}),
     )
     assert ended.returncode == 0, ended.stderr
     assert "pip install 'coresplit[report]'" in ended.stderr

@@ -9,6 +9,7 @@ from coresplit.errors import (
     InstanceDied,
     InstanceMemory,
     PrepareFailed,
+    ReadbackMismatch,
     StorageError,
 )
 from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt
@@ -286,6 +287,18 @@ def test_a_cell_that_kills_its_instance_twice_has_failed() -> None:
     assert bench.final[Cell(optimization="none", threads=1, batch=4)].reason == (
         "instance none t=1 was ended by SIGSEGV: Fatal Python error"
     )
+
+
+def test_a_cell_that_fails_later_keeps_the_samples_it_has() -> None:
+    def mismatched(spec: InstanceSpec, batch: int, done: int) -> float:
+        if batch == 4 and done >= 40:
+            raise ReadbackMismatch("instance none t=1: its busy threads were allowed on cores 0-1")
+        return linear(spec, batch, done)
+
+    bench = Bench(mismatched)
+    outcome = bench.run(settings(optimizations=("none",), threads=(1,)))
+    assert outcome.reason == "complete"
+    assert all(each.samples for each in bench.final.values())
 
 
 def test_a_batch_that_would_not_fit_is_skipped_with_both_figures() -> None:

@@ -27,7 +27,7 @@ _FAMILIES = (
     ModelFamily(
         name="inception",
         title="Inception",
-        description="Inception v3: image classifier of 24 million parameters, 3x299x299 images, 1000 classes",
+        description="Inception v3: 24 million parameters, 3x299x299 images, 1000 classes",
         module="coresplit.models.inception",
         default_input=299,
         smallest_input=75,

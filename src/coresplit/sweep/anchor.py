@@ -1,5 +1,6 @@
 """The cell that is repeated through the sweep, whose spread is the noise floor."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ TOLERANCE = 0.02
 TIMEOUT_S = 120.0
 VISITS_PER_BUDGET = 15
 LONGEST_GAP_S = 90.0
-SHORTEST_GAP_S = 5.0
+LARGEST_SHARE = 1 / 20
 
 
 class Anchor:
@@ -22,12 +23,12 @@ class Anchor:
     def __init__(self, cell: Cell | None, budget_s: float | None) -> None:
         self.cell = cell
         share = LONGEST_GAP_S if budget_s is None else budget_s / VISITS_PER_BUDGET
-        self._gap = min(LONGEST_GAP_S, max(SHORTEST_GAP_S, share))
-        self._at: float | None = None
+        self._gap = min(LONGEST_GAP_S, share)
+        self._due_at = -math.inf
 
     def due(self, now: float) -> bool:
-        """Whether the last visit lies a gap back."""
-        return self.cell is not None and (self._at is None or now - self._at >= self._gap)
+        """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits."""
+        return self.cell is not None and now >= self._due_at
 
     def visit(
         self, get: Callable[[Cell], Instance], clock: Callable[[], float], left_s: float
@@ -35,11 +36,12 @@ class Anchor:
         """One visit, or None where its instance fails: the cell's own visit will say why."""
         assert self.cell is not None
         timeout = min(TIMEOUT_S, max(1.0, left_s))
+        begin = clock()
         try:
             timed = get(self.cell).forwards(self.cell.batch, SAMPLES + 1, self._gap, timeout)
         except InstanceError:
             self.cell = None
             return None
-        self._at = clock()
+        self._due_at = clock() + max(self._gap, (clock() - begin) / LARGEST_SHARE)
         warmup = warmup_length(timed.durations, TOLERANCE)
         return AnchorVisit(at=time.time(), samples=timed.durations[warmup:])

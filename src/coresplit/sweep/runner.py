@@ -144,7 +144,7 @@ class Sweep:
             if state is None:
                 settled = all(state.settled for state in states)
                 return "complete" if settled else "the budget ran out"
-            if state.covered and self._anchor.due(self._clock()):
+            if self._forward_s > 0 and self._anchor.due(self._clock()):
                 self._visit_anchor()
                 continue
             self._report(str(state.cell))
@@ -175,9 +175,8 @@ class Sweep:
 
     def _visit(self, state: CellState) -> None:
         cell = state.cell
-        peaks = self._peaks(cell)
-        reason = reason_to_skip(peaks, cell.batch, self._available())
-        if reason is not None:
+        reason = reason_to_skip(self._peaks(cell), cell.batch, self._available())
+        if reason is not None and not state.samples:
             self._end(state, Measurement(cell=cell, verdict="skipped", reason=reason))
             return
         try:
@@ -221,7 +220,7 @@ class Sweep:
         if isinstance(error, PrepareFailed | ReadbackMismatch):
             self._fail_instance(state.cell, error)
             return
-        self._end(state, Measurement(cell=state.cell, verdict="failed", reason=str(error)))
+        self._end_failed(state, error)
         if isinstance(error, InstanceMemory):
             for other, another in self._states.items():
                 same = other.optimization == state.cell.optimization
@@ -230,10 +229,15 @@ class Sweep:
                     self._end(another, Measurement(cell=other, verdict="skipped", reason=reason))
 
     def _fail_instance(self, cell: Cell, error: InstanceError) -> None:
-        """End all cells of an instance that cannot be made; what they have is kept."""
+        """End all cells of an instance that cannot be made."""
         for state in self._states.values():
-            if key_of(state.cell) == key_of(cell) and not state.covered:
-                self._end(state, Measurement(cell=state.cell, verdict="failed", reason=str(error)))
+            if key_of(state.cell) == key_of(cell) and not state.settled:
+                self._end_failed(state, error)
+
+    def _end_failed(self, state: CellState, error: InstanceError) -> None:
+        """A cell that has samples keeps them and is left at that."""
+        failed = Measurement(cell=state.cell, verdict="failed", reason=str(error))
+        self._end(state, (state.measurement() if state.samples else None) or failed)
 
     def _end(self, state: CellState, measurement: Measurement) -> None:
         state.end(measurement)

@@ -1,0 +1,58 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const record = (index) => Object.fromEntries(
+    data.columns.map((name, column) => [name, data.points[index][column]]));
+
+  const draw = async (place) => {
+    const { spec, rows } = data.figures[Number(place.dataset.figure)];
+    const full = { ...spec, datasets: { points: rows.map(record) } };
+    await window.vegaEmbed(place, full, {
+      actions: false,
+      config: data.config,
+      renderer: "svg",
+      tooltip: { theme: "coresplit", disableDefaultStyle: true },
+    });
+    place.style.aspectRatio = "";
+    place.dataset.drawn = "yes";
+  };
+
+  const charts = [...document.querySelectorAll(".chart")];
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      watcher.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "500px 0px" });
+  charts.forEach((place) => watcher.observe(place));
+  window.addEventListener("beforeprint", () => {
+    charts.filter((place) => !place.dataset.drawn).forEach((place) => {
+      watcher.unobserve(place);
+      draw(place);
+    });
+  });
+
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    return "v" in cell.dataset ? Number(cell.dataset.v) : cell.textContent;
+  };
+  const compare = (a, b) => {
+    const textual = [a, b].map((item) => typeof item === "string");
+    if (textual[0] && textual[1]) return a.localeCompare(b);
+    if (textual[0] !== textual[1]) return textual[0] ? 1 : -1;
+    return a - b;
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.querySelectorAll("th")];
+    heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const body = table.tBodies[0];
+      const rows = [...body.rows].map((row) => [value(row, column), row]);
+      rows.sort((a, b) => (down ? -1 : 1) * compare(a[0], b[0]));
+      body.append(...rows.map((pair) => pair[1]));
+    }));
+  }
+})();

@@ -1,0 +1,270 @@
+"""Which figures a run gets: names, headings, sentences and specifications, in page order."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from coresplit.records import Run
+from coresplit.report import findings
+from coresplit.report.book import Block, Book, Caption, Figure, Section, file_name
+from coresplit.report.charts import line_spec
+from coresplit.report.contrast import Floor, floor_of, relation
+from coresplit.report.dataset import Dataset, dataset_of
+from coresplit.report.maps import GridMap, gain_map_spec, throughput_map_spec
+from coresplit.report.palette import optimization_colours, ordered_colours
+from coresplit.report.plot import Axis, LineChart, Metric, Series
+from coresplit.report.scales import LOG_SPAN
+from coresplit.report.table import Group, Row, groups_of
+from coresplit.report.theme import Spec
+
+BASELINE = "none"
+FEW_THREADS = 3
+"""Up to this many thread counts a speedup is drawn over batch: two points make no curve."""
+
+Sentence = Callable[[Sequence[Row], Floor], str]
+
+
+def book_of(run: Run) -> Book:
+    """Plan every figure of a run; sections without data are left out."""
+    groups = groups_of(run)
+    floor = floor_of(run)
+    dataset = dataset_of(groups, floor)
+    sections: list[Section] = []
+    taken: set[str] = set()
+    for group in groups:
+        sections += _Maker(run, group, floor, dataset, taken).sections()
+    return Book(sections=tuple(sections), dataset=dataset, floor=floor, groups=groups)
+
+
+class _Maker:
+    """Makes the figures of one group; holds what all of them need."""
+
+    def __init__(
+        self, run: Run, group: Group, floor: Floor, dataset: Dataset, taken: set[str]
+    ) -> None:
+        self.model = run.model
+        self.group = group
+        self.floor = floor
+        self.dataset = dataset
+        self.taken = taken
+        self.optimizations = group.optimizations(run.settings.optimizations)
+        names = list(dict.fromkeys([*run.settings.optimizations, *self.optimizations]))
+        self.colours = optimization_colours(names)
+        others = tuple(name for name in self.optimizations if name != BASELINE)
+        self.compared = others or self.optimizations
+
+    def sections(self) -> list[Section]:
+        """The sections of the group, in the order of the published page and then the maps."""
+        listed = [
+            ("Latency", [self._per_batch("latency"), self._per_optimization("latency")]),
+            (
+                "Throughput",
+                [
+                    self._per_batch("throughput"),
+                    self._per_optimization("throughput"),
+                    self._speedup(),
+                    self._over_batch(),
+                ],
+            ),
+            ("Maps", [self._throughput_maps(), self._gain_maps()]),
+        ]
+        return [
+            Section(heading=f"{heading} ({self.group.title})", blocks=filled)
+            for heading, blocks in listed
+            if (filled := tuple(block for block in blocks if block.figures))
+        ]
+
+    def _per_batch(self, metric: Metric) -> Block:
+        figures = []
+        sentence: Sentence = (
+            findings.latency_at_batch if metric == "latency" else findings.throughput_at_batch
+        )
+        for batch in self.group.batches:
+            rows = self._at_batch(batch)
+            series = [self._series(o, rows) for o in self.optimizations]
+            chart = self._chart(metric, "t", "o", [s for s in series if s.rows], f"batch {batch}")
+            alt = f"{self.model.title} {metric.capitalize()} BS={batch}"
+            figures.append(
+                self._line(
+                    Caption(name=f"{metric}-{batch}", alt=alt, finding=sentence(rows, self.floor)),
+                    chart,
+                )
+            )
+        return Block(heading=f"{metric.capitalize()} Per Batch", figures=tuple(figures))
+
+    def _per_optimization(self, metric: Metric) -> Block:
+        sentence: Sentence = (
+            findings.latency_of_optimization
+            if metric == "latency"
+            else findings.throughput_of_optimization
+        )
+        figures = []
+        for name in self.optimizations:
+            rows = self._of(name)
+            chart = self._chart(metric, "t", "b", self._ordered("b", rows), name)
+            alt = f"{self.model.title} {metric.capitalize()} Opt={name.capitalize()}"
+            figures.append(
+                self._line(
+                    Caption(name=f"{metric}-{name}", alt=alt, finding=sentence(rows, self.floor)),
+                    chart,
+                )
+            )
+        return Block(heading=f"{metric.capitalize()} Per Optimization", figures=tuple(figures))
+
+    def _speedup(self) -> Block:
+        figures = []
+        few = len(self.group.threads) <= FEW_THREADS and len(self.group.batches) > FEW_THREADS
+        for name in self.compared:
+            rows = tuple(row for row in self._of(name) if row.speedup is not None)
+            if len({row.cell.threads for row in rows}) < 2:
+                continue
+            drawn = rows
+            if few:
+                drawn = tuple(r for r in rows if r.speedup and r.speedup.base < r.cell.threads)
+            axis: Axis = "b" if few else "t"
+            series = self._ordered("t" if few else "b", drawn)
+            chart = self._chart("speedup", axis, "t" if few else "b", series, name)
+            alt = f"{self.model.title} Throughput Speedup Opt={name.capitalize()}"
+            finding = findings.speedup_of_optimization(rows, self.floor)
+            figures.append(
+                self._line(
+                    Caption(name=f"throughput-speedup-{name}", alt=alt, finding=finding), chart
+                )
+            )
+        return Block(heading="Speedup", figures=tuple(figures))
+
+    def _over_batch(self) -> Block:
+        figures = []
+        for name in self.compared:
+            rows = self._of(name)
+            chart = self._chart("throughput", "b", "t", self._ordered("t", rows), name)
+            alt = f"{self.model.title} Throughput per BS Opt={name.capitalize()}"
+            finding = findings.throughput_over_batch(rows, self.floor)
+            figures.append(
+                self._line(
+                    Caption(name=f"throughput-{name}-perBS", alt=alt, finding=finding), chart
+                )
+            )
+        return Block(heading="Throughput Per Batch", figures=tuple(figures))
+
+    def _throughput_maps(self) -> Block:
+        figures = []
+        for name in self.optimizations if self._has_grid() else ():
+            rows = self._of(name)
+            title = f"{self.model.title}: throughput, {name}{self._where()}"
+            alt = f"{self.model.title} Throughput Map Opt={name.capitalize()}"
+            spec = throughput_map_spec(GridMap(title=title, description=alt, rows=rows))
+            finding = findings.throughput_map(rows, self.floor)
+            figures.append(
+                self._figure(
+                    Caption(name=f"map-throughput-{name}", alt=alt, finding=finding),
+                    title,
+                    spec,
+                    rows,
+                )
+            )
+        return Block(heading="Throughput Map", figures=tuple(figures))
+
+    def _gain_maps(self) -> Block:
+        figures = []
+        base = {
+            (row.cell.threads, row.cell.batch): row
+            for row in self.group.rows
+            if row.cell.optimization == BASELINE
+        }
+        for name in self.optimizations if self._has_grid() else ():
+            rows = tuple(r for r in self._of(name) if (r.cell.threads, r.cell.batch) in base)
+            if name == BASELINE or not rows:
+                continue
+            pairs = [(row, base[row.cell.threads, row.cell.batch]) for row in rows]
+            apart = [
+                row.throughput / rival.throughput
+                for row, rival in pairs
+                if relation(row, rival, self.floor) == "differs"
+            ]
+            title = f"{self.model.title}: gain of {name} over none{self._where()}"
+            alt = f"{self.model.title} Gain Map Opt={name.capitalize()}"
+            spec = gain_map_spec(GridMap(title=title, description=alt, rows=rows), apart)
+            finding = findings.gain_map(pairs, self.floor)
+            figures.append(
+                self._figure(
+                    Caption(name=f"map-gain-{name}", alt=alt, finding=finding), title, spec, rows
+                )
+            )
+        return Block(heading="Gain Map", figures=tuple(figures))
+
+    def _has_grid(self) -> bool:
+        return len(self.group.threads) > 1 and len(self.group.batches) > 1
+
+    def _of(self, optimization: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.group.rows if row.cell.optimization == optimization)
+
+    def _at_batch(self, batch: int) -> tuple[Row, ...]:
+        return tuple(row for row in self.group.rows if row.cell.batch == batch)
+
+    def _series(self, name: str, rows: Iterable[Row]) -> Series:
+        own = tuple(row for row in rows if row.cell.optimization == name)
+        return Series(value=name, label=name, colour=self.colours[name], rows=own)
+
+    def _ordered(self, field: str, rows: Sequence[Row]) -> list[Series]:
+        """A series for each batch or thread count; its colour is that of its place in the run."""
+        axis = self.group.batches if field == "b" else self.group.threads
+        colours = dict(zip(axis, ordered_colours(len(axis)), strict=True))
+        members: dict[int, list[Row]] = {value: [] for value in axis}
+        for row in rows:
+            members[row.cell.batch if field == "b" else row.cell.threads].append(row)
+        return [
+            Series(value=value, label=str(value), colour=colours[value], rows=tuple(own))
+            for value, own in members.items()
+            if own
+        ]
+
+    def _log(self, metric: Metric, field: str) -> bool:
+        """One answer for all figures of a block, so that their shapes can be compared."""
+        if metric == "speedup":
+            return False
+        spans: dict[int | str, list[float]] = {}
+        for row in self.group.rows:
+            own = row.cell.batch if field == "o" else row.cell.optimization
+            value = row.point.latency if metric == "latency" else row.throughput
+            spans.setdefault(own, []).append(value)
+        return any(max(own) / min(own) >= LOG_SPAN[metric] for own in spans.values())
+
+    def _where(self) -> str:
+        return f" ({self.group.title.lower()})" if self.group.suffix else ""
+
+    def _chart(
+        self, metric: Metric, x: Axis, field: str, series: Sequence[Series], what: str
+    ) -> LineChart:
+        headings = {"o": "optimization", "b": "batch", "t": "threads"}
+        over = "threads" if x == "t" else "batch"
+        title = f"{self.model.title}: {metric} over {over}, {what}{self._where()}"
+        return LineChart(
+            title=title,
+            description=title,
+            metric=metric,
+            x=x,
+            field=field,
+            heading=headings[field],
+            series=tuple(series),
+            log=self._log(metric, field),
+        )
+
+    def _line(self, caption: Caption, chart: LineChart) -> Figure:
+        rows = [row for series in chart.series for row in series.rows]
+        return self._figure(caption, chart.title, line_spec(chart), rows)
+
+    def _figure(self, caption: Caption, title: str, spec: Spec, rows: Sequence[Row]) -> Figure:
+        return Figure(
+            name=self._free_name(f"{self.model.name}-{caption.name}{self.group.suffix}"),
+            title=title,
+            alt=caption.alt,
+            finding=caption.finding,
+            spec=spec,
+            rows=tuple(self.dataset.index[str(row.cell)] for row in rows),
+        )
+
+    def _free_name(self, wanted: str) -> str:
+        name, count = file_name(wanted), 2
+        while name in self.taken:
+            name, count = f"{file_name(wanted)}-{count}", count + 1
+        self.taken.add(name)
+        return name

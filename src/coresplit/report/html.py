@@ -1,0 +1,78 @@
+"""The interactive page: one file that works from disk and asks nothing of a network."""
+
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from coresplit.records import Run
+from coresplit.report.book import Book
+from coresplit.report.dataset import COLUMNS
+from coresplit.report.render import javascript, library
+from coresplit.report.summary import (
+    CELL_COLUMNS,
+    about,
+    anchor_visits,
+    cell_lines,
+    counts_of,
+    date,
+    facts_of,
+    preparations,
+    sentence_of,
+)
+from coresplit.report.table import undrawn_of
+from coresplit.report.theme import TOTAL, config
+
+OPEN_TABLE_UP_TO = 60
+"""Most cells whose table stands open at first."""
+
+
+def html_page(run: Run, book: Book, *, pictures: bool) -> str:
+    """The whole page; ``pictures`` says whether a PNG lies beside it for every figure."""
+    jinja = library("jinja2")
+    environment = jinja.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+    )
+    safe = library("markupsafe").Markup
+    page: str = environment.from_string(_asset("page.html")).render(
+        run=run,
+        book=book,
+        facts=facts_of(run, book),
+        about=about(run, book),
+        counts=counts_of(run),
+        sentence=sentence_of(run),
+        created=date(run.created_at) if run.created_at > 0 else "",
+        cells=cell_lines(run),
+        columns=CELL_COLUMNS,
+        undrawn=undrawn_of(run),
+        preparations=preparations(run),
+        visits=anchor_visits(run),
+        pictures=pictures,
+        size=TOTAL,
+        open_table=len(run.measurements) <= OPEN_TABLE_UP_TO,
+        style=safe(_asset("page.css")),
+        script=safe(_asset("page.js")),
+        library=safe(javascript()) if book.sections else "",
+        data=safe(_json(_data(book))),
+    )
+    return page
+
+
+def _data(book: Book) -> dict[str, Any]:
+    """What the script draws from: every point once, every figure by the numbers of its points."""
+    return {
+        "config": config(),
+        "columns": COLUMNS,
+        "points": book.dataset.points,
+        "figures": [{"spec": figure.spec, "rows": figure.rows} for figure in book.figures],
+    }
+
+
+def _json(value: object) -> str:
+    """JSON that may stand inside a script element: no character there opens a tag."""
+    text = msgspec.json.encode(value).decode()
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return resources.files("coresplit.report").joinpath("assets", name).read_text("utf-8")

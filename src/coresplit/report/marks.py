@@ -1,0 +1,113 @@
+"""The marks of a line chart: bands, joined points and whiskers; pure."""
+
+from coresplit.report.palette import PAPER
+from coresplit.report.plot import BANDS_UP_TO, FIELDS, LineChart, Metric, colour, shape
+from coresplit.report.theme import Spec
+
+
+def band(chart: LineChart) -> Spec:
+    """Intervals as a band along each unbroken stretch."""
+    _, low, high, _ = FIELDS[chart.metric]
+    return {
+        "mark": {"type": "area", "opacity": 0.16, "clip": True, "aria": False},
+        "encoding": {
+            "y": {"field": low, "type": "quantitative"},
+            "y2": {"field": high},
+            "color": colour(chart),
+            "detail": {"field": "rt" if chart.x == "t" else "rb"},
+        },
+    }
+
+
+def segments(chart: LineChart) -> Spec:
+    """Joins neighbours; dashed where either end is estimated, broken where a cell is missing."""
+    value, _, _, verdict = FIELDS[chart.metric]
+    stretch = "rt" if chart.x == "t" else "rb"
+    ahead = [
+        {"op": "lead", "field": name, "as": f"{kind}_ahead"}
+        for name, kind in ((chart.x, "x"), (value, "y"), (verdict, "v"))
+    ]
+    window = {"window": ahead, "groupby": [chart.field, stretch], "sort": [{"field": chart.x}]}
+    dashed = f"datum.{verdict} === 'estimated' || datum.v_ahead === 'estimated'"
+    many = len(chart.series) > BANDS_UP_TO
+    return {
+        "transform": [window, {"filter": "isValid(datum.x_ahead)"}],
+        "mark": {
+            "type": "rule",
+            "strokeCap": "round",
+            "strokeWidth": 1.6 if many else 2.2,
+            "aria": False,
+        },
+        "encoding": {
+            "x2": {"field": "x_ahead"},
+            "y2": {"field": "y_ahead"},
+            "color": colour(chart),
+            "strokeDash": {"condition": {"test": dashed, "value": [4, 4]}, "value": [1, 0]},
+        },
+    }
+
+
+def whiskers(chart: LineChart) -> Spec:
+    """Interval of each point; beside bands only where it is not that of a firm median."""
+    _, low, high, verdict = FIELDS[chart.metric]
+    layer: Spec = {
+        "mark": {"type": "rule", "strokeWidth": 1.3, "opacity": 0.5, "clip": True, "aria": False},
+        "encoding": {
+            "y": {"field": low, "type": "quantitative"},
+            "y2": {"field": high},
+            "color": colour(chart),
+        },
+    }
+    if len(chart.series) <= BANDS_UP_TO:
+        layer["transform"] = [{"filter": f"datum.{verdict} !== 'measured'"}]
+    return layer
+
+
+def points(chart: LineChart) -> Spec:
+    """The points themselves: shape by verdict, hollow where estimated, with a tooltip."""
+    value, low, high, verdict = FIELDS[chart.metric]
+    crowded = sum(len(series.rows) for series in chart.series) > 250
+    kind = "' (' + datum.iv + ')'" if chart.metric != "speedup" else "' (from both intervals)'"
+    hollow = {"test": f"datum.{verdict} === 'estimated'", "value": PAPER}
+    return {
+        "transform": [
+            {"calculate": f"format(datum.{value}, ',.4~r')", "as": "said"},
+            {
+                "calculate": f"format(datum.{low}, ',.4~r') + ' to ' + "
+                f"format(datum.{high}, ',.4~r') + {kind}",
+                "as": "between",
+            },
+        ],
+        "mark": {
+            "type": "point",
+            "size": 26 if crowded else 52,
+            "opacity": 1,
+            "strokeWidth": 1.4 if crowded else 1.8,
+        },
+        "encoding": {
+            "stroke": colour(chart),
+            "fill": {"condition": hollow, **colour(chart)},
+            "shape": shape(verdict),
+            "tooltip": tooltip(chart.metric, verdict),
+        },
+    }
+
+
+def tooltip(metric: Metric, verdict: str = "v") -> list[Spec]:
+    """What a point tells: its cell, value with interval, samples, verdict and reason."""
+    unit = {
+        "latency": "latency (ms)",
+        "throughput": "throughput (inferences/s)",
+        "speedup": "speedup",
+    }[metric]
+    pairs = [
+        ("o", "optimization"),
+        ("t", "threads"),
+        ("b", "batch"),
+        ("said", unit),
+        ("between", "interval"),
+        ("n", "samples"),
+        (verdict, "verdict"),
+        ("sr" if metric == "speedup" else "r", "reason"),
+    ]
+    return [{"field": field, "type": "nominal", "title": title} for field, title in pairs]
