@@ -137,8 +137,8 @@ def _require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
 
 
 def together(machine: Machine) -> int:
-    """How many instances may prepare at once: two a core, as far as memory goes."""
-    return max(1, min(2 * machine.usable, available_memory() // PREPARING_MEMORY))
+    """How many instances may prepare at once: one a core, as far as memory goes."""
+    return max(1, min(machine.usable, available_memory() // PREPARING_MEMORY))
 
 
 def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:

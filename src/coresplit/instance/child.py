@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 import msgspec
 
 from coresplit.errors import CoresplitError, UsageError
-from coresplit.instance.messages import Command, Failure, Forwards, InstanceSpec, Reply, Timed
+from coresplit.instance.messages import Failure, Forwards, InstanceSpec, Reply, Timed
 from coresplit.machine.evidence import die_with_parent
 
 
@@ -17,7 +17,7 @@ def main(descriptor: int, parent: int) -> None:
     die_with_parent(parent)
     with Connection(descriptor) as pipe:
         spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
-        # the worker pins itself to its own cores once the single-threaded preparing is done
+        # the worker confines itself to its own cores once the model is prepared
         os.sched_setaffinity(0, spec.home)
         _serve(pipe, spec)
 
@@ -36,10 +36,8 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
     _send(pipe, worker.ready)
     while True:
         try:
-            command: Command = msgspec.json.decode(pipe.recv_bytes(), type=Command)
+            command = msgspec.json.decode(pipe.recv_bytes(), type=Forwards)
         except EOFError:
-            return
-        if not isinstance(command, Forwards):
             return
         _send(pipe, _answer(worker.time, command))
 

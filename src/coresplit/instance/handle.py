@@ -26,8 +26,6 @@ from coresplit.errors import (
 )
 from coresplit.instance.interrupt import GRACE_S, Interrupt
 from coresplit.instance.messages import (
-    Close,
-    Command,
     Failure,
     Forwards,
     InstanceSpec,
@@ -130,7 +128,8 @@ class Process:
         that computed was not alone on a core of the instance.
         """
         self.wait_ready(interrupt)
-        self._command(Forwards(batch=batch, count=count, seconds=seconds))
+        command = Forwards(batch=batch, count=count, seconds=seconds)
+        self._send(msgspec.json.encode(command))
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, Timed):
             raise self._unexpected(reply)
@@ -138,18 +137,10 @@ class Process:
         return reply
 
     def close(self) -> None:
-        """End the process: politely if it is idle, by a signal if it is not."""
-        if self._process.poll() is None:
-            try:
-                self._command(Close())
-                self._process.wait(timeout=2)
-            except (InstanceError, subprocess.TimeoutExpired):
-                self._kill()
+        """End the process at once: it holds nothing that is not held elsewhere."""
+        self._kill()
         self._pipe.close()
         self._words.close()
-
-    def _command(self, command: Command) -> None:
-        self._send(msgspec.json.encode(command))
 
     def _send(self, message: bytes) -> None:
         try:

@@ -11,9 +11,8 @@ from coresplit.records import Evidence, Mapping
 class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that makes one instance differ from another.
 
-    ``cpus`` has one logical CPU per thread. While the model is prepared, before the first
-    parallel region, the process may run on all of ``home``, so that instances which will share
-    their first core do not queue for it.
+    ``cpus`` has one logical CPU per thread. While the model is prepared the first thread may run
+    on all of ``home``, so that instances which will share their first core do not queue for it.
     """
 
     model: ModelSpec
@@ -33,21 +32,12 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return f"instance {self.optimization} t={self.threads}"
 
 
-class Forwards(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="forwards"
-):
+class Forwards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Run up to ``count`` forwards of one batch, starting none after ``seconds``."""
 
     batch: int
     count: int
     seconds: float
-
-
-class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="close"):
-    """End the process."""
-
-
-Command = Forwards | Close
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ready"):

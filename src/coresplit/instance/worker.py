@@ -33,7 +33,6 @@ class Worker:
         torch.set_num_threads(1)
         torch.set_num_interop_threads(1)
         self._model = build(spec.model)
-        pin(spec.cpus)
         torch.set_num_threads(spec.threads)
         example = self._model.make_inputs(CHECK_INPUTS, seed=spec.model.seed)
         with torch.inference_mode():
@@ -48,6 +47,7 @@ class Worker:
                 f"outputs differ from eager by {format_share(error)}, "
                 f"at most {format_share(MAX_ERROR)} is accepted"
             )
+        pin(spec.cpus)
         self.inputs = example
         self.ready = Ready(
             threads=torch.get_num_threads(),
@@ -80,10 +80,13 @@ class Worker:
 def pin(cpus: Sequence[int], tasks: Path = Path("/proc/self/task")) -> None:
     """Confine every thread there is to these logical CPUs, and the calling one to the first.
 
-    OpenMP binds its workers to the other ones; threads of any other kind inherit the first.
+    OpenMP has bound its workers to the other ones already, and their bounds are kept; threads of
+    any other kind inherit the first.
     """
     for task in tasks.iterdir():
-        os.sched_setaffinity(int(task.name), cpus)
+        thread = int(task.name)
+        allowed = os.sched_getaffinity(thread)
+        os.sched_setaffinity(thread, allowed & set(cpus) or cpus)
     os.sched_setaffinity(0, cpus[:1])
 
 

@@ -42,7 +42,7 @@ FIRST_FORWARD_S = 300.0
 VISIT_SAMPLES = 40
 VISIT_SHARE = 1 / 200
 SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
-SECOND_FORWARD_S = 3.0
+SECOND_SHARE = 1 / 100
 
 
 class Sweep:
@@ -165,13 +165,15 @@ class Sweep:
         return max(1.0, min(patience + seconds, hard))
 
     def _seconds(self, cell: Cell) -> float:
-        """How long a visit goes on starting forwards; a second one where it comes cheap."""
-        budget, expected = self._settings.budget_s, self._expected(cell) or 0.0
-        share = LONGEST_VISIT_S if budget is None else budget * VISIT_SHARE
-        wanted = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, share))
-        wanted = max(wanted, min(SECOND_FORWARD_S, 1.2 * expected))
+        """How long a visit goes on starting forwards; at least two where that comes cheap."""
+        expected = self._expected(cell) or 0.0
+        budget = self._settings.budget_s or math.inf
+        seconds = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, budget * VISIT_SHARE))
+        if expected <= budget * SECOND_SHARE:
+            # the first forward of a batch still sets up its kernels, and should be told apart
+            seconds = max(seconds, 1.2 * expected)
         # the last forward of a visit starts before these seconds are over, and must end in time
-        return max(1e-3, min(wanted, self._left - expected))
+        return max(1e-3, min(seconds, self._left - expected))
 
     def _visit(self, state: CellState) -> None:
         cell = state.cell
