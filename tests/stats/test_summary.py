@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresplit.records import AnchorVisit, Cell, Estimate, Measurement, Published, Started, Verdict
+from coresplit.records import (
+    AnchorVisit,
+    Cell,
+    Estimate,
+    JournalEntry,
+    Measurement,
+    Published,
+    Started,
+    Verdict,
+)
 from coresplit.stats.noise import noise_floor
 from coresplit.stats.summary import (
     median_interval,
@@ -76,14 +85,26 @@ def test_estimates_and_published_ranges_are_points_of_their_own_kind() -> None:
     assert (point.latency, point.interval) == (2, "published range")
 
 
-def test_the_noise_floor_is_the_ratio_that_pairs_of_anchor_visits_stay_within() -> None:
-    visits = [AnchorVisit(at=0, samples=(value,)) for value in (1.0, 1.01, 1.03)]
-    assert noise_floor([Started(at=0), *visits]) == pytest.approx(0.03)
+def visits(*medians: float) -> list[AnchorVisit]:
+    return [AnchorVisit(at=0, samples=(value,)) for value in medians]
 
 
-def test_two_anchor_visits_make_no_noise_floor() -> None:
-    visits = [AnchorVisit(at=0, samples=(value,)) for value in (1.0, 2.0)]
-    assert noise_floor(visits) is None
+def test_the_noise_floor_is_the_difference_of_two_halves_of_the_anchor_visits() -> None:
+    # halves of four: {1, 1} against {1.03, 1.03} is the widest of three ways to split
+    journal: list[JournalEntry] = [Started(at=0), *visits(1.0, 1.0, 1.03, 1.03)]
+    assert noise_floor(journal) == pytest.approx(0.03)
+
+
+def test_a_steady_machine_has_no_noise_floor_to_speak_of() -> None:
+    assert noise_floor(visits(*[2.0] * 30)) == 0.0
+
+
+def test_one_odd_visit_among_many_does_not_make_the_floor() -> None:
+    assert noise_floor(visits(*[1.0, 1.001] * 10, 3.0)) == pytest.approx(0.001, abs=1e-6)
+
+
+def test_three_anchor_visits_make_no_noise_floor() -> None:
+    assert noise_floor(visits(1.0, 2.0, 3.0)) is None
 
 
 def test_warm_up_is_what_lies_above_the_rest() -> None:
