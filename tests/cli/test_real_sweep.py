@@ -149,6 +149,21 @@ def test_ctrl_c_saves_and_builds_the_report(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report" / "index.html").exists()
 
 
+def test_ctrl_c_twice_ends_at_once_with_all_cells_on_disk(tmp_path: Path) -> None:
+    with started(
+        "inception", "--input-size", "75", "--batches", "1,2,4..64", "--out", "run", folder=tmp_path
+    ) as process:
+        wait_for_lines(tmp_path / "run" / "cells.jsonl", 2)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "report" / "index.html").exists()
+    assert len(samples_of(store.load(tmp_path / "run"))) >= 2
+
+
 def test_under_a_quota_of_one_and_a_half_cores_one_thread_is_used(
     group: Path, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ from coresplit.machine.evidence import (
 MIB = 2**20
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 ZERO = Counters(
-    at_s=0.0,
+    wall_s=0.0,
     user_s=0.0,
     system_s=0.0,
     minor_faults=0,
@@ -40,13 +40,13 @@ ZERO = Counters(
 )
 
 
-def reading(at_s: float, resolution_s: float, **cpu_s: float) -> Counters:
+def reading(wall_s: float, resolution_s: float, **cpu_s: float) -> Counters:
     """A reading of threads named t1, t2, ... by their id."""
     threads = tuple(
         ThreadTime(thread=int(name[1:]), cpu_s=value, resolution_s=resolution_s)
         for name, value in cpu_s.items()
     )
-    return msgspec.structs.replace(ZERO, at_s=at_s, threads=threads)
+    return msgspec.structs.replace(ZERO, wall_s=wall_s, threads=threads)
 
 
 def burn(seconds: float) -> None:
@@ -55,10 +55,10 @@ def burn(seconds: float) -> None:
 
 
 def test_a_change_is_the_difference_of_every_counter() -> None:
-    before = msgspec.structs.replace(ZERO, at_s=5.0, user_s=1.0, throttled_s=2.0, steal_s=0.25)
+    before = msgspec.structs.replace(ZERO, wall_s=5.0, user_s=1.0, throttled_s=2.0, steal_s=0.25)
     after = msgspec.structs.replace(
         before,
-        at_s=7.5,
+        wall_s=7.5,
         user_s=3.0,
         system_s=0.5,
         minor_faults=10,

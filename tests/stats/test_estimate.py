@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from coresplit.records import Cell, Evidence, Measurement
 from coresplit.stats.estimate import (
+    Curve,
     Known,
     curve_of,
     estimate,
@@ -27,7 +28,7 @@ def curve(optimization: str, threads: int, base: float, upto: int) -> dict[int, 
     return {b: Known(latency=base * b * BEND[b]) for b in BATCHES if b <= upto}
 
 
-def table(**upto: int) -> dict[tuple[str, int, str, str, str], dict[int, Known]]:
+def table(**upto: int) -> dict[Curve, dict[int, Known]]:
     bases = {"none_1": 0.2, "none_2": 0.11, "script_1": 0.12, "script_2": 0.07}
     found = {}
     for name, limit in upto.items():

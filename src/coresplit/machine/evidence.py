@@ -29,22 +29,6 @@ class ThreadTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     resolution_s: float
 
 
-class Counters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reading. Times in seconds; all but ``at_s`` (monotonic clock) count from some start."""
-
-    at_s: float
-    user_s: float
-    system_s: float
-    minor_faults: int
-    major_faults: int
-    voluntary_switches: int
-    involuntary_switches: int
-    throttled_periods: int
-    throttled_s: float
-    steal_s: float
-    threads: tuple[ThreadTime, ...]
-
-
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What happened between two readings: of the process, its cgroups and the CPUs asked for.
 
@@ -63,12 +47,18 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     steal_s: float
 
 
+class Counters(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One reading: the same, counted from some start; ``wall_s`` is the monotonic clock."""
+
+    threads: tuple[ThreadTime, ...]
+
+
 def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
     """Read everything once; steal is that of the given logical CPUs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     throttling = throttle_counters(root)
     return Counters(
-        at_s=time.monotonic(),
+        wall_s=time.monotonic(),
         user_s=usage.ru_utime,
         system_s=usage.ru_stime,
         minor_faults=usage.ru_minflt,
@@ -84,18 +74,8 @@ def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
 
 def difference(before: Counters, after: Counters) -> Change:
     """What happened from ``before`` to ``after``; never negative, even if the cgroup changed."""
-    return Change(
-        wall_s=max(after.at_s - before.at_s, 0.0),
-        user_s=max(after.user_s - before.user_s, 0.0),
-        system_s=max(after.system_s - before.system_s, 0.0),
-        minor_faults=max(after.minor_faults - before.minor_faults, 0),
-        major_faults=max(after.major_faults - before.major_faults, 0),
-        voluntary_switches=max(after.voluntary_switches - before.voluntary_switches, 0),
-        involuntary_switches=max(after.involuntary_switches - before.involuntary_switches, 0),
-        throttled_periods=max(after.throttled_periods - before.throttled_periods, 0),
-        throttled_s=max(after.throttled_s - before.throttled_s, 0.0),
-        steal_s=max(after.steal_s - before.steal_s, 0.0),
-    )
+    fields = Change.__struct_fields__
+    return Change(**{name: max(getattr(after, name) - getattr(before, name), 0) for name in fields})
 
 
 def busy_threads(
@@ -112,7 +92,7 @@ def busy_threads(
     for thread in after.threads:
         grown = thread.cpu_s - earlier.get(thread.thread, 0.0)
         # User and system ticks are each cut down, so one reading may be two ticks short.
-        if grown > max(share * (after.at_s - before.at_s), 2 * thread.resolution_s):
+        if grown > max(share * (after.wall_s - before.wall_s), 2 * thread.resolution_s):
             status = read_text(below(root, f"/proc/self/task/{thread.thread}/status")) or ""
             allowed.extend(
                 line.partition(":")[2].strip()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from coresplit.records.cell import Cell
+from coresplit.records.cell import Cell, Mapping, Setting
 from coresplit.records.journal import JournalEntry
 from coresplit.records.machine import Machine
 from coresplit.records.measurement import Measurement
@@ -27,9 +27,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     optimizations: tuple[str, ...]
     threads: tuple[int, ...]
     batches: tuple[int, ...]
-    mappings: tuple[str, ...] = ("sequential",)
+    mappings: tuple[Mapping, ...] = ("sequential",)
     allocators: tuple[str, ...] = ("default",)
-    settings: tuple[str, ...] = ("isolated",)
+    settings: tuple[Setting, ...] = ("isolated",)
     budget_s: float | None = None
     precision: float = 0.02
     seed: int = 0

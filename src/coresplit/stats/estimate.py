@@ -14,12 +14,13 @@ the smaller batches of its curve (leave one out): the 90th percentile, times a s
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import abc
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
 
-from coresplit.records import Cell, Estimate, Measurement
+from coresplit.records import Cell, Estimate, Mapping, Measurement, Setting
 from coresplit.stats.summary import point_of
 from coresplit.units import format_share
 
@@ -35,7 +36,7 @@ LARGE_HALF = 4
 HUGE_TENSOR = 2**31
 HUGE_FACTOR = 2.0
 
-Curve = tuple[str, int, str, str, str]
+Curve = tuple[str, int, Mapping, str, Setting]
 PastError = tuple[int, float]
 
 
@@ -46,7 +47,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     faults: float | None = None
 
 
-Table = Mapping[Curve, Mapping[int, Known]]
+Table = abc.Mapping[Curve, abc.Mapping[int, Known]]
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,7 +194,7 @@ def _growth(curve: Curve, base: int, batch: int, table: Table) -> float:
     return total
 
 
-def _last_step(own: Mapping[int, Known], base: int) -> float:
+def _last_step(own: abc.Mapping[int, Known], base: int) -> float:
     """Log growth per doubling at the end of a curve; zero once page faults have settled."""
     before = max((batch for batch in own if batch < base), default=None)
     if before is None:
@@ -226,7 +227,7 @@ def _unreferenced(curve: Curve, base: int, batch: int, table: Table) -> int:
     return max(0, _doublings(max(base, reached), batch))
 
 
-def _between(own: Mapping[int, Known], low: int, high: int, batch: int) -> float:
+def _between(own: abc.Mapping[int, Known], low: int, high: int, batch: int) -> float:
     share = math.log(batch / low) / math.log(high / low)
     return math.exp((1 - share) * math.log(own[low].latency) + share * math.log(own[high].latency))
 
@@ -241,14 +242,11 @@ def _doublings(start: int, end: int) -> int:
 
 def _cell(curve: Curve, batch: int) -> Cell:
     optimization, threads, mapping, allocator, setting = curve
-    return msgspec.convert(
-        {
-            "optimization": optimization,
-            "threads": threads,
-            "batch": batch,
-            "mapping": mapping,
-            "allocator": allocator,
-            "setting": setting,
-        },
-        Cell,
+    return Cell(
+        optimization=optimization,
+        threads=threads,
+        batch=batch,
+        mapping=mapping,
+        allocator=allocator,
+        setting=setting,
     )

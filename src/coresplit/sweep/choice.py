@@ -10,7 +10,7 @@ from coresplit.sweep.state import CellState
 
 COVER_SHARE = 1 / 20
 SCOUT_SHARE = 1 / 6
-REFINE_SHARE = 1 / 20
+REFINE_SHARE = 1 / 8
 MARGIN = 1.15
 
 Expected = Callable[[Cell], float | None]
@@ -24,8 +24,8 @@ class Chooser:
     forward that would take over a twentieth of the budget is left out, except on the scout: the
     curve with the lowest cost per input, which goes on until a forward takes a sixth, to show
     the others how the cost per input develops. Then the cells short of their precision are
-    visited in shuffled rounds, none of which may take over a twentieth of the time left, so that
-    many small cells are not starved by a few large ones. What is left over goes to the rest.
+    visited in shuffled rounds; no forward may take over an eighth of the time left, so that many
+    small cells are not starved by a few large ones. What is left over goes to the rest.
     """
 
     def __init__(self, seed: int, budget_s: float | None) -> None:

@@ -2,8 +2,6 @@
 
 from itertools import product
 
-import msgspec
-
 from coresplit.records import Cell, Settings
 
 ANCHOR_BATCH = 4
@@ -12,16 +10,13 @@ ANCHOR_BATCH = 4
 def cells_of(settings: Settings) -> tuple[Cell, ...]:
     """Every cell of the grid, in the order of the settings."""
     return tuple(
-        msgspec.convert(
-            {
-                "optimization": optimization,
-                "threads": threads,
-                "batch": batch,
-                "mapping": mapping,
-                "allocator": allocator,
-                "setting": setting,
-            },
-            Cell,
+        Cell(
+            optimization=optimization,
+            threads=threads,
+            batch=batch,
+            mapping=mapping,
+            allocator=allocator,
+            setting=setting,
         )
         for mapping, allocator, setting, optimization, threads, batch in product(
             settings.mappings,
