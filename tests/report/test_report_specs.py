@@ -204,3 +204,21 @@ def test_names_are_safe_in_a_path_and_never_taken_twice() -> None:
 
 def test_a_run_without_values_has_no_section() -> None:
     assert book_of(run_of()).sections == ()
+
+
+def test_no_value_axis_has_a_format_that_would_round_its_labels() -> None:
+    # Vega fits the precision of an axis format to the step: 2.5 and 7.5 would read 3 and 8
+    axes = [
+        encoding["y"]["axis"]
+        for figure in book_of(measured_run()).figures
+        if "map" not in figure.name
+        for encoding in encodings(figure.spec)
+        if isinstance(encoding.get("y"), dict) and "values" in (encoding["y"].get("axis") or {})
+    ]
+    assert len(axes) > 20
+    assert all("labelExpr" in axis and "format" not in axis for axis in axes)
+
+
+def encodings(spec: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    found = [spec["encoding"]] if "encoding" in spec else []
+    return found + [each for layer in spec.get("layer", []) for each in encodings(layer)]

@@ -126,12 +126,14 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
         unit = "ms" if scale.ticks[-1] < 1000 else unit
         axis |= {"title": f"latency of one forward ({unit})", "labelExpr": _LATENCY_LABEL}
     elif chart.metric == "throughput":
-        axis |= {"title": "throughput (inferences/s)", "format": ",~r"}
+        # an axis format without precision would round the labels to the step of the ticks
+        label = "format(datum.value, ',~r')"
+        axis |= {"title": "throughput (inferences/s)", "labelExpr": label}
     else:
         over = base_threads(chart)
         base_name = "1 thread" if over == 1 else f"{over} threads"
-        axis |= {"title": f"speedup (times {base_name})", "format": "~r"}
-        axis["labelExpr"] = "format(datum.value, '~r') + 'x'"
+        label = "format(datum.value, '~r') + 'x'"
+        axis |= {"title": f"speedup (times {base_name})", "labelExpr": label}
     return {
         "field": FIELDS[chart.metric][0],
         "type": "quantitative",
