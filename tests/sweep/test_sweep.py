@@ -400,10 +400,11 @@ def test_a_full_disk_ends_the_sweep_with_its_instances_closed() -> None:
     assert all(instance.closed for instance in bench.opened)
 
 
-def test_instances_beyond_the_memory_are_closed_and_opened_again() -> None:
+def test_instances_beyond_the_memory_take_turns_without_changing_at_every_cell() -> None:
     bench = Bench()
     bench.options["memory"] = lambda batch: GIB
     bench.memory = 4 * GIB
-    outcome = bench.run(settings(batches=(1, 2)))
-    assert outcome.verdicts == {"measured": 8}
-    assert len(bench.opened) > 4
+    outcome = bench.run(settings(batches=(1, 2, 4, 8)))
+    assert outcome.verdicts == {"measured": 16}
+    visits = sum(each.evidence.visits for each in bench.final.values() if each.evidence)
+    assert 4 < len(bench.opened) <= 4 * 4 < visits

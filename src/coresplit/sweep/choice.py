@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from coresplit.records import Cell
 from coresplit.stats.estimate import Curve, curve_of
@@ -11,6 +12,7 @@ from coresplit.sweep.state import CellState
 COVER_SHARE = 1 / 20
 SCOUT_SHARE = 1 / 6
 REFINE_SHARE = 1 / 8
+NEAR_SHARE = 1 / 10
 MARGIN = 1.15
 
 Expected = Callable[[Cell], float | None]
@@ -35,32 +37,42 @@ class Chooser:
         self._round: list[Cell] = []
 
     def next(
-        self, states: Sequence[CellState], expected: Expected, left_s: float
+        self,
+        states: Sequence[CellState],
+        expected: Expected,
+        left_s: float,
+        near: Callable[[Cell], bool] = lambda cell: True,
     ) -> CellState | None:
-        """The state to visit next, or None when nothing is left that fits in ``left_s``."""
+        """The state to visit next, or None when nothing is left that fits in ``left_s``.
+
+        Cells that are ``near`` go first where their phase has any: those of the open instance,
+        when not all instances can be open at once and changing between them is dear.
+        """
         uncovered = [state for state in states if not state.covered]
         unsettled = [state for state in states if state.covered and not state.settled]
+        first = partial(self._cover, uncovered, expected, left_s, near)
         return (
-            self._cover(uncovered, expected, left_s, self._cover_limits(states, expected))
-            or self._refine(unsettled, expected, left_s * REFINE_SHARE)
-            or self._cover(uncovered, expected, left_s, None)
-            or self._refine(unsettled, expected, left_s / MARGIN)
+            first(self._cover_limits(states))
+            or self._refine(unsettled, expected, left_s * REFINE_SHARE, near)
+            or first(None)
+            or self._refine(unsettled, expected, left_s / MARGIN, near)
         )
 
-    def _cover_limits(
-        self, states: Iterable[CellState], expected: Expected
-    ) -> Callable[[Cell], float]:
+    def _cover_limits(self, states: Iterable[CellState]) -> Callable[[Cell], float]:
         scout = scout_of(states)
         return lambda cell: self._budget * (SCOUT_SHARE if curve_of(cell) == scout else COVER_SHARE)
 
     def _cover(
         self,
-        uncovered: Iterable[CellState],
+        uncovered: Sequence[CellState],
         expected: Expected,
         left_s: float,
+        near: Callable[[Cell], bool],
         limit: Callable[[Cell], float] | None,
     ) -> CellState | None:
-        best: tuple[float, CellState] | None = None
+        # a near cell goes first only while it is cheap, so that every curve gets its turn
+        cheap = left_s * NEAR_SHARE / max(1, len({curve_of(state.cell) for state in uncovered}))
+        best: tuple[tuple[bool, float], CellState] | None = None
         started: set[Curve] = set()
         for state in sorted(uncovered, key=lambda state: state.cell.batch):
             cost = expected(state.cell)
@@ -72,13 +84,18 @@ class Chooser:
             started.add(curve_of(state.cell))
             if cost * MARGIN > left_s or (limit is not None and cost > limit(state.cell)):
                 continue
-            rank = cost * self._jitter.setdefault(state.cell, 1 + self._random.random())
+            jitter = self._jitter.setdefault(state.cell, 1 + self._random.random())
+            rank = (cost > cheap or not near(state.cell), cost * jitter)
             if best is None or rank < best[0]:
                 best = (rank, state)
         return best[1] if best else None
 
     def _refine(
-        self, unsettled: Iterable[CellState], expected: Expected, limit: float
+        self,
+        unsettled: Iterable[CellState],
+        expected: Expected,
+        limit: float,
+        near: Callable[[Cell], bool],
     ) -> CellState | None:
         fitting = {
             state.cell: state for state in unsettled if (expected(state.cell) or 0.0) <= limit
@@ -89,7 +106,9 @@ class Chooser:
         if not self._round:
             self._round = sorted(fitting)
             self._random.shuffle(self._round)
-        return fitting[self._round.pop()]
+        cell = next(filter(near, self._round), self._round[0])
+        self._round.remove(cell)
+        return fitting[cell]
 
 
 def scout_of(states: Iterable[CellState]) -> Curve | None:

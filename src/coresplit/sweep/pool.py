@@ -50,6 +50,7 @@ class Pool:
         self._available = available_memory
         self._alive: OrderedDict[Key, Instance] = OrderedDict()
         self._ready: set[Key] = set()
+        self._crowded = False
         self.capacity: int | None = None
 
     def prepare(
@@ -96,6 +97,10 @@ class Pool:
             self._on_ready(key, ready)
         return instance
 
+    def is_near(self, cell: Cell) -> bool:
+        """Whether a cell needs no change of instance: always, until one had to make room."""
+        return not self._crowded or next(reversed(self._alive), None) == key_of(cell)
+
     def drop(self, cell: Cell) -> None:
         """Close the instance of a cell, so that the next ``get`` opens a fresh one."""
         key = key_of(cell)
@@ -116,6 +121,7 @@ class Pool:
 
     def _make_room(self) -> None:
         while not self._has_room():
+            self._crowded = True
             key, instance = self._alive.popitem(last=False)
             self._ready.discard(key)
             instance.close()

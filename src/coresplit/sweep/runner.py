@@ -140,7 +140,7 @@ class Sweep:
                 self._fail_instance(cell, error)
         while not self._interrupted:
             states = list(self._states.values())
-            state = self._chooser.next(states, self._expected, self._left)
+            state = self._chooser.next(states, self._expected, self._left, self._pool.is_near)
             if state is None:
                 settled = all(state.settled for state in states)
                 return "complete" if settled else "the budget ran out"
