@@ -304,7 +304,7 @@ def test_a_cell_that_fails_later_keeps_the_samples_it_has() -> None:
 def test_a_batch_that_would_not_fit_is_skipped_with_both_figures() -> None:
     bench = Bench()
     bench.options["memory"] = lambda batch: GIB // 2 + batch * GIB // 8
-    bench.memory = 8 * GIB
+    bench.memory = 8 * GIB - (GIB // 2 + GIB // 8)
     outcome = bench.run(
         settings(optimizations=("none",), threads=(1,), batches=(1, 2, 4, 8, 16, 32, 64, 128))
     )
@@ -313,6 +313,22 @@ def test_a_batch_that_would_not_fit_is_skipped_with_both_figures() -> None:
     assert skipped.reason == "needs about 8.50 GiB, 8.00 GiB are available"
     assert outcome.verdicts == {"measured": 6, "skipped": 2}
     assert max(batch for _, _, batch, _ in bench.forwards) == 32
+
+
+def test_what_would_not_fit_is_skipped_even_where_the_budget_never_reached_it() -> None:
+    bench = Bench()
+    bench.options["memory"] = lambda batch: GIB // 2 + batch * GIB // 8
+    bench.memory = 20 * GIB
+    bench.run(
+        settings(
+            optimizations=("none",), threads=(1,), batches=(1, 2, 4, 8, 128, 1024), budget_s=20.0
+        )
+    )
+    reached = Cell(optimization="none", threads=1, batch=128)
+    beyond = Cell(optimization="none", threads=1, batch=1024)
+    assert bench.final[reached].verdict == "estimated"
+    assert bench.final[beyond].verdict == "skipped"
+    assert bench.final[beyond].reason == "needs about 128 GiB, 20.6 GiB are available"
 
 
 def test_running_out_of_memory_spares_the_larger_batches() -> None:

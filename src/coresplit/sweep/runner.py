@@ -26,6 +26,7 @@ from coresplit.records import (
 from coresplit.stats.estimate import curve_of, predict, table_of
 from coresplit.stats.noise import noise_floor
 from coresplit.sweep.anchor import Anchor
+from coresplit.sweep.budget import Budget
 from coresplit.sweep.choice import Chooser
 from coresplit.sweep.finish import measurements_of_unreached
 from coresplit.sweep.grid import cells_of
@@ -34,15 +35,7 @@ from coresplit.sweep.pool import Key, Opener, Pool, key_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
 from coresplit.sweep.state import CellState
 
-OVERRUN = 1.08
-"""A forward may end this far beyond the budget before it is cut off."""
-PATIENCE = 5.0
-SLACK_S = 30.0
-FIRST_FORWARD_S = 300.0
 VISIT_SAMPLES = 40
-VISIT_SHARE = 1 / 200
-SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
-SECOND_SHARE = 1 / 100
 
 
 class Sweep:
@@ -90,7 +83,7 @@ class Sweep:
         )
         self._pool = Pool(opener, self._log_ready, available_memory)
         self._chooser = Chooser(settings.seed, settings.budget_s)
-        self._begin = clock() if begun is None else begun
+        self._budget = Budget(settings.budget_s, clock, clock() if begun is None else begun)
         self._forward_s = 0.0
         self._largest_tensor = 0
         self._anchor = Anchor(settings.anchor, settings.budget_s)
@@ -102,10 +95,11 @@ class Sweep:
         self._log(Started(at=time.time()))
         try:
             reason = self._loop()
+            self._skip_what_would_not_fit()
         finally:
             self._pool.close()
         self._finish(reason)
-        wall = self._clock() - self._begin
+        wall = self._budget.elapsed
         self._log(Ended(at=time.time(), reason=reason, wall_s=wall, forward_s=self._forward_s))
         verdicts = Counter(
             measurement.verdict
@@ -124,15 +118,6 @@ class Sweep:
     def _interrupted(self) -> bool:
         return self._interrupt is not None and self._interrupt.requested
 
-    @property
-    def _elapsed(self) -> float:
-        return self._clock() - self._begin
-
-    @property
-    def _left(self) -> float:
-        budget = self._settings.budget_s
-        return math.inf if budget is None else budget - self._elapsed
-
     def _loop(self) -> str:
         self._report("preparing instances")
         for cell, error in self._pool.prepare(self._open_cells(), self._together, self._interrupt):
@@ -140,7 +125,9 @@ class Sweep:
                 self._fail_instance(cell, error)
         while not self._interrupted:
             states = list(self._states.values())
-            state = self._chooser.next(states, self._expected, self._left, self._pool.is_near)
+            state = self._chooser.next(
+                states, self._expected, self._budget.left, self._pool.is_near
+            )
             if state is None:
                 settled = all(state.settled for state in states)
                 return "complete" if settled else "the budget ran out"
@@ -157,42 +144,39 @@ class Sweep:
     def _expected(self, cell: Cell) -> float | None:
         return predict(cell, self._table)
 
-    def _timeout(self, cell: Cell, seconds: float) -> float:
-        expected = self._expected(cell)
-        patience = FIRST_FORWARD_S if expected is None else PATIENCE * expected + SLACK_S
-        budget = self._settings.budget_s
-        hard = math.inf if budget is None else OVERRUN * budget - self._elapsed
-        return max(1.0, min(patience + seconds, hard))
-
-    def _seconds(self, cell: Cell) -> float:
-        """How long a visit goes on starting forwards; at least two where that comes cheap."""
-        expected = self._expected(cell) or 0.0
-        budget = self._settings.budget_s or math.inf
-        seconds = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, budget * VISIT_SHARE))
-        if expected <= budget * SECOND_SHARE:
-            # the first forward of a batch still sets up its kernels, and should be told apart
-            seconds = max(seconds, 1.2 * expected)
-        # the last forward of a visit starts before these seconds are over, and must end in time
-        return max(1e-3, min(seconds, self._left - expected))
-
     def _visit(self, state: CellState) -> None:
-        cell = state.cell
-        reason = reason_to_skip(self._peaks(cell), cell.batch, self._available())
-        if reason is not None and not state.samples:
-            self._end(state, Measurement(cell=cell, verdict="skipped", reason=reason))
+        if self._skipped(state, self._available()):
             return
+        cell = state.cell
         try:
             instance = self._pool.get(cell, self._interrupt)
-            seconds = self._seconds(cell)
-            timed = instance.forwards(
-                cell.batch, VISIT_SAMPLES, seconds, self._timeout(cell, seconds), self._interrupt
-            )
+            expected = self._expected(cell)
+            seconds = self._budget.visit_seconds(expected)
+            timeout = self._budget.timeout(expected, seconds)
+            timed = instance.forwards(cell.batch, VISIT_SAMPLES, seconds, timeout, self._interrupt)
         except InstanceError as error:
             self._fail(state, error)
             return
         self._forward_s += sum(timed.durations)
         state.add(timed.durations, timed.evidence)
         self._note(state)
+
+    def _skipped(self, state: CellState, free: int) -> bool:
+        """End a cell that would not fit in memory, unless it has fitted before."""
+        if state.samples:
+            return False
+        peaks = self._peaks(state.cell)
+        reason = reason_to_skip(peaks, state.cell.batch, free, self._largest_tensor)
+        if reason is not None:
+            self._end(state, Measurement(cell=state.cell, verdict="skipped", reason=reason))
+        return reason is not None
+
+    def _skip_what_would_not_fit(self) -> None:
+        """No latency is estimated of what could not run; asked while the instances are there."""
+        free = self._available()
+        for state in self._states.values():
+            if not state.covered:
+                self._skipped(state, free)
 
     def _note(self, state: CellState) -> None:
         measurement = state.measurement()
@@ -214,7 +198,7 @@ class Sweep:
         self._pool.drop(state.cell)
         if self._interrupted:
             return
-        if isinstance(error, InstanceTimeout) and self._left <= 0:
+        if isinstance(error, InstanceTimeout) and self._budget.left <= 0:
             return
         if isinstance(error, InstanceDied) and self._died[state.cell] == 0:
             self._died[state.cell] += 1
@@ -247,7 +231,7 @@ class Sweep:
 
     def _visit_anchor(self) -> None:
         self._report("the anchor cell")
-        visit = self._anchor.visit(self._pool.get, self._clock, OVERRUN * self._left)
+        visit = self._anchor.visit(self._pool.get, self._clock, self._budget.until_deadline)
         if visit is not None:
             self._forward_s += sum(visit.samples)
             self._log(visit)
@@ -290,7 +274,7 @@ class Sweep:
                 cells=len(self._states),
                 covered=sum(state.covered for state in states),
                 settled=sum(state.settled for state in states),
-                elapsed_s=self._elapsed,
-                left_s=max(0.0, min(self._left, foreseen)),
+                elapsed_s=self._budget.elapsed,
+                left_s=max(0.0, min(self._budget.left, foreseen)),
             )
         )

@@ -1,0 +1,55 @@
+"""The time a sweep may take, and how much of it a visit gets."""
+
+import math
+from collections.abc import Callable
+
+OVERRUN = 1.08
+"""A forward may end this far beyond the budget before it is cut off."""
+PATIENCE = 5.0
+SLACK_S = 30.0
+FIRST_FORWARD_S = 300.0
+VISIT_SHARE = 1 / 200
+SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
+SECOND_SHARE = 1 / 100
+
+
+class Budget:
+    """Seconds from ``begun`` on ``clock``; ``limit`` is infinite where there is no budget.
+
+    ``expected`` is everywhere the latency in seconds expected of a forward, or None.
+    """
+
+    def __init__(self, limit: float | None, clock: Callable[[], float], begun: float) -> None:
+        self.limit = math.inf if limit is None else limit
+        self._clock = clock
+        self._begun = begun
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the budget began."""
+        return self._clock() - self._begun
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left; negative beyond it."""
+        return self.limit - self.elapsed
+
+    @property
+    def until_deadline(self) -> float:
+        """Seconds until whatever still runs is cut off."""
+        return OVERRUN * self.limit - self.elapsed
+
+    def visit_seconds(self, expected: float | None) -> float:
+        """How long a visit goes on starting forwards; at least two where that comes cheap."""
+        latency = expected or 0.0
+        seconds = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, self.limit * VISIT_SHARE))
+        if latency <= self.limit * SECOND_SHARE:
+            # the first forward of a batch still sets up its kernels, and should be told apart
+            seconds = max(seconds, 1.2 * latency)
+        # the last forward of a visit starts before these seconds are over, and must end in time
+        return max(1e-3, min(seconds, self.left - latency))
+
+    def timeout(self, expected: float | None, seconds: float) -> float:
+        """When a visit that starts forwards for ``seconds`` is taken to hang."""
+        patience = FIRST_FORWARD_S if expected is None else PATIENCE * expected + SLACK_S
+        return max(1.0, min(patience + seconds, self.until_deadline))
