@@ -67,15 +67,7 @@ class Sweep:
         self._interrupt = interrupt
         self._on_progress = on_progress
         self._together = together
-        earlier = {measurement.cell: measurement for measurement in done}
-        self._states = {
-            cell: (
-                CellState.resumed(earlier[cell], settings.precision)
-                if cell in earlier
-                else CellState(cell, settings.precision)
-            )
-            for cell in cells_of(settings)
-        }
+        self._states = _states_of(settings, done)
         self._table = table_of(
             measurement
             for state in self._states.values()
@@ -278,3 +270,17 @@ class Sweep:
                 left_s=max(0.0, min(self._budget.left, foreseen)),
             )
         )
+
+
+def _states_of(settings: Settings, done: Iterable[Measurement]) -> dict[Cell, CellState]:
+    """The state of every cell of the grid, going on from what is done already."""
+    earlier = {measurement.cell: measurement for measurement in done}
+    precision = settings.precision
+    return {
+        cell: (
+            CellState.resumed(earlier[cell], precision)
+            if cell in earlier
+            else CellState(cell, precision)
+        )
+        for cell in cells_of(settings)
+    }
