@@ -67,10 +67,11 @@ def _session(options: Options, interrupt: Interrupt) -> Session:
         seed=options.seed or 0,
     )
     validate(spec)
-    settings = settings_of(options, inspect())
+    machine = inspect()
+    settings = settings_of(options, machine)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = options.out or Path("runs") / f"{options.model}-{stamp}"
-    return Session.fresh(spec, settings, path, interrupt)
+    return Session.fresh(spec, settings, machine, path, interrupt)
 
 
 def _report(run: Run, path: Path) -> Path | None:

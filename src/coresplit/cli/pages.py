@@ -1,6 +1,5 @@
 """Building the report of a run folder, shared by ``bench`` and ``report``."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from coresplit import report, store
@@ -19,12 +18,7 @@ def parse_formats(text: str) -> frozenset[str]:
     return frozenset(formats)
 
 
-def build_pages(
-    run: Run,
-    out: Path,
-    formats: frozenset[str] = frozenset(FORMATS),
-    on_progress: Callable[[str], None] | None = None,
-) -> Path:
+def build_pages(run: Run, out: Path, formats: frozenset[str] = frozenset(FORMATS)) -> Path:
     """Write the report of ``run`` into ``out``; returns the page to open, or the folder."""
     main = out
     if "csv" in formats:
@@ -36,5 +30,5 @@ def build_pages(
                 raise
     drawn = formats - {"csv"}
     if drawn:
-        main = report.build(run, out, drawn, on_progress)
+        main = report.build(run, out, drawn)
     return main

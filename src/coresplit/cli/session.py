@@ -35,12 +35,18 @@ class Session:
 
     @classmethod
     def fresh(
-        cls, spec: ModelSpec, settings: Settings, path: Path, interrupt: Interrupt
+        cls,
+        spec: ModelSpec,
+        settings: Settings,
+        machine: Machine,
+        path: Path,
+        interrupt: Interrupt,
     ) -> "Session":
-        """Start instances, learn what the model is, and only then make the run folder."""
-        validate(spec)
+        """Start instances, learn what the model is, and only then make the run folder.
+
+        ``spec`` and ``settings`` were checked against ``machine`` by the caller.
+        """
         store.require_new(path)
-        machine = inspect()
         launcher = _launcher(spec, machine)
         with _ending(launcher, interrupt):
             ready = launcher.probe(cells_of(settings), together(machine), interrupt)
@@ -79,7 +85,8 @@ class Session:
             run = msgspec.structs.replace(before, settings=settings)
             launcher = _launcher(spec, machine)
             with _ending(launcher, interrupt):
-                missing = [cell for cell in cells_of(settings) if cell not in _finished(before)]
+                finished = _finished(before)
+                missing = [cell for cell in cells_of(settings) if cell not in finished]
                 if missing:
                     ready = launcher.probe(missing, together(machine), interrupt)
                     _require_same(before, machine, model_info(spec, ready))

@@ -145,7 +145,7 @@ class Process:
     def _send(self, message: bytes) -> None:
         try:
             self._pipe.send_bytes(message)
-        except (BrokenPipeError, ConnectionResetError, OSError) as error:
+        except OSError as error:
             raise self._died() from error
 
     def _receive(self, timeout: float, interrupt: Interrupt | None) -> Reply:

@@ -257,7 +257,8 @@ class Sweep:
 
     def _report(self, doing: str) -> None:
         states = self._states.values()
-        costs = [(state.wanted, self._expected(state.cell)) for state in states]
+        open_states = [state for state in states if not state.settled]
+        costs = [(state.wanted, self._expected(state.cell)) for state in open_states]
         known = [wanted * cost for wanted, cost in costs if cost is not None]
         foreseen = sum(known) if len(known) == len(costs) else math.inf
         self._on_progress(
@@ -265,7 +266,7 @@ class Sweep:
                 doing=doing,
                 cells=len(self._states),
                 covered=sum(state.covered for state in states),
-                settled=sum(state.settled for state in states),
+                settled=len(self._states) - len(open_states),
                 elapsed_s=self._budget.elapsed,
                 left_s=max(0.0, min(self._budget.left, foreseen)),
             )
