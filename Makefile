@@ -4,18 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test check format clean
+.PHONY: demo test lint check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/coresplit bench inception --quick
 
+# Two at a time: the long tests wait for compilers and processes, and none asserts a time.
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-check: $(INSTALLED)
+lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/pytest -m "not slow and not browser"
 
 format: $(INSTALLED)

@@ -90,8 +90,8 @@ def measure(optimization: str, cpus: list[int], batches: tuple[int, ...], pairs:
         once = Forwards(batch=batch, count=1, seconds=3600)
         worker.time(Forwards(batch=batch, count=4, seconds=3600))
         timer = Timer(
-            "forward(inputs)",
-            globals={"forward": worker.forward, "inputs": worker.inputs},
+            "forward()",
+            globals={"forward": worker.forward},
             num_threads=len(cpus),
         )
 

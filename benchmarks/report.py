@@ -1,4 +1,4 @@
-"""Time and memory of building a report: the full grid, and a run of about 5,000 cells.
+"""Time and memory of building a report: the full grid, ten optimizations, and 5,000 cells.
 
 Run as ``python benchmarks/report.py``; prints one line a case. Every case is a process of its
 own, so that its peak memory is its own.
@@ -13,22 +13,37 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "report"))
 
+from report_many import many_run
 from report_runs import measured_run
 
 from coresplit.records import Run
 from coresplit.report import build
 
 MANY = ("none", "script", "compile", "onnxruntime", "openvino", "trace", "bf16")
-LIMITS = {"full-grid-2": 20.0, "full-grid-16": 20.0, "5000-cells": 60.0}
+LIMITS = {
+    "full-grid-2": 20.0,
+    "full-grid-16": 20.0,
+    "ten-2": 30.0,
+    "ten-2-allocators": 60.0,
+    "5000-cells": 60.0,
+}
 MEMORY_LIMIT = 1e9
 
 
 def case(name: str) -> Run:
-    """The run of a case: the full grid on 2 and 16 threads, 64 threads x 11 batches x 7."""
+    """The run of a case.
+
+    The full grid on 2 and 16 threads; ten optimizations on 2 threads and 8 batches, with one and
+    with four allocators; 64 threads x 11 batches x 7 optimizations.
+    """
     if name == "full-grid-2":
         return measured_run((1, 2))
     if name == "full-grid-16":
         return measured_run(range(1, 17))
+    if name == "ten-2":
+        return many_run()
+    if name == "ten-2-allocators":
+        return many_run(allocators=("default", "glibc_tuned", "tcmalloc", "jemalloc"))
     return measured_run(range(1, 65), optimizations=MANY)
 
 

@@ -7,11 +7,41 @@ from pathlib import Path
 
 import pytest
 
+from coresplit.cache import VARIABLE
 from coresplit.cli import main
 from coresplit.machine.cgroups import cpu_levels, cpu_quota
 
 Ran = tuple[int, str, str]
 Coresplit = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache for all tests together, which is not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        path = tmp_path_factory.mktemp("cache")
+        patch.setenv(VARIABLE, str(path))
+        yield path
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the tests of optimizations, so that a network is exported once."""
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture
+def same_process() -> Iterator[None]:
+    """What an optimization may change for its process is as it was after the test."""
+    import torch
+
+    cpus, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    yield
+    os.sched_setaffinity(0, cpus)
+    torch.set_num_threads(threads)
+    if folder is None:
+        os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("$ ")
 ]
-SMALL = ("--input-size", "75", "--batches", "1", "--budget", "10s", "--precision", "30%")
+SMALL = ("--input-size", "75", "--batches", "1", "--budget", "20s", "--precision", "30%")
 
 
 def run(command: str, folder: Path, *more: str) -> str:

@@ -10,18 +10,29 @@ SOURCE = Path(__file__).parents[1] / "src" / "coresplit"
 COMMON = {"errors", "units", "records"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "cache": {"errors"},
     "units": {"errors"},
     "records": {"errors", "units"},
     "stats": COMMON,
     "store": COMMON,
     "machine": COMMON,
     "models": COMMON,
-    "optimizations": COMMON,
-    "instance": COMMON | {"machine", "models", "optimizations"},
+    "optimizations": COMMON | {"cache"},
+    "instance": COMMON | {"cache", "machine", "models", "optimizations"},
     "sweep": COMMON | {"instance", "stats", "machine"},
     "report": COMMON | {"stats"},
     "cli": COMMON
-    | {"stats", "store", "machine", "models", "optimizations", "instance", "sweep", "report"},
+    | {
+        "cache",
+        "stats",
+        "store",
+        "machine",
+        "models",
+        "optimizations",
+        "instance",
+        "sweep",
+        "report",
+    },
     "__main__": {"cli"},
 }
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from coresplit import store
+from coresplit.cache import Cache
+from coresplit.machine.allocators import ALLOCATORS
 from coresplit.machine.inspect import inspect
+from coresplit.models import MODELS
+from coresplit.models import registry as families
+from coresplit.optimizations import OPTIMIZATIONS, registry
 
 Coresplit = Callable[..., tuple[int, str, str]]
 HEAD = (
@@ -63,11 +68,45 @@ def test_list_names_models_and_optimizations(coresplit: Coresplit) -> None:
 def test_list_json_says_what_is_missing(coresplit: Coresplit) -> None:
     _, out, _ = coresplit("list", "--json")
     document = json.loads(out)
-    assert [each["name"] for each in document["models"]] == ["inception"]
-    assert {each["name"]: each["missing"] for each in document["optimizations"]} == {
-        "none": None,
-        "script": None,
+    assert [each["name"] for each in document["models"]] == list(MODELS)
+    assert {each["name"]: each["lossy"] for each in document["optimizations"]} == {
+        name: name in ("bf16", "int8") for name in OPTIMIZATIONS
     }
+    assert [each["name"] for each in document["allocators"]] == list(ALLOCATORS)
+    assert all(each["missing"] is None for each in document["models"])
+
+
+def test_list_says_how_to_install_what_is_missing(
+    coresplit: Coresplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "find_spec", absent("openvino"))
+    monkeypatch.setattr(families, "find_spec", absent("transformers"))
+    _, out, _ = coresplit("list")
+    assert "not usable: openvino needs openvino: pip install 'coresplit[openvino]'" in out
+    assert "not usable: bert needs transformers: pip install 'coresplit[transformers]'" in out
+
+
+def two_kibibytes(folder: Path) -> None:
+    (folder / "model").write_bytes(bytes(2048))
+
+
+def absent(name: str) -> Callable[[str], object]:
+    return lambda package: None if package == name else object()
+
+
+def test_the_cache_is_shown_and_cleared(coresplit: Coresplit, own_cache: Path) -> None:
+    other = own_cache / "for-the-command"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORESPLIT_CACHE", str(other))
+        Cache().get("onnx", {"identity": "abc"}, two_kibibytes)
+        code, out, _ = coresplit("cache")
+        assert code == 0
+        assert "onnx" in out and "abc" in out
+        assert f"1 entry, 2.12 KiB, in {other}" in out
+        _, out, _ = coresplit("cache", "--json")
+        assert [each["kind"] for each in json.loads(out)["entries"]] == ["onnx"]
+        assert coresplit("cache", "--clear")[0] == 0
+        assert Cache().entries() == []
 
 
 def test_imported_tables_are_exported_with_the_same_numbers(

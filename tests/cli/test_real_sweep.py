@@ -75,7 +75,7 @@ def samples_of(run: Run) -> dict[str, tuple[float, ...]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of a complete small sweep."""
     folder = tmp_path_factory.mktemp("finished")
-    ended = bench("inception", *SMALL, "--budget", "60s", "--out", "run", "--json", folder=folder)
+    ended = bench("inception", *SMALL, "--budget", "120s", "--out", "run", "--json", folder=folder)
     assert ended.returncode == 0, ended.stderr
     (folder / "stdout.json").write_text(ended.stdout)
     return folder / "run"
@@ -124,7 +124,7 @@ def test_a_killed_sweep_keeps_all_it_measured_and_is_resumed(tmp_path: Path) -> 
         process.wait()
     before = samples_of(store.load(tmp_path / "run"))
     assert before
-    ended = bench("--resume", "run", "--budget", "60s", "--no-report", folder=tmp_path)
+    ended = bench("--resume", "run", "--budget", "120s", "--no-report", folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     after = samples_of(store.load(tmp_path / "run"))
     assert len(after) == 3
@@ -176,7 +176,7 @@ def test_under_a_quota_of_one_and_a_half_cores_one_thread_is_used(
         "--optimizations",
         "none",
         "--budget",
-        "15s",
+        "30s",
         folder=tmp_path,
     )
     assert ended.returncode == 0, ended.stderr
@@ -185,7 +185,8 @@ def test_under_a_quota_of_one_and_a_half_cores_one_thread_is_used(
     assert run.settings.threads == (1,)
     assert run.machine is not None
     assert run.machine.quota_cores == 1.5
-    assert {each.verdict for each in run.measurements} <= {"measured", "light", "unstable"}
+    assert samples_of(run)
+    assert {each.verdict for each in run.measurements}.isdisjoint({"invalid", "failed", "skipped"})
 
 
 def test_a_quota_under_one_core_is_refused(group: Path, tmp_path: Path) -> None:
@@ -301,7 +302,7 @@ def test_measuring_needs_no_plotting_library(tmp_path: Path) -> None:
     ended = bench(
         "inception",
         *SMALL[:4],
-        *("--optimizations", "none", "--threads", "1", "--budget", "15s", "--out", "run"),
+        *("--optimizations", "none", "--threads", "1", "--budget", "30s", "--out", "run"),
         folder=tmp_path,
         PYTHONPATH=blocking(tmp_path, {"vl_convert", "jinja2"}),
     )

@@ -14,18 +14,22 @@ import pytest
 from coresplit.errors import (
     InstanceDied,
     InstanceTimeout,
+    PrepareFailed,
     ReadbackMismatch,
     UsageError,
 )
-from coresplit.instance import InstanceSpec, Interrupt, Process
-from coresplit.instance.worker import loaded_allocator
+from coresplit.instance import InstanceSpec, Interrupt, Process, handle
+from coresplit.machine.allocators import usable_allocators
+from coresplit.machine.environment import instance_environment
 from coresplit.machine.inspect import inspect
+from coresplit.machine.topology import cpu_flags, parse_cpu_list
 from coresplit.models import ModelSpec
+from coresplit.records import ModelInput
 
 pytestmark = pytest.mark.slow
 
 CORES = inspect().usable_cores
-SMALL = ModelSpec(name="inception", input_size=75)
+SMALL = ModelSpec(name="inception", size=75)
 
 
 def spec(threads: int = 1, **changes: object) -> InstanceSpec:
@@ -56,7 +60,7 @@ def test_an_instance_reads_back_what_was_asked(shared: Process) -> None:
     assert ready.cpus == tuple(sorted(CORES))
     assert ready.allocator == "default"
     assert ready.parameters == 23_834_568
-    assert ready.input_shape == (3, 75, 75)
+    assert ready.inputs == (ModelInput(name="x", shape=(3, 75, 75)),)
     assert 0 < ready.error < 1e-3
     assert ready.largest_tensor > 0
 
@@ -123,16 +127,36 @@ def test_an_interrupt_lets_a_short_forward_finish(own: Process) -> None:
     assert len(timed.durations) == 1
 
 
-def test_an_allocator_that_is_not_there_is_found_out() -> None:
-    process = Process(spec(allocator="tcmalloc"))
+@pytest.mark.parametrize("allocator", usable_allocators())
+def test_an_instance_proves_its_allocator(allocator: str) -> None:
+    process = Process(spec(allocator=allocator))
+    try:
+        assert process.wait_ready().allocator == allocator
+        if allocator == "glibc_tuned":
+            visits = [process.forwards(batch=64, count=2, seconds=60, timeout=60) for _ in range(6)]
+            # the heap may grow once more in any visit; untuned, each visit maps 48,000 pages anew
+            assert min(visit.evidence.minor_faults for visit in visits) < 2000
+    finally:
+        process.close()
+
+
+def test_an_allocator_that_did_not_arrive_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handle, "instance_environment", without_allocator)
+    process = Process(spec(allocator="glibc_tuned"))
     try:
         with pytest.raises(ReadbackMismatch) as caught:
             process.wait_ready()
     finally:
         process.close()
     assert str(caught.value) == (
-        "instance none t=1: asked for allocator tcmalloc, but it runs with default"
+        "instance none t=1 glibc_tuned: asked for allocator glibc_tuned, but it runs with default"
     )
+
+
+def without_allocator(
+    environment: dict[str, str], cpus: tuple[int, ...], allocator: str
+) -> dict[str, str]:
+    return instance_environment(environment, cpus, "default")
 
 
 def test_a_checkpoint_that_is_none_is_the_users_mistake(tmp_path: Path) -> None:
@@ -165,7 +189,7 @@ def test_an_instance_does_not_outlive_a_killed_parent() -> None:
         "import sys, time\n"
         "from coresplit.instance import InstanceSpec, Process\n"
         "from coresplit.models import ModelSpec\n"
-        f"process = Process(InstanceSpec(model=ModelSpec(name='inception', input_size=75), "
+        f"process = Process(InstanceSpec(model=ModelSpec(name='inception', size=75), "
         f"optimization='none', cpus=({CORES[0]},), home=({CORES[0]},)))\n"
         "process.wait_ready()\n"
         "print(process.pid, flush=True)\n"
@@ -184,9 +208,65 @@ def test_an_instance_does_not_outlive_a_killed_parent() -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_the_allocator_is_read_from_the_memory_map(tmp_path: Path) -> None:
-    maps = tmp_path / "maps"
-    maps.write_text("7f00-7f01 r-xp 00000000 fe:00 12 /usr/lib/libtcmalloc_minimal.so.4\n")
-    assert loaded_allocator(maps) == "tcmalloc"
-    maps.write_text("7f00-7f01 r-xp 00000000 fe:00 12 /usr/lib/libc.so.6\n")
-    assert loaded_allocator(maps) == "default"
+RUNTIMES = ["onnxruntime", "openvino", "bf16", "int8"]
+
+
+@pytest.mark.parametrize("threads", [1, len(CORES)])
+@pytest.mark.parametrize("optimization", RUNTIMES)
+def test_a_runtime_computes_on_the_cores_of_its_instance_alone(
+    optimization: str, threads: int
+) -> None:
+    if optimization == "bf16" and "avx512_bf16" not in cpu_flags():
+        pytest.skip("this CPU has no bfloat16")
+    process = Process(spec(threads, optimization=optimization))
+    try:
+        ready = process.wait_ready()
+        assert ready.threads == threads
+        assert set(ready.cpus) == set(CORES[:threads])
+        for batch in (1, 8, 3):
+            evidence = process.forwards(batch, 20, 60, 60).evidence
+            cores = set().union(*map(parse_cpu_list, evidence.thread_cores))
+            assert 1 <= len(evidence.thread_cores) <= threads
+            assert cores <= set(CORES[:threads])
+    finally:
+        process.close()
+
+
+def test_what_a_lossy_optimization_gives_up_is_measured_over_256_inputs() -> None:
+    process = Process(spec(optimization="int8"))
+    try:
+        ready = process.wait_ready()
+    finally:
+        process.close()
+    assert ready.compared == 256
+    assert ready.error > 1e-3
+    assert ready.agreement is not None and 0 < ready.agreement < 1
+    assert ready.facts["lossy"] == "yes"
+    assert ready.facts["precision"] == "int8"
+
+
+def test_an_optimization_that_does_not_fit_the_model_says_why() -> None:
+    process = Process(spec(optimization="mkldnn"))
+    try:
+        with pytest.raises(PrepareFailed, match="does not run on oneDNN's tensors"):
+            process.wait_ready()
+    finally:
+        process.close()
+
+
+def test_the_peak_is_measured_on_the_cores_of_the_instance(shared: Process) -> None:
+    peak = shared.find_peak(timeout=60)
+    assert peak.products["float32"] > 1e9
+    assert peak.copy_bytes > 1e8
+    timed = shared.forwards(batch=8, count=12, seconds=60, timeout=60)
+    assert len(timed.evidence.thread_cores) == len(CORES)
+
+
+def test_busy_threads_outside_the_cores_or_more_than_them_are_a_mismatch(shared: Process) -> None:
+    evidence = shared.forwards(batch=1, count=1, seconds=1, timeout=60).evidence
+    two = InstanceSpec(model=SMALL, optimization="openvino", cpus=(4, 6), home=(4, 6))
+    for fine in [("4", "6"), ("4",), ("4", "4,6"), ("4,6", "4,6")]:
+        handle.check_threads(two, msgspec.structs.replace(evidence, thread_cores=fine))
+    for wrong in [("4", "4"), ("4", "5"), ("4-6",), ("4", "6", "4,6")]:
+        with pytest.raises(ReadbackMismatch, match=r"each should have one of 4, 6 to itself"):
+            handle.check_threads(two, msgspec.structs.replace(evidence, thread_cores=wrong))

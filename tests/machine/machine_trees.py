@@ -49,6 +49,23 @@ def two_sockets(root: Path) -> Path:
     return add_cores(root, cores, sockets, sockets)
 
 
+def eight_nodes(root: Path) -> Path:
+    """1 socket x 64 cores without SMT in 8 nodes, neighbouring CPUs on one node."""
+    nodes = [cpu // 8 for cpu in range(64)]
+    return add_cores(root, [(cpu,) for cpu in range(64)], [0] * 64, nodes)
+
+
+def sub_clusters(root: Path) -> Path:
+    """2 sockets whose halves are nodes of 4, 4, 4 and 2 cores, SMT siblings 14 apart.
+
+    Node 4 has memory and no CPU.
+    """
+    nodes = [0] * 4 + [1] * 4 + [2] * 4 + [3] * 2
+    packages = [node // 2 for node in nodes]
+    write(root, {"/sys/devices/system/node/node4/cpulist": ""})
+    return add_cores(root, [(cpu, cpu + 14) for cpu in range(14)], packages, nodes)
+
+
 def hybrid(root: Path) -> Path:
     """8 fast cores with SMT (0-15) and 8 slow ones without (16-23)."""
     cores = [(cpu, cpu + 1) for cpu in range(0, 16, 2)] + [(cpu,) for cpu in range(16, 24)]
@@ -67,7 +84,8 @@ def quiet_machine(root: Path) -> Path:
             "/sys/devices/system/cpu/intel_pstate/no_turbo": 1,
             "/sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never",
             "/proc/sys/kernel/osrelease": "6.1.0-9-amd64",
-            "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Intel(R)  Xeon(R) X\nflags\t\t: fpu",
+            "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Intel(R)  Xeon(R) X\nflags\t\t: fpu "
+            "avx512_bf16 avx512_vnni",
             "/proc/loadavg": "0.10 0.20 0.30 1/99 1234",
             "/proc/stat": "cpu  1000 0 1000 97000 900 0 0 100 0 0\ncpu0 1 0 1 1 0 0 0 25 0 0",
             "/proc/meminfo": "MemTotal:       33554432 kB\nMemFree:         1048576 kB\n"

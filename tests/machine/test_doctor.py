@@ -2,18 +2,30 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from machine_trees import GIB, add_cores, hybrid, mount_v2, quiet_machine, two_sockets, write
+from machine_trees import (
+    GIB,
+    add_cores,
+    eight_nodes,
+    hybrid,
+    mount_v2,
+    quiet_machine,
+    two_sockets,
+    write,
+)
 
-from coresplit.machine.advice import MALLOC_TUNABLES, find_library
+from coresplit.machine.allocators import MALLOC_TUNABLES
 from coresplit.machine.doctor import Advice, examine, fault_advice
 from coresplit.machine.inspect import inspect
 from coresplit.records import Cell, Evidence, Measurement
 
 
 def consult(
-    root: Path, mask: range = range(4), environment: dict[str, str] | None = None
+    root: Path,
+    mask: range = range(4),
+    environment: dict[str, str] | None = None,
+    can_bind: bool = True,
 ) -> tuple[Advice, ...]:
-    return examine(inspect(root, mask), root, environment or {})
+    return examine(inspect(root, mask), root, environment or {}, lambda: can_bind)
 
 
 def only(advice: tuple[Advice, ...]) -> Advice:
@@ -21,7 +33,9 @@ def only(advice: tuple[Advice, ...]) -> Advice:
     return advice[0]
 
 
-def measurement(batch: int, user_s: float, system_s: float, faults: int = 0) -> Measurement:
+def measurement(
+    batch: int, user_s: float, system_s: float, faults: int = 1000, allocator: str = "default"
+) -> Measurement:
     evidence = Evidence(
         forwards=10,
         wall_s=user_s + system_s,
@@ -39,7 +53,7 @@ def measurement(batch: int, user_s: float, system_s: float, faults: int = 0) -> 
         threads=1,
         thread_cores=("0",),
     )
-    cell = Cell(optimization="script", threads=1, batch=batch)
+    cell = Cell(optimization="script", threads=1, batch=batch, allocator=allocator)
     return Measurement(cell=cell, verdict="measured", reason="", samples=(1.0,), evidence=evidence)
 
 
@@ -114,7 +128,10 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
             "warning",
         ),
         (
-            ("/proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor lm\nbugs\t\t: x"),
+            (
+                "/proc/cpuinfo",
+                "processor\t: 0\nflags\t\t: hypervisor avx_vnni amx_bf16\nbugs\t\t: x",
+            ),
             "this is a virtual machine",
             "bare-metal",
             "note",
@@ -122,7 +139,7 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
         (
             ("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never"),
             "transparent huge pages are on request only (madvise)",
-            "glibc.malloc.hugetlb=1",
+            "set THP_MEM_ALLOC_ENABLE=1",
             "note",
         ),
         (
@@ -147,9 +164,28 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
             "warning",
         ),
         (
-            ("/usr/lib/x86_64-linux-gnu/libc.so.6", ""),
-            "the allocator is glibc's with its defaults",
-            MALLOC_TUNABLES,
+            ("/usr/lib64/libc.so.6", ""),
+            "the allocator default is glibc's: every forward maps its large activations anew",
+            "measure with --allocator default,glibc_tuned; glibc_tuned is "
+            f"GLIBC_TUNABLES={MALLOC_TUNABLES} before any program; to add tcmalloc, ",
+            "note",
+        ),
+        (
+            ("/proc/cpuinfo", "flags\t\t: avx2 avx512f avx512_vnni"),
+            "the processor has no bfloat16 products (avx512_bf16, amx_bf16)",
+            "leave bf16 out of --optimizations",
+            "note",
+        ),
+        (
+            ("/proc/cpuinfo", "flags\t\t: avx2 avx512f avx512_bf16"),
+            "the processor has no int8 products (avx512_vnni, avx_vnni, amx_int8)",
+            "leave int8 out of --optimizations",
+            "note",
+        ),
+        (
+            ("/proc/cpuinfo", "Features\t: asimd asimddp sve"),
+            "the processor has no bfloat16 products (bf16)",
+            "leave bf16 out of --optimizations",
             "note",
         ),
         (
@@ -170,15 +206,32 @@ def test_each_trouble_is_named_with_its_remedy(
     assert advice.severity == severity
 
 
-def test_smt_nodes_and_a_narrow_mask_are_noted_of_a_big_machine(tmp_path: Path) -> None:
+def test_smt_and_a_narrow_mask_are_noted_of_a_big_machine(tmp_path: Path) -> None:
     two_sockets(quiet_machine(tmp_path))
     advice = [one.what for one in consult(tmp_path, range(0, 16, 2))]
     assert advice == [
         "SMT is on: 8 of 8 physical cores run several hardware threads, of which coresplit uses "
         "one",
-        "the machine has 2 NUMA nodes: memory of another node is slower",
         "the affinity mask holds 8 of the machine's 32 physical cores: the others are not measured",
     ]
+
+
+def test_cores_on_several_nodes_are_to_be_measured_in_both_mappings(tmp_path: Path) -> None:
+    advice = only(consult(eight_nodes(quiet_machine(tmp_path)), range(64)))
+    assert advice.what.startswith("the usable cores are on 8 NUMA nodes")
+    assert advice.remedy.endswith("--mapping sequential,interleave")
+
+
+def test_memory_that_cannot_be_bound_is_noted_on_several_nodes_only(tmp_path: Path) -> None:
+    assert consult(quiet_machine(tmp_path), can_bind=False) == ()
+    advice = consult(eight_nodes(tmp_path), range(64), can_bind=False)
+    assert advice[1].what.startswith("memory cannot be bound to NUMA nodes: the kernel refuses it")
+    assert "docker run --cap-add SYS_NICE" in advice[1].remedy
+
+
+def test_a_processor_that_states_no_flags_is_not_judged(tmp_path: Path) -> None:
+    write(quiet_machine(tmp_path), {"/proc/cpuinfo": "processor\t: 0\nisa\t: rv64imafdc"})
+    assert consult(tmp_path) == ()
 
 
 def test_a_hybrid_cpu_is_warned_about_before_any_note(tmp_path: Path) -> None:
@@ -202,50 +255,61 @@ def test_a_memory_limit_is_named_where_little_is_left(tmp_path: Path) -> None:
     )
 
 
-def test_variables_that_coresplit_sets_itself_are_listed(tmp_path: Path) -> None:
-    environment = {"OMP_NUM_THREADS": "4", "KMP_AFFINITY": "compact", "HOME": "/"}
+def test_variables_that_an_instance_does_not_inherit_are_listed(tmp_path: Path) -> None:
+    environment = {
+        "OMP_NUM_THREADS": "4",
+        "KMP_AFFINITY": "compact",
+        "HOME": "/",
+        "LD_PRELOAD": "/usr/lib/libtcmalloc_minimal.so.4",
+        "GLIBC_TUNABLES": "glibc.cpu.x86_shstk=off",
+    }
     advice = only(consult(quiet_machine(tmp_path), environment=environment))
-    assert "OMP_NUM_THREADS, KMP_AFFINITY;" in advice.what
-    assert advice.remedy.endswith("unset OMP_NUM_THREADS KMP_AFFINITY")
+    assert "OMP_NUM_THREADS, KMP_AFFINITY, LD_PRELOAD;" in advice.what
+    assert advice.remedy.endswith("unset OMP_NUM_THREADS KMP_AFFINITY LD_PRELOAD")
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"LD_PRELOAD": "/usr/lib/libtcmalloc_minimal.so.4"},
-        dict([MALLOC_TUNABLES.split("=", 1)]),
-    ],
-)
-def test_another_allocator_or_tuned_one_is_left_alone(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    write(quiet_machine(tmp_path), {"/lib64/libc.so.6": ""})
-    assert len(consult(tmp_path)) == 1
-    assert consult(tmp_path, environment=environment) == ()
-
-
-def test_huge_pages_on_request_are_no_matter_where_the_allocator_requests_them(
+def test_another_allocator_in_the_environment_does_not_change_what_the_default_is(
     tmp_path: Path,
 ) -> None:
+    write(quiet_machine(tmp_path), {"/lib64/libc.so.6": ""})
+    tuned = {"GLIBC_TUNABLES": MALLOC_TUNABLES}
+    assert [one.what.split(",")[0] for one in consult(tmp_path, environment=tuned)] == [
+        "set in the environment: GLIBC_TUNABLES; an instance has its own threads",
+        "the allocator default is glibc's: every forward maps its large activations anew",
+    ]
+
+
+def test_huge_pages_on_request_are_no_matter_where_they_are_requested(tmp_path: Path) -> None:
     enabled = {"/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never"}
     write(quiet_machine(tmp_path), enabled)
-    tuned = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-    assert consult(tmp_path, environment=tuned) == ()
+    assert consult(tmp_path, environment={"THP_MEM_ALLOC_ENABLE": "1"}) == ()
+    assert len(consult(tmp_path, environment={"THP_MEM_ALLOC_ENABLE": "0"})) == 1
 
 
-def test_an_installed_tcmalloc_is_named_by_its_path(tmp_path: Path) -> None:
-    folder = "/usr/lib/x86_64-linux-gnu"
+def test_allocators_that_are_there_are_named_for_measuring_and_the_rest_for_installing(
+    tmp_path: Path,
+) -> None:
     write(
         tmp_path,
-        {f"{folder}/libtcmalloc_minimal.so.4": "", f"{folder}/libtcmalloc_debug.so.4": ""},
+        {
+            "/usr/lib64/libc.so.6": "",
+            "/usr/lib64/libtcmalloc_minimal.so.4": "",
+            "/etc/os-release": "ID=ubuntu",
+        },
     )
-    assert find_library("tcmalloc", tmp_path) == f"{folder}/libtcmalloc_minimal.so.4"
-    folder = "/usr/local/lib"
-    write(tmp_path, {f"{folder}/libtcmalloc.so": "", f"{folder}/libtcmalloc.so.4": ""})
-    assert find_library("tcmalloc", tmp_path) == f"{folder}/libtcmalloc.so.4"
-    advice = fault_advice([measurement(1, 1.0, 1.0)], tmp_path)
+    rest = (
+        f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program; tcmalloc is "
+        "LD_PRELOAD=/usr/lib64/libtcmalloc_minimal.so.4; to add jemalloc, as root: apt install "
+        "libjemalloc2"
+    )
+    slow = [measurement(1, 1.0, 1.0)]
+    advice = fault_advice(slow, tmp_path)
     assert advice is not None
-    assert advice.remedy.startswith(f"run with LD_PRELOAD={folder}/libtcmalloc.so.4, or with GLIBC")
+    assert advice.remedy == f"measure with --allocator default,glibc_tuned,tcmalloc; {rest}"
+    slow += [measurement(1, 1.0, 0.0, allocator=name) for name in ("glibc_tuned", "tcmalloc")]
+    advice = fault_advice(slow, tmp_path)
+    assert advice is not None
+    assert advice.remedy == f"take the fastest of the allocators that were measured; {rest}"
 
 
 def test_the_cell_with_the_largest_kernel_share_is_named(tmp_path: Path) -> None:
@@ -260,9 +324,16 @@ def test_the_cell_with_the_largest_kernel_share_is_named(tmp_path: Path) -> None
     assert fault_advice(cells, tmp_path) == Advice(
         what="the kernel took over 10 % of the processor time in 2 of 3 cells; the most is 40 % in "
         "script t=1 b=64, with 2,500 page faults per forward",
-        remedy=f"run with {MALLOC_TUNABLES}, or install tcmalloc and preload it (LD_PRELOAD)",
+        remedy="to add tcmalloc, install it with the packages of this system (often named "
+        "gperftools); to add jemalloc, install it with the packages of this system (often named "
+        "jemalloc)",
         severity="warning",
     )
+
+
+def test_a_kernel_that_wakes_threads_is_not_cured_by_an_allocator(tmp_path: Path) -> None:
+    assert fault_advice([measurement(1, 6.0, 4.0, faults=999)], tmp_path) is None
+    assert fault_advice([measurement(1, 6.0, 4.0, faults=1000)], tmp_path) is not None
 
 
 def test_a_kernel_share_of_ten_percent_or_none_at_all_is_no_matter(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from coresplit.machine.evidence import (
     read_counters,
     reset_peak_memory,
     steal_seconds,
-    trim_memory,
 )
 
 MIB = 2**20
@@ -212,11 +211,6 @@ def test_peak_memory_falls_after_a_reset() -> None:
 def test_a_kernel_that_does_not_reset_the_peak_is_told(tmp_path: Path) -> None:
     assert not reset_peak_memory(tmp_path)
     assert peak_memory(tmp_path) == 0
-
-
-def test_memory_is_trimmed_exactly_on_glibc() -> None:
-    glibc = "CS_GNU_LIBC_VERSION" in os.confstr_names
-    assert trim_memory() is glibc
 
 
 def test_a_child_is_killed_with_its_parent() -> None:

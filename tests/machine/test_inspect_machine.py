@@ -1,13 +1,16 @@
 from pathlib import Path
 
 import msgspec
-from machine_trees import GIB, mount_v2, quiet_machine, two_sockets, write
+from machine_trees import GIB, hybrid, mount_v2, quiet_machine, two_sockets, write
 
 from coresplit.machine.inspect import differences, fingerprint, inspect
-from coresplit.records import Core, Machine, ModelInfo
+from coresplit.records import Core, Machine, ModelInfo, ModelInput
 
 MODEL = ModelInfo(
-    name="inception", title="Inception v3", input_shape=(3, 299, 299), weights="sha256:12"
+    name="inception",
+    title="Inception v3",
+    inputs=(ModelInput(name="x", shape=(3, 299, 299)),),
+    weights="sha256:12",
 )
 
 
@@ -73,7 +76,7 @@ def test_the_fingerprint_reads_as_a_person_would_say_it(tmp_path: Path) -> None:
         "kernel": "6.1.0-9-amd64",
         "torch": "2.13.0",
         "model": "inception",
-        "input shape": "3x299x299",
+        "inputs": "x=3x299x299:float32",
         "weights": "sha256:12",
     }
 
@@ -98,3 +101,11 @@ def test_differences_name_what_is_there_and_what_is_here() -> None:
         "torch: 2.11 there, none here",
         "numpy: none there, 2.0 here",
     ]
+
+
+def test_fast_and_slow_cores_of_one_machine_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    root = hybrid(quiet_machine(tmp_path))
+    fast, slow = (
+        fingerprint(inspect(root, mask), {}, MODEL) for mask in (range(16), range(16, 24))
+    )
+    assert differences(fast, slow) == ["fast cores: 8 there, 0 here"]

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from machine_trees import add_cores, hybrid, two_sockets, write
 
 from coresplit.machine.topology import (
+    cpu_flags,
     cpu_model,
     node_lists,
     parse_cpu_list,
     physical_cores,
     siblings,
-    unlike_cores,
 )
 from coresplit.units import format_numbers
 
@@ -65,15 +65,45 @@ def test_a_hybrid_cpu_has_a_core_for_every_fast_pair_and_every_slow_one(tmp_path
     root = hybrid(tmp_path)
     cores = physical_cores(range(24), root)
     assert [core.cpu for core in cores] == [*range(0, 16, 2), *range(16, 24)]
-    assert unlike_cores(range(24), root)
-    assert not unlike_cores(range(16), root)
+    assert [core.kind for core in cores] == ["fast"] * 8 + ["slow"] * 8
+
+
+def test_fast_cores_come_first_whatever_their_numbers(tmp_path: Path) -> None:
+    root = add_cores(tmp_path, [(0,), (1,), (2, 3), (4, 5)], [0] * 4, [0] * 4)
+    write(root, {"/sys/devices/cpu_core/cpus": "2-5", "/sys/devices/cpu_atom/cpus": "0-1"})
+    assert [(core.cpu, core.kind) for core in physical_cores(range(6), root)] == [
+        (2, "fast"),
+        (4, "fast"),
+        (0, "slow"),
+        (1, "slow"),
+    ]
+
+
+def test_cores_that_intel_lists_as_neither_kind_are_slow(tmp_path: Path) -> None:
+    root = hybrid(tmp_path)
+    add_cores(root, [(24,), (25,)], [0] * 2, [0] * 2)
+    assert {core.kind for core in physical_cores({24, 25}, root)} == {"slow"}
 
 
 def test_arm_cores_of_unlike_capacity_are_told_apart(tmp_path: Path) -> None:
     capacity = "/sys/devices/system/cpu/cpu{}/cpu_capacity"
-    write(tmp_path, {capacity.format(cpu): 1024 if cpu < 2 else 512 for cpu in range(4)})
-    assert unlike_cores(range(4), tmp_path)
-    assert not unlike_cores(range(2), tmp_path)
+    write(
+        tmp_path,
+        {
+            **{capacity.format(cpu): (250, 512, 1024)[cpu // 2] for cpu in range(6)},
+            "/sys/devices/system/cpu/online": "0-5",
+        },
+    )
+    cores = physical_cores(range(6), tmp_path)
+    assert [core.cpu for core in cores] == [4, 5, 0, 1, 2, 3]
+    assert [core.kind for core in cores] == ["fast"] * 2 + ["slow"] * 4
+    assert [core.kind for core in physical_cores({2, 3}, tmp_path)] == ["slow"] * 2
+
+
+def test_cores_of_one_kind_have_none(tmp_path: Path) -> None:
+    capacity = "/sys/devices/system/cpu/cpu{}/cpu_capacity"
+    write(tmp_path, {capacity.format(cpu): 1024 for cpu in range(4)})
+    assert {core.kind for core in physical_cores(range(4), tmp_path)} == {""}
 
 
 def test_siblings_fold_to_the_lowest_one_inside_a_mask_with_gaps(tmp_path: Path) -> None:
@@ -144,3 +174,24 @@ def test_the_cpu_is_named_on_every_architecture(tmp_path: Path, text: str, name:
 
 def test_a_machine_without_cpuinfo_has_an_unknown_cpu(tmp_path: Path) -> None:
     assert cpu_model(tmp_path) == "unknown CPU"
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        (
+            "processor\t: 0\nflags\t\t: fpu amx_tile avx2 avx512f sse avx512_vnni amx_int8 xsave\n"
+            "processor\t: 1\nflags\t\t: avx512_bf16",
+            ("amx_int8", "amx_tile", "avx2", "avx512_vnni", "avx512f"),
+        ),
+        (
+            "processor\t: 0\nFeatures\t: fp asimd crc32 asimddp sve sve2 i8mm bf16",
+            ("asimd", "asimddp", "bf16", "i8mm", "sve", "sve2"),
+        ),
+        ("processor\t: 0\nisa\t: rv64imafdc", ()),
+    ],
+)
+def test_instruction_sets_that_decide_the_speed_are_named(
+    tmp_path: Path, text: str, flags: tuple[str, ...]
+) -> None:
+    assert cpu_flags(write(tmp_path, {"/proc/cpuinfo": text})) == flags

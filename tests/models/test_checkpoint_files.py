@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.errors import UsageError
-from coresplit.models import ModelSpec, build
+from coresplit.models import BuiltModel, ModelSpec, build
 from coresplit.models.checkpoint import load_weights
 from coresplit.models.inception import Inception3
 from coresplit.models.initial import fill
@@ -53,6 +53,11 @@ def refusal(path: Path) -> str:
     return message.replace(str(path), "FILE")
 
 
+def module_of(model: BuiltModel) -> nn.Module:
+    assert model.module is not None
+    return model.module
+
+
 @cache
 def trained() -> State:
     module = Inception3(auxiliary=True)
@@ -63,7 +68,7 @@ def trained() -> State:
 def test_a_published_checkpoint_with_its_auxiliary_head_loads(path: Path) -> None:
     saved(path, trained())
     model = build(ModelSpec(name="inception", weights=str(path), imagenet_images=False))
-    loaded = model.module.state_dict()
+    loaded = module_of(model).state_dict()
     assert model.parameters == 23_834_568
     assert all(torch.equal(loaded[name], trained()[name]) for name in loaded)
 
@@ -74,8 +79,8 @@ def test_the_hash_of_a_checkpoint_is_that_of_its_file_whatever_images_it_takes(p
     without = build(ModelSpec(name="inception", weights=str(path), imagenet_images=False))
     assert with_scale.weights_hash == without.weights_hash
     first = "Conv2d_1a_3x3.conv.weight"
-    folded = with_scale.module.state_dict()[first]
-    torch.testing.assert_close(folded[:, 0], without.module.state_dict()[first][:, 0] * 0.458)
+    folded = module_of(with_scale).state_dict()[first]
+    torch.testing.assert_close(folded[:, 0], module_of(without).state_dict()[first][:, 0] * 0.458)
 
 
 def test_another_seed_of_checkpoint_has_another_hash(path: Path) -> None:
@@ -204,3 +209,60 @@ def test_a_refused_checkpoint_leaves_the_model_as_it_was(path: Path) -> None:
 
 def test_a_file_that_vanished_is_refused(path: Path) -> None:
     assert refusal(path) == "weights 'FILE' cannot be read: No such file or directory"
+
+
+def test_a_safetensors_file_loads(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {name: tensor + 1 for name, tensor in small().state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    module = small()
+    load_weights(module, tmp_path / "model.safetensors")
+    assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 64])
+def test_a_damaged_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    assert refusal(path) == (
+        "weights 'FILE' is truncated, damaged or no safetensors file; fetch or save it again"
+    )
+
+
+def test_keys_are_translated_and_ignored_as_told(path: Path) -> None:
+    state = {f"old.{name}": tensor + 1 for name, tensor in small().state_dict().items()}
+    saved(path, state | {"head.weight": torch.ones(1)})
+    module = small()
+    load_weights(
+        module, path, lambda key: key.removeprefix("old.") if key.startswith("old.") else None
+    )
+    assert torch.equal(module.state_dict()["0.bias"], state["old.0.bias"])
+
+
+def test_a_weight_with_two_names_may_be_in_the_file_under_one(path: Path) -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    module[1].weight = module[0].weight
+    state = {key: value + 1 for key, value in module.state_dict().items() if key != "1.weight"}
+    load_weights(module, saved(path, state))
+    assert torch.equal(module.state_dict()["1.weight"], state["0.weight"])
+    del state["0.weight"]
+    with pytest.raises(UsageError, match=r"2 missing keys, first '0\.weight'"):
+        load_weights(module, saved(path, state))
+
+
+def test_a_published_vit_with_the_older_names_of_its_layers_loads(path: Path) -> None:
+    model = build(ModelSpec(name="vit_b_16"))
+    older = {
+        key.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2."): value
+        for key, value in module_of(model).state_dict().items()
+    }
+    loaded = build(ModelSpec(name="vit_b_16", weights=str(saved(path, older)), seed=9))
+    assert loaded.weights_hash == model.weights_hash
+
+
+def test_a_checkpoint_of_another_family_takes_images_as_they_are(path: Path) -> None:
+    state = module_of(build(ModelSpec(name="mobilenet_v3_large"))).state_dict()
+    spec = ModelSpec(name="mobilenet_v3_large", weights=str(saved(path, state)))
+    loaded = module_of(build(spec)).state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in loaded.items())

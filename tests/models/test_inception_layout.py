@@ -41,7 +41,7 @@ def test_with_the_auxiliary_head_keys_shapes_and_order_are_the_published_ones() 
 
 def test_without_the_auxiliary_head_only_its_keys_are_gone() -> None:
     left = {k: v for k, v in published_shapes().items() if not k.startswith("AuxLogits.")}
-    assert shapes_of(create()) == left
+    assert shapes_of(create(299)) == left
 
 
 @pytest.mark.parametrize(("auxiliary", "count"), [(True, 27_161_264), (False, 23_834_568)])
@@ -67,7 +67,7 @@ def test_every_batch_norm_has_the_epsilon_the_published_weights_were_trained_wit
 def test_the_grids_shrink_as_in_the_papers_table(
     size: int, stem: tuple[int, int], middle: tuple[int, int], last: tuple[int, int]
 ) -> None:
-    module = create().eval()
+    module = create(299).eval()
     grids: dict[str, tuple[int, ...]] = {}
     for name, layer in module.named_children():
         layer.register_forward_hook(
@@ -88,7 +88,7 @@ def test_an_image_below_the_smallest_size_does_not_pass() -> None:
         torch.inference_mode(),
         pytest.raises(RuntimeError, match="greater than actual input size"),
     ):
-        create().eval()(torch.ones(1, 3, 74, 74))
+        create(299).eval()(torch.ones(1, 3, 74, 74))
 
 
 def test_the_auxiliary_head_classifies_its_grid() -> None:
@@ -97,7 +97,7 @@ def test_the_auxiliary_head_classifies_its_grid() -> None:
 
 
 def test_the_network_scripts_and_says_the_same() -> None:
-    module = create().eval()
+    module = create(299).eval()
     images = structured_images(2, 75, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -107,7 +107,7 @@ def test_the_network_scripts_and_says_the_same() -> None:
 
 
 def test_images_normalized_as_imagenets_give_what_plain_ones_gave() -> None:
-    module = create().eval()
+    module = create(299).eval()
     fill(module, seed=0)
     images = structured_images(2, 75, seed=0)
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)

@@ -7,15 +7,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from coresplit.models import BuiltModel, ModelSpec, build, largest_tensor, weights_hash
+from coresplit.models import BuiltModel, ModelSpec, build, survey, weights_hash
 from coresplit.models.initial import calibration_images
+from coresplit.records import ModelInput
 
 SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 
 
 @cache
-def built(input_size: int = 75, seed: int = 0) -> BuiltModel:
-    return build(ModelSpec(name="inception", input_size=input_size, seed=seed))
+def built(size: int = 75, seed: int = 0) -> BuiltModel:
+    return build(ModelSpec(name="inception", size=size, seed=seed))
+
+
+def module_of(model: BuiltModel) -> nn.Module:
+    assert model.module is not None
+    return model.module
 
 
 @pytest.fixture(autouse=True)
@@ -33,25 +39,25 @@ def subnormals(tensor: Tensor) -> int:
 
 def test_a_built_model_is_in_eval_mode_without_the_auxiliary_head() -> None:
     model = built()
-    assert not any(layer.training for layer in model.module.modules())
-    assert not any(name.startswith("AuxLogits") for name in model.module.state_dict())
+    assert not any(layer.training for layer in module_of(model).modules())
+    assert not any(name.startswith("AuxLogits") for name in module_of(model).state_dict())
     assert model.parameters == 23_834_568
-    assert model.input_shape == (3, 75, 75)
+    assert model.inputs == (ModelInput(name="x", shape=(3, 75, 75)),)
 
 
-@pytest.mark.parametrize("input_size", [75, 299])
-def test_the_outputs_depend_on_the_input(input_size: int) -> None:
-    model = built(input_size)
+@pytest.mark.parametrize("size", [75, pytest.param(299, marks=pytest.mark.slow)])
+def test_the_outputs_depend_on_the_input(size: int) -> None:
+    model = built(size)
     with torch.inference_mode():
-        logits = model.module(model.make_inputs(32, seed=1))
+        logits = module_of(model)(*model.make_inputs(32, seed=1))
     assert len(set(logits.argmax(dim=1).tolist())) >= 8
     spread = (logits - logits.mean(dim=0)).square().mean().sqrt()
     assert float(spread / logits.square().mean().sqrt()) > 0.3
 
 
-@pytest.mark.parametrize("input_size", [75, 299])
-def test_no_weight_statistic_or_activation_is_subnormal(input_size: int) -> None:
-    model = built(input_size)
+@pytest.mark.parametrize("size", [75, 299])
+def test_no_weight_statistic_or_activation_is_subnormal(size: int) -> None:
+    model = built(size)
     found: dict[str, int] = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -61,13 +67,13 @@ def test_no_weight_statistic_or_activation_is_subnormal(input_size: int) -> None
         return note
 
     hooks = [
-        layer.register_forward_hook(watch(name)) for name, layer in model.module.named_modules()
+        layer.register_forward_hook(watch(name)) for name, layer in module_of(model).named_modules()
     ]
     with torch.inference_mode():
-        model.module(model.make_inputs(2, seed=1))
+        module_of(model)(*model.make_inputs(2, seed=1))
     for hook in hooks:
         hook.remove()
-    for name, tensor in model.module.state_dict().items():
+    for name, tensor in module_of(model).state_dict().items():
         found[f"weights of {name}"] = subnormals(tensor.float())
     assert len(found) > 800
     assert {name: count for name, count in found.items() if count} == {}
@@ -78,22 +84,23 @@ def test_the_scale_of_activations_stays_within_two_decades_over_all_layers() -> 
     model = built(299)
     hooks = [
         layer.register_forward_hook(lambda _l, _i, output: scales.append(float(output.std())))
-        for layer in model.module.modules()
+        for layer in module_of(model).modules()
         if isinstance(layer, nn.BatchNorm2d)
     ]
     with torch.inference_mode():
-        model.module(model.make_inputs(2, seed=1))
+        module_of(model)(*model.make_inputs(2, seed=1))
     for hook in hooks:
         hook.remove()
     assert len(scales) == 94
     assert 0.1 < min(scales) < max(scales) < 10
 
 
+@pytest.mark.slow
 def test_another_process_with_another_number_of_threads_builds_the_same_weights() -> None:
     code = (
         "import torch; torch.set_num_threads(2);"
         "from coresplit.models import ModelSpec, build;"
-        "print(build(ModelSpec(name='inception', input_size=75)).weights_hash)"
+        "print(build(ModelSpec(name='inception', size=75)).weights_hash)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == built().weights_hash
@@ -102,19 +109,19 @@ def test_another_process_with_another_number_of_threads_builds_the_same_weights(
 
 def test_building_draws_nothing_from_torchs_own_generator() -> None:
     before = torch.get_rng_state()
-    build(ModelSpec(name="inception", input_size=75))
+    build(ModelSpec(name="inception", size=75))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_weights_have_the_variance_of_he_and_no_filter_a_mean() -> None:
-    state = built().module.state_dict()
+    state = module_of(built()).state_dict()
     weight = state["Mixed_6b.branch7x7_1.conv.weight"]
     assert float(weight.var()) == pytest.approx(2 / 768, rel=0.02)
     means = state["Conv2d_2a_3x3.conv.weight"].mean(dim=(1, 2, 3))
     assert float(means.abs().max()) < 1e-7
 
 
-def test_the_hash_names_the_seed_but_not_the_input_size() -> None:
+def test_the_hash_names_the_seed_but_not_the_size() -> None:
     assert built(75).weights_hash == built(299).weights_hash
     assert built(75).weights_hash != built(75, seed=1).weights_hash
 
@@ -133,15 +140,33 @@ def test_the_hash_changes_with_one_weight_and_with_one_statistic() -> None:
     assert len(hashes) == 3
 
 
-def test_the_largest_tensor_of_inception_is_the_third_convolutions_output() -> None:
+def test_the_survey_of_inception_finds_the_third_convolutions_output_and_all_operations() -> None:
     model = built(299)
-    assert largest_tensor(model.module, model.make_inputs(2, seed=0)) == 64 * 147 * 147 * 4
+    found = survey(module_of(model), model.make_inputs(2, seed=0))
+    assert found.largest_tensor == 64 * 147 * 147 * 4
+    assert found.flops == 11_426_432_192
 
 
-def test_the_largest_tensor_leaves_no_hook_behind() -> None:
-    layer = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
-    assert largest_tensor(layer, torch.ones(3, 4)) == 8 * 4
-    assert not any(part._forward_hooks for part in layer.modules())
+def test_the_survey_of_two_layers_is_exact_and_leaves_no_hook_behind() -> None:
+    layers = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+    found = survey(layers, (torch.ones(3, 4),))
+    assert (found.largest_tensor, found.flops) == (8 * 4, 2 * (4 * 8 + 8 * 2))
+    assert not any(part._forward_hooks for part in layers.modules())
+
+
+def test_the_survey_counts_attention_on_a_cpu() -> None:
+    class Attention(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.scaled_dot_product_attention(x, x, x)
+
+    assert survey(Attention(), (torch.ones(2, 3, 5, 8),)).flops == 2 * (2 * 3 * 5 * 5 * 8)
+
+
+def test_the_outputs_of_inception_did_not_change() -> None:
+    model = built(75)
+    with torch.inference_mode():
+        logits = module_of(model)(*model.make_inputs(4, seed=1))
+    assert logits.argmax(dim=1).tolist() == [674, 736, 78, 48]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresplit.optimizations import MAX_ERROR, relative_error
+from coresplit.optimizations import MAX_ERROR, compare, relative_error
+from coresplit.optimizations.equality import Comparer
 
 
 def outputs(inputs: int = 8, classes: int = 100) -> torch.Tensor:
@@ -93,3 +94,91 @@ def test_scale_and_common_offset_do_not_change_the_error(
     assert relative_error(reference * scale + offset, wrong * scale + offset) == pytest.approx(
         error, rel=1e-6
     )
+
+
+def test_the_worst_of_several_outputs_counts() -> None:
+    reference = (outputs(), outputs(classes=7))
+    off = (reference[0] + 1e-5, reference[1] + 0.5)
+    comparison = compare(reference, off)
+    assert comparison.error == relative_error(reference[1], off[1]) > 0.1
+    assert comparison.compared == 8
+
+
+def test_another_number_of_outputs_is_infinitely_wrong() -> None:
+    one = outputs()
+    assert compare((one, one), (one,)).error == math.inf
+    assert compare((one,), (one, one)).error == math.inf
+
+
+def test_integers_and_truth_values_must_be_equal() -> None:
+    floats, labels = outputs(), torch.arange(8).view(8, 1)
+    assert compare((floats, labels), (floats, labels.clone())).error == 0.0
+    assert compare((floats, labels), (floats, labels + (labels == 7))).error == math.inf
+    assert compare((floats, labels), (floats, labels.double())).error == math.inf
+    assert compare((labels > 3,), (labels > 3,)).error == 0.0
+    assert compare((labels > 3,), (labels > 4,)).error == math.inf
+
+
+def test_an_output_that_never_moves_is_measured_by_its_size_beside_one_that_does() -> None:
+    moving, constant = outputs(), torch.full((8, 3), 4.0)
+    assert compare((moving, constant), (moving, constant + 0.5)).error == 0.125
+    zero = torch.zeros(8, 3)
+    assert compare((moving, zero), (moving, zero)).error == 0.0
+    assert compare((moving, zero), (moving, zero + 1e-9)).error == math.inf
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_chunks_say_what_the_whole_says(sizes: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    count = sum(sizes) + 1
+    reference = torch.randn(count, 40, generator=generator)
+    found = reference + 0.3 * torch.randn(count, 40, generator=generator)
+    comparer = Comparer()
+    for expected, other in zip(
+        torch.split(reference, [1, *sizes]), torch.split(found, [1, *sizes]), strict=True
+    ):
+        comparer.add((expected,), (other,))
+    whole = compare((reference,), (found,))
+    assert comparer.result().error == pytest.approx(whole.error, rel=1e-12)
+    assert comparer.result().agreement == whole.agreement
+    expected, other = reference.double(), found.double()
+    scale = (expected - expected.mean(0)).abs().max()
+    assert whole.error == pytest.approx(float((other - expected).abs().max() / scale), rel=1e-9)
+
+
+def test_a_nan_in_a_later_chunk_is_not_forgotten() -> None:
+    reference, broken = outputs(), outputs()
+    broken[1, 1] = math.nan
+    comparer = Comparer()
+    for found in (reference, broken, reference):
+        comparer.add((reference,), (found,))
+    assert comparer.result().error == math.inf
+
+
+def test_agreement_is_the_share_of_equal_top_1_classes() -> None:
+    reference = torch.eye(40)
+    found = reference.clone()
+    found[:10] = reference[1:11]
+    assert compare((reference,), (found,)).agreement == 0.75
+    words = reference.view(2, 20, 40)
+    assert compare((words,), (found.view(2, 20, 40),)).agreement == 0.75
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        pytest.param(torch.eye(19), id="too few classes"),
+        pytest.param(torch.eye(40)[torch.arange(80) % 19], id="too few of them seen"),
+        pytest.param(torch.randn(40, 2, 2, 40), id="no scores"),
+        pytest.param(torch.arange(40), id="integers"),
+    ],
+)
+def test_there_is_no_agreement_without_enough_classes(reference: torch.Tensor) -> None:
+    assert compare((reference,), (reference,)).agreement is None
+    assert compare((torch.eye(20),), (torch.eye(20),)).agreement == 1.0
+
+
+def test_only_the_first_output_names_the_classes() -> None:
+    few, many = outputs(40, 3), torch.eye(40)
+    assert compare((few, many), (few, many)).agreement is None
+    assert compare((many, few), (many, few)).agreement == 1.0

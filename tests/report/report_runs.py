@@ -17,6 +17,7 @@ from coresplit.records import (
     Mapping,
     Measurement,
     ModelInfo,
+    ModelInput,
     Prepared,
     Published,
     Run,
@@ -91,7 +92,7 @@ def measured_run(
         model=ModelInfo(
             name="inception",
             title="Inception",
-            input_shape=(3, 299, 299),
+            inputs=(ModelInput(name="x", shape=(3, 299, 299)),),
             parameters=23_834_568,
             weights="sha256:0f3a9c",
             largest_tensor=2_765_952,

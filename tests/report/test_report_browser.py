@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from report_many import many_run
 from report_runs import all_verdicts, published_run
 
 from coresplit.records import Run
@@ -19,7 +20,11 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-gpu",
 ]
-RUNS = {"published": published_run(16, ("sequential", "interleave")), "verdicts": all_verdicts()}
+RUNS = {
+    "published": published_run(16, ("sequential", "interleave")),
+    "verdicts": all_verdicts(),
+    "many": many_run(batches=(1, 8, 64, 512), allocators=("default", "tcmalloc")),
+}
 
 pytestmark = [
     pytest.mark.browser,
@@ -125,10 +130,28 @@ def test_a_tooltip_tells_the_cell_and_why_it_is_estimated(browser: Browser, tmp_
 
 def test_a_click_on_a_heading_sorts_the_cells_by_number(browser: Browser, tmp_path: Path) -> None:
     seen = Visit(browser, build(all_verdicts(), tmp_path, frozenset({"html"})))
-    head = seen.page.get_by_role("button", name="latency")
+    head = seen.page.locator("#cells").get_by_role("button", name="latency")
     head.click()
-    cells = seen.page.locator("table.sortable tbody tr td:nth-child(6)")
+    cells = seen.page.locator("#cells tbody tr td:nth-child(6)")
     assert cells.first.inner_text() == "34.9 ms"
     head.click()
     assert next(text for text in cells.all_inner_texts() if text) == "74.6 s"
+    assert seen.complaints == []
+
+
+def test_cells_can_be_chosen_by_their_first_columns(browser: Browser, tmp_path: Path) -> None:
+    run = many_run(batches=(1, 8), allocators=("default", "tcmalloc"))
+    seen = Visit(browser, build(run, tmp_path, frozenset({"html"})))
+    seen.page.locator("#cells summary").click()
+    bar = seen.page.locator("#cells .choose")
+    assert bar.locator("label").all_inner_texts()[0].startswith("optimization")
+    bar.get_by_label("optimization").select_option("int8")
+    bar.get_by_label("placing").select_option("tcmalloc")
+    rows = seen.page.locator("#cells tbody tr:visible")
+    assert rows.count() == 4
+    texts = rows.locator("td:nth-child(1), td:nth-child(4)").all_inner_texts()
+    assert set(texts) == {"int8", "tcmalloc"}
+    assert bar.locator("span").inner_text() == "4 of 80 shown"
+    bar.get_by_label("optimization").select_option("all")
+    assert rows.count() == 40
     assert seen.complaints == []

@@ -2,6 +2,7 @@ from typing import Any
 
 import altair
 import pytest
+from report_many import many_run
 from report_runs import all_verdicts, exact, measured_run, published_run, run_of
 
 from coresplit.records import Run
@@ -42,8 +43,10 @@ def written(spec: dict[str, Any]) -> list[str]:
 
 def test_figures_come_in_the_order_of_the_published_page() -> None:
     names = [figure.name for figure in book_of(published_run()).figures]
-    assert names[:28] == PUBLISHED
-    assert names[28:] == [
+    choice = ["inception-choice-best", "inception-choice-gain-1", "inception-choice-gain-16"]
+    assert names[:3] == choice
+    assert names[3:31] == PUBLISHED
+    assert names[31:] == [
         "inception-map-throughput-none",
         "inception-map-throughput-script",
         "inception-map-gain-script",
@@ -61,22 +64,31 @@ def test_headings_are_those_of_the_published_page() -> None:
     ]
     latency = ["Latency Per Batch", "Latency Per Optimization"]
     assert headings == [
+        ("Choice", ["Best Optimization"]),
         ("Latency (Sequential)", latency),
         ("Throughput (Sequential)", throughput),
         ("Maps (Sequential)", ["Throughput Map", "Gain Map"]),
         ("Latency (Interleave)", latency),
         ("Throughput (Interleave)", throughput),
         ("Maps (Interleave)", ["Throughput Map", "Gain Map"]),
+        ("Mappings", ["Mapping Per Batch", "Mapping Map"]),
     ]
 
 
 @pytest.mark.parametrize(
-    "run", [published_run(3), all_verdicts(), measured_run((1, 4, 64), (1, 8, 512))]
+    "run",
+    [
+        published_run(3),
+        all_verdicts(),
+        measured_run((1, 4, 64), (1, 8, 512)),
+        many_run((1, 4), (1, 8, 512), allocators=("default", "tcmalloc")),
+        many_run((1, 4), (1, 8), ("none", "script"), mappings=("sequential", "interleave")),
+    ],
 )
 def test_every_specification_keeps_to_the_schema(run: Run) -> None:
     book = book_of(run)
-    kinds = [block.figures[0] for section in book.sections for block in section.blocks]
-    for figure in kinds:
+    blocks = [block for section in book.sections for block in section.blocks]
+    for figure in (block.figures[place] for block in blocks if block.figures for place in (0, -1)):
         altair.LayerChart.from_dict({**complete(figure, book.dataset), "config": config()})
 
 
@@ -165,6 +177,7 @@ def test_every_axis_names_its_unit() -> None:
         "latency of one forward (ms, s)",
         "latency of one forward (s)",
         "throughput (inferences/s)",
+        "throughput (times eager)",
         "speedup (times 1 thread)",
     }
 

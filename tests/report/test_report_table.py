@@ -1,11 +1,13 @@
 import math
 
+import msgspec
 import pytest
 from report_runs import all_verdicts, exact, guessed, measured_run, published_run, run_of
 
-from coresplit.records import Cell, Measurement, Published
+from coresplit.records import AnchorVisit, Cell, Measurement, Published
 from coresplit.report.contrast import floor_of
 from coresplit.report.dataset import COLUMNS, dataset_of
+from coresplit.report.summary import anchor_of
 from coresplit.report.table import groups_of, undrawn_of
 
 
@@ -119,3 +121,11 @@ def test_the_reason_of_a_speedup_is_that_of_its_weaker_cell() -> None:
 def test_optimizations_keep_the_order_that_was_asked() -> None:
     (group,) = groups_of(measured_run(optimizations=("script", "none", "compile"), batches=(1,)))
     assert group.optimizations(("script", "none")) == ("script", "none", "compile")
+
+
+def test_the_anchor_cell_is_the_one_that_was_visited() -> None:
+    run = measured_run()
+    assert anchor_of(run) == run.settings.anchor
+    other = Cell(optimization="none", threads=1, batch=2)
+    visits = (AnchorVisit(at=1.0, cell=other, samples=(0.1,)),)
+    assert anchor_of(msgspec.structs.replace(run, journal=visits)) == other

@@ -10,6 +10,7 @@ from coresplit.records import (
     Machine,
     Measurement,
     ModelInfo,
+    ModelInput,
     Prepared,
     Run,
     Settings,
@@ -67,7 +68,12 @@ RUN = Run(
     name="tiny-20260101-120000",
     created_at=1767268800.0,
     model=ModelInfo(
-        name="tiny", title="Tiny", input_shape=(3, 32, 32), parameters=1000, weights="sha256:0f"
+        name="tiny",
+        title="Tiny",
+        source="tiny",
+        inputs=(ModelInput(name="x", shape=(3, 32, 32)),),
+        parameters=1000,
+        weights="sha256:0f",
     ),
     settings=Settings(
         optimizations=("none", "script"),

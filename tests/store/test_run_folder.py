@@ -56,7 +56,7 @@ def test_a_saved_run_is_loaded_as_it_was(folder: Path) -> None:
 
 def test_the_manifest_is_readable_and_names_schema_and_version(folder: Path) -> None:
     text = (folder / "run.json").read_text()
-    assert text.startswith('{\n  "schema": 1,\n  "coresplit": "0.')
+    assert text.startswith('{\n  "schema": 2,\n  "coresplit": "0.')
     assert '    "batches": [1, 2, 4],\n' in text
     assert '    "anchor": {\n      "optimization": "none",\n' in text
     assert list(json.loads(text)) == [
@@ -239,13 +239,13 @@ def test_an_anchor_sample_that_is_no_duration_is_damage(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        (b'"seed": 7', b'"seed": seven', "run.json line 23: JSON is malformed"),
-        (b'"seed": 7', b'"seed": "7"', "run.json line 23: Expected `int`, got `str`"),
-        (b'"seed"', b'"sead"', "run.json line 23: Object contains unknown field `sead`"),
+        (b'"seed": 7', b'"seed": seven', "run.json line 33: JSON is malformed"),
+        (b'"seed": 7', b'"seed": "7"', "run.json line 33: Expected `int`, got `str`"),
+        (b'"seed"', b'"sead"', "run.json line 33: Object contains unknown field `sead`"),
         (b'"Tiny"', b'"T\xffny"', "run.json line 8: 'utf-8' codec"),
-        (b"[1, 2, 4]", b"[1, 0, 4]", "run.json line 17: batch 0 is not between"),
-        (b'"schema": 1,', b"", "run.json line 1: Object missing required field `schema`"),
-        (b'"schema": 1', b'"schema": "1"', "run.json line 2: Expected `int`, got `str`"),
+        (b"[1, 2, 4]", b"[1, 0, 4]", "run.json line 27: batch 0 is not between"),
+        (b'"schema": 2,', b"", "run.json line 1: Object missing required field `schema`"),
+        (b'"schema": 2', b'"schema": "1"', "run.json line 2: Expected `int`, got `str`"),
     ],
 )
 def test_a_damaged_manifest_is_an_error_that_names_the_line(
@@ -267,7 +267,7 @@ def test_a_cut_off_manifest_is_damaged_at_its_last_line(folder: Path) -> None:
 def test_an_empty_or_deeply_nested_manifest_is_damaged(folder: Path) -> None:
     (folder / "run.json").write_bytes(b"")
     assert refusal(folder).startswith("run.json line 1: ")
-    (folder / "run.json").write_bytes(b'{"schema": 1, "name": ' + b"[" * 100_000)
+    (folder / "run.json").write_bytes(b'{"schema": 2, "name": ' + b"[" * 100_000)
     assert refusal(folder).startswith("run.json line 1: ")
 
 
@@ -330,7 +330,7 @@ def test_a_newer_run_is_refused_with_both_versions(folder: Path) -> None:
             act(folder)
         assert str(caught.value) == (
             f"run {folder} was written by a newer coresplit "
-            "(schema 3, this one reads up to 1); upgrade coresplit"
+            "(schema 3, this one reads up to 2); upgrade coresplit"
         )
 
 

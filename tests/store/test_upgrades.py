@@ -1,6 +1,7 @@
 """Runs of older schema versions load, exactly."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,51 @@ import pytest
 from store_samples import JOURNAL, MEASUREMENTS, RUN
 
 from coresplit.errors import DamagedRunError, RunError
-from coresplit.records import SCHEMA
-from coresplit.store import UPGRADERS, load, reopen, save
+from coresplit.records import SCHEMA, ModelInput, Peak, Prepared
+from coresplit.store import UPGRADERS, load, reopen
 
 EXAMPLES = Path(__file__).parent / "examples"
 FULL = msgspec.structs.replace(RUN, measurements=MEASUREMENTS, journal=JOURNAL)
+CURRENT = msgspec.structs.replace(
+    FULL,
+    model=msgspec.structs.replace(
+        FULL.model,
+        source="./tiny.onnx",
+        flops=2_000_000,
+        inputs=(
+            *FULL.model.inputs,
+            ModelInput(name="ids", shape=(8,), dtype="int64", low=0, high=9),
+        ),
+    ),
+    journal=(
+        *JOURNAL,
+        Prepared(
+            at=1767268901.0,
+            optimization="int8",
+            threads=2,
+            mapping="interleave",
+            allocator="glibc_tuned",
+            start_s=1.5,
+            prepare_s=2.5,
+            error=0.25,
+            agreement=0.75,
+            compared=256,
+            largest_tensor=65536,
+            facts={"precision": "int8", "lossy": "yes"},
+        ),
+        Peak(
+            at=1767268902.0,
+            threads=2,
+            products={"float32": 1.5e11, "bfloat16": 3e11},
+            copy_bytes=2e10,
+        ),
+    ),
+)
 
 
 def aged(path: Path, schema: int) -> Path:
     """A run folder of the made-up version 0 or -1: cells say `cores` in place of `threads`."""
-    save(path, FULL)
+    shutil.copytree(EXAMPLES / "v1", path)
     manifest = json.loads((path / "run.json").read_text())
     manifest["schema"] = schema
     manifest["label" if schema == 0 else "title"] = manifest.pop("name")
@@ -57,8 +93,12 @@ def test_the_example_of_version_1_loads_exactly() -> None:
     assert load(EXAMPLES / "v1") == FULL
 
 
+def test_the_example_of_version_2_loads_exactly() -> None:
+    assert load(EXAMPLES / "v2") == CURRENT
+
+
 def test_upgraders_are_applied_in_sequence(tmp_path: Path) -> None:
-    upgraders = {-1: from_minus_one, 0: from_zero}
+    upgraders = {**UPGRADERS, -1: from_minus_one, 0: from_zero}
     assert load(aged(tmp_path / "older", 0), upgraders=upgraders) == FULL
     assert load(aged(tmp_path / "oldest", -1), upgraders=upgraders) == FULL
 
@@ -78,15 +118,15 @@ def test_damage_in_an_older_run_names_file_and_line(tmp_path: Path) -> None:
     lines[1] = lines[1].replace('"measured"', '"guessed"')
     (path / "cells.jsonl").write_text("".join(lines))
     with pytest.raises(DamagedRunError, match=r"cells.jsonl line 2: Invalid enum value 'guessed'"):
-        load(path, upgraders={0: from_zero})
+        load(path, upgraders={**UPGRADERS, 0: from_zero})
     lines[1] = "nonsense\n"
     (path / "cells.jsonl").write_text("".join(lines))
     with pytest.raises(DamagedRunError, match=r"cells.jsonl line 2: JSON is malformed"):
-        load(path, upgraders={0: from_zero})
+        load(path, upgraders={**UPGRADERS, 0: from_zero})
     lines[1] = "{}\n"
     (path / "cells.jsonl").write_text("".join(lines))
     with pytest.raises(DamagedRunError, match=r"run.json line 1: 'cell'"):
-        load(path, upgraders={0: from_zero})
+        load(path, upgraders={**UPGRADERS, 0: from_zero})
 
 
 def test_an_older_run_is_read_but_not_resumed(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from coresplit.records import (
     Ended,
     JournalEntry,
     Measurement,
+    Peak,
     Prepared,
     Settings,
     Started,
@@ -54,6 +55,7 @@ class Bench:
         self.lines: list[Measurement] = []
         self.journal: list[JournalEntry] = []
         self.memory = 64 * GIB
+        self.each_takes = 0
         self.fail_after: int | None = None
 
     def append(self, measurement: Measurement) -> None:
@@ -86,9 +88,13 @@ class Bench:
             self.open,
             self,
             clock=self.clock,
-            available_memory=lambda: self.memory,
+            available_memory=self.available_memory,
             **options,  # type: ignore[arg-type]
         ).run()
+
+    def available_memory(self) -> int:
+        taken = sum(self.each_takes for instance in self.opened if not instance.closed)
+        return self.memory - taken
 
     @property
     def final(self) -> dict[Cell, Measurement]:
@@ -244,7 +250,7 @@ def test_an_optimization_that_cannot_be_prepared_fails_alone() -> None:
         instance = opener(cell)
         if cell.optimization == "script":
 
-            def refuse(interrupt: Interrupt | None = None) -> None:
+            def refuse(interrupt: Interrupt | None = None, timeout: float = 0.0) -> None:
                 raise PrepareFailed("instance script: outputs differ from eager by 3.0 %")
 
             instance.wait_ready = refuse  # type: ignore[method-assign, assignment]
@@ -418,9 +424,66 @@ def test_a_full_disk_ends_the_sweep_with_its_instances_closed() -> None:
 
 def test_instances_beyond_the_memory_take_turns_without_changing_at_every_cell() -> None:
     bench = Bench()
-    bench.options["memory"] = lambda batch: GIB
+    bench.each_takes = GIB
     bench.memory = 4 * GIB
     outcome = bench.run(settings(batches=(1, 2, 4, 8)))
     assert outcome.verdicts == {"measured": 16}
     visits = sum(each.evidence.visits for each in bench.final.values() if each.evidence)
     assert 4 < len(bench.opened) <= 4 * 4 < visits
+
+
+def test_the_peak_is_found_once_for_every_thread_count() -> None:
+    bench = Bench()
+    bench.run(settings())
+    peaks = [entry for entry in bench.journal if isinstance(entry, Peak)]
+    assert [peak.threads for peak in peaks] == [1, 2]
+    assert peaks[1].products == {"float32": 2e11, "bfloat16": 4e11}
+    assert peaks[1].copy_bytes == 2e10
+
+
+def test_what_is_not_ready_by_half_of_the_budget_is_given_up_and_the_rest_measured() -> None:
+    bench = Bench()
+    opener = bench.open
+
+    def slow(cell: Cell) -> FakeInstance:
+        bench.options["prepare_s"] = 500.0 if cell.optimization == "script" else 1.0
+        return opener(cell)
+
+    bench.open = slow  # type: ignore[method-assign]
+    outcome = bench.run(settings(budget_s=100.0, batches=(1, 2)))
+    assert outcome.verdicts == {"measured": 4, "failed": 4}
+    assert {each.reason for each in bench.final.values() if each.verdict == "failed"} == {
+        "instance script t=1 was not ready in time and was ended",
+        "instance script t=2 was not ready in time and was ended",
+    }
+    assert bench.clock.now < 100.0
+
+
+def test_every_allocator_has_instances_of_its_own() -> None:
+    bench = Bench()
+    chosen = settings(optimizations=("none",), allocators=("default", "glibc_tuned"), batches=(1,))
+    assert bench.run(chosen).verdicts == {"measured": 4}
+    ready = [entry for entry in bench.journal if isinstance(entry, Prepared)]
+    assert sorted((entry.threads, entry.allocator) for entry in ready) == [
+        (1, "default"),
+        (1, "glibc_tuned"),
+        (2, "default"),
+        (2, "glibc_tuned"),
+    ]
+
+
+def test_another_cell_stands_in_for_an_anchor_that_cannot_be_prepared() -> None:
+    bench = Bench()
+    opener = bench.open
+
+    def failing(cell: Cell) -> FakeInstance:
+        bench.options["prepare_s"] = 500.0 if cell.optimization == "script" else 0.0
+        return opener(cell)
+
+    bench.open = failing  # type: ignore[method-assign]
+    chosen = settings(budget_s=100.0, batches=(1, 2, 4, 8, 16, 32, 64))
+    chosen = msgspec.structs.replace(chosen, anchor=anchor_of(chosen))
+    bench.run(chosen)
+    visits = [entry for entry in bench.journal if isinstance(entry, AnchorVisit)]
+    assert len(visits) >= 2
+    assert {visit.cell for visit in visits} == {Cell(optimization="none", threads=2, batch=4)}

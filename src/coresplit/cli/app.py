@@ -18,7 +18,11 @@ COMMANDS = {
     "import": ("importing", "Turn published CSV tables into a run folder."),
     "export": ("export", "Write a run as CSV tables in the published columns."),
     "doctor": ("doctor", "Say what on this machine will spoil measurements, and the remedy."),
-    "list": ("listing", "List models and optimizations: usable here, or what to install."),
+    "cache": ("caching", "Show or remove the exported and compiled models that are kept."),
+    "list": (
+        "listing",
+        "List models, optimizations and allocators: usable here, or what to install.",
+    ),
 }
 
 

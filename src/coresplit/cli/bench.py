@@ -11,13 +11,13 @@ from coresplit.cli.app import DONE, INTERRUPTED
 from coresplit.cli.display import Display
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.pages import build_pages
-from coresplit.cli.request import Options, budget_of, refuse_settled, settings_of
+from coresplit.cli.request import Options, budget_of, refuse_settled, settings_of, spec_of
 from coresplit.cli.session import Session
-from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
 from coresplit.machine.advice import fault_advice
 from coresplit.machine.inspect import inspect
-from coresplit.models import ModelSpec, model_named, validate
+from coresplit.models import describe
 from coresplit.records import Run
 from coresplit.sweep import Outcome
 from coresplit.units import format_duration
@@ -25,14 +25,18 @@ from coresplit.units import format_duration
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--optimizations", metavar="LIST", help="Default none,script.")
+@click.option("--optimizations", metavar="LIST", help="Such as none,openvino, or all.")
 @click.option("--threads", metavar="LIST", help="Intra-op threads, such as 1-16; default all.")
 @click.option("--batches", metavar="LIST", help="Batch sizes; default 1,2,4..1024.")
 @click.option("--budget", metavar="TIME", help="Default 10m; none measures everything.")
 @click.option("--precision", metavar="SHARE", help="Half-width of the 95 % interval; default 2%.")
 @click.option("--mapping", metavar="LIST", help="sequential, interleave; default sequential.")
+@click.option("--allocator", metavar="LIST", help="default, glibc_tuned, tcmalloc, jemalloc.")
 @click.option("--quick", is_flag=True, help="About 2 minutes at 5 %; large batches are estimated.")
-@click.option("--input-size", type=int, metavar="N", help="Side of the input; default 299.")
+@click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
+@click.option("--length", type=int, metavar="N", help="Length of the texts in tokens.")
+@click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
+@click.option("--trust", is_flag=True, help="Load a pickled model, which runs its code.")
 @click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
 @click.option("--seed", type=int, help="Of weights, inputs and the order of cells; default 0.")
 @click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
@@ -40,7 +44,11 @@ from coresplit.units import format_duration
 @click.option("--no-report", is_flag=True, help="Only measure.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(**values: object) -> int:
-    """Sweep MODEL over threads x batch x optimization, and write the scaling report."""
+    """Sweep MODEL over threads x batch x optimization, and write the scaling report.
+
+    MODEL is a name from coresplit list, a file (.onnx, .pt2, .pt), package.module:attribute,
+    hf:NAME, torchvision:NAME or timm:NAME.
+    """
     options = Options(**values)  # type: ignore[arg-type]
     begun = time.monotonic()
     with Interrupt() as interrupt:
@@ -56,21 +64,14 @@ def command(**values: object) -> int:
 def _session(options: Options, interrupt: Interrupt) -> Session:
     if options.resume is not None:
         refuse_settled(options)
-        return Session.resumed(options.resume, options.weights, budget_of(options), interrupt)
-    if options.model is None:
-        raise UsageError("name a model, for example: coresplit bench inception")
-    family = model_named(options.model)
-    spec = ModelSpec(
-        name=options.model,
-        input_size=family.default_input if options.input_size is None else options.input_size,
-        weights=options.weights,
-        seed=options.seed or 0,
-    )
-    validate(spec)
+        return Session.resumed(
+            options.resume, options.weights, options.trust, budget_of(options), interrupt
+        )
+    spec = spec_of(options)
     machine = inspect()
     settings = settings_of(options, machine)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = options.out or Path("runs") / f"{options.model}-{stamp}"
+    path = options.out or Path("runs") / f"{describe(spec.name)[0]}-{stamp}"
     return Session.fresh(spec, settings, machine, path, interrupt)
 
 

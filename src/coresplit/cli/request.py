@@ -6,14 +6,18 @@ from typing import get_args
 
 import msgspec
 
+from coresplit.cli.output import say
 from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.machine.allocators import missing_allocator
 from coresplit.machine.placement import place
-from coresplit.optimizations import optimization_named, usable
-from coresplit.records import Machine, Mapping, Settings
+from coresplit.models import MODELS, ModelSpec, form_of, parse_input, validate
+from coresplit.optimizations import OPTIMIZATIONS, require_applicable, usable
+from coresplit.records import Form, Machine, Mapping, Settings
 from coresplit.sweep import anchor_of
 from coresplit.units import parse_duration, parse_numbers, parse_share
 
-DEFAULT_OPTIMIZATIONS = "none,script"
+ALL = "all"
+DEFAULT_OPTIMIZATIONS: dict[Form, str] = {"module": "none,script", "onnx": "onnxruntime"}
 DEFAULT_BATCHES = "1,2,4..1024"
 DEFAULT_BUDGET, DEFAULT_PRECISION = "10m", "2%"
 QUICK_BUDGET, QUICK_PRECISION = "2m", "5%"
@@ -29,8 +33,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     budget: str | None
     precision: str | None
     mapping: str | None
+    allocator: str | None
     quick: bool
     input_size: int | None
+    length: int | None
+    input: tuple[str, ...]
+    trust: bool
     weights: str | None
     seed: int | None
     out: Path | None
@@ -39,14 +47,33 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
+def spec_of(options: Options) -> ModelSpec:
+    """The model that the options name, checked as far as can be without loading it."""
+    if options.model is None:
+        raise UsageError("name a model, for example: coresplit bench inception")
+    family = MODELS.get(options.model)
+    sizes = {"pixels": options.input_size, "tokens": options.length}
+    given = [unit for unit, size in sizes.items() if size is not None]
+    if len(given) > 1:
+        raise UsageError("--input-size is for images and --length for texts; give one of them")
+    if family is not None and given not in ([], [family.unit]):
+        right = {"pixels": "--input-size", "tokens": "--length"}[family.unit]
+        raise UsageError(f"{options.model} is measured in {family.unit}; give {right} instead")
+    spec = ModelSpec(
+        name=options.model,
+        size=sizes[given[0]] if given else None,
+        inputs=tuple(parse_input(text) for text in options.input),
+        weights=options.weights,
+        seed=options.seed or 0,
+        trust=options.trust,
+    )
+    validate(spec)
+    return spec
+
+
 def settings_of(options: Options, machine: Machine) -> Settings:
     """The sweep that the options ask for on this machine; raises UsageError for what cannot be."""
-    optimizations = _names(options.optimizations or DEFAULT_OPTIMIZATIONS, "optimizations")
-    for name in optimizations:
-        optimization_named(name)
-        missing = usable(name)
-        if missing is not None:
-            raise EnvironmentFault(f"optimization '{name}' cannot be used here: {missing}")
+    optimizations = _optimizations(options)
     threads = _threads(options.threads or "auto", machine)
     batches = DEFAULT_BATCHES if options.batches in (None, "", "auto") else options.batches
     precision = QUICK_PRECISION if options.quick else DEFAULT_PRECISION
@@ -55,6 +82,7 @@ def settings_of(options: Options, machine: Machine) -> Settings:
         threads=threads,
         batches=parse_numbers(str(batches), "batches"),
         mappings=_mappings(options.mapping or "sequential", threads[-1], machine),
+        allocators=_allocators(options.allocator or "default"),
         budget_s=budget_of(options),
         precision=parse_share(options.precision or precision),
         seed=options.seed or 0,
@@ -70,11 +98,40 @@ def budget_of(options: Options) -> float | None:
 
 def refuse_settled(options: Options) -> None:
     """Refuse what a run that is resumed has settled already."""
-    allowed = {"resume", "budget", "weights", "no_report", "as_json"}
+    allowed = {"resume", "budget", "weights", "trust", "no_report", "as_json"}
     for name, value in msgspec.structs.asdict(options).items():
-        if name not in allowed and value not in (None, False):
+        if name not in allowed and value not in (None, False, ()):
             shown = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
             raise UsageError(f"--resume goes on as {options.resume} was begun; leave out {shown}")
+
+
+def _optimizations(options: Options) -> tuple[str, ...]:
+    """The optimizations asked for, all of them usable here and fit for what the model came as."""
+    model = str(options.model)
+    form = form_of(model)
+    text = options.optimizations or DEFAULT_OPTIMIZATIONS[form]
+    if text == ALL:
+        fitting = [name for name, each in OPTIMIZATIONS.items() if form in each.takes]
+        lacking = {name: missing for name in fitting if (missing := usable(name)) is not None}
+        for missing in lacking.values():
+            say(f"left out: {missing}")
+        return tuple(name for name in fitting if name not in lacking)
+    names = _names(text, "optimizations")
+    require_applicable(names, form, model)
+    for name in names:
+        missing = usable(name)
+        if missing is not None:
+            raise EnvironmentFault(f"optimization '{name}' cannot be used here: {missing}")
+    return names
+
+
+def _allocators(text: str) -> tuple[str, ...]:
+    names = _names(text, "allocator")
+    for name in names:
+        missing = missing_allocator(name)
+        if missing is not None:
+            raise EnvironmentFault(missing)
+    return names
 
 
 def _names(text: str, what: str) -> tuple[str, ...]:

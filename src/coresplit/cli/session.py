@@ -1,5 +1,6 @@
 """One sweep into one run folder: a fresh one, or an earlier one that is resumed."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +13,11 @@ from coresplit.errors import InstanceError, MismatchError, RunError
 from coresplit.instance import InstanceSpec, Interrupt, Process, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
+from coresplit.machine.numa import free_memory, nodes_of
 from coresplit.machine.placement import place
 from coresplit.machine.software import software
-from coresplit.models import ModelSpec, model_named, validate
+from coresplit.models import MODELS, ModelSpec, describe, packages_of, validate
+from coresplit.optimizations import optimization_named
 from coresplit.records import Cell, Machine, ModelInfo, Run, Settings
 from coresplit.sweep import Launcher, Outcome, Progress, Sweep, cells_of
 
@@ -56,31 +59,30 @@ class Session:
                 model=model_info(spec, ready),
                 settings=settings,
                 machine=machine,
-                software=software(),
+                software=software(libraries_of(settings, spec.name)),
                 measurements=(),
             )
             return cls(run, store.create(path, run), launcher, interrupt)
 
     @classmethod
     def resumed(
-        cls, path: Path, weights: str | None, budget_s: float | None, interrupt: Interrupt
+        cls,
+        path: Path,
+        weights: str | None,
+        trust: bool,
+        budget_s: float | None,
+        interrupt: Interrupt,
     ) -> "Session":
         """Go on with a run folder, measured on this machine and model and no other.
 
-        ``weights`` must be given again where the run has a checkpoint's. Raises MismatchError
-        with the differences.
+        ``weights`` and ``trust`` must be given again where the run needed them. Raises
+        MismatchError with the differences.
         """
         before, writer = store.reopen(path)
         machine = inspect()
         try:
             _require_same(before, machine, before.model)
-            spec = ModelSpec(
-                name=before.model.name,
-                input_size=before.model.input_shape[-1],
-                weights=weights,
-                seed=before.settings.seed,
-            )
-            validate(spec)
+            spec = _spec_again(before, weights, trust)
             settings = msgspec.structs.replace(before.settings, budget_s=budget_s)
             run = msgspec.structs.replace(before, settings=settings)
             launcher = _launcher(spec, machine)
@@ -97,17 +99,19 @@ class Session:
 
     def run(self, begun: float, on_progress: Callable[[Progress], None]) -> Outcome:
         """Measure; ``begun`` is when the budget began on the monotonic clock."""
-        assert self._run.machine is not None
+        machine = self._run.machine
+        assert machine is not None
         try:
             return Sweep(
                 self._run.settings,
                 self._launcher.open,
                 self._writer,
                 available_memory=available_memory,
+                free_for=lambda cell: _free_for(cell, machine),
                 done=self._run.measurements,
                 interrupt=self._interrupt,
                 on_progress=on_progress,
-                together=together(self._run.machine),
+                together=together(machine),
                 begun=begun,
             ).run()
         finally:
@@ -127,6 +131,21 @@ def _ending(launcher: Launcher, interrupt: Interrupt) -> Iterator[None]:
         raise
 
 
+def _spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
+    """What names the model of a run: its inputs stand for the size that was asked for."""
+    built_in = run.model.source in MODELS
+    spec = ModelSpec(
+        name=run.model.source,
+        size=run.model.inputs[0].shape[-1] if built_in else None,
+        inputs=() if built_in else run.model.inputs,
+        weights=weights,
+        seed=run.settings.seed,
+        trust=trust,
+    )
+    validate(spec)
+    return spec
+
+
 def _finished(run: Run) -> set[Cell]:
     return {each.cell for each in run.measurements if each.verdict == "measured"}
 
@@ -135,12 +154,33 @@ def _require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
     if run.machine is None:
         raise RunError(f"run {run.name} was imported from tables; there is nothing to resume")
     there = fingerprint(run.machine, run.software, run.model)
-    different = differences(there, fingerprint(machine, software(), model))
+    here = software(libraries_of(run.settings, run.model.source))
+    different = differences(there, fingerprint(machine, here, model))
     if different:
         raise MismatchError(
             f"run {run.name} cannot be resumed here: {'; '.join(different)}; "
             "start a new run instead"
         )
+
+
+def _nodes(cell: Cell, machine: Machine) -> tuple[int, ...]:
+    """The NUMA nodes that the memory of a cell's instance is bound to; none on a single one."""
+    if machine.nodes < 2:
+        return ()
+    return nodes_of(place(machine.cores[: machine.usable], cell.threads, cell.mapping), machine)
+
+
+def _free_for(cell: Cell, machine: Machine) -> int:
+    """Bytes that an instance can still get: less than all where its memory is bound to nodes."""
+    nodes = _nodes(cell, machine)
+    on_nodes = free_memory(nodes) if nodes else None
+    return available_memory() if on_nodes is None else min(available_memory(), on_nodes)
+
+
+def libraries_of(settings: Settings, model: str) -> tuple[str, ...]:
+    """Distributions that a run's results depend on: those of its optimizations and its model."""
+    packages = [optimization_named(name).packages for name in settings.optimizations]
+    return tuple(dict.fromkeys(["torch", "numpy", *sum(packages, ()), *packages_of(model)]))
 
 
 def together(machine: Machine) -> int:
@@ -150,10 +190,13 @@ def together(machine: Machine) -> int:
 
 def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
     """What the run folder says of the model."""
+    name, title = describe(spec.name)
     return ModelInfo(
-        name=spec.name,
-        title=model_named(spec.name).title,
-        input_shape=ready.input_shape,
+        name=name,
+        title=title,
+        source=spec.name,
+        inputs=ready.inputs,
+        flops=ready.flops,
         parameters=ready.parameters,
         weights=ready.weights,
         largest_tensor=ready.largest_tensor,
@@ -162,13 +205,18 @@ def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
 
 def _launcher(spec: ModelSpec, machine: Machine) -> Launcher:
     cores = machine.cores[: machine.usable]
+    homes = itertools.count()
 
     def spec_of(cell: Cell) -> InstanceSpec:
+        cpus = place(cores, cell.threads, cell.mapping)
+        first = cell.threads * next(homes) % len(cores)
         return InstanceSpec(
             model=spec,
             optimization=cell.optimization,
-            cpus=place(cores, cell.threads, cell.mapping),
-            home=machine.usable_cores,
+            cpus=cpus,
+            # instances that prepare at once do so on different cores
+            home=machine.usable_cores[first:] + machine.usable_cores[:first],
+            nodes=_nodes(cell, machine),
             mapping=cell.mapping,
             allocator=cell.allocator,
         )

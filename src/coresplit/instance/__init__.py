@@ -9,13 +9,15 @@ others, and lives in ``timing`` alone.
 """
 
 from coresplit.instance.fake import FakeClock, FakeInstance
-from coresplit.instance.handle import Instance, Process
+from coresplit.instance.handle import PREPARE_TIMEOUT_S, Instance, Process
 from coresplit.instance.interrupt import Interrupt
-from coresplit.instance.messages import InstanceSpec, Ready, Timed
+from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
 
 __all__ = [
+    "PREPARE_TIMEOUT_S",
     "FakeClock",
     "FakeInstance",
+    "FoundPeak",
     "Instance",
     "InstanceSpec",
     "Interrupt",

@@ -1,24 +1,29 @@
 """The process behind an instance: ``python -m coresplit.instance.child DESCRIPTOR PARENT``."""
 
-import os
 import sys
-from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from coresplit.errors import CoresplitError, UsageError
-from coresplit.instance.messages import Failure, Forwards, InstanceSpec, Reply, Timed
+from coresplit.errors import CoresplitError, EnvironmentFault, StorageError, UsageError
+from coresplit.instance.messages import Command, Failure, FindPeak, InstanceSpec, Reply
 from coresplit.machine.evidence import die_with_parent
+from coresplit.machine.numa import bind_memory
+from coresplit.optimizations.telemetry import forgo_telemetry
+
+if TYPE_CHECKING:
+    from coresplit.instance.worker import Worker
 
 
 def main(descriptor: int, parent: int) -> None:
     """Prepare the model that the first message names, then answer commands until told to end."""
     die_with_parent(parent)
+    forgo_telemetry()
     with Connection(descriptor) as pipe:
         spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
-        # the worker confines itself to its own cores once the model is prepared
-        os.sched_setaffinity(0, spec.home)
+        if spec.nodes:
+            bind_memory(spec.nodes)
         _serve(pipe, spec)
 
 
@@ -27,8 +32,10 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
 
     try:
         worker = Worker(spec)
-    except UsageError as error:
-        _send(pipe, Failure(kind="model", message=str(error)))
+    except (UsageError, EnvironmentFault, StorageError) as error:
+        kind: Literal["model", "environment"]
+        kind = "model" if isinstance(error, UsageError) else "environment"
+        _send(pipe, Failure(kind=kind, message=str(error)))
         return
     except Exception as error:
         _send(pipe, Failure(kind="prepare", message=_one_line(error)))
@@ -36,15 +43,15 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
     _send(pipe, worker.ready)
     while True:
         try:
-            command = msgspec.json.decode(pipe.recv_bytes(), type=Forwards)
+            command: Command = msgspec.json.decode(pipe.recv_bytes(), type=Command)
         except EOFError:
             return
-        _send(pipe, _answer(worker.time, command))
+        _send(pipe, _answer(worker, command))
 
 
-def _answer(time: Callable[[Forwards], Timed], command: Forwards) -> Reply:
+def _answer(worker: "Worker", command: Command) -> Reply:
     try:
-        return time(command)
+        return worker.find_peak() if isinstance(command, FindPeak) else worker.time(command)
     except Exception as error:
         message = _one_line(error)
         lacking = isinstance(error, MemoryError) or "not enough memory" in message

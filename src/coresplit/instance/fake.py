@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from coresplit.errors import InstanceError, InstanceTimeout
 from coresplit.instance.interrupt import Interrupt
-from coresplit.instance.messages import InstanceSpec, Ready, Timed
-from coresplit.records import Evidence
+from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.records import Evidence, ModelInput
 
 Formula = Callable[[InstanceSpec, int, int], float]
 """Latency in seconds of the n-th forward (from 0) of a batch on an instance."""
@@ -52,10 +52,13 @@ class FakeInstance:
         self._counts: dict[int, int] = {}
         self._ready = False
 
-    def wait_ready(self, interrupt: Interrupt | None = None) -> Ready:
+    def wait_ready(self, interrupt: Interrupt | None = None, timeout: float = math.inf) -> Ready:
         """Ready after ``prepare_s`` of fake time."""
         if not self._ready:
-            self._clock.now += self._prepare_s
+            self._clock.now += min(self._prepare_s, timeout)
+            if self._prepare_s > timeout:
+                self.closed = True
+                raise InstanceTimeout(f"{self.spec} was not ready in time and was ended")
             self._ready = True
         return Ready(
             threads=self.spec.threads,
@@ -66,7 +69,8 @@ class FakeInstance:
             prepare_s=self._prepare_s,
             error=0.0,
             largest_tensor=0,
-            input_shape=(3, 299, 299),
+            flops=11_426_432_192,
+            inputs=(ModelInput(name="x", shape=(3, 299, 299)),),
             parameters=23_834_568,
             weights="fake",
             memory=self._memory(1),
@@ -99,6 +103,11 @@ class FakeInstance:
         return Timed(
             durations=tuple(durations), evidence=self._evidence(batch, tuple(durations), begin)
         )
+
+    def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
+        """A hundred thousand million operations a second for each thread, in no time."""
+        speed = 1e11 * self.spec.threads
+        return FoundPeak(products={"float32": speed, "bfloat16": 2 * speed}, copy_bytes=2e10)
 
     def close(self) -> None:
         """Refuse any further forwards."""

@@ -16,6 +16,7 @@ import msgspec
 import coresplit
 from coresplit.errors import (
     CoresplitError,
+    EnvironmentFault,
     InstanceDied,
     InstanceError,
     InstanceMemory,
@@ -26,23 +27,28 @@ from coresplit.errors import (
 )
 from coresplit.instance.interrupt import GRACE_S, Interrupt
 from coresplit.instance.messages import (
+    Command,
     Failure,
+    FindPeak,
     Forwards,
+    FoundPeak,
     InstanceSpec,
     Ready,
     Reply,
     Timed,
 )
-from coresplit.machine.placement import thread_environment
+from coresplit.machine.environment import instance_environment
+from coresplit.machine.topology import parse_cpu_list
 from coresplit.records import Evidence
 
-PREPARE_TIMEOUT_S = 300.0
-FAILURES: dict[str, type[InstanceError]] = {
+PREPARE_TIMEOUT_S = 1800.0
+FAILURES: dict[str, type[CoresplitError]] = {
+    "model": UsageError,
+    "environment": EnvironmentFault,
     "prepare": PrepareFailed,
     "memory": InstanceMemory,
     "forward": InstanceError,
 }
-_OWN_VARIABLES = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_NUM_THREADS")
 
 
 class Instance(Protocol):
@@ -50,7 +56,9 @@ class Instance(Protocol):
 
     spec: InstanceSpec
 
-    def wait_ready(self, interrupt: Interrupt | None = None) -> Ready:
+    def wait_ready(
+        self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
+    ) -> Ready:
         """Block until the model is prepared; the same answer at every call."""
 
     def forwards(
@@ -62,6 +70,9 @@ class Instance(Protocol):
         interrupt: Interrupt | None = None,
     ) -> Timed:
         """Time up to ``count`` forwards, starting none after ``seconds``."""
+
+    def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
+        """Measure what its cores can do at most."""
 
     def close(self) -> None:
         """End it; harmless when it has ended already."""
@@ -100,13 +111,22 @@ class Process:
         """Process id of the child."""
         return self._process.pid
 
-    def wait_ready(self, interrupt: Interrupt | None = None) -> Ready:
+    def wait_ready(
+        self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
+    ) -> Ready:
         """Block until the model is prepared and the settings read back are as asked.
 
-        Raises UsageError where the model or its weights cannot be what was asked for.
+        Raises UsageError where the model or its weights cannot be what was asked for, and
+        EnvironmentFault where a library for it is missing.
         """
         if self._ready is None:
-            reply = self._receive(PREPARE_TIMEOUT_S, interrupt)
+            try:
+                reply = self._receive(timeout, interrupt)
+            except InstanceTimeout as error:
+                raise InstanceTimeout(
+                    f"{self.spec} was not ready in time and was ended; a larger --budget gives it "
+                    "more, and what it compiled is kept"
+                ) from error
             if not isinstance(reply, Ready):
                 raise self._unexpected(reply)
             _check_readback(self.spec, reply)
@@ -129,11 +149,18 @@ class Process:
         """
         self.wait_ready(interrupt)
         command = Forwards(batch=batch, count=count, seconds=seconds)
-        self._send(msgspec.json.encode(command))
-        reply = self._receive(timeout, interrupt)
+        reply = self._answer(command, timeout, interrupt)
         if not isinstance(reply, Timed):
             raise self._unexpected(reply)
-        _check_threads(self.spec, reply.evidence)
+        check_threads(self.spec, reply.evidence)
+        return reply
+
+    def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
+        """Measure what its cores can do at most; ``timeout`` in seconds as for ``forwards``."""
+        self.wait_ready(interrupt)
+        reply = self._answer(FindPeak(), timeout, interrupt)
+        if not isinstance(reply, FoundPeak):
+            raise self._unexpected(reply)
         return reply
 
     def close(self) -> None:
@@ -141,6 +168,10 @@ class Process:
         self._kill()
         self._pipe.close()
         self._words.close()
+
+    def _answer(self, command: Command, timeout: float, interrupt: Interrupt | None) -> Reply:
+        self._send(msgspec.json.encode(command))
+        return self._receive(timeout, interrupt)
 
     def _send(self, message: bytes) -> None:
         try:
@@ -169,10 +200,10 @@ class Process:
         return bool(wait([self._pipe], max(0.0, end - time.monotonic())))
 
     def _unexpected(self, reply: Reply) -> CoresplitError:
-        if isinstance(reply, Failure) and reply.kind == "model":
-            return UsageError(reply.message)
         if isinstance(reply, Failure):
-            return FAILURES[reply.kind](f"{self.spec}: {reply.message}")
+            named = FAILURES[reply.kind]
+            own = issubclass(named, InstanceError)
+            return named(f"{self.spec}: {reply.message}" if own else reply.message)
         return InstanceError(f"{self.spec} answered with {type(reply).__name__}")
 
     def _died(self) -> InstanceDied:
@@ -201,36 +232,40 @@ class Process:
 
 
 def _environment(spec: InstanceSpec) -> dict[str, str]:
-    """The caller's environment with the thread settings replaced by those of the instance."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)
-    }
+    kept = instance_environment(os.environ, spec.cpus, spec.allocator)
     root = str(Path(coresplit.__file__).parents[1])
     paths = [root, *filter(None, [kept.get("PYTHONPATH")])]
     return {
         **kept,
-        **thread_environment(spec.cpus),
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONFAULTHANDLER": "1",
     }
 
 
 def _check_readback(spec: InstanceSpec, ready: Ready) -> None:
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "threads": (spec.threads, ready.threads),
         "cores": (sorted(spec.cpus), sorted(ready.cpus)),
         "allocator": (spec.allocator, ready.allocator),
     }
+    if spec.nodes and ready.nodes is not None:
+        pairs["memory nodes"] = (sorted(spec.nodes), sorted(ready.nodes))
     for what, (asked, found) in pairs.items():
         if asked != found:
             raise ReadbackMismatch(f"{spec}: asked for {what} {asked}, but it runs with {found}")
 
 
-def _check_threads(spec: InstanceSpec, evidence: Evidence) -> None:
-    cores = evidence.thread_cores
-    own = {str(cpu) for cpu in spec.cpus}
-    if len(set(cores)) < len(cores) or not own.issuperset(cores):
+def check_threads(spec: InstanceSpec, evidence: Evidence) -> None:
+    """Each busy thread has a core of the instance to itself, or moves among all of them.
+
+    OpenVINO's threads take the cores of their process for theirs again and again; there are never
+    more of them than cores.
+    """
+    allowed = [parse_cpu_list(text) for text in evidence.thread_cores]
+    bound = [cpus for cpus in allowed if len(cpus) == 1]
+    outside = set().union(*allowed) - set(spec.cpus)
+    if len(set(bound)) < len(bound) or len(allowed) > len(spec.cpus) or outside:
         raise ReadbackMismatch(
-            f"{spec}: its busy threads were allowed on cores {' and '.join(cores)}, "
-            f"but each should have one of {', '.join(sorted(own))} to itself"
+            f"{spec}: its busy threads were allowed on cores {' and '.join(evidence.thread_cores)}"
+            f", but each should have one of {', '.join(map(str, sorted(spec.cpus)))} to itself"
         )

@@ -5,20 +5,23 @@ from typing import Literal
 import msgspec
 
 from coresplit.models import ModelSpec
-from coresplit.records import Evidence, Mapping
+from coresplit.records import Evidence, Mapping, ModelInput
 
 
 class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that makes one instance differ from another.
 
-    ``cpus`` has one logical CPU per thread. While the model is prepared the first thread may run
-    on all of ``home``, so that instances which will share their first core do not queue for it.
+    ``cpus`` has one logical CPU per thread, ``nodes`` the NUMA nodes its memory is bound to, none
+    where the machine has one. While the model is prepared the threads may run on the first of
+    ``home``, as many as there are threads, so that instances which will share their cores do not
+    queue for them.
     """
 
     model: ModelSpec
     optimization: str
     cpus: tuple[int, ...]
     home: tuple[int, ...]
+    nodes: tuple[int, ...] = ()
     mapping: Mapping = "sequential"
     allocator: str = "default"
 
@@ -29,10 +32,13 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __str__(self) -> str:
         """Name the instance as messages do."""
-        return f"instance {self.optimization} t={self.threads}"
+        extra = "" if self.allocator == "default" else f" {self.allocator}"
+        return f"instance {self.optimization} t={self.threads}{extra}"
 
 
-class Forwards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Forwards(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="forwards"
+):
     """Run up to ``count`` forwards of one batch, starting none after ``seconds``."""
 
     batch: int
@@ -40,22 +46,39 @@ class Forwards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     seconds: float
 
 
+class FindPeak(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="find_peak"
+):
+    """Measure what the cores of the instance can do at most."""
+
+
+Command = Forwards | FindPeak
+
+
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ready"):
     """The model is prepared. Settings are as read back inside the child, memory in bytes.
 
-    ``error`` is the outputs' relative error against eager. ``start_s`` counts from the start of
-    the process to the imported library, ``prepare_s`` from there to ready.
+    ``nodes`` are those that memory is bound to, None where that cannot be told. ``error`` is the
+    outputs' relative error against eager over ``compared`` inputs, and ``agreement`` the share of
+    them with the same top-1 class, where there are enough classes. ``facts`` are what the library
+    of the optimization stated. ``start_s`` counts from the start of the process to the imported
+    library, ``prepare_s`` from there to ready.
     """
 
     threads: int
     interop_threads: int
     cpus: tuple[int, ...]
+    nodes: tuple[int, ...] | None = None
     allocator: str
     start_s: float
     prepare_s: float
     error: float
+    agreement: float | None = None
+    compared: int = 0
+    facts: dict[str, str] = {}
     largest_tensor: int
-    input_shape: tuple[int, ...]
+    flops: int
+    inputs: tuple[ModelInput, ...]
     parameters: int
     weights: str
     memory: int
@@ -68,15 +91,25 @@ class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     evidence: Evidence
 
 
+class FoundPeak(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="found_peak"
+):
+    """Operations per second of a matrix product by number type, bytes per second of a copy."""
+
+    products: dict[str, float]
+    copy_bytes: float
+
+
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="failure"):
     """The command failed inside the child.
 
-    ``model`` is the user's mistake in naming a model or its weights, ``prepare`` any other failure
-    before ready; the child ends after both. After ``memory`` and ``forward`` it goes on.
+    ``model`` is the user's mistake in naming a model or its weights, ``environment`` a library
+    that the model needs, ``prepare`` any other failure before ready; the child ends after these.
+    After ``memory`` and ``forward`` it goes on.
     """
 
-    kind: Literal["model", "prepare", "memory", "forward"]
+    kind: Literal["model", "environment", "prepare", "memory", "forward"]
     message: str
 
 
-Reply = Ready | Timed | Failure
+Reply = Ready | Timed | FoundPeak | Failure

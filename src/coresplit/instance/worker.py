@@ -1,107 +1,166 @@
 """One prepared model inside the child, on its cores."""
 
+import hashlib
+import math
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from coresplit.cache import Cache
 from coresplit.errors import PrepareFailed
-from coresplit.instance.messages import Forwards, InstanceSpec, Ready, Timed
+from coresplit.instance import peak
+from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.instance.threads import confined_to, settle
 from coresplit.instance.timing import time_forwards
-from coresplit.machine.evidence import peak_memory, trim_memory
-from coresplit.models import build, largest_tensor
-from coresplit.optimizations import optimization_named
-from coresplit.optimizations.equality import MAX_ERROR, relative_error
+from coresplit.machine.allocators import loaded_allocator, release_memory
+from coresplit.machine.evidence import peak_memory
+from coresplit.machine.numa import bound_nodes
+from coresplit.models import Survey, build, survey, survey_onnx
+from coresplit.optimizations import (
+    MAX_ERROR,
+    Comparison,
+    Subject,
+    compare,
+    measure_loss,
+    optimization_named,
+    reference,
+)
 from coresplit.units import format_share
 
 CHECK_INPUTS = 4
-ALLOCATOR_LIBRARIES = ("tcmalloc", "jemalloc", "mimalloc")
+REST_S = 0.02
+_DIGITS = 16
 
 
 class Worker:
     """The prepared model, its inputs, and what was read back after preparing.
 
-    Raises PrepareFailed when the optimized outputs differ from eager ones beyond MAX_ERROR.
+    Raises PrepareFailed when the outputs of an optimization that is not lossy differ from eager
+    ones beyond MAX_ERROR.
     """
 
     def __init__(self, spec: InstanceSpec) -> None:
         begin = time.monotonic()
         self.spec = spec
-        # the weights must not depend on how a sum is split over threads
+        # OpenMP has bound this thread to one core when it was loaded; another library would
+        # take that for all the cores there are
+        os.sched_setaffinity(0, spec.home[: spec.threads])
+        # the weights and what names them must not depend on how a sum is split over threads
         torch.set_num_threads(1)
         torch.set_num_interop_threads(1)
-        self._model = build(spec.model)
-        torch.set_num_threads(spec.threads)
+        self._model = build(spec.model, Cache().get)
         example = self._model.make_inputs(CHECK_INPUTS, seed=spec.model.seed)
-        with torch.inference_mode():
-            largest = largest_tensor(self._model.module, example[:1])
-            reference = self._model.module(example)
-            self.forward = optimization_named(spec.optimization).prepare(
-                self._model.module, example
-            )
-            error = relative_error(reference, self.forward(example))
-        if not error <= MAX_ERROR:
-            raise PrepareFailed(
-                f"outputs differ from eager by {format_share(error)}, "
-                f"at most {format_share(MAX_ERROR)} is accepted"
-            )
-        pin(spec.cpus)
-        self.inputs = example
-        self.ready = Ready(
-            threads=torch.get_num_threads(),
+        eager = reference(self._subject("", spec.cpus[:1]))
+        expected = eager.bind(example)()
+        seen = self._survey(example)
+        torch.set_num_threads(spec.threads)
+        identity = f"{self._model.weights_hash} {_digest(expected)}"
+        subject = self._subject(identity, spec.cpus)
+        optimization = optimization_named(spec.optimization)
+        self._prepared = optimization.prepare(subject)
+        self._batch = CHECK_INPUTS
+        self.forward = self._prepared.bind(example)
+        comparison = compare(expected, self.forward())
+        if optimization.lossy:
+            comparison = measure_loss(subject, self._prepared, eager, spec.model.seed)
+        _accept(comparison, lossy=optimization.lossy)
+        del eager
+        settle(spec.cpus, self.forward, time.monotonic)
+        self.ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
+
+    def time(self, command: Forwards) -> Timed:
+        """Time forwards of ``command.batch`` inputs, made now unless they are there already."""
+        if self._batch != command.batch:
+            # the old inputs go first, so that both never take memory at once
+            del self.forward
+            release_memory()
+            inputs = self._model.make_inputs(command.batch, seed=self.spec.model.seed)
+            self.forward = self._prepared.bind(inputs)
+            self._batch = command.batch
+            # the threads that made the inputs go on spinning for some milliseconds
+            time.sleep(REST_S)
+        return time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
+
+    def find_peak(self) -> FoundPeak:
+        """What the cores can do at most; PyTorch's threads sit on them whatever else does."""
+        found = FoundPeak(products=peak.products(), copy_bytes=peak.copy_bytes())
+        release_memory()
+        return found
+
+    def _read_back(
+        self, begin: float, comparison: Comparison, seen: Survey, *, lossy: bool
+    ) -> Ready:
+        """What stands now; preparing began at ``begin`` on the monotonic clock."""
+        return Ready(
+            threads=self._prepared.threads,
             interop_threads=torch.get_num_interop_threads(),
             cpus=confined_to(),
+            nodes=bound_nodes(),
             allocator=loaded_allocator(),
             start_s=_age() - (time.monotonic() - begin),
             prepare_s=time.monotonic() - begin,
-            error=error,
-            largest_tensor=largest,
-            input_shape=self._model.input_shape,
+            error=comparison.error,
+            agreement=comparison.agreement,
+            compared=comparison.compared,
+            facts=self._facts(lossy=lossy),
+            largest_tensor=seen.largest_tensor,
+            flops=seen.flops,
+            inputs=self._model.inputs,
             parameters=self._model.parameters,
             weights=self._model.weights_hash,
             memory=peak_memory(),
         )
 
-    def time(self, command: Forwards) -> Timed:
-        """Time forwards of ``command.batch`` inputs, made now unless they are there already."""
-        if self.inputs.shape[0] != command.batch:
-            # the old inputs go first, so that both never take memory at once
-            self.inputs = self.inputs[:0].clone()
-            trim_memory()
-            self.inputs = self._model.make_inputs(command.batch, seed=self.spec.model.seed)
-        with torch.inference_mode():
-            return time_forwards(
-                lambda: self.forward(self.inputs), command, self.spec.cpus, self.ready.threads
-            )
+    def _facts(self, *, lossy: bool) -> dict[str, str]:
+        facts = dict(self._prepared.facts)
+        if lossy:
+            facts["lossy"] = "yes"
+        if self.spec.nodes:
+            bound = bound_nodes()
+            facts["memory nodes"] = ",".join(map(str, bound)) if bound else "not bound"
+        return facts
+
+    def _survey(self, example: tuple[Tensor, ...]) -> Survey:
+        if self._model.onnx is not None:
+            return survey_onnx(self._model.onnx, self._model.inputs)
+        assert self._model.module is not None
+        return survey(self._model.module, example)
+
+    def _subject(self, identity: str, cpus: tuple[int, ...]) -> Subject:
+        return Subject(
+            module=self._model.module,
+            onnx=self._model.onnx,
+            inputs=self._model.inputs,
+            make_inputs=self._model.make_inputs,
+            identity=identity,
+            cpus=cpus,
+            cache=Cache(),
+        )
 
 
-def pin(cpus: Sequence[int], tasks: Path = Path("/proc/self/task")) -> None:
-    """Confine every thread there is to these logical CPUs, and the calling one to the first.
-
-    OpenMP has bound its workers to the other ones already, and their bounds are kept; threads of
-    any other kind inherit the first.
-    """
-    for task in tasks.iterdir():
-        thread = int(task.name)
-        allowed = os.sched_getaffinity(thread)
-        os.sched_setaffinity(thread, allowed & set(cpus) or cpus)
-    os.sched_setaffinity(0, cpus[:1])
-
-
-def confined_to(tasks: Path = Path("/proc/self/task")) -> tuple[int, ...]:
-    """Every logical CPU that some thread of this process may run on."""
-    allowed: set[int] = set()
-    for task in tasks.iterdir():
-        allowed |= os.sched_getaffinity(int(task.name))
-    return tuple(sorted(allowed))
+def _accept(comparison: Comparison, *, lossy: bool) -> None:
+    """Raise PrepareFailed where outputs differ from eager by more than they may."""
+    if not math.isfinite(comparison.error):
+        raise PrepareFailed(
+            "outputs cannot be compared with eager: they hold NaN or infinity, or those of eager "
+            "hardly depend on the input"
+        )
+    if not lossy and comparison.error > MAX_ERROR:
+        raise PrepareFailed(
+            f"outputs differ from eager by {format_share(comparison.error)}, "
+            f"at most {format_share(MAX_ERROR)} is accepted"
+        )
 
 
-def loaded_allocator(maps: Path = Path("/proc/self/maps")) -> str:
-    """The allocator whose library is mapped into this process; ``default`` is the C library's."""
-    mapped = maps.read_text()
-    return next((name for name in ALLOCATOR_LIBRARIES if f"lib{name}" in mapped), "default")
+def _digest(outputs: tuple[Tensor, ...]) -> str:
+    """What the model computes, in a few digits: code may change while the weights do not."""
+    digest = hashlib.sha256()
+    for tensor in outputs:
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:_DIGITS]
 
 
 def _age() -> float:

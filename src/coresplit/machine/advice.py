@@ -1,26 +1,28 @@
 """Advice as a record, and what can be advised about memory: allocator, page faults, swap."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from coresplit.machine.allocators import (
+    MALLOC_TUNABLES,
+    find_library,
+    has_glibc,
+    how_to_install,
+    usable_allocators,
+)
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.files import below, read_fields, read_text
 from coresplit.records import Machine, Measurement
 from coresplit.units import format_share, format_size
 
-MALLOC_TUNABLES = (
-    "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=68719476736"
-)
-"""Keeps freed blocks up to 4 GiB inside the heap; checked with glibc 2.36 and its minor faults."""
-
 KERNEL_SHARE = 0.10
+FEWEST_FAULTS = 100
 LITTLE_MEMORY = 4 * 2**30
 _SWAP_IN_USE = 64 * 2**20
-_LIBRARY_FOLDERS = ("lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib")
-_HUGE_TUNABLE = "glibc.malloc.hugetlb=1 to GLIBC_TUNABLES (glibc 2.35 or later, joined by a colon)"
+_TORCH_HUGE = "THP_MEM_ALLOC_ENABLE=1"
 _THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
@@ -35,14 +37,16 @@ class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 def fault_advice(measurements: Sequence[Measurement], root: Path = Path("/")) -> Advice | None:
     """Warn if the kernel took over 10 % of the processor time of some measured cell, else None.
 
-    The kernel share is system time over user and system time of a cell's evidence.
+    The kernel share is system time over user and system time of a cell's evidence. Cells with few
+    page faults are left out: there the kernel wakes threads, and no allocator changes that.
     """
     shares: list[tuple[float, Measurement]] = []
     for measurement in measurements:
         evidence = measurement.evidence
         if evidence is not None and evidence.user_s + evidence.system_s > 0:
             share = evidence.system_s / (evidence.user_s + evidence.system_s)
-            shares.append((share, measurement))
+            few = evidence.minor_faults < FEWEST_FAULTS * evidence.forwards
+            shares.append((0.0 if few else share, measurement))
     high = [share for share, _ in shares if share > KERNEL_SHARE]
     if not high:
         return None
@@ -55,42 +59,34 @@ def fault_advice(measurements: Sequence[Measurement], root: Path = Path("/")) ->
             f"{len(high)} of {len(shares)} cells; the most is {format_share(share)} in "
             f"{worst.cell}, with {faults // max(forwards, 1):,} page faults per forward"
         ),
-        remedy=fault_remedy(root),
+        remedy=allocator_remedy(root, {one.cell.allocator for _, one in shares}),
         severity="warning",
     )
 
 
-def fault_remedy(root: Path = Path("/")) -> str:
-    """How to run with an allocator that keeps large blocks instead of mapping them anew."""
-    library = find_library("tcmalloc", root)
-    if library is None:
-        return f"run with {MALLOC_TUNABLES}, or install tcmalloc and preload it (LD_PRELOAD)"
-    return f"run with LD_PRELOAD={library}, or with {MALLOC_TUNABLES}"
-
-
-def find_library(name: str, root: Path = Path("/")) -> str | None:
-    """Absolute path of a shared library such as ``tcmalloc`` on the machine, or None.
-
-    The full library is taken before a ``_minimal`` one, and a versioned name before a bare one.
-    """
-    found: list[Path] = []
-    for folder in _LIBRARY_FOLDERS:
-        for pattern in (f"lib{name}*.so*", f"*-linux-*/lib{name}*.so*"):
-            found.extend(below(root, folder).glob(pattern))
-    fitting = [
-        path for path in found if path.name.split(".so")[0] in (f"lib{name}", f"lib{name}_minimal")
-    ]
-    best = min(
-        fitting,
-        key=lambda path: ("_minimal" in path.name, path.name.endswith(".so"), str(path)),
-        default=None,
-    )
-    return None if best is None else f"/{best.relative_to(root)}"
+def allocator_remedy(root: Path = Path("/"), tried: Collection[str] = ("default",)) -> str:
+    """How to measure the allocators beside those tried, to run with one, and to install more."""
+    usable = usable_allocators(root)
+    steps: list[str] = []
+    if set(usable) - set(tried):
+        steps.append(f"measure with --allocator {','.join(usable)}")
+    elif len(usable) > 1:
+        steps.append("take the fastest of the allocators that were measured")
+    if "glibc_tuned" in usable:
+        steps.append(f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program")
+    for name in ("tcmalloc", "jemalloc"):
+        library = find_library(name, root)
+        steps.append(
+            f"to add {name}, {how_to_install(name, root)}"
+            if library is None
+            else f"{name} is LD_PRELOAD={library}"
+        )
+    return "; ".join(steps)
 
 
 def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
     """What spoils measurements in the memory of this machine, one advice each."""
-    yield from _allocator(root, environment)
+    yield from _allocator(root)
     yield from _huge_pages(root, environment)
     yield from _swap(root)
     available = available_memory(root)
@@ -105,41 +101,35 @@ def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) 
         )
 
 
-def _allocator(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
-    glibc = any(
-        True
-        for folder in _LIBRARY_FOLDERS
-        for pattern in ("libc.so.6", "*-linux-*/libc.so.6")
-        for _ in below(root, folder).glob(pattern)
-    )
-    preloaded = environment.get("LD_PRELOAD", "")
-    tuned = "glibc.malloc.mmap_threshold" in environment.get("GLIBC_TUNABLES", "")
-    if glibc and not tuned and "tcmalloc" not in preloaded and "jemalloc" not in preloaded:
+def _allocator(root: Path) -> Iterator[Advice]:
+    if has_glibc(root):
         yield Advice(
-            what="the allocator is glibc's with its defaults: every large activation is mapped "
-            "and unmapped anew, and its page faults slow large batches down",
-            remedy=fault_remedy(root),
+            what="the allocator default is glibc's: every forward maps its large activations anew, "
+            "and the kernel clears them page by page, which slows large batches down",
+            remedy=allocator_remedy(root),
             severity="note",
         )
 
 
 def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
-    if "glibc.malloc.hugetlb" in environment.get("GLIBC_TUNABLES", ""):
+    if environment.get("THP_MEM_ALLOC_ENABLE", "0") != "0":
         return
     text = read_text(below(root, _THP)) or ""
     chosen = text.partition("[")[2].partition("]")[0]
     if chosen == "madvise":
         yield Advice(
-            what="transparent huge pages are on request only (madvise): memory of the default "
-            "allocator comes in 4 KiB pages, with a page fault for each",
-            remedy=f"add {_HUGE_TUNABLE}, or as root: echo always > {_THP}",
+            what="transparent huge pages are on request only (madvise): memory "
+            "comes in 4 KiB pages, with a page fault for each",
+            remedy=f"set {_TORCH_HUGE}, with which PyTorch requests them (other libraries do not), "
+            f"or as root: echo always > {_THP}",
             severity="note",
         )
     elif chosen == "never":
         yield Advice(
             what="transparent huge pages are off (never): memory comes in 4 KiB pages, with a "
             "page fault for each",
-            remedy=f"as root: echo madvise > {_THP}; then add {_HUGE_TUNABLE}",
+            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE}, with which PyTorch "
+            "requests them",
             severity="note",
         )
 

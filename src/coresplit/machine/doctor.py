@@ -1,14 +1,21 @@
 """What on this machine will spoil measurements, and the remedy. It only reads and advises."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from coresplit.machine.advice import Advice, fault_advice, memory_advice
+from coresplit.machine.environment import not_inherited
 from coresplit.machine.evidence import steal_seconds
 from coresplit.machine.files import below, read_int, read_text
-from coresplit.machine.placement import OVERRIDING_VARIABLES, thread_environment
-from coresplit.machine.topology import online_cpus, physical_cores, siblings, unlike_cores
+from coresplit.machine.numa import memory_can_be_bound
+from coresplit.machine.topology import (
+    cpu_fields,
+    cpu_flags,
+    online_cpus,
+    physical_cores,
+    siblings,
+)
 from coresplit.records import Machine
 from coresplit.units import format_share
 
@@ -17,16 +24,20 @@ __all__ = ["Advice", "examine", "fault_advice"]
 LOAD_SHARE = 0.2
 STEAL_SHARE = 0.01
 _CPUS = "/sys/devices/system/cpu"
+_INT8_X86 = ("avx512_vnni", "avx_vnni", "amx_int8")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def examine(
-    machine: Machine, root: Path = Path("/"), environment: Mapping[str, str] | None = None
+    machine: Machine,
+    root: Path = Path("/"),
+    environment: Mapping[str, str] | None = None,
+    can_bind: Callable[[], bool] = memory_can_be_bound,
 ) -> tuple[Advice, ...]:
     """Everything to be said about this machine, warnings first; it changes nothing.
 
     ``machine`` is what ``inspect`` gave for the same root. ``environment`` defaults to the
-    calling process's own.
+    calling process's own; ``can_bind`` says whether it may bind memory to NUMA nodes.
     """
     variables = os.environ if environment is None else environment
     advice = [
@@ -35,6 +46,8 @@ def examine(
         *_load(machine, root),
         *_virtual(root),
         *_topology(machine, root),
+        *_nodes(machine, can_bind),
+        *_instructions(root),
         *_variables(variables),
         *memory_advice(machine, root, variables),
     ]
@@ -114,9 +127,8 @@ def _virtual(root: Path) -> Iterator[Advice]:
             remedy="use a machine with dedicated cores; cells with steal are shown in the report",
             severity="warning",
         )
-    flags = (read_text(below(root, "/proc/cpuinfo")) or "").partition("\nflags")[2]
     kind = read_text(below(root, "/sys/hypervisor/type"))
-    if kind or "hypervisor" in flags.partition("\n")[0].split():
+    if kind or "hypervisor" in cpu_fields(root).get("flags", "").split():
         yield Advice(
             what="this is a virtual machine: its cores may be threads of the host's cores, and "
             "neighbours share caches and memory bandwidth",
@@ -143,19 +155,13 @@ def _topology(machine: Machine, root: Path) -> Iterator[Advice]:
             f"echo off > {_CPUS}/smt/control",
             severity="note",
         )
-    if unlike_cores([core.cpu for core in machine.cores], root):
+    if len({core.kind for core in machine.cores}) > 1:
         yield Advice(
             what="the cores are of different kinds, fast and slow: the slowest thread sets the "
             "latency of a forward",
-            remedy="keep to one kind: taskset -c LIST coresplit bench MODEL (lscpu -e shows them)",
+            remedy="threads take the fast ones first; to measure one kind only: taskset -c LIST "
+            "coresplit bench MODEL (lscpu -e shows them)",
             severity="warning",
-        )
-    if machine.nodes > 1:
-        yield Advice(
-            what=f"the machine has {machine.nodes} NUMA nodes: memory of another node is slower",
-            remedy="measure the mapping interleave too, or keep to one node: numactl "
-            "--cpunodebind=0 --membind=0 coresplit bench MODEL",
-            severity="note",
         )
     every = len(physical_cores(online_cpus(root), root))
     if every > len(machine.cores):
@@ -167,13 +173,51 @@ def _topology(machine: Machine, root: Path) -> Iterator[Advice]:
         )
 
 
+def _nodes(machine: Machine, can_bind: Callable[[], bool]) -> Iterator[Advice]:
+    used = {core.node for core in machine.cores[: machine.usable]}
+    if len(used) > 1:
+        yield Advice(
+            what=f"the usable cores are on {len(used)} NUMA nodes: memory of another node is "
+            "slower, and where the threads sit decides who shares caches and memory bandwidth",
+            remedy="measure both ways to lay them: --mapping sequential,interleave",
+            severity="note",
+        )
+    if machine.nodes > 1 and not can_bind():
+        yield Advice(
+            what="memory cannot be bound to NUMA nodes: the kernel refuses it, so an instance may "
+            "get memory of a far node where a near one is full",
+            remedy="in a container: docker run --cap-add SYS_NICE; else leave enough memory free "
+            "(numactl --hardware shows it)",
+            severity="note",
+        )
+
+
+def _instructions(root: Path) -> Iterator[Advice]:
+    flags = cpu_flags(root)
+    arm = "asimd" in flags
+    if not flags:
+        return
+    for what, optimization, needed in (
+        ("bfloat16", "bf16", ("bf16",) if arm else ("avx512_bf16", "amx_bf16")),
+        ("int8", "int8", ("i8mm", "asimddp") if arm else _INT8_X86),
+    ):
+        if not set(needed) & set(flags):
+            yield Advice(
+                what=f"the processor has no {what} products ({', '.join(needed)}): the "
+                f"optimization {optimization} gains little here, or loses",
+                remedy=f"leave {optimization} out of --optimizations, or use a processor that has "
+                "them",
+                severity="note",
+            )
+
+
 def _variables(environment: Mapping[str, str]) -> Iterator[Advice]:
-    ours = [*thread_environment((0,)), *OVERRIDING_VARIABLES]
-    present = [name for name in ours if name in environment]
+    present = not_inherited(environment)
     if present:
         yield Advice(
-            what=f"set in the environment: {', '.join(present)}; coresplit sets its own thread "
-            "and affinity variables and leaves these out",
-            remedy=f"nothing to do; to be rid of this note: unset {' '.join(present)}",
+            what=f"set in the environment: {', '.join(present)}; an instance has its own threads, "
+            "cores and allocator, and drops or replaces what these say of them",
+            remedy="nothing to do (--allocator chooses one); to be rid of this note: "
+            f"unset {' '.join(present)}",
             severity="note",
         )

@@ -78,27 +78,36 @@ def difference(before: Counters, after: Counters) -> Change:
     return Change(**{name: max(getattr(after, name) - getattr(before, name), 0) for name in fields})
 
 
+def busy(before: Counters, after: Counters, share: float = 0.05) -> tuple[int, ...]:
+    """The threads that computed for more than ``share`` of the wall time, ascending by id.
+
+    A growth that the resolution of the thread clock alone explains is not busy.
+    """
+    earlier = {thread.thread: thread.cpu_s for thread in before.threads}
+    limit = share * (after.wall_s - before.wall_s)
+    return tuple(
+        thread.thread
+        for thread in after.threads
+        # user and system ticks are each cut down, so one reading may be two ticks short
+        if thread.cpu_s - earlier.get(thread.thread, 0.0) > max(limit, 2 * thread.resolution_s)
+    )
+
+
 def busy_threads(
     before: Counters, after: Counters, share: float = 0.05, root: Path = Path("/")
 ) -> tuple[str, ...]:
-    """Allowed CPU list of every thread that computed for more than ``share`` of the wall time.
+    """Allowed CPU list of every busy thread, such as ``("0", "1")``, ascending by thread id.
 
-    One entry per thread, in order of thread id, such as ``("0", "1")``. A growth that the
-    resolution of the thread clock alone explains is not busy. A thread that ended since
-    ``after`` was read is left out: call this right after the reading.
+    A thread that ended since ``after`` was read is left out: call this right after the reading.
     """
-    earlier = {thread.thread: thread.cpu_s for thread in before.threads}
     allowed: list[str] = []
-    for thread in after.threads:
-        grown = thread.cpu_s - earlier.get(thread.thread, 0.0)
-        # User and system ticks are each cut down, so one reading may be two ticks short.
-        if grown > max(share * (after.wall_s - before.wall_s), 2 * thread.resolution_s):
-            status = read_text(below(root, f"/proc/self/task/{thread.thread}/status")) or ""
-            allowed.extend(
-                line.partition(":")[2].strip()
-                for line in status.splitlines()
-                if line.startswith("Cpus_allowed_list:")
-            )
+    for thread in busy(before, after, share):
+        status = read_text(below(root, f"/proc/self/task/{thread}/status")) or ""
+        allowed.extend(
+            line.partition(":")[2].strip()
+            for line in status.splitlines()
+            if line.startswith("Cpus_allowed_list:")
+        )
     return tuple(allowed)
 
 
@@ -172,12 +181,3 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def trim_memory() -> bool:
-    """Return freed heap pages to the kernel; False where the C library is not glibc."""
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "malloc_trim"):
-        return False
-    library.malloc_trim(0)
-    return True

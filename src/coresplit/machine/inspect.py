@@ -39,15 +39,18 @@ def fingerprint(machine: Machine, software: Mapping[str, str], model: ModelInfo)
 
     ``software`` maps a library to its version.
     """
+    kinds = [core.kind for core in machine.cores[: machine.usable]]
+    mixed = {"fast cores": str(kinds.count("fast"))} if any(kinds) else {}
     return {
         "CPU model": machine.cpu_model,
         "usable cores": str(machine.usable),
+        **mixed,
         "NUMA nodes": str(machine.nodes),
         "memory": f"{machine.memory / 2**30:.0f} GiB",
         "kernel": machine.kernel,
         **software,
         "model": model.name,
-        "input shape": "x".join(str(size) for size in model.input_shape),
+        "inputs": " ".join(map(str, model.inputs)),
         "weights": model.weights,
     }
 

@@ -6,24 +6,11 @@ from itertools import zip_longest
 from coresplit.errors import UsageError
 from coresplit.records import Core, Mapping
 
-OVERRIDING_VARIABLES = (
-    "KMP_AFFINITY",
-    "KMP_HW_SUBSET",
-    "KMP_PLACE_THREADS",
-    "KMP_BLOCKTIME",
-    "KMP_LIBRARY",
-    "GOMP_CPU_AFFINITY",
-    "GOMP_SPINCOUNT",
-    "OMP_WAIT_POLICY",
-    "OMP_THREAD_LIMIT",
-)
-"""Variables that change placement or waiting past ``thread_environment``: unset them in a child."""
-
 
 def place(cores: Sequence[Core], threads: int, mapping: Mapping) -> tuple[int, ...]:
     """The logical CPU ids for ``threads`` threads, one physical core each, in thread order.
 
-    ``sequential`` takes the cores in their order, which fills a socket and a node first;
+    ``sequential`` takes the cores in their order: fast ones first, then a socket and a node full;
     ``interleave`` takes sockets in turn and, within a socket, its nodes in turn. Raises
     UsageError for threads below one or above the cores, and for ``interleave`` on one node.
     """
@@ -62,8 +49,7 @@ def thread_environment(cpus: Sequence[int]) -> dict[str, str]:
     the OpenMP runtimes read this when they are loaded, so it must be set before the process
     starts. ``OMP_DYNAMIC`` and ``MKL_DYNAMIC`` are off, because the runtime could otherwise use
     fewer threads than asked. How waiting threads wait is left at each runtime's default, since
-    asking them to spin would measure something that users do not run. The variables of
-    ``OVERRIDING_VARIABLES`` win over these in some runtimes and must be unset by the caller.
+    asking them to spin would measure something that users do not run.
     """
     count = str(len(cpus))
     return {

@@ -22,6 +22,14 @@ _ARM_PARTS = {
 }
 
 
+_FLAGS = frozenset(
+    {
+        *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni"),
+        *("asimd", "asimddp", "asimdhp", "i8mm", "bf16"),
+    }
+)
+
+
 def parse_cpu_list(text: str) -> tuple[int, ...]:
     """Ascending CPU ids of a kernel list such as ``0-3,8,10-11``; an empty text is no CPU.
 
@@ -37,7 +45,7 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
 
 
 def read_cpu_list(path: Path) -> tuple[int, ...]:
-    """The CPU ids in a file, or none where it is missing or holds something else."""
+    """The CPU or node ids in a file, or none where it is missing or holds something else."""
     try:
         return parse_cpu_list(read_text(path) or "")
     except ValueError:
@@ -72,11 +80,13 @@ def node_lists(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:
 
 
 def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core, ...]:
-    """The physical cores of an affinity mask, in sequential order: a package, then a node, first.
+    """The physical cores of an affinity mask, in sequential order.
 
-    SMT siblings fold to the lowest one inside the mask. Where sysfs states no siblings, package
-    and core id tell cores apart; where it states nothing, every logical CPU is a core.
+    Fast cores come before slow ones, and then a package, and in it a node, is filled first. SMT
+    siblings fold to the lowest one inside the mask. Where sysfs states no siblings, package and
+    core id tell cores apart; where it states nothing, every logical CPU is a core.
     """
+    slow = _slow_cpus(mask, root)
     node_of = {cpu: node for node, cpus in node_lists(root).items() for cpu in cpus}
     cores: dict[object, Core] = {}
     for cpu in sorted(mask):
@@ -84,8 +94,17 @@ def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core,
         if identity not in cores:
             package = read_int(below(root, f"{_CPUS}/cpu{cpu}/topology/physical_package_id"))
             # Some virtual and Arm machines state package -1, which means unknown.
-            cores[identity] = Core(cpu=cpu, package=max(package or 0, 0), node=node_of.get(cpu, 0))
-    return tuple(sorted(cores.values(), key=lambda core: (core.package, core.node, core.cpu)))
+            cores[identity] = Core(
+                cpu=cpu,
+                package=max(package or 0, 0),
+                node=node_of.get(cpu, 0),
+                kind="" if slow is None else "slow" if cpu in slow else "fast",
+            )
+
+    def order(core: Core) -> tuple[object, ...]:
+        return (core.kind == "slow", core.package, core.node, core.cpu)
+
+    return tuple(sorted(cores.values(), key=order))
 
 
 def _identity(cpu: int, root: Path) -> object:
@@ -99,24 +118,49 @@ def _identity(cpu: int, root: Path) -> object:
     return ("core", *ids)
 
 
-def unlike_cores(mask: Collection[int], root: Path = Path("/")) -> bool:
-    """Whether the mask mixes fast and slow kinds of cores (Intel hybrid, Arm big.LITTLE)."""
-    kinds = [
-        set(read_cpu_list(below(root, f"/sys/devices/{kind}/cpus")))
-        for kind in ("cpu_core", "cpu_atom")
-    ]
-    if all(kind & set(mask) for kind in kinds):
-        return True
-    capacities = {read_int(below(root, f"{_CPUS}/cpu{cpu}/cpu_capacity")) for cpu in mask}
-    return len(capacities - {None}) > 1
+def _slow_cpus(mask: Collection[int], root: Path) -> set[int] | None:
+    """The CPUs below the machine's fastest kind, or None where all are, or may be, of one kind.
+
+    Intel lists both kinds of a hybrid processor, Arm states a capacity for every CPU of a
+    big.LITTLE one. The whole machine decides, so that a core has the same kind in every mask.
+    """
+    every = {*online_cpus(root), *mask}
+    fast, slow = (
+        read_cpu_list(below(root, f"/sys/devices/{kind}/cpus")) for kind in ("cpu_core", "cpu_atom")
+    )
+    if fast and slow:
+        return every - set(fast)
+    stated = {cpu: read_int(below(root, f"{_CPUS}/cpu{cpu}/cpu_capacity")) for cpu in every}
+    capacities = {cpu: capacity for cpu, capacity in stated.items() if capacity is not None}
+    if len(set(capacities.values())) < 2:
+        return None
+    return {cpu for cpu, capacity in capacities.items() if capacity < max(capacities.values())}
 
 
-def cpu_model(root: Path = Path("/")) -> str:
-    """The processor's name: ``model name`` on x86, the implementer and part numbers on Arm."""
+def cpu_fields(root: Path = Path("/")) -> dict[str, str]:
+    """What /proc/cpuinfo says of the first processor, by name; empty where there is none."""
     fields: dict[str, str] = {}
     for line in (read_text(below(root, "/proc/cpuinfo")) or "").splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), " ".join(value.split()))
+    return fields
+
+
+def cpu_flags(root: Path = Path("/")) -> tuple[str, ...]:
+    """The instruction sets of the processor that decide how fast a network runs, sorted.
+
+    Named as the kernel does, such as ``avx512_vnni`` on x86 and ``i8mm`` on Arm.
+    """
+    fields = cpu_fields(root)
+    stated = {*fields.get("flags", "").split(), *fields.get("Features", "").split()}
+    return tuple(
+        sorted(flag for flag in stated if flag in _FLAGS or flag.startswith(("amx_", "sve")))
+    )
+
+
+def cpu_model(root: Path = Path("/")) -> str:
+    """The processor's name: ``model name`` on x86, the implementer and part numbers on Arm."""
+    fields = cpu_fields(root)
     for name in ("model name", "cpu model", "cpu", "Model"):
         if fields.get(name):
             return fields[name]

@@ -1,18 +1,27 @@
 """The models: what is known of each without torch, and how one is built with it."""
 
+from coresplit.models.arguments import parse_input
 from coresplit.models.build import BuiltModel, build
-from coresplit.models.registry import MODELS, ModelFamily, model_named, usable
+from coresplit.models.onnx_survey import survey_onnx
+from coresplit.models.registry import MODELS, ModelFamily, model_named
+from coresplit.models.sources import describe, form_of, packages_of, usable
 from coresplit.models.spec import ModelSpec, validate
-from coresplit.models.tensors import largest_tensor, weights_hash
+from coresplit.models.tensors import Survey, survey, weights_hash
 
 __all__ = [
     "MODELS",
     "BuiltModel",
     "ModelFamily",
     "ModelSpec",
+    "Survey",
     "build",
-    "largest_tensor",
+    "describe",
+    "form_of",
     "model_named",
+    "packages_of",
+    "parse_input",
+    "survey",
+    "survey_onnx",
     "usable",
     "validate",
     "weights_hash",

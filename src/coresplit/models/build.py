@@ -1,65 +1,56 @@
 """Build the model that a spec asks for. torch is imported here on the first build, not before."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from coresplit.errors import EnvironmentFault
-from coresplit.models.registry import model_named, usable
+from coresplit.models.keeping import Keep, until_exit
+from coresplit.models.sources import source_of, usable
 from coresplit.models.spec import ModelSpec, validate
-from coresplit.models.tensors import weights_hash
+from coresplit.records import ModelInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A network in eval mode. ``input_shape`` is without the batch.
+    """A model that is ready to be prepared: a network in eval mode, or an ONNX file.
 
-    ``weights_hash`` names the weights: of random ones as they were drawn, before the steps whose
-    last bits depend on the number of threads; of a checkpoint as they are in the file.
+    ``module`` takes its ``inputs`` by position and returns a tensor or a tuple of tensors; it is
+    None for a model that came as the file ``onnx``. ``weights_hash`` names the weights: of random
+    ones as they were drawn, before the steps whose last bits depend on the number of threads; of
+    a checkpoint as they are in the file.
     """
 
-    module: "nn.Module"
-    input_shape: tuple[int, int, int]
+    module: "nn.Module | None"
+    onnx: Path | None = None
+    inputs: tuple[ModelInput, ...]
     parameters: int
     weights_hash: str
 
-    def make_inputs(self, batch: int, seed: int) -> "Tensor":
-        """Structured random images, float32, of shape [batch, *input_shape]."""
-        from coresplit.models.inputs import structured_images  # noqa: PLC0415
+    def make_inputs(self, batch: int, seed: int) -> "tuple[Tensor, ...]":
+        """Seeded inputs, one tensor [batch, *shape] for each; the first do not depend on batch."""
+        from coresplit.models.inputs import generate  # noqa: PLC0415
 
-        return structured_images(batch, self.input_shape[-1], seed)
+        return generate(self.inputs, batch, seed)
 
 
-def build(spec: ModelSpec) -> BuiltModel:
-    """Make the network and its weights; about half a second on one thread without a checkpoint.
+def build(spec: ModelSpec, keep: Keep = until_exit) -> BuiltModel:
+    """Make the network and its weights; 0.1 to 2 s on one thread without a checkpoint.
 
-    Raises ``UsageError`` for a spec or checkpoint that cannot be used and ``EnvironmentFault``
-    where torch is not installed.
+    A user's own model is loaded and tried on a few inputs. Files that are made of it go to
+    ``keep``. Raises ``UsageError`` for a spec, model or checkpoint that cannot be used and
+    ``EnvironmentFault`` where torch or another library is not installed or broken.
     """
     validate(spec)
     if (reason := usable(spec.name)) is not None:
         raise EnvironmentFault(reason)
-    from coresplit.models import checkpoint, initial  # noqa: PLC0415
+    if source_of(spec.name).kind == "builtin":
+        from coresplit.models.builtin import build_builtin  # noqa: PLC0415
 
-    family = import_module(model_named(spec.name).module)
-    with initial.WithoutFirstValues():
-        module: nn.Module = family.create().eval()
-    if spec.weights is None:
-        initial.fill(module, spec.seed)
-        identity = weights_hash(module)
-        initial.calibrate(module, spec.input_size, spec.seed)
-    else:
-        checkpoint.load_weights(module, Path(spec.weights))
-        identity = weights_hash(module)
-        if spec.imagenet_images:
-            family.take_imagenet_images(module)
-    return BuiltModel(
-        module=module,
-        input_shape=(3, spec.input_size, spec.input_size),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-        weights_hash=identity,
-    )
+        return build_builtin(spec)
+    from coresplit.models.own import build_own  # noqa: PLC0415
+
+    return build_own(spec, keep)

@@ -2,34 +2,60 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from coresplit.errors import UsageError
+from coresplit.errors import EnvironmentFault, UsageError
 
-_IGNORED = "AuxLogits."
+_SAFE = ".safetensors"
 _COUNTER = "num_batches_tracked"
 _WRAPPER = "module."
 _PICKLES = (b"\x80", b"PK")
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(
+    module: nn.Module, path: Path, named: Callable[[str], str | None] | None = None
+) -> None:
     """Copy the weights in ``path`` into ``module``; raises ``UsageError``.
 
-    The file is a state dict saved by ``torch.save``, or a dict with one under ``state_dict``;
-    the prefix ``module.`` of data-parallel training is taken off. Keys of an auxiliary head are
-    ignored, and so are missing batch counters, which old files lack and inference never reads.
+    The file is a state dict saved by ``torch.save``, or a dict with one under ``state_dict``, or
+    has the ending ``.safetensors``. The prefix ``module.`` of data-parallel training is taken
+    off. ``named`` says what a key of the file is called in ``module``, or None to ignore it. Keys
+    may be missing of weights that the module has under two names, and of batch counters, which
+    old files lack and inference never reads. Raises ``EnvironmentFault`` where the library for
+    the file is missing.
     """
-    state = _state_in(_read(path), path)
+    content = _read_safe(path) if path.suffix == _SAFE else _read(path)
+    state = _state_in(content, path)
+    if named is not None:
+        state = {new: value for old, value in state.items() if (new := named(old)) is not None}
     wanted = module.state_dict()
     _compare_names(state, wanted, path)
     for name, tensor in state.items():
         _compare_tensor(name, tensor, wanted[name], path)
     module.load_state_dict(state, strict=False)
+
+
+def _read_safe(path: Path) -> object:
+    try:
+        from safetensors import SafetensorError  # noqa: PLC0415
+        from safetensors.torch import load_file  # noqa: PLC0415
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"weights '{path}' need safetensors: pip install safetensors"
+        ) from error
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise UsageError(f"weights '{path}' cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise UsageError(
+            f"weights '{path}' is truncated, damaged or no safetensors file; fetch or save it again"
+        ) from error
 
 
 def _read(path: Path) -> object:
@@ -72,12 +98,16 @@ def _state_in(content: object, path: Path) -> dict[str, Any]:
             f"weights '{path}' holds a {type(content).__name__} instead of a state dict; "
             "save one with torch.save(model.state_dict(), path)"
         )
-    state = {str(name).removeprefix(_WRAPPER): value for name, value in content.items()}
-    return {name: value for name, value in state.items() if not name.startswith(_IGNORED)}
+    return {str(name).removeprefix(_WRAPPER): value for name, value in content.items()}
 
 
 def _compare_names(state: dict[str, Any], wanted: dict[str, Tensor], path: Path) -> None:
-    missing = [name for name in wanted if name not in state and not name.endswith(_COUNTER)]
+    there = {wanted[name].data_ptr() for name in state if name in wanted}
+    missing = [
+        name
+        for name, tensor in wanted.items()
+        if not (name in state or name.endswith(_COUNTER) or tensor.data_ptr() in there)
+    ]
     unexpected = [name for name in state if name not in wanted]
     doubts = [
         f"{len(names)} {kind} {'key' if len(names) == 1 else 'keys'}, first '{names[0]}'"

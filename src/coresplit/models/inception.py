@@ -231,9 +231,14 @@ class Inception3(nn.Module):
         return logits
 
 
-def create() -> nn.Module:
-    """Inception v3 for inference, without the auxiliary head."""
+def create(size: int) -> nn.Module:
+    """Inception v3 for inference, without the auxiliary head; it is the same for every ``size``."""
     return Inception3()
+
+
+def published_name(name: str) -> str | None:
+    """The name of a key of a published checkpoint, None for those of the auxiliary head."""
+    return None if name.startswith("AuxLogits.") else name
 
 
 def take_imagenet_images(module: nn.Module) -> None:

@@ -5,11 +5,14 @@ of two optimizations would prove nothing. Three known remedies are combined here
 
 - weights are uniform with the variance of He et al., "Delving Deep into Rectifiers" (ICCV 2015),
   which keeps the scale of activations over the layers;
-- the mean of every convolution filter is subtracted (Qiao et al., "Micro-Batch Training with
-  Weight Standardization", 2019): else an image brighter than those calibrated on grows by up to
-  a fifth in every layer, and hides all others;
+- the mean of every filter of a convolution or hidden linear layer is subtracted (Qiao et al.,
+  "Micro-Batch Training with Weight Standardization", 2019): else an image brighter than those
+  calibrated on grows by up to a fifth in every layer, and hides all others;
 - batch norm takes its mean and variance, and a linear layer its bias, from one forward over
   structured images (the data-dependent start of Salimans and Kingma, NeurIPS 2016).
+
+The last two are for networks with batch norm. A layer norm takes its statistics from the input
+itself, so the first is enough for networks with these.
 """
 
 import math
@@ -39,18 +42,27 @@ class WithoutFirstValues(TorchFunctionMode):
 
 @torch.no_grad()
 def fill(module: nn.Module, seed: int) -> None:
-    """Draw the weights of all convolutions and linear layers; zero their biases.
+    """Draw all weights but those of norms, which stay one; zero all biases.
 
     Exact in every process, on any number of threads and on any CPU: one generator, one order, and
     steps of one rounding each, which a fused multiply-add cannot change.
     """
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            bound = math.sqrt(6 / layer.weight[0].numel())
-            layer.weight.uniform_(generator=generator).sub_(0.5).mul_(2 * bound)
-            if layer.bias is not None:
-                layer.bias.zero_()
+        for name, parameter in layer.named_parameters(recurse=False):
+            if parameter.ndim > 1:
+                bound = math.sqrt(6 / _terms(layer, parameter))
+                parameter.uniform_(generator=generator).sub_(0.5).mul_(2 * bound)
+            elif name.endswith("bias"):
+                parameter.zero_()
+
+
+def _terms(layer: nn.Module, weight: Tensor) -> int:
+    """How many products each output of a layer sums; the width of an embedding [..., width]."""
+    if type(layer).__name__ == "Conv1D":
+        # the linear layer of the library transformers whose weight is [inputs, outputs]
+        return weight.shape[0]
+    return weight[0].numel() if isinstance(layer, nn.Conv2d) else weight.shape[-1]
 
 
 @torch.no_grad()
@@ -58,14 +70,22 @@ def calibrate(module: nn.Module, size: int, seed: int) -> None:
     """Centre the filters, then set batch norm and linear biases from one forward in eval mode.
 
     ``size`` is the side of the images the network is for; the share of padding in the deep
-    layers depends on it. Costs about one forward of 299 pixels, whatever the size.
+    layers depends on it. Costs about one forward of 299 pixels, whatever the size. A network
+    without batch norm is left as it is.
     """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
+    layers = list(module.modules())
+    if not any(isinstance(layer, nn.BatchNorm2d) for layer in layers):
+        return
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        # a depthwise filter without a mean would see nothing but edges
+        if isinstance(layer, nn.Conv2d) and layer.groups == 1:
             layer.weight -= layer.weight.mean(dim=(1, 2, 3), keepdim=True)
+    for layer in linear[:-1]:
+        layer.weight -= layer.weight.mean(dim=1, keepdim=True)
     hooks = [
         layer.register_forward_pre_hook(hook)
-        for layer in module.modules()
+        for layer in layers
         for kind, hook in ((nn.BatchNorm2d, _take_statistics), (nn.Linear, _take_bias))
         if isinstance(layer, kind)
     ]

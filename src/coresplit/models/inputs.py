@@ -1,19 +1,89 @@
-"""Seeded, structured images: what a network sees while it is measured and compared."""
+"""Seeded inputs: what a network sees while it is measured and compared."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from coresplit.errors import UsageError
+from coresplit.records import ModelInput
+
 _SCENES = 8
 _GRATINGS = 6
 _FINEST = 24
 _PATCHES = (3, 9, 27)
+_CHANNELS = 3
+_SEEDS = 2**64
+_STRIDE = 0x9E3779B97F4A7C15
+_DTYPES = {
+    name: getattr(torch, name)
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64", "complex64", "complex128"),
+    )
+}
+
+
+def generate(inputs: Sequence[ModelInput], batch: int, seed: int) -> tuple[Tensor, ...]:
+    """One tensor [batch, *shape] for every input; the first inputs do not depend on ``batch``.
+
+    Floats of shape [3, H, W] are structured images, other floats and complex numbers are normal
+    with mean 0 and variance 1, and integers uniform from ``low`` to ``high``, or from 0 to 1
+    where these are not given. Every input has a seed of its own, the first has ``seed``. Raises
+    ``UsageError`` for a type that numpy and torch do not share and for a range it cannot hold.
+    """
+    return tuple(
+        _drawn(each, batch, (seed + index * _STRIDE) % _SEEDS) for index, each in enumerate(inputs)
+    )
+
+
+def _drawn(wanted: ModelInput, batch: int, seed: int) -> Tensor:
+    dtype = _DTYPES.get(wanted.dtype)
+    if dtype is None:
+        raise UsageError(
+            f"input '{wanted.name}': unknown type '{wanted.dtype}'; use one of {', '.join(_DTYPES)}"
+        )
+    if not (dtype.is_floating_point or dtype.is_complex):
+        return _integers(wanted, dtype, batch, seed)
+    if dtype.is_floating_point and len(wanted.shape) == 3 and wanted.shape[0] == _CHANNELS:
+        return _images(batch, wanted.shape[1], wanted.shape[2], seed).to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.complex64 if dtype.is_complex else torch.float32
+    values = torch.empty(batch, *wanted.shape, dtype=dtype)
+    # one draw for each row: a single one over all rows would change the first with the batch
+    for row in range(batch):
+        values[row] = torch.randn(wanted.shape, generator=generator, dtype=drawn)
+    return values
+
+
+def _integers(wanted: ModelInput, dtype: torch.dtype, batch: int, seed: int) -> Tensor:
+    low = 0 if wanted.low is None else wanted.low
+    high = max(low, 1) if wanted.high is None else wanted.high
+    least, most = (0, 1) if dtype == torch.bool else _limits(dtype)
+    if not least <= low <= high <= most:
+        raise UsageError(
+            f"input '{wanted.name}': {low} to {high} is no range of {wanted.dtype}; "
+            f"use numbers from {least} to {most}, the smaller one first"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(low, high + 1, (batch, *wanted.shape), generator=generator).to(dtype)
+
+
+def _limits(dtype: torch.dtype) -> tuple[int, int]:
+    """What can be drawn: the upper end is excluded there and has 64 bits and a sign."""
+    found = torch.iinfo(dtype)
+    return int(found.min), min(int(found.max), torch.iinfo(torch.int64).max - 1)
 
 
 def structured_images(batch: int, size: int, seed: int) -> Tensor:
-    """Images [batch, 3, size, size], float32, of about zero mean and unit variance.
+    """Square images [batch, 3, size, size], as ``generate`` makes them."""
+    return _images(batch, size, size, seed)
+
+
+def _images(batch: int, height: int, width: int, seed: int) -> Tensor:
+    """Images [batch, 3, height, width], float32, of about zero mean and unit variance.
 
     Each image blends two of eight scenes (gratings and random patches at several scales, so that
     there are edges, textures and flat areas) with its own weight, contrast and colour cast:
@@ -21,9 +91,9 @@ def structured_images(batch: int, size: int, seed: int) -> Tensor:
     images do not depend on ``batch``. Only the result is as large as the batch.
     """
     generator = torch.Generator().manual_seed(seed)
-    scenes = torch.stack([_scene(size, generator) for _ in range(_SCENES)])
+    scenes = torch.stack([_scene(height, width, generator) for _ in range(_SCENES)])
     draws = torch.rand(batch, 7, generator=generator)
-    images = torch.empty(batch, 3, size, size)
+    images = torch.empty(batch, 3, height, width)
     for image, draw in zip(images, draws, strict=True):
         first = int(draw[0] * _SCENES)
         second = (first + 1 + int(draw[1] * (_SCENES - 1))) % _SCENES
@@ -32,16 +102,17 @@ def structured_images(batch: int, size: int, seed: int) -> Tensor:
     return images
 
 
-def _scene(size: int, generator: torch.Generator) -> Tensor:
-    """One image [3, size, size], normalized to zero mean and unit variance."""
-    scene = torch.zeros(3, size, size)
-    axis = torch.linspace(0, 2 * math.pi, size)
+def _scene(height: int, width: int, generator: torch.Generator) -> Tensor:
+    """One image [3, height, width], normalized to zero mean and unit variance."""
+    scene = torch.zeros(3, height, width)
+    rows = torch.linspace(0, 2 * math.pi, height).unsqueeze(1)
+    columns = torch.linspace(0, 2 * math.pi, width)
     for draw in torch.rand(_GRATINGS, 5, generator=generator):
         frequency, angle = _FINEST ** float(draw[0]), math.pi * float(draw[1])
         down, across = frequency * math.sin(angle), frequency * math.cos(angle)
-        wave = torch.sin(down * axis.unsqueeze(1) + across * axis)
+        wave = torch.sin(down * rows + across * columns)
         scene += wave * (draw[2:5] - 0.5).view(3, 1, 1)
     for cells in _PATCHES:
         patches = torch.rand(1, 3, cells, cells, generator=generator) - 0.5
-        scene += functional.interpolate(patches, size=(size, size))[0]
+        scene += functional.interpolate(patches, size=(height, width))[0]
     return (scene - scene.mean()) / scene.std()

@@ -1,48 +1,57 @@
-"""What can be read off a network's tensors: the identity of its weights, its largest tensor."""
+"""What can be read off a network's tensors: its weights' identity, its largest tensor, its work."""
 
 import hashlib
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.utils.hooks import RemovableHandle
 
 _DIGITS = 16
 
 
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """What one input costs: bytes of the largest tensor, and floating point operations.
+
+    Zero means not known. A multiplication and an addition count as two operations.
+    """
+
+    largest_tensor: int = 0
+    flops: int = 0
+
+
 def weights_hash(module: "nn.Module") -> str:
     """First 16 hex digits of the SHA-256 over names, shapes and bytes of the state."""
+    from torch import uint8  # noqa: PLC0415
+
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.contiguous().numpy().data)
+        # numpy has no bfloat16, but bytes are bytes
+        digest.update(tensor.contiguous().flatten().view(uint8).numpy().data)
     return digest.hexdigest()[:_DIGITS]
 
 
-def largest_tensor(module: "nn.Module", inputs: "Tensor") -> int:
-    """Bytes per input of the largest tensor that any innermost layer puts out.
+def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
+    """Run one forward over the first of each of ``inputs`` [N, ...] and look at every operator.
 
-    Runs one forward over the first of ``inputs`` [N, ...] in inference mode.
+    The largest tensor is that which any of them makes anew. The operations are those of
+    convolutions, matrix products and attention, counted as they are dispatched.
     """
-    from torch import Tensor, inference_mode  # noqa: PLC0415
+    from torch import inference_mode, ops  # noqa: PLC0415
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count  # noqa: PLC0415
 
-    largest = 0
+    from coresplit.models.watching import LargestTensor  # noqa: PLC0415
 
-    def note(layer: "nn.Module", arguments: object, output: object) -> None:
-        nonlocal largest
-        outputs = output if isinstance(output, tuple | list) else (output,)
-        for tensor in outputs:
-            if isinstance(tensor, Tensor):
-                largest = max(largest, tensor.numel() * tensor.element_size())
+    def attention(
+        query: list[int], key: list[int], value: list[int], *_: object, **__: object
+    ) -> int:
+        return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
-    hooks: list[RemovableHandle] = []
-    for layer in module.modules():
-        if next(layer.children(), None) is None:
-            hooks.append(layer.register_forward_hook(note))
-    try:
-        with inference_mode():
-            module(inputs[:1])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return largest
+    # the counter knows attention on other devices only
+    on_cpu = ops.aten._scaled_dot_product_flash_attention_for_cpu
+    counter = FlopCounterMode(display=False, custom_mapping={on_cpu: attention})
+    with inference_mode(), LargestTensor() as watched, counter:
+        module(*(each[:1] for each in inputs))
+    return Survey(largest_tensor=watched.size, flops=counter.get_total_flops())

@@ -1,20 +1,30 @@
 """The optimizations: ways to prepare a model, one file each, and the check of their outputs."""
 
-from coresplit.optimizations.equality import MAX_ERROR, relative_error
-from coresplit.optimizations.record import Optimization
+from coresplit.optimizations.equality import MAX_ERROR, Comparison, compare, relative_error
+from coresplit.optimizations.loss import LOSS_INPUTS, measure_loss, reference
+from coresplit.optimizations.record import Optimization, Prepared, Subject
 from coresplit.optimizations.registry import (
     OPTIMIZATIONS,
     missing_packages,
     optimization_named,
+    require_applicable,
     usable,
 )
 
 __all__ = [
+    "LOSS_INPUTS",
     "MAX_ERROR",
     "OPTIMIZATIONS",
+    "Comparison",
     "Optimization",
+    "Prepared",
+    "Subject",
+    "compare",
+    "measure_loss",
     "missing_packages",
     "optimization_named",
+    "reference",
     "relative_error",
+    "require_applicable",
     "usable",
 ]

@@ -1,37 +1,192 @@
-"""Whether an optimization still computes the same function."""
+"""Whether an optimization still computes the same function, and how far it is off."""
 
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    Outputs = tuple[Tensor, ...]
+
 MAX_ERROR = 1e-3
+LEAST_CLASSES = 20
 _LEAST_SPREAD = 1e-6
 
 
-def relative_error(reference: "Tensor", outputs: "Tensor") -> float:
-    """Largest difference, in units of how far the reference moves with its input.
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far outputs are from the reference, over ``compared`` inputs.
 
-    Both are [N, ...] with N of 2 or more inputs. The result is
-
-        max |outputs - reference| / max |reference - mean of reference over the N inputs|
-
-    in double precision. What all inputs have in common is left out of the scale, since a network
-    that ignores its input would come close to it, too; it is not left out of the difference, so a
-    constant offset counts. Infinite where the shapes differ, where either holds a NaN or infinity,
-    and where the reference moves with its input by less than a millionth of its own size: then
-    equality would prove nothing. Raises ``ValueError`` for fewer than 2 inputs.
+    ``error`` is that of ``Comparer``. ``agreement`` is the share of equal top-1 classes, None
+    where the first output is none of classes, or the reference has seen too few of them.
     """
-    if reference.ndim == 0 or len(reference) < 2:
-        raise ValueError("relative_error needs the outputs of at least 2 inputs")
-    if outputs.shape != reference.shape or reference.numel() == 0:
-        return math.inf
-    expected, found = reference.double(), outputs.double()
-    difference = float((found - expected).abs().max())
-    spread = float((expected - expected.mean(dim=0)).abs().max())
-    if not math.isfinite(difference) or not math.isfinite(spread):
-        return math.inf
-    if spread <= _LEAST_SPREAD * float(expected.abs().max()):
-        return math.inf
-    return difference / spread
+
+    error: float
+    agreement: float | None
+    compared: int
+
+
+class Comparer:
+    """Compares outputs with the reference, chunk by chunk; only sums over the chunks are kept.
+
+    The error of one output is
+
+        max |outputs - reference| / max |reference - mean of reference over the inputs|
+
+    in double precision, and that of all is the worst. What all inputs have in common is left out
+    of the scale, since a network that ignores its input would come close to it, too; it is not
+    left out of the difference, so a constant offset counts. An output that moves with its input
+    by less than a millionth of its own size is a constant, and its scale is that size. The error
+    is infinite where shapes or types of number differ, where either side holds a NaN or infinity,
+    where integers differ, and where every output of floating point is a constant: then equality
+    would prove nothing.
+    """
+
+    def __init__(self) -> None:
+        self._inputs = 0
+        self._outputs: list[_Floats | _Integers] = []
+        self._classes = _Classes()
+        self._alike = True
+
+    def add(self, reference: "Outputs", outputs: "Outputs") -> None:
+        """Take in a chunk: tensors [N, ...] of the same inputs in both."""
+        if not self._outputs:
+            self._outputs = [
+                _Floats() if each.is_floating_point() else _Integers() for each in reference
+            ]
+        self._inputs += len(reference[0])
+        self._alike = (
+            self._alike
+            and len(outputs) == len(reference)
+            and all(
+                found.shape == expected.shape
+                and found.is_floating_point() == expected.is_floating_point()
+                for expected, found in zip(reference, outputs, strict=True)
+            )
+        )
+        if not self._alike:
+            return
+        self._classes.add(reference[0], outputs[0])
+        for each, expected, found in zip(self._outputs, reference, outputs, strict=True):
+            each.add(expected, found)
+
+    def result(self) -> Comparison:
+        """The comparison so far; raises ``ValueError`` for fewer than 2 inputs."""
+        if self._inputs < 2:
+            raise ValueError("a comparison needs the outputs of at least 2 inputs")
+        floats = [each for each in self._outputs if isinstance(each, _Floats)]
+        proven = self._alike and (not floats or any(each.moves() for each in floats))
+        return Comparison(
+            error=max(each.error() for each in self._outputs) if proven else math.inf,
+            agreement=self._classes.agreement() if self._alike else None,
+            compared=self._inputs,
+        )
+
+
+def compare(reference: "Outputs", outputs: "Outputs") -> Comparison:
+    """Compare all outputs [N, ...] at once; raises ``ValueError`` for fewer than 2 inputs."""
+    comparer = Comparer()
+    comparer.add(reference, outputs)
+    return comparer.result()
+
+
+def relative_error(reference: "Tensor", outputs: "Tensor") -> float:
+    """The error of one output [N, ...], as ``Comparer`` defines it.
+
+    Raises ``ValueError`` for fewer than 2 inputs.
+    """
+    return compare((reference,), (outputs,)).error
+
+
+class _Floats:
+    """Per element the sum, least and largest reference; over all the largest difference.
+
+    The largest distance from a mean is that of the least or the largest value, so that one pass
+    is enough.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._difference = 0.0
+        self._sum: Tensor | None = None
+
+    def add(self, reference: "Tensor", found: "Tensor") -> None:
+        """Take in a chunk [N, ...] of equal shapes."""
+        expected = reference.double()
+        if not expected.numel():
+            return
+        difference = float((found.double() - expected).abs_().max())
+        # max() of a NaN and a number is whichever came first
+        self._difference = max(self._difference, math.inf if math.isnan(difference) else difference)
+        total, least, largest = expected.sum(0), expected.amin(0), expected.amax(0)
+        if self._sum is None:
+            self._sum, self._least, self._largest = total, least, largest
+        else:
+            self._sum += total
+            self._least = self._least.minimum(least)
+            self._largest = self._largest.maximum(largest)
+        self._count += len(expected)
+
+    def moves(self) -> bool:
+        """Whether the reference moves with its input."""
+        return self._sum is not None and self._spread() > _LEAST_SPREAD * self._size()
+
+    def error(self) -> float:
+        """The largest difference in units of the scale."""
+        if self._sum is None:
+            return 0.0
+        scale = self._spread() if self.moves() else self._size()
+        if not math.isfinite(self._difference) or not math.isfinite(scale):
+            return math.inf
+        if scale == 0:
+            return 0.0 if self._difference == 0 else math.inf
+        return self._difference / scale
+
+    def _spread(self) -> float:
+        assert self._sum is not None
+        mean = self._sum / self._count
+        return float((self._largest - mean).maximum(mean - self._least).max())
+
+    def _size(self) -> float:
+        return float(self._largest.abs().maximum(self._least.abs()).max())
+
+
+class _Integers:
+    """Integers and truth values, which must be equal."""
+
+    def __init__(self) -> None:
+        self._equal = True
+
+    def add(self, reference: "Tensor", found: "Tensor") -> None:
+        """Take in a chunk [N, ...] of equal shapes."""
+        self._equal = self._equal and bool((reference == found).all())
+
+    def error(self) -> float:
+        """Zero or infinite."""
+        return 0.0 if self._equal else math.inf
+
+
+class _Classes:
+    """Top-1 of an output [N, C] or [N, L, C] of floating point."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._equal = self._count = 0
+
+    def add(self, reference: "Tensor", found: "Tensor") -> None:
+        """Take in a chunk; one that is no scores of classes does not count."""
+        if (
+            not reference.is_floating_point()
+            or reference.ndim not in (2, 3)
+            or reference.shape[-1] < LEAST_CLASSES
+        ):
+            return
+        expected = reference.argmax(-1)
+        self._seen |= set(expected.flatten().tolist())
+        self._equal += int((found.argmax(-1) == expected).sum())
+        self._count += expected.numel()
+
+    def agreement(self) -> float | None:
+        """The share that is equal."""
+        return self._equal / self._count if len(self._seen) >= LEAST_CLASSES else None

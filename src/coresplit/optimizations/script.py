@@ -1,44 +1,35 @@
 """TorchScript: compiled to a graph, frozen, and optimized for inference on a CPU."""
 
-import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from coresplit.optimizations.record import Optimization
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.quiet import without_deprecation
+from coresplit.optimizations.record import Optimization, Prepared, Subject
+from coresplit.optimizations.text import first_line
 
 OPTIMIZATION = Optimization(
     name="script",
     title="TorchScript",
     description="torch.jit.script, frozen, batch norm folded, convolutions prepacked for oneDNN",
-    lossy=False,
     packages=("torch",),
     extra="torch",
     module=__name__,
 )
 
-_DEPRECATION = r"`torch\.jit\.\w+` is (deprecated|not supported)"
 
-
-def prepare(module: "nn.Module", example: "Tensor") -> "Callable[[Tensor], Tensor]":
-    """Script, freeze, optimize, and only then run on ``example``.
+def prepare(subject: Subject) -> Prepared:
+    """Script, freeze, optimize, and only then run.
 
     The order matters: a frozen module that runs before it is optimized keeps the graph of that
     run, and the gain is lost without a word. The result does not survive saving and loading.
+    Raises PrepareFailed where the code of the module is not TorchScript.
     """
     import torch  # noqa: PLC0415
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=_DEPRECATION, category=DeprecationWarning)
-        frozen = torch.jit.freeze(torch.jit.script(module))
-        optimized = torch.jit.optimize_for_inference(frozen)
+    from coresplit.optimizations.eager import TorchPrepared  # noqa: PLC0415
 
-    @torch.inference_mode()
-    def forward(inputs: "Tensor") -> "Tensor":
-        outputs: Tensor = optimized(inputs)
-        return outputs
-
-    forward(example)
-    return forward
+    assert subject.module is not None
+    with without_deprecation():
+        try:
+            scripted = torch.jit.script(subject.module)
+        except Exception as error:
+            raise PrepareFailed(f"the model cannot be scripted: {first_line(error)}") from error
+        return TorchPrepared(torch.jit.optimize_for_inference(torch.jit.freeze(scripted)))

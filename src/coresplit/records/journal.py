@@ -2,6 +2,8 @@
 
 import msgspec
 
+from coresplit.records.cell import Cell, Mapping
+
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="started"):
     """A sweep began or was resumed; ``at`` is Unix time in seconds."""
@@ -12,23 +14,51 @@ class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Prepared(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="prepared"
 ):
-    """An instance became ready. Durations in seconds, ``error`` relative to eager outputs."""
+    """An instance became ready. Durations in seconds.
+
+    ``error`` is relative to eager outputs, over ``compared`` inputs; ``agreement`` is the share of
+    them with the same top-1 class, None where the outputs name no or too few classes. ``facts``
+    are what the library stated when it was read back, such as its precision and version.
+    """
 
     at: float
     optimization: str
     threads: int
+    mapping: Mapping = "sequential"
+    allocator: str = "default"
     start_s: float
     prepare_s: float
     error: float
+    agreement: float | None = None
+    compared: int = 0
     largest_tensor: int
+    facts: dict[str, str] = {}
+
+
+class Peak(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="peak"):
+    """What the cores of an instance can do at most, measured on them.
+
+    ``products`` maps a number type to the operations per second of a large matrix product;
+    ``copy_bytes`` is the bytes per second read and written by a copy larger than the caches.
+    """
+
+    at: float
+    threads: int
+    mapping: Mapping = "sequential"
+    products: dict[str, float]
+    copy_bytes: float
 
 
 class AnchorVisit(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="anchor"
 ):
-    """One repetition of the anchor cell: its raw samples in seconds."""
+    """One repetition of the anchor cell: its raw samples in seconds.
+
+    ``cell`` is None where it is the one of the settings.
+    """
 
     at: float
+    cell: Cell | None = None
     samples: tuple[float, ...]
 
 
@@ -41,4 +71,4 @@ class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     forward_s: float
 
 
-JournalEntry = Started | Prepared | AnchorVisit | Ended
+JournalEntry = Started | Prepared | Peak | AnchorVisit | Ended

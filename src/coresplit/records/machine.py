@@ -4,11 +4,15 @@ import msgspec
 
 
 class Core(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One physical core, named by the logical CPU that stands for it (its lowest sibling)."""
+    """One physical core, named by the logical CPU that stands for it (its lowest sibling).
+
+    ``kind`` is ``fast`` or ``slow`` on a machine that mixes them, and empty on any other.
+    """
 
     cpu: int
     package: int = 0
     node: int = 0
+    kind: str = ""
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

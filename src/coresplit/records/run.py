@@ -1,5 +1,7 @@
 """One sweep of one model on one machine."""
 
+from typing import Literal
+
 import msgspec
 
 from coresplit.records.cell import Cell, Mapping, Setting
@@ -7,18 +9,47 @@ from coresplit.records.journal import JournalEntry
 from coresplit.records.machine import Machine
 from coresplit.records.measurement import Measurement
 
-SCHEMA = 1
+SCHEMA = 2
+
+
+Form = Literal["module", "onnx"]
+"""What a model comes as: a PyTorch module, or an ONNX file."""
+
+
+class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One input of a model; ``shape`` is without the batch.
+
+    Integers are drawn from ``low`` to ``high``, both included; None is the caller's choice.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    low: int | None = None
+    high: int | None = None
+
+    def __str__(self) -> str:
+        """Write it as ``--input`` takes it."""
+        sizes = "x".join(map(str, self.shape)) or "scalar"
+        span = "" if self.low is None else f":{self.low}-{self.high}"
+        return f"{self.name}={sizes}:{self.dtype}{span}"
 
 
 class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which network was measured. ``weights`` is a hash, ``input_shape`` is without the batch."""
+    """Which network was measured.
+
+    ``name`` is short enough for file names; ``source`` is what the command line said. ``weights``
+    is a hash, ``flops`` are the floating point operations of one input, 0 where not known.
+    """
 
     name: str
     title: str
-    input_shape: tuple[int, ...] = ()
+    source: str = ""
+    inputs: tuple[ModelInput, ...] = ()
     parameters: int = 0
     weights: str = ""
     largest_tensor: int = 0
+    flops: int = 0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coresplit.errors import StorageError, UsageError
 from coresplit.records import Run
+
+if TYPE_CHECKING:
+    from coresplit.report.book import Book
 
 FORMATS = frozenset({"html", "markdown", "png"})
 
@@ -21,9 +25,12 @@ def build(
 ) -> Path:
     """Write the pages and pictures of a run into ``out`` and return the page to open.
 
-    That is ``index.html``, else the first thing written, else ``out``. ``on_progress`` hears the
-    name of each file before it is made. Raises UsageError for an unknown format,
-    EnvironmentFault where a drawing library is missing, StorageError where the disk refuses.
+    Pictures of an earlier report of the same run that are no longer among the figures are
+    removed. What is returned is ``index.html``, else the first thing written, else ``out``.
+    ``on_progress`` hears the name of each file before it is made.
+
+    Raises UsageError for an unknown format, EnvironmentFault where a drawing library is
+    missing, StorageError where the disk refuses.
     """
     if unknown := formats - FORMATS:
         raise UsageError(f"'{min(unknown)}' is no format; choose from {', '.join(sorted(FORMATS))}")
@@ -31,7 +38,7 @@ def build(
     from coresplit.report.figures import book_of  # noqa: PLC0415
     from coresplit.report.html import html_page  # noqa: PLC0415
     from coresplit.report.markdown import markdown_page  # noqa: PLC0415
-    from coresplit.report.render import library, picture  # noqa: PLC0415
+    from coresplit.report.render import library  # noqa: PLC0415
 
     # Before anything is written: half a report is worse than a refusal.
     for needed in sorted({name for made in formats for name in _LIBRARIES[made]}):
@@ -40,9 +47,7 @@ def build(
     book = book_of(run)
     written: list[Path] = []
     if "png" in formats:
-        for figure in book.figures:
-            tell(f"{figure.name}.png")
-            written.append(_write(out / f"{figure.name}.png", picture(figure, book.dataset)))
+        written += _draw(run, book, out, tell)
     if "markdown" in formats:
         tell("index.markdown")
         text = markdown_page(run, book, lambda figure: (out / f"{figure.name}.png").is_file())
@@ -53,6 +58,24 @@ def build(
         page = html_page(run, book, pictures=beside)
         written.insert(0, _write(out / "index.html", page.encode()))
     return written[0] if written else out
+
+
+def _draw(run: Run, book: "Book", out: Path, tell: Callable[[str], None]) -> list[Path]:
+    """Write every picture, and remove those of figures that the run has no more."""
+    from coresplit.report.pictures import remove_others, signed  # noqa: PLC0415
+    from coresplit.report.render import picture  # noqa: PLC0415
+
+    written = []
+    for figure in book.figures:
+        tell(f"{figure.name}.png")
+        png = signed(picture(figure, book.dataset), run.name)
+        written.append(_write(out / f"{figure.name}.png", png))
+    try:
+        remove_others(out, run.name, {path.name for path in written})
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot remove old pictures of {out}: {reason}") from error
+    return written
 
 
 def _write(path: Path, content: bytes) -> Path:

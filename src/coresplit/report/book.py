@@ -22,6 +22,40 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[int, ...]
 
 
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """One key fact: what it is, its value, and where it was found."""
+
+    label: str
+    value: str
+    note: str
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a table: texts, what to sort by (None is last), and its style.
+
+    ``kind`` is a verdict, or ``lossy``, or empty.
+    """
+
+    texts: tuple[str, ...]
+    keys: tuple[str | float | None, ...] = ()
+    kind: str = ""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table: one sentence, column names, lines, and how a page shows it.
+
+    Longer than ``open_up_to`` it is folded at first; its first ``filters`` columns have so few
+    different values that they can be chosen from.
+    """
+
+    summary: str
+    head: tuple[str, ...]
+    lines: tuple[Line, ...]
+    sortable: bool = False
+    filters: int = 0
+    open_up_to: int = 40
+
+
 class Caption(msgspec.Struct, frozen=True, kw_only=True):
     """What names a figure: its file name after the model, alternative text and sentence."""
 
@@ -31,10 +65,17 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures under one second-level heading."""
+    """Figures and tables under one second-level heading; ``note`` stands above them."""
 
     heading: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    note: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.figures or self.tables)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +92,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     dataset: Dataset
     floor: Floor
     groups: tuple[Group, ...]
+    facts: tuple[Fact, ...] = ()
 
     @property
     def figures(self) -> Iterator[Figure]:

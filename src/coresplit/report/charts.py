@@ -22,6 +22,9 @@ def line_spec(chart: LineChart) -> Spec:
     layers: list[Spec] = []
     if chart.metric == "speedup":
         layers += _ideal(chart, x, y)
+    if chart.noise:
+        layers.append(_tied(chart, y))
+    layers += _levels(chart)
     if len(chart.series) <= BANDS_UP_TO:
         layers.append(band(chart))
     layers += [segments(chart), whiskers(chart), points(chart)]
@@ -30,6 +33,36 @@ def line_spec(chart: LineChart) -> Spec:
     layers.append(title_layer(chart.title))
     encoding = {"x": x_encoding(chart, x), "y": y_encoding(chart, y)}
     return {**base(chart.description), "encoding": encoding, "layer": layers}
+
+
+def _tied(chart: LineChart, y: Scale) -> Spec:
+    """The grey band about 1 in which no difference is named."""
+    top, bottom = min(1 + chart.noise, y.high), max(1 / (1 + chart.noise), y.low)
+    return {
+        "data": {"values": [{"low": bottom, "high": top}]},
+        "mark": {"type": "rect", "color": "#e9ecf0", "clip": True, "aria": False},
+        "encoding": {
+            "x": {"value": 0},
+            "x2": {"value": "width"},
+            "y": {"field": "low", "type": "quantitative"},
+            "y2": {"field": "high"},
+        },
+    }
+
+
+def _levels(chart: LineChart) -> list[Spec]:
+    """Horizontal lines, which the labels at the right name."""
+    if not chart.levels:
+        return []
+    line = {"type": "rule", "stroke": "#9aa5b1", "strokeDash": [2, 4], "strokeWidth": 1.6}
+    y_field = {"field": "level", "type": "quantitative"}
+    return [
+        {
+            "data": {"values": [{"level": level.value} for level in chart.levels]},
+            "mark": line,
+            "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "y": y_field},
+        }
+    ]
 
 
 def _ideal(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.records import Run
-from coresplit.report.table import Row
+from coresplit.report.table import DOUBT, Row
 from coresplit.report.wording import percent
 from coresplit.stats.noise import noise_floor
 
@@ -15,6 +15,9 @@ ASSUMED_FLOOR = 0.05
 """Taken where a run has no anchor visits to tell its noise by; said whenever it is used."""
 DIMINISHED = 0.03
 """A further thread that brings less than this share is hardly worth it."""
+
+BASELINE = "none"
+"""What other optimizations are compared with, where it was measured."""
 
 Relation = Literal["tied", "overlap", "differs"]
 
@@ -35,6 +38,13 @@ def floor_of(run: Run) -> Floor:
     """The noise floor of a run's anchor visits, or the assumed one."""
     share = noise_floor(run.journal)
     return Floor(share=ASSUMED_FLOOR if share is None else share, known=share is not None)
+
+
+def baseline_of(run: Run) -> str:
+    """What other optimizations of a run are compared with: ``none``, else the first drawn one."""
+    drawn = {item.cell.optimization for item in run.measurements if item.verdict in DOUBT}
+    order = (BASELINE, *run.settings.optimizations, *sorted(drawn))
+    return next((name for name in order if name in drawn), BASELINE)
 
 
 def relation(first: Row, second: Row, floor: Floor) -> Relation:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.report.contrast import Floor, relation
-from coresplit.report.table import Group, Row
+from coresplit.report.contrast import BASELINE, Floor, relation
+from coresplit.report.table import Group, Row, ratio_of
 
 COLUMNS = (
     "o", "t", "b", "ms", "lo", "hi", "th", "tl", "tu", "sp", "sl", "su", "v", "sv", "r", "n",
@@ -14,7 +14,8 @@ COLUMNS = (
 """o optimization, t threads, b batch; ms lo hi latency and interval in milliseconds; th tl tu
 throughput per second; sp sl su speedup; v verdict and r reason, sv and sr those of the speedup;
 n samples, iv what the interval is; rt, rb number of the unbroken stretch along threads and along
-batches; g throughput over that of ``none`` in the same place, gk whether the two are told apart."""
+batches; g throughput over that of the baseline in the same place, gk whether the two are told
+apart."""
 
 Value = str | float | int | None
 
@@ -30,17 +31,54 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         return [dict(zip(COLUMNS, self.points[row], strict=True)) for row in rows]
 
 
-def dataset_of(groups: Sequence[Group], floor: Floor) -> Dataset:
+def derived_records(rows: Sequence[Row], batches: Sequence[int]) -> list[dict[str, Value]]:
+    """Points of one chart over ``batches`` that draws what is derived from rows.
+
+    ``y``, ``yl``, ``yu`` are the value and its interval, ``yv`` and ``yr`` verdict and reason.
+    """
+    along = _stretches(rows, batches, by_threads=False)
+    return [
+        {
+            "o": row.cell.optimization,
+            "t": row.cell.threads,
+            "b": row.cell.batch,
+            "y": _short(row.derived.value),
+            "yl": _short(row.derived.low),
+            "yu": _short(row.derived.high),
+            "yv": row.derived.verdict,
+            "yr": row.derived.reason,
+            "n": row.point.samples,
+            "rb": along[str(row.cell)],
+        }
+        for row in rows
+        if row.derived
+    ]
+
+
+def pair_records(pairs: Sequence[tuple[Row, Row]], floor: Floor) -> list[dict[str, Value]]:
+    """Points of a map of rows against rivals, each with its own ``g`` and ``gk``."""
+    records: list[dict[str, Value]] = []
+    for row, rival in pairs:
+        ratio, kind = _gain(row, rival, floor)
+        firm = ratio_of(row, rival)
+        cell = row.cell
+        point: dict[str, Value] = {"o": cell.optimization, "t": cell.threads, "b": cell.batch}
+        told = {"th": _short(row.throughput), "v": firm.verdict, "r": firm.reason}
+        records.append({**point, **told, "g": ratio, "gk": kind})
+    return records
+
+
+def dataset_of(groups: Sequence[Group], floor: Floor, base: str = BASELINE) -> Dataset:
     """Every point of the groups, numbered in their order."""
     points: list[tuple[Value, ...]] = []
     index: dict[str, int] = {}
     for group in groups:
-        along_threads = _stretches(group, by_threads=True)
-        along_batches = _stretches(group, by_threads=False)
+        along_threads = _stretches(group.rows, group.threads, by_threads=True)
+        along_batches = _stretches(group.rows, group.batches, by_threads=False)
         plain = {
             (row.cell.threads, row.cell.batch): row
             for row in group.rows
-            if row.cell.optimization == "none"
+            if row.cell.optimization == base
         }
         for row in group.rows:
             name = str(row.cell)
@@ -73,9 +111,8 @@ def _gain(row: Row, rival: Row | None, floor: Floor) -> tuple[Value, Value]:
     return _short(row.throughput / rival.throughput), relation(row, rival, floor)
 
 
-def _stretches(group: Group, *, by_threads: bool) -> dict[str, int]:
-    """Number the stretches of cells that follow each other on the group's own grid."""
-    axis = group.threads if by_threads else group.batches
+def _stretches(rows: Sequence[Row], axis: Sequence[int], *, by_threads: bool) -> dict[str, int]:
+    """Number the stretches of cells that follow each other along ``axis``."""
     rank = {value: place for place, value in enumerate(axis)}
 
     def key(row: Row) -> tuple[str, int, int]:
@@ -87,7 +124,7 @@ def _stretches(group: Group, *, by_threads: bool) -> dict[str, int]:
     numbers: dict[str, int] = {}
     before: tuple[str, int, int] | None = None
     number = 0
-    for row in sorted(group.rows, key=key):
+    for row in sorted(rows, key=key):
         now = key(row)
         follows = before is not None and before[:2] == now[:2] and before[2] + 1 == now[2]
         number += 0 if follows else 1

@@ -1,21 +1,25 @@
 """Which figures a run gets: names, headings, sentences and specifications, in page order."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from coresplit.records import Run
 from coresplit.report import findings
-from coresplit.report.book import Block, Book, Caption, Figure, Section, file_name
+from coresplit.report.book import Block, Book, Caption, Figure, Section
 from coresplit.report.charts import line_spec
-from coresplit.report.contrast import Floor, floor_of, relation
-from coresplit.report.dataset import Dataset, dataset_of
+from coresplit.report.choosing import choice_section
+from coresplit.report.comparisons import comparison_sections
+from coresplit.report.contrast import Floor, relation
+from coresplit.report.distance import distance_section
+from coresplit.report.frame import Frame
 from coresplit.report.maps import GridMap, gain_map_spec, throughput_map_spec
-from coresplit.report.palette import optimization_colours, ordered_colours
+from coresplit.report.palette import ordered_colours
 from coresplit.report.plot import Axis, LineChart, Metric, Series
 from coresplit.report.scales import LOG_SPAN
-from coresplit.report.table import Group, Row, groups_of
+from coresplit.report.table import Group, Row
 from coresplit.report.theme import Spec
 
-BASELINE = "none"
 FEW_THREADS = 3
 """Up to this many thread counts a speedup is drawn over batch: two points make no curve."""
 
@@ -23,32 +27,40 @@ Sentence = Callable[[Sequence[Row], Floor], str]
 
 
 def book_of(run: Run) -> Book:
-    """Plan every figure of a run; sections without data are left out."""
-    groups = groups_of(run)
-    floor = floor_of(run)
-    dataset = dataset_of(groups, floor)
-    sections: list[Section] = []
-    taken: set[str] = set()
-    for group in groups:
-        sections += _Maker(run, group, floor, dataset, taken).sections()
-    return Book(sections=tuple(sections), dataset=dataset, floor=floor, groups=groups)
+    """Plan every figure of a run; sections without data are left out.
+
+    Every mapping and setting has the full set of figures. Of several allocators only the first
+    has: the others are compared with it.
+    """
+    frame = Frame(run)
+    choice, facts = choice_section(frame)
+    sections: list[Section] = [choice] if choice else []
+    for group in frame.groups:
+        if group.allocator == frame.groups[0].allocator:
+            sections += _Maker(frame, group).sections()
+    sections += comparison_sections(frame)
+    distance = distance_section(frame)
+    sections += [distance] if distance else []
+    return Book(
+        sections=tuple(sections),
+        dataset=frame.dataset,
+        floor=frame.floor,
+        groups=frame.groups,
+        facts=facts,
+    )
 
 
 class _Maker:
     """Makes the figures of one group; holds what all of them need."""
 
-    def __init__(
-        self, run: Run, group: Group, floor: Floor, dataset: Dataset, taken: set[str]
-    ) -> None:
-        self.model = run.model
+    def __init__(self, frame: Frame, group: Group) -> None:
+        self.frame = frame
+        self.model = frame.model
         self.group = group
-        self.floor = floor
-        self.dataset = dataset
-        self.taken = taken
-        self.optimizations = group.optimizations(run.settings.optimizations)
-        names = list(dict.fromkeys([*run.settings.optimizations, *self.optimizations]))
-        self.colours = optimization_colours(names)
-        others = tuple(name for name in self.optimizations if name != BASELINE)
+        self.floor = frame.floor
+        self.base = frame.base
+        self.optimizations = group.optimizations(frame.run.settings.optimizations)
+        others = tuple(name for name in self.optimizations if name != self.base)
         self.compared = others or self.optimizations
 
     def sections(self) -> list[Section]:
@@ -69,7 +81,7 @@ class _Maker:
         return [
             Section(heading=f"{heading} ({self.group.title})", blocks=filled)
             for heading, blocks in listed
-            if (filled := tuple(block for block in blocks if block.figures))
+            if (filled := tuple(block for block in blocks if not block.empty))
         ]
 
     def _per_batch(self, metric: Metric) -> Block:
@@ -79,8 +91,8 @@ class _Maker:
         )
         for batch in self.group.batches:
             rows = self._at_batch(batch)
-            series = [self._series(o, rows) for o in self.optimizations]
-            chart = self._chart(metric, "t", "o", [s for s in series if s.rows], f"batch {batch}")
+            series = self.frame.series(self.optimizations, rows)
+            chart = self._chart(metric, "t", "o", series, f"batch {batch}")
             alt = f"{self.model.title} {metric.capitalize()} BS={batch}"
             figures.append(
                 self._line(
@@ -168,11 +180,11 @@ class _Maker:
         base = {
             (row.cell.threads, row.cell.batch): row
             for row in self.group.rows
-            if row.cell.optimization == BASELINE
+            if row.cell.optimization == self.base
         }
         for name in self.optimizations if self._has_grid() else ():
             rows = tuple(r for r in self._of(name) if (r.cell.threads, r.cell.batch) in base)
-            if name == BASELINE or not rows:
+            if name == self.base or not rows:
                 continue
             pairs = [(row, base[row.cell.threads, row.cell.batch]) for row in rows]
             apart = [
@@ -180,9 +192,10 @@ class _Maker:
                 for row, rival in pairs
                 if relation(row, rival, self.floor) == "differs"
             ]
-            title = f"{self.model.title}: gain of {name} over none{self._where()}"
+            title = f"{self.model.title}: gain of {name} over {self.base}{self._where()}"
             alt = f"{self.model.title} Gain Map Opt={name.capitalize()}"
-            spec = gain_map_spec(GridMap(title=title, description=alt, rows=rows), apart)
+            chart = GridMap(title=title, description=alt, rows=rows, over=self.base)
+            spec = gain_map_spec(chart, apart)
             finding = findings.gain_map(pairs, self.floor)
             figures.append(
                 self._figure(
@@ -199,10 +212,6 @@ class _Maker:
 
     def _at_batch(self, batch: int) -> tuple[Row, ...]:
         return tuple(row for row in self.group.rows if row.cell.batch == batch)
-
-    def _series(self, name: str, rows: Iterable[Row]) -> Series:
-        own = tuple(row for row in rows if row.cell.optimization == name)
-        return Series(value=name, label=name, colour=self.colours[name], rows=own)
 
     def _ordered(self, field: str, rows: Sequence[Row]) -> list[Series]:
         """A series for each batch or thread count; its colour is that of its place in the run."""
@@ -246,6 +255,7 @@ class _Maker:
             heading=headings[field],
             series=tuple(series),
             log=self._log(metric, field),
+            lossy=self.frame.lossy if field == "o" else frozenset(),
         )
 
     def _line(self, caption: Caption, chart: LineChart) -> Figure:
@@ -253,18 +263,5 @@ class _Maker:
         return self._figure(caption, chart.title, line_spec(chart), rows)
 
     def _figure(self, caption: Caption, title: str, spec: Spec, rows: Sequence[Row]) -> Figure:
-        return Figure(
-            name=self._free_name(f"{self.model.name}-{caption.name}{self.group.suffix}"),
-            title=title,
-            alt=caption.alt,
-            finding=caption.finding,
-            spec=spec,
-            rows=tuple(self.dataset.index[str(row.cell)] for row in rows),
-        )
-
-    def _free_name(self, wanted: str) -> str:
-        name, count = file_name(wanted), 2
-        while name in self.taken:
-            name, count = f"{file_name(wanted)}-{count}", count + 1
-        self.taken.add(name)
-        return name
+        suffixed = msgspec.structs.replace(caption, name=f"{caption.name}{self.group.suffix}")
+        return self.frame.figure(suffixed, title, spec, rows)

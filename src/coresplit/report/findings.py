@@ -21,6 +21,7 @@ from coresplit.report.wording import (
     doubt,
     latency,
     listed,
+    named,
     on_threads,
     percent,
     some_cells,
@@ -40,7 +41,7 @@ def latency_at_batch(rows: Sequence[Row], floor: Floor) -> str:
     if tied:
         start = f"{_names([leader, *tied])} are {_tie(leader, tied, floor)} at {where}"
     else:
-        start = f"{leader.cell.optimization} is fastest, {where}"
+        start = f"{named(leader)} is fastest, {where}"
     return f"{head}{start}{_trailing(leader, others)}."
 
 
@@ -54,11 +55,11 @@ def throughput_at_batch(rows: Sequence[Row], floor: Floor) -> str:
     if tied:
         start = f"{_names([leader, *tied])} are {_tie(leader, tied, floor)} at {where}"
     else:
-        start = f"{leader.cell.optimization} reaches {where}"
+        start = f"{named(leader)} reaches {where}"
     if others and not tied:
         second = others[0]
         ratio = times(leader.throughput / second.throughput)
-        rival = f"{second.cell.optimization}{doubt(second.verdict)}"
+        rival = f"{named(second)}{doubt(second.verdict)}"
         start += f", {ratio} {rival}{_elsewhere(leader, second)}"
     return f"{head}{start}{_beyond(members[leader.cell.optimization], floor)}."
 
@@ -154,7 +155,7 @@ def throughput_map(rows: Sequence[Row], floor: Floor) -> str:
 
 def gain_map(pairs: Sequence[tuple[Row, Row]], floor: Floor) -> str:
     """In how many cells an optimization (first of each pair) beats the other one."""
-    name, other = pairs[0][0].cell.optimization, pairs[0][1].cell.optimization
+    name, other = named(pairs[0][0]), named(pairs[0][1])
     kinds = [relation(row, rival, floor) for row, rival in pairs]
     apart = [
         row.throughput / rival.throughput
@@ -214,7 +215,7 @@ def _tie(leader: Row, tied: Sequence[Row], floor: Floor) -> str:
 
 
 def _names(rows: Sequence[Row]) -> str:
-    return listed([row.cell.optimization for row in rows])
+    return listed([named(row) for row in rows])
 
 
 def _trailing(leader: Row, others: Sequence[Row]) -> str:
@@ -223,10 +224,10 @@ def _trailing(leader: Row, others: Sequence[Row]) -> str:
     last = others[-1]
     ratio = times(last.point.latency / leader.point.latency)
     where = _elsewhere(leader, last)
-    end = f"{last.cell.optimization} needs {latency(last)}{where}, {ratio} as long"
+    end = f"{named(last)} needs {latency(last)}{where}, {ratio} as long"
     if len(others) == 1:
         return f"; {end}"
-    return f"; next is {others[0].cell.optimization} with {latency(others[0])}, last {end}"
+    return f"; next is {named(others[0])} with {latency(others[0])}, last {end}"
 
 
 def _elsewhere(leader: Row, row: Row) -> str:

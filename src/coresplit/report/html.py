@@ -8,23 +8,22 @@ import msgspec
 from coresplit.records import Run
 from coresplit.report.book import Book
 from coresplit.report.dataset import COLUMNS
+from coresplit.report.evidence import (
+    cell_table,
+    preparation_table,
+    undrawn_table,
+    visit_table,
+)
 from coresplit.report.render import javascript, library
 from coresplit.report.summary import (
-    CELL_COLUMNS,
     about,
-    anchor_visits,
-    cell_lines,
+    anchor_of,
     counts_of,
     date,
     facts_of,
-    preparations,
     sentence_of,
 )
-from coresplit.report.table import undrawn_of
 from coresplit.report.theme import TOTAL, config
-
-OPEN_TABLE_UP_TO = 60
-"""Most cells whose table stands open at first."""
 
 
 def html_page(run: Run, book: Book, *, pictures: bool) -> str:
@@ -38,21 +37,21 @@ def html_page(run: Run, book: Book, *, pictures: bool) -> str:
         run=run,
         book=book,
         facts=facts_of(run, book),
+        lossy=any(row.lossy for group in book.groups for row in group.rows),
         about=about(run, book),
         counts=counts_of(run),
         sentence=sentence_of(run),
         created=date(run.created_at) if run.created_at > 0 else "",
-        cells=cell_lines(run),
-        columns=CELL_COLUMNS,
-        undrawn=undrawn_of(run),
-        preparations=preparations(run),
-        visits=anchor_visits(run),
+        cells=cell_table(run),
+        undrawn=undrawn_table(run),
+        preparations=preparation_table(run),
+        visits=visit_table(run),
+        anchor=anchor_of(run),
         pictures=pictures,
         size=TOTAL,
-        open_table=len(run.measurements) <= OPEN_TABLE_UP_TO,
         style=safe(_asset("page.css")),
         script=safe(_asset("page.js")),
-        library=safe(javascript()) if book.sections else "",
+        library=safe(javascript()) if book.groups else "",
         data=safe(_json(_data(book))),
     )
     return page

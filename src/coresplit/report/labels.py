@@ -1,16 +1,26 @@
 """What is written on a chart: title, direct labels, the key of its marks; pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from coresplit.records import Verdict
 from coresplit.report.palette import INK, MUTED, PAPER, as_text
-from coresplit.report.plot import LineChart, Series, colour, pixel, place_of, shape, value_of
+from coresplit.report.plot import (
+    LineChart,
+    Series,
+    given_colour,
+    pixel,
+    place_of,
+    said,
+    shape,
+    value_of,
+)
 from coresplit.report.scales import Scale, labelled, spread
 from coresplit.report.theme import HEIGHT, PADDING, TOTAL, WIDTH, Spec
+from coresplit.report.wording import number
 
 MOST_LABELS = 16
 """Most direct labels of one chart."""
-_TEXT = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12, "limit": 88}
+_TEXT = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12, "limit": 112}
 
 
 def title_layer(title: str) -> Spec:
@@ -67,27 +77,15 @@ def label_layers(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:
     shown = _labelled_series(chart)
     if not shown:
         return []
-    ends = [max(series.rows, key=lambda row: place_of(row, chart.x)) for series in shown]
-    wanted = [HEIGHT - y.pixel(value_of(row, chart.metric)[0]) for row in ends]
-    last = max(place_of(row, chart.x) for s in chart.series for row in s.rows)
-    gap = min(14.5, HEIGHT / max(len(shown) - 1, 1))
-    places = spread(wanted, gap, 8.0, HEIGHT - 2.0)
-    entries = [
-        {
-            chart.field: series.value,
-            "label": series.label,
-            "ink": as_text(series.colour),
-            "far": place_of(end, chart.x) < last,
-            "x0": x.pixel(place_of(end, chart.x)) + 5,
-            "y0": at,
-            "x1": WIDTH + 18,
-            "y1": place,
-        }
-        for series, end, at, place in zip(shown, ends, wanted, places, strict=True)
-    ]
+    entries = [*_line_entries(chart, shown, x, y), *_level_entries(chart, y)]
+    gap = min(14.5, HEIGHT / max(len(entries) - 1, 1))
+    places = spread([float(entry["y0"]) for entry in entries], gap, 8.0, HEIGHT - 2.0)
+    for entry, place in zip(entries, places, strict=True):
+        entry |= {"x1": WIDTH + 18, "y1": place}
     return [
-        _leaders(chart, entries),
+        _leaders(entries),
         _names(entries),
+        *(_values(entries) if chart.field == "o" else ()),
         {
             "data": {"values": [{}]},
             "mark": {**_TEXT, "fontSize": 11.5, "color": MUTED, "text": chart.heading},
@@ -96,7 +94,38 @@ def label_layers(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:
     ]
 
 
-def _leaders(chart: LineChart, entries: list[Spec]) -> Spec:
+def _line_entries(chart: LineChart, shown: Sequence[Series], x: Scale, y: Scale) -> Iterator[Spec]:
+    """The label of each line where its last point stands."""
+    last = max(place_of(row, chart.x) for s in chart.series for row in s.rows)
+    for series in shown:
+        end = max(series.rows, key=lambda row: place_of(row, chart.x))
+        lossy = series.value in chart.lossy
+        yield {
+            "line": series.colour,
+            "label": f"{series.label} (lossy)" if lossy else series.label,
+            "value": said(end, chart) if chart.field == "o" else "",
+            "ink": as_text(series.colour),
+            "far": place_of(end, chart.x) < last,
+            "x0": x.pixel(place_of(end, chart.x)) + 5,
+            "y0": HEIGHT - y.pixel(value_of(end, chart.metric)[0]),
+        }
+
+
+def _level_entries(chart: LineChart, y: Scale) -> Iterator[Spec]:
+    """The name of each horizontal line at its end."""
+    for level in chart.levels:
+        yield {
+            "line": MUTED,
+            "label": level.label,
+            "value": number(level.value),
+            "ink": MUTED,
+            "far": False,
+            "x0": WIDTH,
+            "y0": HEIGHT - y.pixel(level.value),
+        }
+
+
+def _leaders(entries: list[Spec]) -> Spec:
     """Thin joins of line and label; dotted where the line ends before the edge of the chart."""
     dotted = {"condition": {"test": "datum.far", "value": [1, 4]}, "value": [1, 0]}
     return {
@@ -107,7 +136,7 @@ def _leaders(chart: LineChart, entries: list[Spec]) -> Spec:
             "y": pixel("y0"),
             "x2": {"field": "x1"},
             "y2": {"field": "y1"},
-            "color": colour(chart),
+            "color": given_colour("line"),
             "strokeDash": dotted,
         },
     }
@@ -121,9 +150,30 @@ def _names(entries: list[Spec]) -> Spec:
             "x": pixel("x1"),
             "y": pixel("y1"),
             "text": {"field": "label"},
-            "color": {"field": "ink", "type": "nominal", "scale": None, "legend": None},
+            "color": given_colour("ink"),
         },
     }
+
+
+def _values(entries: list[Spec]) -> list[Spec]:
+    """What each line ends at, in a column of its own: lines may lie on each other."""
+    return [
+        {
+            "data": {"values": entries},
+            "mark": {**_TEXT, "align": "right", "fontSize": 11, "color": MUTED, "limit": 58},
+            "encoding": {
+                "x": {"value": column_end([entry["label"] for entry in entries])},
+                "y": pixel("y1"),
+                "text": {"field": "value"},
+            },
+        }
+    ]
+
+
+def column_end(names: Sequence[str]) -> float:
+    """Right end in pixels of a column of numbers behind the longest of some names."""
+    longest = max(map(len, names))
+    return min(WIDTH + 26 + 7.0 * longest + 56, WIDTH + PADDING["right"] - 4)
 
 
 def _labelled_series(chart: LineChart) -> tuple[Series, ...]:

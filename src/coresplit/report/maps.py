@@ -17,11 +17,12 @@ TIED_COLOUR = "#dfe3e8"
 
 
 class GridMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What to draw: the throughput of each cell, or its gain over another optimization."""
+    """What to draw: the throughput of each cell, or its gain over that of ``over``."""
 
     title: str
     description: str
     rows: tuple[Row, ...]
+    over: str = "none"
 
 
 def throughput_map_spec(chart: GridMap) -> Spec:
@@ -45,7 +46,7 @@ def throughput_map_spec(chart: GridMap) -> Spec:
 
 
 def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
-    """Throughput over that of ``none``; grey where the two are not told apart.
+    """Throughput over that of another; grey where the two are not told apart.
 
     ``ratios`` are those of the rows that differ, for the span of the colours.
     """
@@ -62,9 +63,13 @@ def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
         "field": "g",
         "type": "quantitative",
         "scale": scale,
-        "legend": {**_legend("times none"), "format": ".2~r", "values": _ratio_ticks(span)},
+        "legend": {
+            **_legend(f"times {chart.over}"),
+            "format": ".2~r",
+            "values": _ratio_ticks(span),
+        },
     }
-    text = "datum.gk === 'differs' ? format(datum.g, '.2r') + 'x' : '='"
+    text = "datum.gk === 'differs' ? format(datum.g, datum.g < 1.995 ? '.2f' : '.2r') + 'x' : '='"
     dark = f"datum.gk === 'differs' && abs(log(datum.g)) > {math.log(span) * 0.62:.5g}"
     return _map(chart, colour, text, dark)
 
@@ -72,37 +77,41 @@ def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
 def _map(chart: GridMap, colour: Spec, text: str, dark: str) -> Spec:
     threads = sorted({row.cell.threads for row in chart.rows})
     batches = sorted({row.cell.batch for row in chart.rows})
-    layers: list[Spec] = [_cells(colour, 1.0 if len(threads) <= 24 else 0.4)]
+    layers: list[Spec] = [_cells(chart, colour, 1.0 if len(threads) <= 24 else 0.4)]
     if len(threads) * len(batches) <= MOST_WRITTEN:
         layers.append(_texts(text, dark))
     layers += [_note(chart), title_layer(chart.title)]
+    frame = {**base(chart.description), "view": {"fill": "#f4f5f7"}}
+    return {**frame, "encoding": map_axes(threads, batches), "layer": layers}
+
+
+def map_axes(threads: Sequence[int], batches: Sequence[int]) -> Spec:
+    """Axes of a map: threads to the right, batches upwards, each value with a place of its own."""
     axis = {"labelAngle": 0, "ticks": False, "domain": False}
     ticks = count_scale(threads, WIDTH, log=False).ticks
-    encoding = {
+    return {
         "x": {
             "field": "t",
             "type": "ordinal",
-            "scale": {"domain": threads},
+            "scale": {"domain": list(threads)},
             "axis": {**axis, "title": "threads", "values": list(ticks)},
         },
         "y": {
             "field": "b",
             "type": "ordinal",
-            "scale": {"domain": batches[::-1]},
+            "scale": {"domain": list(batches)[::-1]},
             "axis": {**axis, "labelOverlap": "greedy", "title": "batch (inputs per forward)"},
         },
     }
-    frame = {**base(chart.description), "view": {"fill": "#f4f5f7"}}
-    return {**frame, "encoding": encoding, "layer": layers}
 
 
-def _cells(colour: Spec, gap: float) -> Spec:
+def _cells(chart: GridMap, colour: Spec, gap: float) -> Spec:
     fields = [
         ("o", "optimization"),
         ("t", "threads"),
         ("b", "batch"),
         ("said", "throughput (inferences/s)"),
-        ("over", "over none"),
+        ("over", f"over {chart.over}"),
         ("v", "verdict"),
         ("r", "reason"),
     ]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from coresplit.records import Run
-from coresplit.report.book import Book, Figure
+from coresplit.report.book import Book, Figure, Table
 from coresplit.report.summary import about, facts_of, sentence_of
 from coresplit.report.table import undrawn_of
 
@@ -27,15 +27,18 @@ def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -
         lines += ["", f"# {_safe(section.heading)}"]
         for block in section.blocks:
             lines += ["", f"## {_safe(block.heading)}"]
+            lines += ["", f"<p>{_safe(block.note)}</p>"] if block.note else []
             for figure in block.figures:
                 lines += ["", *_figure(figure, has_picture(figure))]
+            for table in block.tables:
+                lines += ["", *_folded(table)]
     lines += _undrawn(run)
     return "\n".join(lines) + "\n"
 
 
 def _summary(run: Run, book: Book) -> list[str]:
     lines = [f"<p>{_safe(sentence_of(run))}</p>", ""]
-    if not book.sections:
+    if not book.groups:
         return [*lines, "<p>No cell of this run has a value that can be drawn.</p>"]
     for fact in facts_of(run, book):
         lines.append(f"- {_safe(fact.label)}: **{_safe(fact.value)}** ({_safe(fact.note)})")
@@ -49,6 +52,14 @@ def _figure(figure: Figure, has_picture: bool) -> list[str]:
         source = f'src="./{figure.name}.png" alt="{_safe(figure.alt)}"'
         lines += ["", '<p float="left">', f'<img {source} width="100%"/>', "</p>"]
     return lines
+
+
+def _folded(table: Table) -> list[str]:
+    """A table below its sentence; folded where it is long."""
+    lines = _table(table.head, [line.texts for line in table.lines])
+    if len(table.lines) <= table.open_up_to:
+        return [f"<p>{_safe(table.summary)}</p>", "", *lines]
+    return ["<details>", f"<summary>{_safe(table.summary)}</summary>", *lines, "</details>"]
 
 
 def _undrawn(run: Run) -> list[str]:

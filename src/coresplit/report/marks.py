@@ -1,8 +1,12 @@
 """The marks of a line chart: bands, joined points and whiskers; pure."""
 
+import json
+
 from coresplit.report.palette import PAPER
 from coresplit.report.plot import BANDS_UP_TO, FIELDS, LineChart, Metric, colour, shape
 from coresplit.report.theme import Spec
+
+LOSSY_DASH = (9, 3, 2, 3)
 
 
 def band(chart: LineChart) -> Spec:
@@ -28,7 +32,7 @@ def segments(chart: LineChart) -> Spec:
         for name, kind in ((chart.x, "x"), (value, "y"), (verdict, "v"))
     ]
     window = {"window": ahead, "groupby": [chart.field, stretch], "sort": [{"field": chart.x}]}
-    dashed = f"datum.{verdict} === 'estimated' || datum.v_ahead === 'estimated'"
+    guessed = f"datum.{verdict} === 'estimated' || datum.v_ahead === 'estimated'"
     many = len(chart.series) > BANDS_UP_TO
     return {
         "transform": [window, {"filter": "isValid(datum.x_ahead)"}],
@@ -42,9 +46,20 @@ def segments(chart: LineChart) -> Spec:
             "x2": {"field": "x_ahead"},
             "y2": {"field": "y_ahead"},
             "color": colour(chart),
-            "strokeDash": {"condition": {"test": dashed, "value": [4, 4]}, "value": [1, 0]},
+            "strokeDash": {
+                "condition": [{"test": guessed, "value": [4, 4]}, *lossy_dash(chart)],
+                "value": [1, 0],
+            },
         },
     }
+
+
+def lossy_dash(chart: LineChart) -> list[Spec]:
+    """The dash of optimizations that change results, in charts with a line for each."""
+    if chart.field != "o" or not chart.lossy:
+        return []
+    names = json.dumps(sorted(chart.lossy))
+    return [{"test": f"indexof({names}, datum.o) >= 0", "value": list(LOSSY_DASH)}]
 
 
 def whiskers(chart: LineChart) -> Spec:
@@ -67,7 +82,8 @@ def points(chart: LineChart) -> Spec:
     """The points themselves: shape by verdict, hollow where estimated, with a tooltip."""
     value, low, high, verdict = FIELDS[chart.metric]
     crowded = sum(len(series.rows) for series in chart.series) > 250
-    kind = "' (' + datum.iv + ')'" if chart.metric != "speedup" else "' (from both intervals)'"
+    own = chart.metric in ("latency", "throughput")
+    kind = "' (' + datum.iv + ')'" if own else "' (from both intervals)'"
     hollow = {"test": f"datum.{verdict} === 'estimated'", "value": PAPER}
     return {
         "transform": [
@@ -88,17 +104,18 @@ def points(chart: LineChart) -> Spec:
             "stroke": colour(chart),
             "fill": {"condition": hollow, **colour(chart)},
             "shape": shape(verdict),
-            "tooltip": tooltip(chart.metric, verdict),
+            "tooltip": tooltip(chart.metric, verdict, chart.unit),
         },
     }
 
 
-def tooltip(metric: Metric, verdict: str = "v") -> list[Spec]:
+def tooltip(metric: Metric, verdict: str = "v", derived: str = "") -> list[Spec]:
     """What a point tells: its cell, value with interval, samples, verdict and reason."""
     unit = {
         "latency": "latency (ms)",
         "throughput": "throughput (inferences/s)",
         "speedup": "speedup",
+        "derived": derived,
     }[metric]
     pairs = [
         ("o", "optimization"),
@@ -108,6 +125,6 @@ def tooltip(metric: Metric, verdict: str = "v") -> list[Spec]:
         ("between", "interval"),
         ("n", "samples"),
         (verdict, "verdict"),
-        ("sr" if metric == "speedup" else "r", "reason"),
+        ({"speedup": "sr", "derived": "yr"}.get(metric, "r"), "reason"),
     ]
     return [{"field": field, "type": "nominal", "title": title} for field, title in pairs]

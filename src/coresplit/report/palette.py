@@ -17,7 +17,7 @@ _ORDERED_END = 0.76
 _BASELINE = "#5a6470"
 _OKABE_ITO = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
-    "#000000", "#882255", "#999933", "#332288", "#B8A800", "#44AA99",
+    "#332288", "#882255", "#999933", "#000000", "#B8A800", "#44AA99",
 )  # fmt: skip
 
 
@@ -59,6 +59,11 @@ def optimization_colours(names: Sequence[str]) -> dict[str, str]:
 def as_text(colour: str) -> str:
     """A darker shade of a line's colour, for letters: they need more contrast than lines."""
     return "#" + "".join(f"{round(channel * 0.72):02x}" for channel in _channels(colour))
+
+
+def tint(colour: str, share: float) -> str:
+    """A colour mixed with white, for a ground that letters stand on; ``share`` of it is left."""
+    return "#" + "".join(f"{round(255 - (255 - c) * share):02x}" for c in _channels(colour))
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

@@ -1,15 +1,25 @@
 """What a line chart is made of: its series, its scales and its encodings; pure."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from coresplit.records import Verdict
-from coresplit.report.scales import Scale, count_scale, log_scale, span_scale, zero_scale
+from coresplit.report.scales import (
+    LOG_SPAN,
+    Scale,
+    count_scale,
+    log_scale,
+    span_scale,
+    zero_scale,
+)
 from coresplit.report.table import Row
 from coresplit.report.theme import HEIGHT, WIDTH, Spec
+from coresplit.report.wording import number
+from coresplit.units import format_duration
 
-Metric = Literal["latency", "throughput", "speedup"]
+Metric = Literal["latency", "throughput", "speedup", "derived"]
 Axis = Literal["t", "b"]
 
 BANDS_UP_TO = 3
@@ -18,6 +28,7 @@ FIELDS: dict[Metric, tuple[str, str, str, str]] = {
     "latency": ("ms", "lo", "hi", "v"),
     "throughput": ("th", "tl", "tu", "v"),
     "speedup": ("sp", "sl", "su", "sv"),
+    "derived": ("y", "yl", "yu", "yv"),
 }
 SHAPES: dict[Verdict, str] = {
     "measured": "circle",
@@ -41,12 +52,22 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
 
 
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """A horizontal line at a value of the y axis, such as a measured peak, and its name."""
+
+    value: float
+    label: str
+
+
 class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     """What to draw: a metric over threads or batch, a line for every series.
 
     ``field`` is the column that tells series apart: ``o``, ``b`` or ``t``; ``heading`` stands
     above their labels. ``log`` asks for a logarithmic y axis; a speedup has one where its x axis
-    has, so that ideal scaling is straight.
+    has, so that ideal scaling is straight. ``lossy`` are the optimizations drawn as such.
+
+    A chart of derived values has a ``unit`` for its axis, a ``suffix`` behind its numbers,
+    ``levels``, and ``noise``: the relative width of the grey band about 1 in which values are tied.
     """
 
     title: str
@@ -57,6 +78,11 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     heading: str
     series: tuple[Series, ...]
     log: bool = False
+    lossy: frozenset[str] = frozenset()
+    unit: str = ""
+    suffix: str = ""
+    levels: tuple[Level, ...] = ()
+    noise: float = 0.0
 
 
 def chart_verdicts(chart: LineChart) -> tuple[Verdict, ...]:
@@ -71,9 +97,20 @@ def value_of(row: Row, metric: Metric) -> tuple[float, float, float]:
         return row.point.latency * 1e3, row.point.low * 1e3, row.point.high * 1e3
     if metric == "throughput":
         return row.throughput, *row.throughput_interval
-    if row.speedup is None:
-        raise ValueError(f"{row.cell} has no speedup")
-    return row.speedup.value, row.speedup.low, row.speedup.high
+    derived = row.speedup if metric == "speedup" else row.derived
+    if derived is None:
+        raise ValueError(f"{row.cell} has no {metric}")
+    return derived.value, derived.low, derived.high
+
+
+def said(row: Row, chart: LineChart) -> str:
+    """The value of a row as its direct label tells it."""
+    value = value_of(row, chart.metric)[0]
+    if chart.metric == "latency":
+        return format_duration(value / 1e3)
+    if chart.metric == "throughput":
+        return number(value)
+    return f"{number(value)}{chart.suffix if chart.metric == 'derived' else 'x'}"
 
 
 def place_of(row: Row, axis: Axis) -> int:
@@ -97,9 +134,24 @@ def scales_of(chart: LineChart) -> tuple[Scale, Scale]:
             return x, log_scale(min(lows), max(ideal, *highs), HEIGHT)
         tallest = max(highs)
         return x, zero_scale(max(min(ideal, tallest * 1.5), tallest) * 1.06, HEIGHT)
+    if chart.metric == "derived":
+        return x, _derived_scale(chart, values)
     if chart.log:
         return x, log_scale(min(low for _, low, _ in values), max(highs), HEIGHT)
     return x, zero_scale(max(highs) * 1.06, HEIGHT)
+
+
+def _derived_scale(chart: LineChart, values: Sequence[tuple[float, float, float]]) -> Scale:
+    """Ratios stay near 1 or span factors; anything else is read from zero, or spans decades."""
+    marks = [level.value for level in chart.levels] + ([1.0] if chart.noise else [])
+    # intervals of estimates may be far wider than all values: they are cut at the edge
+    middles = [middle for middle, _, _ in values]
+    lows = [max(low, min(middles) / 1.5) for _, low, _ in values]
+    highs = [min(high, max(middles) * 1.5) for _, _, high in values]
+    least, most = min([*lows, *marks]), max([*highs, *marks])
+    if chart.log or most / least >= LOG_SPAN["ratio"]:
+        return log_scale(least, most, HEIGHT)
+    return span_scale(least, most, HEIGHT)
 
 
 def base_threads(chart: LineChart) -> int:
@@ -125,6 +177,9 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
         unit = "ms, s" if scale.low < 1000 <= scale.ticks[-1] else "s"
         unit = "ms" if scale.ticks[-1] < 1000 else unit
         axis |= {"title": f"latency of one forward ({unit})", "labelExpr": _LATENCY_LABEL}
+    elif chart.metric == "derived":
+        label = f"format(datum.value, ',~r') + '{chart.suffix}'"
+        axis |= {"title": chart.unit, "labelExpr": label}
     elif chart.metric == "throughput":
         # an axis format without precision would round the labels to the step of the ticks
         label = "format(datum.value, ',~r')"
@@ -154,6 +209,11 @@ def colour(chart: LineChart) -> Spec:
     return {"field": chart.field, "type": "nominal", "scale": scale, "legend": None}
 
 
+def given_colour(field: str) -> Spec:
+    """A colour that the points state themselves."""
+    return {"field": field, "type": "nominal", "scale": None, "legend": None}
+
+
 def shape(field: str) -> Spec:
     """The shape of each verdict."""
     scale = {"domain": list(SHAPES), "range": list(SHAPES.values())}
@@ -167,4 +227,6 @@ def pixel(field: str) -> Spec:
 
 def verdict_of(row: Row, metric: Metric) -> Verdict:
     """The verdict of the value drawn: that of a speedup covers both of its cells."""
-    return row.speedup.verdict if metric == "speedup" and row.speedup else row.verdict
+    if metric == "speedup" and row.speedup:
+        return row.speedup.verdict
+    return row.derived.verdict if metric == "derived" and row.derived else row.verdict

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import msgspec
 
-LOG_SPAN = {"latency": 10.0, "throughput": 100.0}
+LOG_SPAN = {"latency": 10.0, "throughput": 100.0, "ratio": 4.0}
 """Data that span at least this factor get a logarithmic axis. Throughput is read from zero up, so
-that twice as high is twice as much, for longer."""
+that twice as high is twice as much, for longer. A ratio is read from one, up and down alike."""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,55 +3,23 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-import msgspec
-
-from coresplit.records import AnchorVisit, Ended, Measurement, Prepared, Run, Verdict
-from coresplit.report.book import Book
+from coresplit.records import AnchorVisit, Cell, Ended, Run, Verdict
+from coresplit.report.book import Book, Fact
 from coresplit.report.contrast import busiest, quickest
-from coresplit.report.table import DOUBT, Row
+from coresplit.report.table import Row
 from coresplit.report.wording import (
     MEANING,
     listed,
+    named,
     number,
     on_threads,
     percent,
     some_cells,
     times,
 )
-from coresplit.stats.summary import point_of
 from coresplit.units import format_duration, format_numbers, format_share, format_size
 
 NOT_STATED = "not stated"
-
-
-_SHORT = {
-    "median 95 %": "95 %",
-    "range": "range",
-    "estimate": "expected",
-    "published range": "min, max",
-}
-
-
-class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """One key fact: what it is, its value, and where it was found."""
-
-    label: str
-    value: str
-    note: str
-
-
-class CellLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the table of every cell: texts, and numbers to sort by (None sorts last)."""
-
-    texts: tuple[str, ...]
-    keys: tuple[str | float | None, ...]
-    verdict: Verdict
-
-
-CELL_COLUMNS = (
-    "optimization", "threads", "batch", "placing", "verdict", "latency", "interval", "samples",
-    "inferences/s", "faults per input", "kernel time", "reason",
-)  # fmt: skip
 
 
 def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
@@ -63,6 +31,7 @@ def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
     smallest = min(row.cell.batch for row in rows)
     fast = quickest(_firm([row for row in rows if row.cell.batch == smallest]))
     facts = [
+        *book.facts,
         Fact(
             label="Highest throughput",
             value=f"{number(top.throughput)} inferences/s",
@@ -105,40 +74,6 @@ def about(run: Run, book: Book) -> tuple[tuple[str, str], ...]:
     return (*_about_model(run), *_about_machine(run), *_about_sweep(run))
 
 
-def cell_lines(run: Run) -> tuple[CellLine, ...]:
-    """The table of every cell, in the order of ``CELL_COLUMNS``."""
-    return tuple(_cell_line(item) for item in sorted(run.measurements, key=lambda m: m.cell))
-
-
-def preparations(run: Run) -> tuple[tuple[str, ...], ...]:
-    """Optimization, threads, start, preparation and difference from eager of each instance."""
-    return tuple(
-        (
-            entry.optimization,
-            str(entry.threads),
-            format_duration(entry.start_s),
-            format_duration(entry.prepare_s),
-            f"{entry.error:.1e}" if entry.error else "0",
-            format_size(entry.largest_tensor),
-        )
-        for entry in run.journal
-        if isinstance(entry, Prepared)
-    )
-
-
-def anchor_visits(run: Run) -> tuple[tuple[str, str, str], ...]:
-    """Time, median and sample count of each visit of the anchor cell."""
-    visits = [entry for entry in run.journal if isinstance(entry, AnchorVisit) and entry.samples]
-    return tuple(
-        (
-            date(visit.at),
-            format_duration(sorted(visit.samples)[len(visit.samples) // 2]),
-            str(len(visit.samples)),
-        )
-        for visit in visits
-    )
-
-
 def date(at: float) -> str:
     """A Unix time as ``2026-01-01 12:00 UTC``."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -174,19 +109,22 @@ def _where(row: Row, verdict: Verdict) -> str:
     extra += [cell.allocator] if cell.allocator != "default" else []
     extra += [cell.setting] if cell.setting != "isolated" else []
     extra += [verdict] if verdict != "measured" else []
-    place = [cell.optimization, on_threads(cell.threads), f"batch {cell.batch}", *extra]
+    place = [named(row), on_threads(cell.threads), f"batch {cell.batch}", *extra]
     return ", ".join(place)
 
 
 def _about_model(run: Run) -> list[tuple[str, str]]:
     model = run.model
-    shape = " x ".join(map(str, model.input_shape)) or NOT_STATED
-    return [
+    inputs = ", ".join(map(str, model.inputs)) or NOT_STATED
+    pairs = [
         ("Model", model.title),
         ("Parameters", f"{model.parameters:,}" if model.parameters else NOT_STATED),
-        ("Input of one inference", shape),
+        ("Input of one inference", inputs),
         ("Weights", model.weights or NOT_STATED),
     ]
+    if model.flops:
+        pairs.insert(2, ("Operations of one inference", f"{model.flops / 1e9:,.3g} GFLOP"))
+    return pairs
 
 
 def _about_machine(run: Run) -> list[tuple[str, str]]:
@@ -207,6 +145,12 @@ def _about_machine(run: Run) -> list[tuple[str, str]]:
     ]
 
 
+def anchor_of(run: Run) -> Cell | None:
+    """The cell that was repeated: another one than was asked for, where that could not run."""
+    visited = (entry.cell for entry in run.journal if isinstance(entry, AnchorVisit))
+    return next(filter(None, visited), run.settings.anchor)
+
+
 def _about_sweep(run: Run) -> list[tuple[str, str]]:
     asked = run.settings
     pairs = [
@@ -222,7 +166,8 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
     budget = "none" if asked.budget_s is None else format_duration(asked.budget_s)
     pairs += [("Budget", budget), ("Precision asked", format_share(asked.precision))]
     pairs += [("Seed", str(asked.seed))]
-    pairs += [("Anchor cell", str(asked.anchor))] if asked.anchor else []
+    anchor = anchor_of(run)
+    pairs += [("Anchor cell", str(anchor))] if anchor else []
     ends = [entry for entry in run.journal if isinstance(entry, Ended)]
     if ends:
         wall = sum(entry.wall_s for entry in ends)
@@ -230,40 +175,3 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
         share = f", {format_share(busy / wall)} of it in forwards" if wall > 0 else ""
         pairs.append(("Sweep took", f"{format_duration(wall)}{share} ({ends[-1].reason})"))
     return pairs
-
-
-def _cell_line(item: Measurement) -> CellLine:
-    cell, point = item.cell, point_of(item) if item.verdict in DOUBT else None
-    evidence = item.evidence
-    faults = kernel = None
-    if evidence and evidence.forwards:
-        faults = evidence.minor_faults / (evidence.forwards * cell.batch)
-        busy = evidence.user_s + evidence.system_s
-        kernel = evidence.system_s / busy if busy > 0 else None
-    placing = " ".join(str(cell).split()[3:]) or "sequential"
-    latency = point.latency if point else None
-    rate = cell.batch / latency if latency else None
-    interval = ""
-    if point:
-        ends = f"{format_duration(point.low)} to {format_duration(point.high)}"
-        interval = f"{ends} ({_SHORT[point.interval]})"
-    texts = (
-        cell.optimization,
-        str(cell.threads),
-        str(cell.batch),
-        placing,
-        item.verdict,
-        format_duration(latency) if latency else "",
-        interval,
-        str(len(item.samples)) if item.samples else "",
-        number(rate) if rate else "",
-        number(faults) if faults is not None else "",
-        format_share(kernel) if kernel is not None else "",
-        item.reason,
-    )
-    width = (point.high - point.low) / point.latency if point and point.latency else None
-    keys = (
-        cell.optimization, cell.threads, cell.batch, placing, item.verdict, latency, width,
-        len(item.samples), rate, faults, kernel, item.reason,
-    )  # fmt: skip
-    return CellLine(texts=texts, keys=keys, verdict=item.verdict)

@@ -7,6 +7,7 @@ from itertools import groupby
 import msgspec
 
 from coresplit.records import Cell, Mapping, Measurement, Run, Setting, Verdict
+from coresplit.report.losses import lossy_of
 from coresplit.stats.summary import Point, point_of
 
 DOUBT: dict[Verdict, int] = {"measured": 0, "light": 1, "unstable": 2, "estimated": 3}
@@ -16,8 +17,10 @@ DOUBT: dict[Verdict, int] = {"measured": 0, "light": 1, "unstable": 2, "estimate
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One drawable cell. Latency in seconds per forward, throughput in inferences per second.
 
-    ``speedup`` is the throughput over that of the fewest threads of its group, with a cautious
-    interval; None where that cell has no value.
+    ``speedup`` is the throughput over that of the fewest threads of its group; None where that
+    cell has no value. ``derived`` is what a chart draws of the row where it is none of its own
+    values. ``faults`` are page faults per forward, None where they were not counted; ``lossy`` says
+    that its optimization may change results.
     """
 
     cell: Cell
@@ -25,6 +28,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     point: Point
     speedup: "Speedup | None" = None
+    derived: "Derived | None" = None
+    faults: float | None = None
+    lossy: bool = False
 
     @property
     def throughput(self) -> float:
@@ -37,18 +43,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return self.cell.batch / self.point.high, self.cell.batch / self.point.low
 
 
-class Speedup(msgspec.Struct, frozen=True, kw_only=True):
-    """How many times the throughput of ``base`` threads.
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """A value worked out from cells, with its interval.
 
-    Verdict and reason are those of the less firm of the two cells.
+    Verdict and reason are those of the least firm of them.
     """
 
     value: float
     low: float
     high: float
-    base: int
     verdict: Verdict
     reason: str
+
+
+class Speedup(Derived, frozen=True, kw_only=True):
+    """How many times the throughput of ``base`` threads."""
+
+    base: int
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,9 +112,30 @@ class Undrawn(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+def ratio_of(row: Row, base: Row, name: str = "") -> Derived:
+    """Throughput of a row over that of another, with a cautious interval from both.
+
+    ``name`` tells in the reason which row it is, where the doubt comes from ``base``.
+    """
+    own = row.cell == base.cell
+    weaker = max((row, base), key=lambda one: DOUBT[one.verdict])
+    of_base = weaker is base and not own and base.reason
+    (low, high), (base_low, base_high) = row.throughput_interval, base.throughput_interval
+    value = row.throughput / base.throughput
+    return Derived(
+        value=value,
+        low=value if own else low / base_high,
+        high=value if own else high / base_low,
+        verdict=weaker.verdict,
+        reason=f"of {name or base.cell}: {base.reason}" if of_base else weaker.reason,
+    )
+
+
 def groups_of(run: Run) -> tuple[Group, ...]:
     """Every drawable cell of a run, in groups: sequential before interleave, defaults first."""
-    rows = [row for row in map(_row, run.measurements) if row is not None]
+    lossy = lossy_of(run)
+    found = (_row(item, lossy=item.cell.optimization in lossy) for item in run.measurements)
+    rows = [row for row in found if row is not None]
     rows.sort(key=lambda row: (_group_key(row.cell), row.cell))
     groups = []
     for _, members in groupby(rows, key=lambda row: _group_key(row.cell)):
@@ -143,7 +175,7 @@ def _group_key(cell: Cell) -> tuple[bool, bool, str, bool]:
     )
 
 
-def _row(measurement: Measurement) -> Row | None:
+def _row(measurement: Measurement, *, lossy: bool = False) -> Row | None:
     if measurement.verdict not in DOUBT:
         return None
     point = point_of(measurement)
@@ -158,7 +190,14 @@ def _row(measurement: Measurement) -> Row | None:
         verdict=measurement.verdict,
         reason=measurement.reason,
         point=point,
+        faults=_faults(measurement),
+        lossy=lossy,
     )
+
+
+def _faults(measurement: Measurement) -> float | None:
+    seen = measurement.evidence
+    return seen.minor_faults / seen.forwards if seen and seen.forwards else None
 
 
 def _with_speedup(rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -177,15 +216,5 @@ def _with_speedup(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 def _speedup(row: Row, base: Row | None) -> Speedup | None:
     if base is None:
         return None
-    value = base.point.latency / row.point.latency
-    own = row.cell == base.cell
-    weaker = max((row, base), key=lambda one: DOUBT[one.verdict])
-    of_base = weaker is base and not own and base.reason
-    return Speedup(
-        value=value,
-        low=value if own else base.point.low / row.point.high,
-        high=value if own else base.point.high / row.point.low,
-        base=base.cell.threads,
-        verdict=weaker.verdict,
-        reason=f"of t={base.cell.threads}: {base.reason}" if of_base else weaker.reason,
-    )
+    ratio = ratio_of(row, base, f"t={base.cell.threads}")
+    return Speedup(**msgspec.structs.asdict(ratio), base=base.cell.threads)

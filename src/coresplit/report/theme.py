@@ -7,7 +7,7 @@ from coresplit.report.palette import GRID, INK, MUTED, PAPER
 Spec = dict[str, Any]
 
 WIDTH, HEIGHT = 540, 320
-PADDING = {"left": 84, "top": 46, "right": 116, "bottom": 74}
+PADDING = {"left": 84, "top": 46, "right": 176, "bottom": 74}
 TOTAL = (WIDTH + PADDING["left"] + PADDING["right"], HEIGHT + PADDING["top"] + PADDING["bottom"])
 """Width and height of every chart in pixels, before any scaling."""
 

@@ -37,6 +37,11 @@ def times(ratio: float) -> str:
     return f"{ratio:.1f}x" if ratio < 99.5 else f"{ratio:,.0f}x"
 
 
+def times_exact(ratio: float) -> str:
+    """A ratio with three significant digits: ``1.07x``, ``12.3x``."""
+    return f"{number(ratio)}x"
+
+
 def percent(share: float) -> str:
     """A share for a sentence: ``0.4 %``, ``3 %``, ``37 %``."""
     return f"{share * 100:.1f} %" if share < 0.0095 else f"{share * 100:.0f} %"
@@ -55,6 +60,11 @@ def some_cells(count: int) -> str:
 def doubt(verdict: Verdict) -> str:
     """What must be said beside a value that is not firmly measured: `` (estimated)``."""
     return "" if verdict == "measured" else f" ({verdict})"
+
+
+def named(row: Row) -> str:
+    """The optimization of a row, told where it is lossy: ``int8 (lossy)``."""
+    return f"{row.cell.optimization} (lossy)" if row.lossy else row.cell.optimization
 
 
 def latency(row: Row) -> str:

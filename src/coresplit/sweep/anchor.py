@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from coresplit.errors import InstanceError
 from coresplit.instance import Instance
@@ -18,30 +18,37 @@ LARGEST_SHARE = 1 / 20
 
 
 class Anchor:
-    """When the anchor cell is due again, and its visit. Without a cell it is never due."""
+    """When the anchor cell is due again, and its visit.
 
-    def __init__(self, cell: Cell | None, budget_s: float | None) -> None:
-        self.cell = cell
+    The first of ``cells`` whose instance works is taken; without any it is never due.
+    """
+
+    def __init__(self, cells: Sequence[Cell], budget_s: float | None) -> None:
+        self._cells = list(cells)
         share = LONGEST_GAP_S if budget_s is None else budget_s / VISITS_PER_BUDGET
         self._gap = min(LONGEST_GAP_S, share)
         self._due_at = -math.inf
 
     def due(self, now: float) -> bool:
         """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits."""
-        return self.cell is not None and now >= self._due_at
+        return bool(self._cells) and now >= self._due_at
 
     def visit(
         self, get: Callable[[Cell], Instance], clock: Callable[[], float], left_s: float
     ) -> AnchorVisit | None:
-        """One visit, or None where its instance fails: the cell's own visit will say why."""
-        assert self.cell is not None
+        """One visit, or None where its instance fails: the cell's own visit will say why.
+
+        Once there has been a visit no other cell is taken, since two cells tell no noise.
+        """
         timeout = min(TIMEOUT_S, max(1.0, left_s))
         begin = clock()
+        cell = self._cells[0]
         try:
-            timed = get(self.cell).forwards(self.cell.batch, SAMPLES + 1, self._gap, timeout)
+            timed = get(cell).forwards(cell.batch, SAMPLES + 1, self._gap, timeout)
         except InstanceError:
-            self.cell = None
+            del self._cells[0]
             return None
+        self._cells = [cell]
         self._due_at = clock() + max(self._gap, (clock() - begin) / LARGEST_SHARE)
         warmup = warmup_length(timed.durations, TOLERANCE)
-        return AnchorVisit(at=time.time(), samples=timed.durations[warmup:])
+        return AnchorVisit(at=time.time(), cell=cell, samples=timed.durations[warmup:])

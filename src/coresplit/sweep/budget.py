@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 OVERRUN = 1.08
 """A forward may end this far beyond the budget before it is cut off."""
+PREPARE_SHARE = 1 / 2
+PREPARE_S = 60.0
 PATIENCE = 5.0
 SLACK_S = 30.0
 FIRST_FORWARD_S = 300.0
@@ -38,6 +40,11 @@ class Budget:
     def until_deadline(self) -> float:
         """Seconds until whatever still runs is cut off."""
         return OVERRUN * self.limit - self.elapsed
+
+    @property
+    def to_prepare(self) -> float:
+        """Seconds until what is not prepared is given up, so that the rest can be measured."""
+        return max(PREPARE_SHARE * self.limit, PREPARE_S) - self.elapsed
 
     def visit_seconds(self, expected: float | None) -> float:
         """How long a visit goes on starting forwards; at least two where that comes cheap."""

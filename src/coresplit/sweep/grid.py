@@ -2,6 +2,8 @@
 
 from itertools import product
 
+import msgspec
+
 from coresplit.records import Cell, Settings
 
 ANCHOR_BATCH = 4
@@ -27,6 +29,14 @@ def cells_of(settings: Settings) -> tuple[Cell, ...]:
             settings.batches,
         )
     )
+
+
+def anchors_of(settings: Settings) -> tuple[Cell, ...]:
+    """The anchor of the settings and what stands in for it: the same in other optimizations."""
+    if settings.anchor is None:
+        return ()
+    names = dict.fromkeys([settings.anchor.optimization, *reversed(settings.optimizations)])
+    return tuple(msgspec.structs.replace(settings.anchor, optimization=name) for name in names)
 
 
 def anchor_of(settings: Settings) -> Cell:

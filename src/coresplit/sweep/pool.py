@@ -1,15 +1,17 @@
 """The instances that are alive, as many as memory allows."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from coresplit.errors import InstanceError
-from coresplit.instance import Instance, Interrupt, Ready
-from coresplit.records import Cell
+from coresplit.instance import PREPARE_TIMEOUT_S, Instance, Interrupt, Ready
+from coresplit.records import Cell, Mapping
 
 MEMORY_SHARE = 0.5
+"""Of the memory that is free before the first instance; the rest is left to the forwards."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -17,7 +19,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     optimization: str
     threads: int
-    mapping: str
+    mapping: Mapping
     allocator: str
 
 
@@ -36,29 +38,37 @@ Opened = Callable[[Key, Ready], None]
 
 
 class Pool:
-    """Opens instances on demand and closes the least recently used beyond ``capacity``.
+    """Opens instances on demand and closes the least recently used where memory runs short.
 
-    ``on_ready`` hears of every instance that became ready. The capacity is set by what the
-    first ready instance takes of the memory available.
+    ``on_ready`` hears of every instance that became ready. ``available_memory`` gives bytes;
+    instances may take half of what it gives at first.
     """
 
     def __init__(
-        self, opener: Opener, on_ready: Opened, available_memory: Callable[[], int]
+        self,
+        opener: Opener,
+        on_ready: Opened,
+        available_memory: Callable[[], int],
     ) -> None:
         self._opener = opener
         self._on_ready = on_ready
         self._available = available_memory
+        self._reserve = (1 - MEMORY_SHARE) * available_memory()
         self._alive: OrderedDict[Key, Instance] = OrderedDict()
         self._ready: set[Key] = set()
         self._crowded = False
-        self.capacity: int | None = None
 
     def prepare(
-        self, cells: Iterable[Cell], together: int, interrupt: Interrupt | None = None
-    ) -> Iterator[tuple[Cell, InstanceError]]:
-        """Make the instances of ``cells`` ready, ``together`` at a time, up to the capacity.
+        self,
+        cells: Iterable[Cell],
+        together: int,
+        interrupt: Interrupt | None = None,
+        left: Callable[[], float] = lambda: math.inf,
+    ) -> Iterator[tuple[Cell, InstanceError | None]]:
+        """Make the instances of ``cells`` ready, ``together`` at a time, while memory lasts.
 
-        Nothing may be measured meanwhile. Yields the cell and error of every one that fails.
+        Nothing may be measured meanwhile. Yields the cell of every one and what it failed of;
+        ``left`` gives the seconds after which one that is not ready fails.
         """
         waiting = list({key_of(cell): cell for cell in cells}.values())
         starting: list[Cell] = []
@@ -72,12 +82,23 @@ class Pool:
                 return
             cell = starting.pop(0)
             try:
-                self.get(cell, interrupt)
+                self.get(cell, interrupt, left())
             except InstanceError as error:
                 yield cell, error
+            else:
+                yield cell, None
 
-    def get(self, cell: Cell, interrupt: Interrupt | None = None) -> Instance:
-        """The ready instance for a cell; raises the InstanceError that kept it from being so."""
+    def ready(self) -> Iterator[tuple[Key, Instance]]:
+        """The instances that are ready now."""
+        return ((key, self._alive[key]) for key in sorted(self._ready))
+
+    def get(
+        self, cell: Cell, interrupt: Interrupt | None = None, timeout: float = math.inf
+    ) -> Instance:
+        """The ready instance for a cell; raises the InstanceError that kept it from being so.
+
+        ``timeout`` is how many seconds more it may take to become ready.
+        """
         key = key_of(cell)
         if key not in self._alive:
             self._make_room()
@@ -86,14 +107,11 @@ class Pool:
         instance = self._alive[key]
         if key not in self._ready:
             try:
-                ready = instance.wait_ready(interrupt)
+                ready = instance.wait_ready(interrupt, min(PREPARE_TIMEOUT_S, max(1.0, timeout)))
             except InstanceError:
                 self.drop(cell)
                 raise
             self._ready.add(key)
-            if self.capacity is None:
-                affordable = MEMORY_SHARE * self._available() / max(1, ready.memory)
-                self.capacity = max(1, int(affordable))
             self._on_ready(key, ready)
         return instance
 
@@ -117,7 +135,7 @@ class Pool:
         self._ready.clear()
 
     def _has_room(self) -> bool:
-        return self.capacity is None or len(self._alive) < self.capacity
+        return not self._alive or self._available() > self._reserve
 
     def _make_room(self) -> None:
         while not self._has_room():

@@ -43,7 +43,42 @@
     if (textual[0] !== textual[1]) return textual[0] ? 1 : -1;
     return a - b;
   };
+  const choose = (table) => {
+    const rows = [...table.tBodies[0].rows];
+    const bar = Object.assign(document.createElement("div"), { className: "choose" });
+    const told = document.createElement("span");
+    const picked = new Map();
+    const show = () => {
+      let shown = 0;
+      for (const row of rows) {
+        row.hidden = [...picked].some(([column, text]) => row.cells[column].textContent !== text);
+        shown += row.hidden ? 0 : 1;
+      }
+      told.textContent = `${shown} of ${rows.length} shown`;
+    };
+    for (let column = 0; column < Number(table.dataset.filters); column += 1) {
+      const texts = [...new Set(rows.map((row) => row.cells[column].textContent))];
+      if (texts.length < 2) continue;
+      texts.sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
+      const select = document.createElement("select");
+      select.append(new Option("all", ""), ...texts.map((text) => new Option(text)));
+      select.addEventListener("change", () => {
+        if (select.selectedIndex) picked.set(column, select.value);
+        else picked.delete(column);
+        show();
+      });
+      const label = document.createElement("label");
+      label.append(table.tHead.rows[0].cells[column].textContent, select);
+      bar.append(label);
+    }
+    if (!bar.childElementCount) return;
+    bar.append(told);
+    table.parentElement.before(bar);
+    show();
+  };
+
   for (const table of document.querySelectorAll("table.sortable")) {
+    choose(table);
     const heads = [...table.querySelectorAll("th")];
     heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";

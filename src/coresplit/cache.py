@@ -1,0 +1,216 @@
+"""Exported and compiled artefacts, kept between processes and runs.
+
+An entry is a folder of files that one builder made, named by a digest of everything that the
+result depends on. It is built under a lock, so that instances that prepare at once build it once,
+and checked by its digest before it is used: a damaged one is built anew.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from coresplit.errors import StorageError
+
+VARIABLE = "CORESPLIT_CACHE"
+_MANIFEST = "entry.json"
+_DIGITS = 20
+_NAME = re.compile(rf"\w+-[0-9a-f]{{{_DIGITS}}}")
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of an entry; ``size`` in bytes, ``used_at`` Unix time in seconds.
+
+    ``whole`` is whether its files are as they were built.
+    """
+
+    kind: str
+    key: dict[str, str]
+    path: Path
+    size: int
+    used_at: float
+    whole: bool
+
+
+class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``files`` maps paths to SHA-256 digests; None where another library keeps the folder."""
+
+    kind: str
+    key: dict[str, str]
+    files: dict[str, str] | None
+
+
+class Cache:
+    """The entries below ``root``: by default the variable CORESPLIT_CACHE, else the user's cache.
+
+    Raises StorageError where the disk refuses.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or _default_root()
+
+    def get(self, kind: str, key: Mapping[str, str], build: Callable[[Path], None]) -> Path:
+        """The folder of an entry, built by ``build`` in an empty folder unless it is there whole.
+
+        ``key`` names everything that the result depends on. What ``build`` raises is passed on.
+        """
+        path = self._path(kind, key)
+        with self._locked(path):
+            if _is_whole(path):
+                with self._storing():
+                    os.utime(path)
+                return path
+            draft = path.with_name(f"{path.name}.draft")
+            with self._storing():
+                _remove(path)
+                _remove(draft)
+                draft.mkdir()
+            try:
+                with self._storing(*_REFUSALS):
+                    build(draft)
+                with self._storing():
+                    _describe(draft, _Manifest(kind=kind, key=dict(key), files=_digests(draft)))
+                    draft.rename(path)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+        return path
+
+    def folder(self, kind: str, key: Mapping[str, str]) -> Path:
+        """A folder that a library fills and checks by itself, made if it is not there."""
+        path = self._path(kind, key)
+        with self._locked(path), self._storing():
+            path.mkdir(exist_ok=True)
+            _describe(path, _Manifest(kind=kind, key=dict(key), files=None))
+        return path
+
+    def entries(self) -> list[Entry]:
+        """Every entry, damaged ones too, the last used first."""
+        found = [_entry(path) for path in self._folders()]
+        return sorted(found, key=lambda entry: (-entry.used_at, entry.path))
+
+    def clear(self) -> int:
+        """Remove every entry but those that are being built; returns the bytes that were freed."""
+        freed = 0
+        for entry in self.entries():
+            try:
+                with self._locked(entry.path, wait=False), self._storing():
+                    _remove(entry.path)
+                    _lock_of(entry.path).unlink()
+                    freed += entry.size
+            except BlockingIOError:
+                continue
+        return freed
+
+    def _path(self, kind: str, key: Mapping[str, str]) -> Path:
+        return self.root / f"{kind}-{_digest_of_key(kind, key)}"
+
+    def _folders(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        with self._storing():
+            return [
+                each for each in self.root.iterdir() if _NAME.fullmatch(each.name) and each.is_dir()
+            ]
+
+    @contextmanager
+    def _locked(self, path: Path, wait: bool = True) -> Iterator[None]:
+        """Hold the lock of an entry; raises BlockingIOError where it is held and not waited for."""
+        while True:
+            with self._storing():
+                self.root.mkdir(parents=True, exist_ok=True)
+                lock = _lock_of(path).open("w")
+            with lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                # whoever held it may have cleared the cache, and then another file is the lock
+                if _same(lock.fileno(), _lock_of(path)):
+                    yield
+                    return
+
+    @contextmanager
+    def _storing(self, *numbers: int) -> Iterator[None]:
+        """Turn an OSError, if given one of these numbers, into one line for the user."""
+        try:
+            yield
+        except OSError as error:
+            if numbers and error.errno not in numbers:
+                raise
+            raise StorageError(
+                f"the cache {self.root} cannot be used: {error.strerror or error}; "
+                f"free space there, or name another folder in {VARIABLE}"
+            ) from error
+
+
+def _default_root() -> Path:
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else platformdirs.user_cache_path("coresplit")
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _describe(path: Path, manifest: _Manifest) -> None:
+    (path / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
+
+
+def _digest_of_key(kind: str, key: Mapping[str, str]) -> str:
+    text = msgspec.json.encode([kind, sorted(key.items())])
+    return hashlib.sha256(text).hexdigest()[:_DIGITS]
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a folder, by its path in it."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != _MANIFEST:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[str(path.relative_to(folder))] = digest
+    return found
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        manifest = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=_Manifest)
+        return manifest.files is None or manifest.files == _digests(path)
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+def _entry(path: Path) -> Entry:
+    try:
+        manifest = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=_Manifest)
+        kind, key = manifest.kind, manifest.key
+    except (OSError, msgspec.DecodeError):
+        kind, key = path.name.rpartition("-")[0], {}
+    return Entry(
+        kind=kind,
+        key=key,
+        path=path,
+        size=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        used_at=path.stat().st_mtime,
+        whole=_is_whole(path),
+    )

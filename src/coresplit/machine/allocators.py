@@ -1,0 +1,234 @@
+"""The allocators a cell can ask for: how a child gets one, and the evidence of which it has."""
+
+import ctypes
+import mmap
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from coresplit.errors import EnvironmentFault
+from coresplit.machine.files import below, read_text
+from coresplit.units import unknown_name
+
+ALLOCATORS = {
+    "default": "the C library's, with its defaults",
+    "glibc_tuned": "glibc's, keeping freed memory instead of giving it back; nothing to install",
+    "tcmalloc": "Google's, with its defaults",
+    "jemalloc": "jemalloc, with its defaults",
+}
+
+MALLOC_TUNABLES = (
+    "glibc.malloc.mmap_max=0:"
+    "glibc.malloc.mmap_threshold=4294967296:"
+    "glibc.malloc.trim_threshold=68719476736"
+)
+"""Keeps freed blocks inside the heap. Older glibc ignores a threshold above 32 MiB, not the 0."""
+
+# Prefixes, since full, minimal and versioned builds of one allocator differ only behind them.
+_LIBRARIES = ("tcmalloc", "jemalloc", "mimalloc", "tbbmalloc", "snmalloc", "rpmalloc", "hoard")
+_VARIABLES = ("MALLOC_", "TCMALLOC_", "JE_MALLOC_", "MIMALLOC_")
+_FOLDERS = ("lib64", "lib", "usr/lib64", "usr/lib", "usr/local/lib64", "usr/local/lib")
+_PACKAGES = {
+    "debian": {
+        "tcmalloc": "apt install libtcmalloc-minimal4",
+        "jemalloc": "apt install libjemalloc2",
+    },
+    "fedora": {"tcmalloc": "dnf install gperftools-libs", "jemalloc": "dnf install jemalloc"},
+}
+_FAMILIES = {"ubuntu": "debian", "rhel": "fedora", "centos": "fedora"}
+_BLOCK = 64 * 2**20
+_JEMALLOC_ALL_ARENAS = 4096
+
+
+def allocator_environment(
+    name: str, environment: Mapping[str, str], root: Path = Path("/")
+) -> dict[str, str]:
+    """The whole environment of a child that is to run under an allocator, from its caller's.
+
+    Every allocator runs with its own defaults, except that ``glibc_tuned`` keeps freed memory:
+    allocator libraries leave LD_PRELOAD, ``glibc.malloc`` entries leave GLIBC_TUNABLES, and the
+    variables that allocators read are dropped; anything else in them is kept. Raises UsageError
+    for an unknown name and EnvironmentFault where the allocator is not installed.
+    """
+    missing = missing_allocator(name, root)
+    if missing is not None:
+        raise EnvironmentFault(missing)
+    preload = [
+        entry
+        for entry in re.split(r"[:\s]+", environment.get("LD_PRELOAD", ""))
+        if _allocator_in(entry) is None
+    ]
+    tunables = [
+        entry
+        for entry in environment.get("GLIBC_TUNABLES", "").split(":")
+        if not entry.startswith("glibc.malloc.")
+    ]
+    if name == "glibc_tuned":
+        tunables.append(MALLOC_TUNABLES)
+    elif name != "default":
+        preload.insert(0, find_library(name, root) or "")
+    kept = {key: value for key, value in environment.items() if not key.startswith(_VARIABLES)}
+    for key, entries in (("LD_PRELOAD", preload), ("GLIBC_TUNABLES", tunables)):
+        kept[key] = ":".join(filter(None, entries))
+        if not kept[key]:
+            del kept[key]
+    return kept
+
+
+def missing_allocator(name: str, root: Path = Path("/")) -> str | None:
+    """What to install before this allocator can be used here; None where it can be used.
+
+    Raises UsageError for an unknown name.
+    """
+    if name not in ALLOCATORS:
+        raise unknown_name("allocator", name, ALLOCATORS)
+    if name == "default":
+        return None
+    if name == "glibc_tuned":
+        if has_glibc(root):
+            return None
+        return "the allocator glibc_tuned needs glibc, and this machine has another C library"
+    if find_library(name, root) is not None:
+        return None
+    return f"the allocator {name} is not installed; {how_to_install(name, root)}"
+
+
+def how_to_install(name: str, root: Path) -> str:
+    """How this system installs ``tcmalloc`` or ``jemalloc``, for the end of a sentence."""
+    text = read_text(below(root, "/etc/os-release")) or ""
+    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    stated = [fields.get(key, "").strip("\"'") for key in ("ID", "ID_LIKE")]
+    for system in " ".join(stated).split():
+        commands = _PACKAGES.get(_FAMILIES.get(system, system))
+        if commands is not None:
+            return f"as root: {commands[name]}"
+    package = "gperftools" if name == "tcmalloc" else name
+    return f"install it with the packages of this system (often named {package})"
+
+
+def usable_allocators(root: Path = Path("/")) -> tuple[str, ...]:
+    """The names of those that can be used here."""
+    return tuple(name for name in ALLOCATORS if missing_allocator(name, root) is None)
+
+
+def has_glibc(root: Path = Path("/")) -> bool:
+    """Whether the C library is GNU's: of this process, or of a recorded machine."""
+    if root == Path("/"):
+        return platform.libc_ver()[0] == "glibc"
+    return any(True for _ in _library_files("libc.so.6", root))
+
+
+def find_library(name: str, root: Path = Path("/")) -> str | None:
+    """Absolute path of a shared library such as ``tcmalloc`` on the machine, or None.
+
+    The full library is taken before a ``_minimal`` one, and a versioned name before a bare one.
+    """
+    fitting = [
+        path
+        for path in _library_files(f"lib{name}*.so*", root)
+        if path.name.split(".so")[0] in (f"lib{name}", f"lib{name}_minimal")
+    ]
+    best = min(
+        fitting,
+        key=lambda path: ("_minimal" in path.name, path.name.endswith(".so")),
+        default=None,
+    )
+    return None if best is None else f"/{best.relative_to(root)}"
+
+
+def loaded_allocator() -> str:
+    """The allocator that serves this process, by evidence and not by what was asked for.
+
+    The name is that of the library whose ``malloc`` serves the whole process. For the C library
+    it is ``glibc_tuned`` where a large block stays in memory after it was freed, else ``default``;
+    a library that is not known gives its file name. Call it in the main thread: glibc keeps large
+    blocks in the heap of that thread alone. Takes and gives back 64 MiB; raises MemoryError where
+    there are not as many.
+    """
+    path = _library_of_malloc()
+    named = _allocator_in(path)
+    if named is not None:
+        return named
+    if re.match(r"(libc\.|libc-|ld-musl)", Path(path).name) is None:
+        return Path(path).name or "unknown"
+    return "glibc_tuned" if _keeps_freed_blocks() else "default"
+
+
+def release_memory() -> bool:
+    """Give freed memory back to the kernel; False where the allocator has no way to be told.
+
+    Whatever other allocators there are in the process is asked as well, and has nothing to give.
+    """
+    library = ctypes.CDLL(None)
+    known = False
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+        known = True
+    if hasattr(library, "MallocExtension_ReleaseFreeMemory"):
+        library.MallocExtension_ReleaseFreeMemory()
+        known = True
+    if hasattr(library, "mallctl"):
+        for control in ("thread.tcache.flush", f"arena.{_JEMALLOC_ALL_ARENAS}.purge"):
+            library.mallctl(control.encode(), None, None, None, ctypes.c_size_t(0))
+        known = True
+    if hasattr(library, "mi_collect"):
+        library.mi_collect(ctypes.c_bool(True))
+        known = True
+    return known
+
+
+def _allocator_in(path: str) -> str | None:
+    """The allocator whose library a path names, such as ``tcmalloc``, or None."""
+    file = Path(path).name
+    return next((name for name in _LIBRARIES if file.startswith(f"lib{name}")), None)
+
+
+def _library_files(pattern: str, root: Path) -> Iterable[Path]:
+    for folder in _FOLDERS:
+        for below_it in (pattern, f"{platform.machine()}-linux-*/{pattern}"):
+            yield from sorted(below(root, folder).glob(below_it))
+
+
+class _SharedObject(ctypes.Structure):
+    """``Dl_info`` of dladdr(3)."""
+
+    _fields_ = (
+        ("path", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("symbol", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def _library_of_malloc() -> str:
+    library = ctypes.CDLL(None)
+    found = _SharedObject()
+    # Every allocator replaces this beside malloc, which may resolve into a Python that is no PIE.
+    function = ctypes.cast(library.malloc_usable_size, ctypes.c_void_p)
+    library.dladdr(function, ctypes.byref(found))
+    return os.fsdecode(found.path or b"")
+
+
+def _keeps_freed_blocks() -> bool:
+    """Whether a freed block is still in memory, as mincore(2) tells.
+
+    Page faults of a second block would tell too, but huge pages and sandboxes such as gVisor,
+    which count none, make their number ambiguous. glibc maps a block above 32 MiB anew whatever
+    its dynamic threshold has grown to, so the block is larger.
+    """
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    block = library.malloc(ctypes.c_size_t(_BLOCK))
+    if block is None:
+        raise MemoryError("64 MiB to look at the allocator with")
+    ctypes.memset(block, 1, _BLOCK)
+    library.free(ctypes.c_void_p(block))
+    page = mmap.PAGESIZE
+    pages = _BLOCK // page - 1
+    first = -(-block // page) * page
+    resident = (ctypes.c_ubyte * pages)()
+    refused = library.mincore(ctypes.c_void_p(first), ctypes.c_size_t(pages * page), resident)
+    release_memory()
+    return not refused and sum(byte & 1 for byte in resident) > pages // 2

@@ -1,0 +1,83 @@
+"""What ``--input`` says of an input: its name, its shape without the batch, its type, its range."""
+
+import re
+
+from coresplit.errors import UsageError
+from coresplit.records import ModelInput
+
+UNNAMED = "x"
+FLOATS = ("float16", "float32", "float64", "complex64", "complex128")
+INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+DTYPES = ("bool", *INTEGERS, *FLOATS)
+"""The types that numpy and torch share."""
+
+_SCALAR = "scalar"
+_LARGEST = 2**40
+_EXAMPLES = "write for example x=3x224x224:float32 or ids=128:int64:0-30521"
+_SHAPE = re.compile(r"[0-9]+(x[0-9]+)*", re.ASCII)
+_SPAN = re.compile(r"(-?[0-9]+)-(-?[0-9]+)", re.ASCII)
+
+
+def parse_input(text: str) -> ModelInput:
+    """The input in ``[NAME=]SHAPE[:TYPE[:LOW-HIGH]]``; raises ``UsageError``.
+
+    SHAPE is without the batch, such as ``3x224x224``, or ``scalar`` for one number an input. NAME
+    is ``x`` where it is left out, TYPE is ``float32``. LOW and HIGH, both included, are the range
+    that integers are drawn from. ``str()`` of the result is read back to the same.
+    """
+    name, given, rest = text.strip().rpartition("=")
+    shape, *more = rest.strip().split(":")
+    if (given and not name.strip()) or len(more) > 2 or not all(more):
+        raise UsageError(f"input '{text}' is not NAME=SHAPE:TYPE:LOW-HIGH; {_EXAMPLES}")
+    dtype, span = (*more, "", "")[:2]
+    dtype = dtype or "float32"
+    if dtype not in DTYPES:
+        raise UsageError(f"input '{text}': unknown type '{dtype}'; use one of {', '.join(DTYPES)}")
+    low, high = _span_in(span, dtype, text)
+    return ModelInput(
+        name=name.strip() or UNNAMED,
+        shape=_shape_in(shape, text),
+        dtype=dtype,
+        low=low,
+        high=high,
+    )
+
+
+def limits(dtype: str) -> tuple[int, int]:
+    """The smallest and the largest value of a type of integers, or of ``bool``."""
+    if dtype == "bool":
+        return 0, 1
+    bits = int(dtype.rpartition("int")[2])
+    return (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _shape_in(shape: str, text: str) -> tuple[int, ...]:
+    if shape == _SCALAR:
+        return ()
+    if _SHAPE.fullmatch(shape) is None:
+        raise UsageError(
+            f"input '{text}': '{shape}' is not a shape such as 3x224x224, without the batch; "
+            f"{_EXAMPLES}"
+        )
+    sizes = tuple(int(size) for size in shape.split("x"))
+    if not all(0 < size < _LARGEST for size in sizes):
+        raise UsageError(f"input '{text}': every size must be above 0 and below {_LARGEST}")
+    return sizes
+
+
+def _span_in(span: str, dtype: str, text: str) -> tuple[int | None, int | None]:
+    if not span:
+        return None, None
+    if dtype in FLOATS:
+        raise UsageError(f"input '{text}': a range is for integers, {dtype} is drawn as it comes")
+    match = _SPAN.fullmatch(span)
+    if match is None:
+        raise UsageError(f"input '{text}': '{span}' is not a range such as 0-30521")
+    low, high = int(match[1]), int(match[2])
+    least, most = limits(dtype)
+    if not least <= low <= high <= most:
+        raise UsageError(
+            f"input '{text}': {low} to {high} is no range of {dtype}; "
+            f"use numbers from {least} to {most}, the smaller one first"
+        )
+    return low, high

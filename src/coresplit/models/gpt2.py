@@ -1,0 +1,44 @@
+"""GPT-2, the smallest, as the library transformers writes it, from its default configuration:
+Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
+
+Nothing is fetched. Attention is PyTorch's own (``sdpa``), which exports and compiles. One forward
+reads a whole text: no keys and values are kept, as no token follows.
+"""
+
+import re
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import GPT2Config, GPT2LMHeadModel
+
+_MASKS = re.compile(r"\.attn\.(masked_)?bias$")
+_HEAD = "lm_head."
+_BODY = "transformer."
+
+
+class GPT2(nn.Module):
+    """The decoder with its language head, whose weight is that of the token embedding."""
+
+    def __init__(self, **changes: int) -> None:
+        super().__init__()
+        options: dict[str, Any] = {"attn_implementation": "sdpa", "use_cache": False, **changes}
+        self.network: Any = GPT2LMHeadModel(GPT2Config(**options))
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor]:
+        """Tokens [N, L] to the logits of each next token [N, L, 50257]."""
+        return (self.network(input_ids=input_ids, use_cache=False).logits,)
+
+
+def create(size: int) -> nn.Module:
+    """GPT-2; it is the same for every ``size``."""
+    return GPT2()
+
+
+def published_name(name: str) -> str | None:
+    """What a key of a published checkpoint is called in ``GPT2LMHeadModel``; None is no weight.
+
+    The original file lacks the head and the prefix, and holds the causal masks.
+    """
+    if _MASKS.search(name):
+        return None
+    return name if name.startswith((_HEAD, _BODY)) else f"{_BODY}{name}"

@@ -1,0 +1,96 @@
+"""Run a user's model a few times, to refuse what cannot be measured over batches."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from coresplit.errors import UsageError
+
+Tensors = tuple[Tensor, ...]
+Run = Callable[[Tensors], Tensors]
+
+BATCH = 3
+_CLOSE = 1e-3
+_LONGEST = 300
+_EXPORT = "export it again with a dynamic batch"
+
+
+def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> None:
+    """Raises ``UsageError`` where outputs do not follow the batch, are random or not finite.
+
+    ``inputs`` are of a batch of three, and must be left as they are. ``remedy`` is what to do
+    about a model without a batch dimension.
+    """
+    before = tuple(each.clone() for each in inputs)
+    one = _attempt(model, run, tuple(each[:1] for each in inputs), remedy)
+    many = _attempt(model, run, inputs, remedy, after=one)
+    if one is None:
+        raise UsageError(f"{model} takes {BATCH} inputs but not one; {remedy}")
+    assert many is not None
+    for batch, outputs in ((1, one), (BATCH, many)):
+        for index, each in enumerate(outputs):
+            if each.ndim == 0 or each.shape[0] != batch:
+                raise UsageError(
+                    f"{model} has no batch dimension: output {index} is of shape "
+                    f"{list(each.shape)} for a batch of {batch}; {remedy}"
+                )
+    if not all(torch.equal(old, new) for old, new in zip(before, inputs, strict=True)):
+        raise UsageError(f"{model} changes its inputs in place; let it work on a copy")
+    if not all(bool(each.isfinite().all()) for each in many):
+        raise UsageError(
+            f"the outputs of {model} are not finite (NaN or infinity) for random inputs; "
+            "check its weights, or give the range of its integers: --input ids=128:int64:0-99"
+        )
+    again = run(inputs)
+    if not all(torch.equal(old, new) for old, new in zip(many, again, strict=True)):
+        raise UsageError(
+            f"the outputs of {model} are random (dropout or sampling left on?); "
+            "put it into eval mode or give it a fixed seed of its own"
+        )
+
+
+def rows_differ(run: Run, inputs: Tensors) -> str | None:
+    """How the outputs of three inputs at once differ from those one by one; None if they do not."""
+    many = run(inputs)
+    for row in range(BATCH):
+        one = run(tuple(each[row : row + 1] for each in inputs))
+        for index, (each, alone) in enumerate(zip(many, one, strict=True)):
+            if each.ndim == 0 or each.shape[0] != BATCH or each.shape[1:] != alone.shape[1:]:
+                return f"output {index} is of shape {list(each.shape)} for a batch of {BATCH}"
+            if not _close(each[row : row + 1], alone):
+                return f"output {index} of {BATCH} inputs at once differs from that of one"
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """The cause of a failure in one line, with the type of the error."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = next((line for line in lines if line), "")
+    return f"{type(error).__name__}: {said[:_LONGEST]}" if said else type(error).__name__
+
+
+def _attempt(
+    model: str, run: Run, inputs: Tensors, remedy: str, after: Tensors | None = None
+) -> Tensors | None:
+    """One run; None where a single input does not run, which three may still do."""
+    try:
+        return run(inputs)
+    except Exception as error:
+        if len(inputs[0]) == 1:
+            return None
+        shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in inputs)
+        if after is not None:
+            raise UsageError(
+                f"{model} takes one input but not {BATCH} at once ({first_line(error)}); {remedy}"
+            ) from error
+        raise UsageError(
+            f"{model} cannot run on inputs of shape {shapes}: {first_line(error)}"
+        ) from error
+
+
+def _close(first: Tensor, second: Tensor) -> bool:
+    if not (first.is_floating_point() or first.is_complex()):
+        return torch.equal(first, second)
+    scale = float(second.abs().max()) if second.numel() else 0.0
+    return torch.allclose(first, second, rtol=_CLOSE, atol=_CLOSE * scale)

@@ -1,0 +1,171 @@
+"""Which kind of model a name means, and what is known of it without loading it."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from coresplit.errors import UsageError
+from coresplit.models import registry
+from coresplit.models.registry import MODELS, model_named
+from coresplit.records import Form
+
+Kind = Literal["builtin", "onnx", "program", "archive", "python", "hf", "torchvision", "timm"]
+
+_KINDS: dict[str, Kind] = {
+    ".onnx": "onnx",
+    ".pt2": "program",
+    ".pt": "archive",
+    ".pth": "archive",
+}
+_HUBS: tuple[Kind, ...] = ("hf", "torchvision", "timm")
+_FILES: tuple[Kind, ...] = ("onnx", "program", "archive")
+_WEIGHTS = (".safetensors", ".bin", ".ckpt")
+_ENDINGS = ".onnx, .pt2 or .pt"
+_PYTHON = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 60
+_TORCH = ("torch", "numpy")
+_PACKAGES: dict[Kind, tuple[str, ...]] = {
+    "onnx": (*_TORCH, "onnx", "onnxruntime"),
+    "hf": (*_TORCH, "transformers"),
+    "torchvision": (*_TORCH, "torchvision"),
+    "timm": (*_TORCH, "timm"),
+}
+_INSTALL: dict[Kind, str] = {
+    "onnx": "'coresplit[onnxruntime]'",
+    "hf": "'coresplit[transformers]'",
+    "torchvision": "torchvision",
+    "timm": "timm",
+}
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a model comes from.
+
+    ``name`` is what the user said, ``rest`` the same without the prefix of a hub.
+    """
+
+    kind: Kind
+    name: str
+    rest: str
+
+    @property
+    def path(self) -> Path:
+        """The file of a model that came as one."""
+        return Path(self.rest)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the model came as one file or as a file with its weights beside it."""
+        return self.kind in _FILES
+
+
+def source_of(name: str) -> Source:
+    """The kind of model that ``name`` means; raises ``UsageError`` for what is none.
+
+    A built-in name wins, then the prefixes hf:, torchvision: and timm:, then the ending of a
+    file, then ``package.module:attribute``.
+    """
+    if name in MODELS:
+        return Source(kind="builtin", name=name, rest=name)
+    for hub in _HUBS:
+        if name.startswith(f"{hub}:"):
+            rest = name.removeprefix(f"{hub}:")
+            if not rest.strip():
+                raise UsageError(f"'{name}' names no model; write for example {_example(hub)}")
+            return Source(kind=hub, name=name, rest=rest)
+    suffix = Path(name).suffix.lower()
+    if suffix in _KINDS:
+        return Source(kind=_KINDS[suffix], name=name, rest=name)
+    if _PYTHON.fullmatch(name):
+        return Source(kind="python", name=name, rest=name)
+    raise _refusal(name, suffix)
+
+
+def form_of(name: str) -> Form:
+    """What the model comes as: a PyTorch module or an ONNX file."""
+    return "onnx" if source_of(name).kind == "onnx" else "module"
+
+
+def describe(name: str) -> tuple[str, str]:
+    """A short name that suits file names, and a title: ``("model", "model.onnx")``."""
+    source = source_of(name)
+    if source.kind == "builtin":
+        return name, model_named(name).title
+    if source.is_file:
+        short, title = source.path.stem, source.path.name
+    elif source.kind == "python":
+        module, _, attribute = name.partition(":")
+        short, title = f"{module.rpartition('.')[2]}-{attribute}", name
+    elif source.kind == "hf":
+        folder = Path(source.rest)
+        short = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        title = short if _is_folder(source.rest) else source.rest
+    else:
+        short = title = source.rest
+    safe = _UNSAFE.sub("-", short)[:_LONGEST].strip("-.")
+    return safe or "model", title
+
+
+def packages_of(name: str) -> tuple[str, ...]:
+    """Distributions that building the model, or its reference outputs, depends on."""
+    source = source_of(name)
+    if source.kind == "builtin":
+        return model_named(name).packages
+    return _PACKAGES.get(source.kind, _TORCH)
+
+
+def usable(name: str) -> str | None:
+    """None where the model can be built here, else what is missing and how to install it.
+
+    Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
+    """
+    source = source_of(name)
+    if source.kind == "builtin":
+        return registry.usable(name)
+    missing = [package for package in packages_of(name) if find_spec(package) is None]
+    if not missing:
+        return None
+    wanted = _INSTALL.get(source.kind, "'coresplit[torch]'")
+    if source.kind in ("torchvision", "timm") and set(missing) & set(_TORCH):
+        wanted = f"'coresplit[torch]' {wanted}"
+    return f"{name} needs {' and '.join(missing)}: pip install {wanted}"
+
+
+def _is_folder(rest: str) -> bool:
+    return rest.startswith((".", "/", "~")) or Path(rest).is_dir()
+
+
+def _example(hub: Kind) -> str:
+    named = {"hf": "bert-base-uncased", "torchvision": "resnet101", "timm": "resnet18"}
+    return f"{hub}:{named[hub]}"
+
+
+def _refusal(name: str, suffix: str) -> UsageError:
+    path = Path(name)
+    if suffix in _WEIGHTS:
+        return UsageError(
+            f"'{name}' holds weights without a network; "
+            f"name the model they are for and give --weights {name}"
+        )
+    if path.is_dir():
+        return UsageError(
+            f"'{name}' is a folder; name the {_ENDINGS} file in it, "
+            f"or hf:{name} for one saved by transformers"
+        )
+    if path.is_file() or "/" in name:
+        what = "is of an unknown kind" if path.is_file() else "is no model that can be found"
+        return UsageError(f"'{name}' {what}; a model file ends in {_ENDINGS}")
+    if ":" in name:
+        return UsageError(
+            f"'{name}' is not package.module:attribute, and its prefix is none of "
+            f"{', '.join(f'{hub}:' for hub in _HUBS)}"
+        )
+    try:
+        model_named(name)
+    except UsageError as error:
+        return error
+    raise AssertionError(name)

@@ -1,0 +1,21 @@
+"""torch.compile with its default backend, inductor."""
+
+from coresplit.optimizations.record import Optimization, Prepared, Subject
+
+OPTIMIZATION = Optimization(
+    name="compile",
+    title="torch.compile",
+    description="torch.compile (inductor), compiled once for all batches",
+    packages=("torch",),
+    extra="torch",
+    programs=("g++",),
+    module=__name__,
+)
+
+
+def prepare(subject: Subject) -> Prepared:
+    """The module, compiled."""
+    from coresplit.optimizations.inductor import compiled  # noqa: PLC0415
+
+    assert subject.module is not None
+    return compiled(subject, subject.module, freezing=False, facts={})

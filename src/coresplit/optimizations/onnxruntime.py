@@ -1,0 +1,89 @@
+"""ONNX Runtime on its own CPU kernels."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.record import Optimization, Prepared, Subject
+from coresplit.optimizations.telemetry import forgo_telemetry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OPTIMIZATION = Optimization(
+    name="onnxruntime",
+    title="ONNX Runtime",
+    description="exported to ONNX, run by ONNX Runtime with all graph optimizations",
+    takes=("module", "onnx"),
+    packages=("torch", "onnx", "onnxscript", "onnxruntime"),
+    extra="onnxruntime",
+    module=__name__,
+)
+
+_PROVIDER = "CPUExecutionProvider"
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntimePrepared:
+    """A session and what it states of itself; inputs are read where they lie, without a copy."""
+
+    def __init__(self, session: Any) -> None:  # noqa: ANN401 (its library has no types)
+        import onnxruntime  # noqa: PLC0415
+
+        self._session = session
+        self._options = session.get_session_options()
+        self.facts = {
+            "library": f"ONNX Runtime {onnxruntime.__version__}",
+            "provider": " ".join(session.get_providers()),
+            "inter-op threads": str(self._options.inter_op_num_threads),
+            "spinning": "as by default: idle threads spin",
+        }
+
+    @property
+    def threads(self) -> int:
+        """Intra-op threads as the session states them."""
+        return int(self._options.intra_op_num_threads)
+
+    def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
+        """One forward over these tensors, taken in the order of the graph's inputs."""
+        import torch  # noqa: PLC0415
+
+        session = self._session
+        names = [each.name for each in session.get_inputs()]
+        feed = {
+            name: tensor.contiguous().numpy() for name, tensor in zip(names, inputs, strict=True)
+        }
+
+        def forward() -> "tuple[Tensor, ...]":
+            return tuple(torch.from_numpy(output) for output in session.run(None, feed))
+
+        return forward
+
+
+def prepare(subject: Subject) -> Prepared:
+    """A session over the model's ONNX file."""
+    from coresplit.optimizations.graph import onnx_file  # noqa: PLC0415
+
+    return session_of(subject, str(onnx_file(subject)), optimized=True)
+
+
+def session_of(subject: Subject, path: str, *, optimized: bool) -> OnnxRuntimePrepared:
+    """A session over one file, with all graph optimizations or with none.
+
+    Raises PrepareFailed where the session runs on another provider than the CPU's own.
+    """
+    forgo_telemetry()
+    import onnxruntime  # noqa: PLC0415
+
+    levels = onnxruntime.GraphOptimizationLevel
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = subject.threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
+    )
+    options.log_severity_level = _ERRORS_ONLY
+    session = onnxruntime.InferenceSession(path, options, providers=[_PROVIDER])
+    if session.get_providers() != [_PROVIDER]:
+        raise PrepareFailed(f"ONNX Runtime took {session.get_providers()} for {_PROVIDER}")
+    return OnnxRuntimePrepared(session)

@@ -1,0 +1,127 @@
+"""A model compiled by OpenVINO for the CPU; shared by the optimizations that yield one."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.telemetry import forgo_telemetry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Precision = Literal["f32", "bf16"]
+
+_TITLES = {"f32": "float32", "bf16": "bfloat16"}
+_HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
+
+
+class OpenVinoPrepared:
+    """A compiled model and what it states of itself; inputs and outputs are shared, not copied."""
+
+    def __init__(self, model: Any, precision: Precision) -> None:  # noqa: ANN401
+        from openvino import get_version  # noqa: PLC0415
+
+        self._model = model
+        self.facts = {
+            "library": f"OpenVINO {get_version().partition('-')[0]}",
+            "precision": _TITLES[precision],
+            "streams": str(model.get_property("NUM_STREAMS")),
+        }
+
+    @property
+    def threads(self) -> int:
+        """Threads of its one stream, as the compiled model states them."""
+        return int(self._model.get_property("INFERENCE_NUM_THREADS"))
+
+    def state_operators(self, name: str, kinds: tuple[str, ...]) -> None:
+        """Count the convolutions and matrix products that run in one of these number types.
+
+        Raises PrepareFailed where none does, though it was asked for.
+        """
+        found: Counter[str] = Counter()
+        for operator in self._model.get_runtime_model().get_ordered_ops():
+            about = operator.get_rt_info()
+            if about["layerType"].astype(str) in _HEAVY:
+                found[about["runtimePrecision"].astype(str)] += 1
+        running = sum(found[kind] for kind in kinds)
+        if not running:
+            raise PrepareFailed(
+                f"nothing of this model runs in {name}: none of its {found.total()} convolutions "
+                "and matrix products does"
+            )
+        self.facts[f"{name} operators"] = f"{running} of {found.total()}"
+
+    def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
+        """One forward over these tensors; what it returns is overwritten by the next call."""
+        return _Forward(self._model, inputs)
+
+
+class _Forward:
+    """An inference request, and the inputs that it reads where they lie without owning them."""
+
+    def __init__(self, model: Any, inputs: "tuple[Tensor, ...]") -> None:  # noqa: ANN401
+        from openvino import Tensor as Shared  # noqa: PLC0415
+
+        arrays = [tensor.contiguous().numpy() for tensor in inputs]
+        self._request = model.create_infer_request()
+        self._inputs = [Shared(array, shared_memory=True) for array in arrays], arrays
+        for port, tensor in zip(model.inputs, self._inputs[0], strict=True):
+            self._request.set_tensor(port, tensor)
+        self._outputs = model.outputs
+
+    def __call__(self) -> "tuple[Tensor, ...]":
+        import torch  # noqa: PLC0415
+
+        self._request.infer()
+        return tuple(torch.from_numpy(self._request.get_tensor(i).data) for i in self._outputs)
+
+
+def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoPrepared:
+    """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a free batch.
+
+    Its threads go back to the affinity mask under which they were first started whenever they
+    begin to compute, so from now on the calling thread runs on ``cpus`` alone. Raises
+    PrepareFailed where a setting read back differs from what was asked; OpenVINO changes the
+    precision without a word.
+    """
+    forgo_telemetry()
+    import openvino  # noqa: PLC0415
+
+    os.sched_setaffinity(0, cpus)
+    asked = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": len(cpus),
+        "ENABLE_CPU_PINNING": False,
+        "ENABLE_HYPER_THREADING": False,
+    }
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(path), "CPU", asked)
+    require_settings(model, asked)
+    return OpenVinoPrepared(model, precision)
+
+
+def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: ANN401
+    """Read settings back from a compiled model; raises PrepareFailed where one differs."""
+    for name, value in asked.items():
+        found = model.get_property(name)
+        if _text(found) != _text(value):
+            raise PrepareFailed(_mismatch(name, _text(value), _text(found)))
+
+
+def _text(value: object) -> str:
+    """A property as one word: OpenVINO gives types as ``<Type: 'float32'>`` with a short name."""
+    named = getattr(value, "to_string", None)
+    return str(named() if named is not None else value)
+
+
+def _mismatch(name: str, asked: str, found: str) -> str:
+    if name == "INFERENCE_PRECISION_HINT" and asked == "bf16":
+        return (
+            f"OpenVINO runs in {found} where bf16 was asked for: this CPU has no bfloat16 "
+            "(avx512_bf16 or amx_bf16 among the flags in /proc/cpuinfo)"
+        )
+    return f"OpenVINO states {name} {found} where {asked} was asked for"

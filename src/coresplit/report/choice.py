@@ -1,0 +1,259 @@
+"""The best optimization for every <threads, batch>: lossless and lossy apart; pure."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from coresplit.report.book import Fact, Line, Table
+from coresplit.report.contrast import relation
+from coresplit.report.frame import Frame
+from coresplit.report.losses import states_losses
+from coresplit.report.prepared import agreement_of
+from coresplit.report.table import Derived, Row, ratio_of
+from coresplit.report.wording import doubt, listed, number, percent, times, times_exact
+
+Kind = Literal["lossless", "lossy", "any"]
+MOST_TIED = 3
+"""Most rivals of a tie that are named; the others are counted."""
+BASE_NAMES = {"none": "eager"}
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The best of one place, those tied with it, and its gain over the baseline there."""
+
+    row: Row
+    tied: tuple[Row, ...]
+    gain: Derived | None
+
+    @property
+    def guessed(self) -> bool:
+        """Whether nothing but estimates was there to choose from."""
+        return self.row.verdict == "estimated"
+
+
+class Contest(msgspec.Struct, frozen=True, kw_only=True):
+    """All places of one kind of choice: the best by <threads, batch>, and their candidates."""
+
+    kind: Kind
+    best: dict[tuple[int, int], Best]
+    rows: tuple[Row, ...]
+    wins: tuple[tuple[str, int], ...]
+
+    @property
+    def title(self) -> str:
+        """What is chosen, in headings and sentences: ``best lossless choice``."""
+        return f"best {self.kind} choice" if self.kind != "any" else "best choice"
+
+
+def contests_of(frame: Frame) -> tuple[Contest, ...]:
+    """Lossless, then lossy; empty where nothing was there to choose from.
+
+    A run that does not state which optimizations are lossy has one contest of them all.
+
+    An estimate wins only where nothing else is there. Of allocators and mappings with which the
+    best optimization is tied the default is named: another must be shown to be better. Cells of
+    packed instances take no part where there are others: they answer another question.
+    """
+    if not frame.groups:
+        return ()
+    setting = frame.groups[0].setting
+    rows = tuple(row for row in frame.rows if row.cell.setting == setting)
+    ways = {(row.cell.optimization, row.cell.allocator, row.cell.mapping) for row in rows}
+    if len(ways) < 2:
+        return ()
+    base = {_place(r): r for r in frame.groups[0].rows if r.cell.optimization == frame.base}
+    first: Kind = "lossless" if states_losses(frame.run) else "any"
+    kinds: tuple[tuple[Kind, bool], ...] = ((first, False), ("lossy", True))
+    found = []
+    for kind, lossy in kinds:
+        if own := tuple(row for row in rows if row.lossy == lossy):
+            found.append(_contest(kind, own, base, frame))
+    return tuple(found)
+
+
+def placing(row: Row) -> str:
+    """Allocator and mapping where they are not the default: ``tcmalloc, interleave``."""
+    extra = [row.cell.allocator] if row.cell.allocator != "default" else []
+    return ", ".join(extra + ([row.cell.mapping] if row.cell.mapping != "sequential" else []))
+
+
+def way(row: Row) -> str:
+    """What was chosen, without defaults: ``openvino``, ``script with tcmalloc, interleave``."""
+    extra = placing(row)
+    return f"{row.cell.optimization} with {extra}" if extra else row.cell.optimization
+
+
+def tied_names(best: Best) -> list[str]:
+    """Those tied with the best, other optimizations by their name alone.
+
+    The optimization itself is named with its other allocators and mappings.
+    """
+    own = best.row.cell.optimization
+    names = list(dict.fromkeys(row.cell.optimization for row in best.tied))
+    placings = [placing(row) or "defaults" for row in best.tied if row.cell.optimization == own]
+    others = [name for name in names if name != own]
+    return others + ([f"{own} with {' or '.join(placings)}"] if placings else [])
+
+
+def tied_text(best: Best) -> str:
+    """Those tied with the best as a table tells them: ``onnxruntime``, ``a, b, c and 4 more``."""
+    names = tied_names(best)
+    more = len(names) - MOST_TIED
+    return listed([*names[:MOST_TIED], f"{more} more"] if more > 0 else names) if names else ""
+
+
+def finding_of(contest: Contest, frame: Frame) -> str:
+    """Which optimization is best in how many places, and what it gains."""
+    (name, count), *others = contest.wins
+    text = f"{name} is the {contest.title} in {_places(contest, count)}"
+    ties = sum(_ties(best, name) for best in contest.best.values())
+    text += f" and tied with the best in {ties} more" if ties else ""
+    parts = [_gain(contest, name, frame)]
+    parts += [_loss(name, frame)] if contest.kind == "lossy" else []
+    text = ", ".join([text, *(part for part in parts if part)])
+    if others:
+        text += f"; then {listed([f'{other} ({number})' for other, number in others[:3]])}"
+    first = frame.groups[0]
+    odd = sum(placing(best.row) != "" for best in contest.best.values())
+    if odd and (first.allocator, first.mapping) == ("default", "sequential"):
+        text += f"; in {odd} with an allocator or mapping that is not the default"
+    if guessed := sum(best.guessed for best in contest.best.values()):
+        text += f"; {guessed} of the places {'is' if guessed == 1 else 'are'} estimated"
+    unknown = ". The run does not state which optimizations are lossy"
+    return f"{text}{unknown if contest.kind == 'any' else ''}."
+
+
+def facts_of_choice(contests: Sequence[Contest], frame: Frame) -> tuple[Fact, ...]:
+    """The best lossless and the best lossy optimization as key facts."""
+    facts = []
+    for contest in contests:
+        name, count = contest.wins[0]
+        lossy = contest.kind == "lossy"
+        where = _loss(name, frame) if lossy else f"best in {_places(contest, count)}"
+        note = ", ".join(part for part in (_gain(contest, name, frame), where) if part)
+        facts.append(Fact(label=contest.title.capitalize(), value=name, note=note))
+    return tuple(facts)
+
+
+def choice_table(contests: Sequence[Contest], frame: Frame) -> Table:
+    """The best of every place, ties and intervals; a set of columns for each contest."""
+    head = ["threads", "batch"]
+    for contest in contests:
+        over = f"over {BASE_NAMES.get(frame.base, frame.base)}"
+        head += [
+            contest.title.removesuffix(" choice"),
+            "inferences/s",
+            over,
+            "interval",
+            "tied with",
+        ]
+    places = sorted({place for contest in contests for place in contest.best})
+    lines = []
+    for place in places:
+        texts: list[str] = [str(number) for number in place]
+        keys: list[str | float | None] = list(place)
+        for contest in contests:
+            more, values = _columns(contest.best.get(place))
+            texts += more
+            keys += values
+        lines.append(Line(texts=tuple(texts), keys=tuple(keys)))
+    summary = f"The best of {len(places)} places <threads, batch>"
+    return Table(summary=summary, head=tuple(head), lines=tuple(lines), sortable=True)
+
+
+def _columns(best: Best | None) -> tuple[list[str], list[str | float | None]]:
+    if best is None:
+        return [""] * 5, [None] * 5
+    name, gain = way(best.row), best.gain
+    tied = tied_text(best)
+    rate = best.row.throughput
+    texts = [f"{name}{doubt(best.row.verdict)}", number(rate), "", "", tied]
+    if gain:
+        texts[2] = f"{'~' if gain.verdict == 'estimated' else ''}{times_exact(gain.value)}"
+        if gain.low < gain.high:
+            texts[3] = f"{times_exact(gain.low)} to {times_exact(gain.high)}"
+    width = (gain.high - gain.low) / gain.value if gain else None
+    return texts, [name, rate, gain.value if gain else None, width, tied]
+
+
+def _contest(
+    kind: Kind, rows: tuple[Row, ...], base: dict[tuple[int, int], Row], frame: Frame
+) -> Contest:
+    by_place: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        by_place.setdefault(_place(row), []).append(row)
+    best = {}
+    for place, own in sorted(by_place.items()):
+        firm = [row for row in own if row.verdict != "estimated"] or own
+        ordered = sorted(firm, key=lambda row: (-row.throughput, row.cell))
+        level = [row for row in ordered if relation(ordered[0], row, frame.floor) != "differs"]
+        top = _simplest([r for r in level if r.cell.optimization == ordered[0].cell.optimization])
+        best[place] = Best(
+            row=top,
+            tied=tuple(row for row in level if row is not top),
+            gain=ratio_of(top, base[place], frame.base) if place in base else None,
+        )
+    wins = Counter(one.row.cell.optimization for one in best.values())
+    shared = {name: sum(_ties(one, name) for one in best.values()) for name in wins}
+    ranked = sorted(wins, key=lambda o: (-wins[o] - shared[o], -wins[o], frame.order.index(o)))
+    return Contest(kind=kind, best=best, rows=rows, wins=tuple((o, wins[o]) for o in ranked))
+
+
+def _simplest(rows: Sequence[Row]) -> Row:
+    """Of rows of one optimization that are tied, best first, the one with most defaults."""
+    cells = [row.cell for row in rows]
+    odd = [(c.allocator != "default") + (c.mapping != "sequential") for c in cells]
+    return rows[odd.index(min(odd))]
+
+
+def _gain(contest: Contest, name: str, frame: Frame) -> str:
+    """Geometric mean of an optimization's best over the baseline, of measured places if any."""
+    if name == frame.base and {_way(row) for row in contest.rows} <= {
+        _way(frame.groups[0].rows[0])
+    }:
+        return ""
+    base = {_place(r): r for r in frame.groups[0].rows if r.cell.optimization == frame.base}
+    tops: dict[tuple[int, int], Row] = {}
+    for row in contest.rows:
+        place = _place(row)
+        if row.cell.optimization == name and place in base:
+            tops[place] = max((row, tops.get(place, row)), key=lambda one: one.throughput)
+    ratios = [ratio_of(row, base[place]) for place, row in tops.items()]
+    firm = [ratio for ratio in ratios if ratio.verdict != "estimated"]
+    if not ratios:
+        return ""
+    mean = math.exp(math.fsum(math.log(r.value) for r in firm or ratios) / len(firm or ratios))
+    mark = "" if firm else ", estimated"
+    over = BASE_NAMES.get(frame.base, frame.base)
+    over += " with defaults" if name == frame.base else ""
+    return f"{times(mean)} {over} (geometric mean{mark})"
+
+
+def _places(contest: Contest, count: int) -> str:
+    total = len(contest.best)
+    return f"{count} of {total} {'place' if total == 1 else 'places'}"
+
+
+def _loss(name: str, frame: Frame) -> str:
+    """What a lossy optimization does to results."""
+    told = agreement_of(frame.run, name)
+    if told is None:
+        return "at an accuracy that is not known"
+    share, compared = told
+    return f"with eager's top-1 class for {percent(share)} of {compared} inputs"
+
+
+def _ties(best: Best, name: str) -> bool:
+    own = best.row.cell.optimization == name
+    return not own and any(row.cell.optimization == name for row in best.tied)
+
+
+def _way(row: Row) -> tuple[str, str]:
+    return row.cell.allocator, row.cell.mapping
+
+
+def _place(row: Row) -> tuple[int, int]:
+    return row.cell.threads, row.cell.batch

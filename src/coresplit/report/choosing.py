@@ -1,0 +1,105 @@
+"""The section on which optimization to choose, and what each of them costs."""
+
+import msgspec
+
+from coresplit.report.book import Block, Caption, Fact, Figure, Section
+from coresplit.report.choice import (
+    BASE_NAMES,
+    Contest,
+    choice_table,
+    contests_of,
+    facts_of_choice,
+    finding_of,
+)
+from coresplit.report.choice_map import ChoiceMap, choice_map_spec
+from coresplit.report.contrast import by_optimization, relation
+from coresplit.report.frame import Frame
+from coresplit.report.prepared import cost_table
+from coresplit.report.table import Row, ratio_of
+from coresplit.report.wording import listed, named, on_threads, times
+
+
+def choice_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
+    """Maps, lines and table of the best, the table of costs, and the facts to show first."""
+    contests = contests_of(frame)
+    blocks = []
+    if contests:
+        figures = [*(_map(contest, frame) for contest in contests), *_gains(frame)]
+        table = choice_table(contests, frame)
+        blocks.append(Block(heading="Best Optimization", figures=tuple(figures), tables=(table,)))
+    costs = cost_table(frame.run, frame.order)
+    if costs and len(costs.lines) > 1:
+        blocks.append(Block(heading="Cost of Optimizations", tables=(costs,)))
+    section = Section(heading="Choice", blocks=tuple(blocks)) if blocks else None
+    return section, facts_of_choice(contests, frame)
+
+
+def _map(contest: Contest, frame: Frame) -> Figure:
+    over = BASE_NAMES.get(frame.base, frame.base)
+    title = f"{frame.model.title}: {contest.title}, and throughput over {over}"
+    alt = f"{frame.model.title} {contest.title.title()}"
+    chart = ChoiceMap(
+        title=title, description=alt, contest=contest, colours=frame.colours, over=over
+    )
+    name = "choice-best" if contest.kind == "any" else f"choice-{contest.kind}"
+    caption = Caption(name=name, alt=alt, finding=finding_of(contest, frame))
+    return frame.figure(caption, title, choice_map_spec(chart))
+
+
+def _gains(frame: Frame) -> list[Figure]:
+    """Throughput over the baseline of every optimization, on the fewest and the most threads."""
+    group = frame.groups[0]
+    if len(group.optimizations(frame.order)) < 2:
+        return []
+    base = {
+        (row.cell.threads, row.cell.batch): row
+        for row in group.rows
+        if row.cell.optimization == frame.base
+    }
+    figures = []
+    for threads in dict.fromkeys((group.threads[0], group.threads[-1])):
+        rows = [
+            msgspec.structs.replace(row, derived=ratio_of(row, rival, frame.base))
+            for row in group.rows
+            if row.cell.threads == threads and row.cell.optimization != frame.base
+            if (rival := base.get((threads, row.cell.batch)))
+        ]
+        if rows:
+            figures.append(_gain(rows, frame, base))
+    return figures
+
+
+def _gain(rows: list[Row], frame: Frame, base: dict[tuple[int, int], Row]) -> Figure:
+    threads, over = rows[0].cell.threads, BASE_NAMES.get(frame.base, frame.base)
+    title = f"{frame.model.title}: throughput over that of {over}, {on_threads(threads)}"
+    chart = frame.ratio_chart(title, rows, over)
+    alt = f"{frame.model.title} Speedup Over {over.capitalize()} Threads={threads}"
+    caption = Caption(
+        name=f"choice-gain-{threads}", alt=alt, finding=_gain_finding(rows, frame, base)
+    )
+    return frame.derived_figure(caption, chart, frame.groups[0].batches)
+
+
+def _gain_finding(rows: list[Row], frame: Frame, base: dict[tuple[int, int], Row]) -> str:
+    """The widest gain of the leading optimizations, and those that lose somewhere."""
+    threads, over = rows[0].cell.threads, BASE_NAMES.get(frame.base, frame.base)
+    tops, slower = [], []
+    for name, own in by_optimization(rows).items():
+        firm = [row for row in own if row.derived and row.derived.verdict != "estimated"] or own
+        tops.append(max(firm, key=_value))
+        if any(
+            _value(row) < 1
+            and relation(row, base[threads, row.cell.batch], frame.floor) == "differs"
+            for row in firm
+        ):
+            slower.append(name)
+    tops.sort(key=lambda row: (-_value(row), row.cell.optimization))
+    said = [f"{named(r)} {times(_value(r))} at batch {r.cell.batch}" for r in tops[:3]]
+    text = f"On {on_threads(threads)}, times {over} at most: {listed(said)}"
+    if _value(tops[0]) <= 1 + frame.floor.share:
+        text = f"On {on_threads(threads)}, nothing gains over {over} beyond {frame.floor}"
+    return f"{text}; slower than {over} somewhere: {listed(slower)}." if slower else f"{text}."
+
+
+def _value(row: Row) -> float:
+    return row.derived.value if row.derived else 0.0

@@ -1,0 +1,211 @@
+"""Sections that compare allocators and mappings, cell by cell, where several were measured."""
+
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+from coresplit.report.book import Block, Caption, Figure, Section
+from coresplit.report.contrast import Floor, relation
+from coresplit.report.dataset import pair_records
+from coresplit.report.frame import Frame
+from coresplit.report.maps import GridMap, gain_map_spec
+from coresplit.report.table import Group, Row, ratio_of
+from coresplit.report.wording import on_threads, some_cells, times
+
+Pair = tuple[Row, Row]
+
+
+class Rivalry(msgspec.Struct, frozen=True, kw_only=True):
+    """Cells of one allocator or mapping with those of the first one in the same places."""
+
+    what: str
+    value: str
+    over: str
+    where: str
+    suffix: str
+    pairs: tuple[Pair, ...]
+
+    @property
+    def name(self) -> str:
+        """What file names hold: ``allocator-tcmalloc``, ``mapping-interleave-packed``."""
+        return f"{self.what}-{self.value}{self.suffix}"
+
+
+def comparison_sections(frame: Frame) -> list[Section]:
+    """A section for allocators and one for mappings, where there is more than one."""
+    sections = []
+    for what, heading, note in (
+        ("mapping", "Mappings", ""),
+        ("allocator", "Allocators", _note(frame)),
+    ):
+        found = _rivalries(frame, what)
+        lines = tuple(figure for rivalry in found for figure in _lines(rivalry, frame))
+        maps = tuple(figure for rivalry in found for figure in _maps(rivalry, frame))
+        blocks = (
+            Block(heading=f"{what.capitalize()} Per Batch", figures=lines, note=note),
+            Block(heading=f"{what.capitalize()} Map", figures=maps),
+        )
+        if filled := tuple(block for block in blocks if not block.empty):
+            sections.append(Section(heading=heading, blocks=filled))
+    return sections
+
+
+def compared(rivalry: Rivalry, pairs: Sequence[Pair], floor: Floor) -> str:
+    """In how many cells the value is faster or slower, by how much, and its page faults."""
+    kinds = [relation(row, rival, floor) for row, rival in pairs]
+    apart = [
+        row.throughput / rival.throughput
+        for (row, rival), kind in zip(pairs, kinds, strict=True)
+        if kind == "differs"
+    ]
+    faster = [ratio for ratio in apart if ratio > 1]
+    slower = [ratio for ratio in apart if ratio <= 1]
+    text = f"{rivalry.value} is faster than {rivalry.over} in {len(faster)} of "
+    text += some_cells(len(pairs))
+    text += f", {times(statistics.median(faster))} in the median" if faster else ""
+    if slower:
+        text += f"; slower in {len(slower)}, {times(statistics.median(slower))} in the median"
+    if tied := kinds.count("tied"):
+        text += f"; tied within {floor} in {tied}"
+    if overlapping := kinds.count("overlap"):
+        text += f"; not told apart by their intervals in {overlapping}"
+    guessed = sum("estimated" in (row.verdict, rival.verdict) for row, rival in pairs)
+    return f"{text}{f' ({guessed} estimated)' if guessed else ''}.{_faults(rivalry, pairs)}"
+
+
+def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
+    """Page faults of all forwards, one of each cell, over those of the other."""
+    counted = [
+        (row.faults, rival.faults)
+        for row, rival in pairs
+        if row.faults is not None and rival.faults is not None
+    ]
+    own, others = sum(pair[0] for pair in counted), sum(pair[1] for pair in counted)
+    if not others:
+        return ""
+    share = own / others
+    said = f"{share:.1g}" if share < 0.095 else f"{share:.2g}"
+    if 0.9 < share < 1.1:
+        return " Both take about as many page faults."
+    return f" It takes {said} {'of the' if share < 1 else 'times the'} page faults per forward."
+
+
+def _rivalries(frame: Frame, what: str) -> list[Rivalry]:
+    """Every group against the one that differs from it in ``what`` alone and comes first.
+
+    Mappings are compared under the first allocator only.
+    """
+    found = []
+    for group in frame.groups:
+        first = next(g for g in frame.groups if _rest(g, what) == _rest(group, what))
+        if first is group:
+            continue
+        if what == "mapping" and group.allocator != frame.groups[0].allocator:
+            continue
+        if pairs := _pairs(group, first):
+            value, over = (
+                (group.mapping, first.mapping)
+                if what == "mapping"
+                else (group.allocator, _allocator(first.allocator))
+            )
+            extra = [str(group.mapping)] if what == "allocator" else []
+            extra = [name for name in extra if name != "sequential"]
+            extra += [group.setting] if group.setting != "isolated" else []
+            found.append(
+                Rivalry(
+                    what=what,
+                    value=value,
+                    over=over,
+                    where=f" ({', '.join(extra)})" if extra else "",
+                    suffix="".join(f"-{name}" for name in extra),
+                    pairs=pairs,
+                )
+            )
+    return found
+
+
+def _rest(group: Group, what: str) -> tuple[str, str]:
+    other = group.allocator if what == "mapping" else group.mapping
+    return other, group.setting
+
+
+def _pairs(group: Group, first: Group) -> tuple[Pair, ...]:
+    rivals = {_key(row): row for row in first.rows}
+    return tuple((row, rivals[_key(row)]) for row in group.rows if _key(row) in rivals)
+
+
+def _key(row: Row) -> tuple[str, int, int]:
+    return row.cell.optimization, row.cell.threads, row.cell.batch
+
+
+def _allocator(name: str) -> str:
+    return "the default allocator" if name == "default" else name
+
+
+def _lines(rivalry: Rivalry, frame: Frame) -> list[Figure]:
+    """The ratio over batch, a line for each optimization, on the fewest and the most threads."""
+    counts = sorted({row.cell.threads for row, _ in rivalry.pairs})
+    if rivalry.what == "mapping" and len(counts) > 1:
+        # on one thread the mappings are the same
+        counts = [count for count in counts if count > 1]
+    figures = []
+    for threads in dict.fromkeys((counts[0], counts[-1])):
+        pairs = [pair for pair in rivalry.pairs if pair[0].cell.threads == threads]
+        rows = [
+            msgspec.structs.replace(row, derived=ratio_of(row, rival, rivalry.over))
+            for row, rival in pairs
+        ]
+        title = (
+            f"{frame.model.title}: throughput of {rivalry.value} over {rivalry.over}, "
+            f"{on_threads(threads)}{rivalry.where}"
+        )
+        chart = frame.ratio_chart(title, rows, rivalry.over)
+        alt = f"{frame.model.title} {rivalry.value.capitalize()} Threads={threads}"
+        finding = f"On {on_threads(threads)}: {compared(rivalry, pairs, frame.floor)}"
+        caption = Caption(name=f"{rivalry.name}-{threads}", alt=alt, finding=finding)
+        batches = sorted({row.cell.batch for row in frame.rows})
+        figures.append(frame.derived_figure(caption, chart, batches))
+    return figures
+
+
+def _maps(rivalry: Rivalry, frame: Frame) -> list[Figure]:
+    """The ratio over threads and batch, a map for each optimization.
+
+    Allocators get them under the first mapping only: the lines tell enough of the others.
+    """
+    figures: list[Figure] = []
+    if rivalry.suffix:
+        return figures
+    for name in frame.order:
+        pairs = [pair for pair in rivalry.pairs if pair[0].cell.optimization == name]
+        rows = tuple(row for row, _ in pairs)
+        if len({r.cell.threads for r in rows}) < 2 or len({r.cell.batch for r in rows}) < 2:
+            continue
+        apart = [
+            row.throughput / rival.throughput
+            for row, rival in pairs
+            if relation(row, rival, frame.floor) == "differs"
+        ]
+        title = f"{frame.model.title}: gain of {rivalry.value}, {name}{rivalry.where}"
+        alt = f"{frame.model.title} {rivalry.value.capitalize()} Map Opt={name.capitalize()}"
+        over = rivalry.over.removeprefix("the ").removesuffix(" allocator")
+        chart = GridMap(title=title, description=alt, rows=rows, over=over)
+        points = {"values": pair_records(pairs, frame.floor)}
+        finding = f"{name}: {compared(rivalry, pairs, frame.floor)}"
+        caption = Caption(name=f"map-{rivalry.name}-{name}", alt=alt, finding=finding)
+        spec = {**gain_map_spec(chart, apart), "data": points}
+        figures.append(frame.figure(caption, title, spec))
+    return figures
+
+
+def _note(frame: Frame) -> str:
+    """Where the numbers of further allocators are: they get no figures of their own."""
+    first = frame.groups[0].allocator if frame.groups else "default"
+    others = [name for name in dict.fromkeys(g.allocator for g in frame.groups) if name != first]
+    if not others:
+        return ""
+    return (
+        f"The figures of latency and throughput are those of {_allocator(first)}; "
+        "the values of every other allocator stand in the table of every cell."
+    )

@@ -1,0 +1,131 @@
+"""What is known of every cell of a sweep, and the sink that hears of it at once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from coresplit.errors import InstanceError
+from coresplit.records import Cell, Measurement, Settings
+from coresplit.stats.estimate import curve_of, predict, table_of
+from coresplit.sweep.finish import measurements_of_unreached
+from coresplit.sweep.grid import cells_of
+from coresplit.sweep.guard import reason_to_skip
+from coresplit.sweep.pool import key_of
+from coresplit.sweep.progress import Sink
+from coresplit.sweep.state import CellState
+
+
+class Ledger:
+    """The states of the cells of settings, going on from measurements that are ``done``.
+
+    ``largest_tensor`` is the model's, in bytes per input, once an instance has told it.
+    """
+
+    def __init__(self, settings: Settings, sink: Sink, done: Iterable[Measurement]) -> None:
+        self._sink = sink
+        self._by_cell = _states_of(settings, done)
+        self._table = table_of(
+            measurement for state in self.states if (measurement := state.measurement()) is not None
+        )
+        self.largest_tensor = 0
+
+    @property
+    def states(self) -> list[CellState]:
+        """Every cell's state, in the order of the grid."""
+        return list(self._by_cell.values())
+
+    @property
+    def open_cells(self) -> list[Cell]:
+        """The cells that another visit would add to."""
+        return [state.cell for state in self.states if not state.settled]
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many cells have each verdict."""
+        found = (state.measurement() for state in self.states)
+        return dict(Counter(str(each.verdict) for each in found if each is not None))
+
+    def expected(self, cell: Cell) -> float | None:
+        """Latency in seconds expected of a cell; None where nothing is known of its curve."""
+        return predict(cell, self._table)
+
+    def note(self, state: CellState) -> None:
+        """Tell the sink what stands of a cell after a visit."""
+        measurement = state.measurement()
+        if measurement is None:
+            return
+        self._sink.append(measurement)
+        for curve, known in table_of([measurement]).items():
+            self._table.setdefault(curve, {}).update(known)
+
+    def skipped(self, state: CellState, free: int) -> bool:
+        """End a cell that would not fit in ``free`` bytes, unless it has fitted before."""
+        if state.samples:
+            return False
+        peaks = self._peaks(state.cell)
+        reason = reason_to_skip(peaks, state.cell.batch, free, self.largest_tensor)
+        if reason is not None:
+            self._end(state, Measurement(cell=state.cell, verdict="skipped", reason=reason))
+        return reason is not None
+
+    def skip_what_would_not_fit(self, free_for: Callable[[Cell], int]) -> None:
+        """No latency is estimated of what could not run; asked while the instances are there."""
+        for state in self.states:
+            if not state.covered:
+                self.skipped(state, free_for(state.cell))
+
+    def fail(self, state: CellState, error: InstanceError) -> None:
+        """End a cell whose visit failed; one that has samples keeps them and is left at that."""
+        failed = Measurement(cell=state.cell, verdict="failed", reason=str(error))
+        self._end(state, (state.measurement() if state.samples else None) or failed)
+
+    def fail_larger(self, cell: Cell) -> None:
+        """End the larger batches of an optimization that ran out of memory."""
+        for state in self.states:
+            same = state.cell.optimization == cell.optimization
+            if same and state.cell.batch > cell.batch and not state.covered:
+                reason = f"batch {cell.batch} already ran out of memory"
+                self._end(state, Measurement(cell=state.cell, verdict="skipped", reason=reason))
+
+    def fail_instance(self, cell: Cell, error: InstanceError) -> None:
+        """End all cells of an instance that cannot be made."""
+        for state in self.states:
+            if key_of(state.cell) == key_of(cell) and not state.settled:
+                self.fail(state, error)
+
+    def failed(self, cell: Cell) -> bool:
+        """Whether the cell has ended without a value."""
+        measurement = self._by_cell[cell].measurement()
+        return measurement is not None and measurement.verdict == "failed"
+
+    def finish(self, why: str, noise: float | None) -> None:
+        """Estimate what was not reached, or say why not."""
+        unreached = [state.cell for state in self.states if state.measurement() is None]
+        for measurement in measurements_of_unreached(
+            unreached, self._table, why, noise, self.largest_tensor
+        ):
+            self._end(self._by_cell[measurement.cell], measurement)
+
+    def _peaks(self, cell: Cell) -> dict[int, int]:
+        peaks: dict[int, int] = {}
+        for other, state in self._by_cell.items():
+            if curve_of(other) == curve_of(cell) and state.samples and state.evidence:
+                peaks[other.batch] = state.evidence.peak_memory
+        return peaks
+
+    def _end(self, state: CellState, measurement: Measurement) -> None:
+        state.end(measurement)
+        self._sink.append(measurement)
+
+
+def _states_of(settings: Settings, done: Iterable[Measurement]) -> dict[Cell, CellState]:
+    """The state of every cell of the grid, going on from what is done already."""
+    earlier = {measurement.cell: measurement for measurement in done}
+    precision = settings.precision
+    return {
+        cell: (
+            CellState.resumed(earlier[cell], precision)
+            if cell in earlier
+            else CellState(cell, precision)
+        )
+        for cell in cells_of(settings)
+    }

@@ -1,0 +1,141 @@
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+from report_many import TEN, many_run
+from report_runs import exact, published_run, run_of
+
+from coresplit.records import Prepared, Run
+from coresplit.report.figures import book_of
+from coresplit.report.html import html_page
+from coresplit.report.losses import lossy_of
+from coresplit.report.markdown import markdown_page
+from coresplit.report.prepared import agreement_of, cost_table, number_type
+
+
+def stated(optimization: str, **changes: Any) -> Prepared:  # noqa: ANN401
+    plain = Prepared(
+        at=0.0,
+        optimization=optimization,
+        threads=1,
+        start_s=1.0,
+        prepare_s=2.0,
+        error=0.0,
+        largest_tensor=1,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def spec_of(run: Run, name: str) -> dict[str, Any]:
+    return next(figure.spec for figure in book_of(run).figures if figure.name == name)
+
+
+def test_costs_tell_error_agreement_preparation_library_and_failure() -> None:
+    run = many_run(batches=(1, 8), failing=("trace",))
+    table = cost_table(run, TEN)
+    assert table is not None
+    lines = {line.texts[0]: line for line in table.lines}
+    assert list(lines) == list(TEN)
+    assert lines["int8"].texts[1:] == (
+        "lossy", "34 %", "25 %", "256", "21.0 s", "openvino 2026.1.0, nncf 3.0.0", "int8",
+        "quantized 94",
+    )  # fmt: skip
+    assert lines["script"].texts[1:5] == (
+        "those of eager", "3.1e-06", "4 inputs are too few to tell", "4",
+    )  # fmt: skip
+    assert lines["trace"].texts[1].startswith("failed: 'batch_norm' has no such kernel")
+    assert [lines[name].kind for name in ("script", "trace", "int8")] == ["", "failed", "lossy"]
+
+
+def test_costs_are_the_worst_of_all_instances() -> None:
+    entries = (
+        stated("int8", error=0.1, agreement=0.9, compared=256, facts={"lossy": "yes"}),
+        stated("int8", error=0.2, agreement=0.8, compared=256, prepare_s=40.0),
+    )
+    run = msgspec.structs.replace(run_of(exact("int8", 1, 1, 5)), journal=entries)
+    table = cost_table(run, ("int8",))
+    assert table is not None
+    assert table.lines[0].texts[1:6] == (
+        "lossy",
+        "20 %",
+        "80 %",
+        "256",
+        "21.0 s (2.00 s to 40.0 s)",
+    )
+    assert agreement_of(run, "int8") == (0.8, 256)
+
+
+def test_a_run_without_instances_or_failures_has_no_table_of_costs() -> None:
+    assert cost_table(published_run(2), ("none", "script")) is None
+
+
+def test_lossy_is_what_an_instance_stated_and_number_types_have_one_name() -> None:
+    run = many_run(batches=(1,))
+    assert lossy_of(run) == {"bf16", "int8"}
+    kinds = [number_type(run, name) for name in ("none", "openvino", "bf16", "int8", "unknown")]
+    assert kinds == ["float32", "float32", "bfloat16", "int8", "float32"]
+
+
+def test_lossy_lines_are_dashed_and_named_as_such() -> None:
+    spec = spec_of(many_run((1, 2), (1, 8)), "inception-latency-8")
+    dashes = [
+        test["test"]
+        for layer in spec["layer"]
+        for test in _conditions(layer)
+        if "indexof" in test.get("test", "")
+    ]
+    assert dashes == ["""indexof(["bf16", "int8"], datum.o) >= 0"""]
+    labels = [entry["label"] for layer in spec["layer"] for entry in _labels(layer)]
+    assert {"int8 (lossy)", "bf16 (lossy)", "openvino"} <= set(labels)
+    figure = next(f for f in book_of(many_run((1, 2), (1, 8))).figures if f.name.endswith("-8"))
+    assert "int8 (lossy) is fastest" in figure.finding
+
+
+def test_labels_of_ten_optimizations_keep_apart_and_stand_in_the_order_of_their_values() -> None:
+    spec = spec_of(many_run((1, 2), (1, 8)), "inception-throughput-8")
+    (entries,) = [
+        _labels(layer) for layer in spec["layer"] if _labels(layer) and "size" not in layer
+    ][:1]
+    ordered = sorted(entries, key=lambda entry: float(entry["y1"]))
+    values = [float(entry["value"]) for entry in ordered]
+    assert len(ordered) == 10
+    assert values == sorted(values, reverse=True)
+    heights = [float(entry["y1"]) for entry in ordered]
+    assert all(b - a >= 12 for a, b in pairwise(heights))
+
+
+def test_both_pages_hold_the_tables_of_choice_and_cost_and_say_why_one_failed() -> None:
+    run = many_run(batches=(1, 8), failing=("trace",))
+    book = book_of(run)
+    page = html_page(run, book, pictures=False)
+    text = markdown_page(run, book, lambda figure: False)
+    for needed in ("best lossless", "same top-1", "25 %", "such kernel", "bound by computing"):
+        assert needed in page and needed in text
+    assert (page.count("<details"), text.count("<table>")) == (7, 5)
+    assert "dashes and dots tell lossy optimizations" in page
+
+
+def test_long_tables_are_folded_in_both_pages() -> None:
+    run = many_run(range(1, 17), (1, 2, 4, 8))
+    book = book_of(run)
+    summary = "The best of 64 places &lt;threads, batch&gt;"
+    assert f"<details>\n<summary>{summary}" in markdown_page(run, book, lambda figure: False)
+    assert f"<details>\n<summary>{summary}" in html_page(run, book, pictures=False)
+
+
+def test_a_run_whose_every_cell_failed_tells_the_reasons_by_optimization() -> None:
+    run = many_run(batches=(1,), failing=TEN)
+    page = html_page(run, book_of(run), pictures=False)
+    assert "No cell of this run has a value that can be drawn." in page
+    assert page.count("failed: &#39;batch_norm&#39; has no such kernel") == len(TEN)
+
+
+def _conditions(layer: dict[str, Any]) -> list[dict[str, str]]:
+    dash = layer.get("encoding", {}).get("strokeDash", {}).get("condition", [])
+    return dash if isinstance(dash, list) else [dash]
+
+
+def _labels(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    values = layer.get("data", {}).get("values", [])
+    shown = layer.get("encoding", {}).get("text") == {"field": "label"}
+    return list(values) if shown else []
