@@ -8,9 +8,9 @@ from report_runs import exact, published_run, run_of
 from coresplit.records import Prepared, Run
 from coresplit.report.figures import book_of
 from coresplit.report.html import html_page
-from coresplit.report.losses import lossy_of
 from coresplit.report.markdown import markdown_page
 from coresplit.report.prepared import agreement_of, cost_table, number_type
+from coresplit.stats.losses import lossy_of
 
 
 def stated(optimization: str, **changes: Any) -> Prepared:  # noqa: ANN401

@@ -5,11 +5,13 @@ from coresplit.records.journal import AnchorVisit, Ended, JournalEntry, Peak, Pr
 from coresplit.records.machine import Core, Machine
 from coresplit.records.measurement import Estimate, Evidence, Measurement, Published, Verdict
 from coresplit.records.run import SCHEMA, Form, ModelInfo, ModelInput, Run, Settings
+from coresplit.records.split import Configuration, Piece, Split, Trial, Verification, split_of
 
 __all__ = [
     "SCHEMA",
     "AnchorVisit",
     "Cell",
+    "Configuration",
     "Core",
     "Ended",
     "Estimate",
@@ -22,11 +24,16 @@ __all__ = [
     "ModelInfo",
     "ModelInput",
     "Peak",
+    "Piece",
     "Prepared",
     "Published",
     "Run",
     "Setting",
     "Settings",
+    "Split",
     "Started",
+    "Trial",
     "Verdict",
+    "Verification",
+    "split_of",
 ]

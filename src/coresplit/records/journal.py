@@ -3,6 +3,7 @@
 import msgspec
 
 from coresplit.records.cell import Cell, Mapping
+from coresplit.records.split import Verification
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="started"):
@@ -71,4 +72,4 @@ class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     forward_s: float
 
 
-JournalEntry = Started | Prepared | Peak | AnchorVisit | Ended
+JournalEntry = Started | Prepared | Peak | AnchorVisit | Verification | Ended

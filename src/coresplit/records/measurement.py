@@ -53,6 +53,9 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a cell yielded: raw samples in seconds, the verdict and its reason, the evidence.
 
+    A cell of the packed setting has one sample a round, the time until the last copy had ended;
+    ``copies`` then holds the durations of every copy, round by round.
+
     Exactly one of these holds: ``samples`` is not empty (``measured``, ``light``, ``unstable``,
     ``invalid``), ``estimate`` is set (``estimated``), ``published`` is set (imported), or there
     is no value at all (``skipped``, ``failed``).
@@ -66,3 +69,4 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     evidence: Evidence | None = None
     estimate: Estimate | None = None
     published: Published | None = None
+    copies: tuple[tuple[float, ...], ...] = ()

@@ -10,10 +10,10 @@ import msgspec
 from coresplit.report.book import Fact, Line, Table
 from coresplit.report.contrast import relation
 from coresplit.report.frame import Frame
-from coresplit.report.losses import states_losses
 from coresplit.report.prepared import agreement_of
 from coresplit.report.table import Derived, Row, ratio_of
 from coresplit.report.wording import doubt, listed, number, percent, times, times_exact
+from coresplit.stats.losses import states_losses
 
 Kind = Literal["lossless", "lossy", "any"]
 MOST_TIED = 3

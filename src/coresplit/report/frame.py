@@ -7,11 +7,11 @@ from coresplit.report.book import Caption, Figure, file_name
 from coresplit.report.charts import line_spec
 from coresplit.report.contrast import Floor, baseline_of, floor_of
 from coresplit.report.dataset import Dataset, dataset_of, derived_records
-from coresplit.report.losses import lossy_of
 from coresplit.report.palette import optimization_colours
 from coresplit.report.plot import LineChart, Series
 from coresplit.report.table import Group, Row, groups_of
 from coresplit.report.theme import Spec
+from coresplit.stats.losses import lossy_of
 
 
 class Frame:

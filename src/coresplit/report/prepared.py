@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from coresplit.records import Prepared, Run
 from coresplit.report.book import Line, Table
-from coresplit.report.losses import is_lossy
 from coresplit.report.wording import percent
+from coresplit.stats.losses import is_lossy
 from coresplit.units import format_duration
 
 NUMBER_TYPES = {

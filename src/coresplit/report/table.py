@@ -7,7 +7,7 @@ from itertools import groupby
 import msgspec
 
 from coresplit.records import Cell, Mapping, Measurement, Run, Setting, Verdict
-from coresplit.report.losses import lossy_of
+from coresplit.stats.losses import lossy_of
 from coresplit.stats.summary import Point, point_of
 
 DOUBT: dict[Verdict, int] = {"measured": 0, "light": 1, "unstable": 2, "estimated": 3}

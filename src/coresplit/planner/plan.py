@@ -1,0 +1,146 @@
+"""The plan: the best split of a batch, its rivals, and what each is predicted to take."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from coresplit.planner.profile import Profile, Source
+from coresplit.planner.solver import front, largest_throughput, slowest, solve
+from coresplit.records import Configuration, Estimate, Mapping, Setting, Split, split_of
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """A split and its predicted latency of the whole batch, in seconds with an interval.
+
+    ``doubts`` are the sources of its latencies other than ``measured``.
+    """
+
+    split: Split
+    predicted: Estimate
+    doubts: tuple[Source, ...] = ()
+
+    @property
+    def throughput(self) -> float:
+        """Inputs per second."""
+        return self.split.batch / self.predicted.latency
+
+
+class Speedup(msgspec.Struct, frozen=True, kw_only=True):
+    """How many times faster than a rival, with an interval; a tie where that is not proven."""
+
+    low: float
+    ratio: float
+    high: float
+    tie: bool
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer for one batch; ``fat`` and ``thin`` are None where the profile lacks them.
+
+    ``front`` has the best split on every number of cores that is faster than all on fewer, the
+    fastest first. ``noise`` is the relative noise floor of the run, None where unknown.
+    """
+
+    optimization: str
+    mapping: Mapping
+    allocator: str
+    setting: Setting
+    cores: int
+    batch: int
+    best: Option
+    fat: Option | None
+    thin: Option | None
+    front: tuple[Option, ...]
+    noise: float | None
+
+    def rival(self, name: Literal["fat", "thin"]) -> Option | None:
+        """The configuration of that name."""
+        return self.fat if name == "fat" else self.thin
+
+    def speedup(self, name: Literal["fat", "thin"]) -> Speedup | None:
+        """How much the best split is predicted to beat a rival by."""
+        rival = self.rival(name)
+        return None if rival is None else speedup_over(rival, self.best, self.noise)
+
+    @property
+    def configurations(self) -> tuple[tuple[Configuration, Option], ...]:
+        """The best split and the rivals that differ from it and from each other."""
+        named: tuple[tuple[Configuration, Option | None], ...] = (
+            ("split", self.best),
+            ("fat", self.fat),
+            ("thin", self.thin),
+        )
+        found: dict[Split, tuple[Configuration, Option]] = {}
+        for name, option in named:
+            if option is not None:
+                found.setdefault(option.split, (name, option))
+        return tuple(found.values())
+
+
+def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -> Plan | None:
+    """The best split of ``batch`` over ``cores``; None where no cells make up the batch."""
+    latencies = profile.latencies
+    best = solve(latencies, cores, batch)
+    if best is None:
+        return None
+    single = {cell: latency for cell, latency in latencies.items() if cell[0] == 1}
+    thin = solve(single, cores, batch)
+    fat = split_of([(cores, batch)]) if (cores, batch) in latencies else None
+    like = profile.like
+    return Plan(
+        optimization=like.optimization,
+        mapping=like.mapping,
+        allocator=like.allocator,
+        setting=like.setting,
+        cores=cores,
+        batch=batch,
+        best=option_of(profile, best),
+        fat=option_of(profile, fat) if fat else None,
+        thin=option_of(profile, thin) if thin else None,
+        front=tuple(option_of(profile, split) for split in front(latencies, cores, batch)),
+        noise=noise,
+    )
+
+
+def best_plan(
+    profiles: Iterable[Profile], cores: int, batch: int, noise: float | None = None
+) -> Plan | None:
+    """The plan with the lowest predicted latency among profiles; None where none has one."""
+    plans = (plan(profile, cores, batch, noise) for profile in profiles)
+    found = [each for each in plans if each is not None]
+    return min(found, key=lambda each: each.best.predicted.latency, default=None)
+
+
+def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
+    """The split of the highest throughput that is done within ``limit`` seconds, any batch."""
+    split = largest_throughput(profile.latencies, cores, limit)
+    return None if split is None else option_of(profile, split)
+
+
+def option_of(profile: Profile, split: Split) -> Option:
+    """A split with its prediction: the whole batch is done when its slowest instance is.
+
+    Instances of different threads are each predicted to take what the profile says of them, as
+    if all cores were busy with copies of their own.
+    """
+    known = [profile.cells[cell] for cell in dict.fromkeys(split.cells)]
+    doubts = sorted({each.source for each in known} - {"measured"})
+    predicted = Estimate(
+        low=max(each.low for each in known),
+        latency=slowest(profile.latencies, split),
+        high=max(each.high for each in known),
+    )
+    return Option(split=split, predicted=predicted, doubts=tuple(doubts))
+
+
+def speedup_over(rival: Option, best: Option, noise: float | None) -> Speedup:
+    """How many times faster ``best`` is; a tie within the noise floor or overlapping intervals."""
+    there, here = rival.predicted, best.predicted
+    ratio, low = there.latency / here.latency, there.low / here.high
+    return Speedup(
+        low=low,
+        ratio=ratio,
+        high=there.high / here.low,
+        tie=ratio <= 1 + (noise or 0.0) or low <= 1,
+    )

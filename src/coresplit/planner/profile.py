@@ -1,0 +1,178 @@
+"""The profile of a run: latency[t, b] of one optimization, and how far each value is known."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from coresplit.planner.interference import Interference, Pair, calibrate
+from coresplit.records import Cell, Estimate, Measurement, Run, Setting
+from coresplit.stats.summary import point_of
+
+Source = Literal["measured", "light", "unstable", "estimated", "scaled", "interpolated"]
+"""Where a latency comes from: a verdict, a scaled isolated one, or between two batches."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A latency in seconds with its interval, and where it comes from."""
+
+    low: float
+    latency: float
+    high: float
+    source: Source = "measured"
+
+    @property
+    def estimate(self) -> Estimate:
+        """The same as a record."""
+        return Estimate(low=self.low, latency=self.latency, high=self.high)
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Latencies by <threads, batch>; ``like`` names optimization, mapping, allocator, setting.
+
+    The threads and batch of ``like`` mean nothing. ``interference`` is what scaled latencies
+    were scaled by.
+    """
+
+    like: Cell
+    cells: Mapping[tuple[int, int], Known]
+    interference: Interference | None = None
+
+    @property
+    def latencies(self) -> dict[tuple[int, int], float]:
+        """Seconds of every cell."""
+        return {cell: known.latency for cell, known in self.cells.items()}
+
+    @property
+    def threads(self) -> tuple[int, ...]:
+        """Thread counts there are, ascending."""
+        return tuple(sorted({threads for threads, _ in self.cells}))
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Batch sizes there are, ascending."""
+        return tuple(sorted({batch for _, batch in self.cells}))
+
+
+def copies_on(cores: int, threads: int) -> int:
+    """How many instances of ``threads`` fit on ``cores`` at once."""
+    return cores // threads
+
+
+def cores_of(run: Run) -> int:
+    """Cores that a run can speak of: the usable ones, or the most threads of a table."""
+    if run.machine is not None:
+        return run.machine.usable
+    return max(each.cell.threads for each in run.measurements)
+
+
+def profiles_of(run: Run, setting: Setting | None = None) -> tuple[Profile, ...]:
+    """A profile for each optimization, mapping and allocator of a run, in its order.
+
+    ``setting`` None takes packed where any packed cell was measured, else isolated. Profiles
+    without a cell are left out.
+    """
+    groups: dict[Cell, list[Measurement]] = {}
+    for measurement in run.measurements:
+        like = msgspec.structs.replace(measurement.cell, threads=1, batch=1, setting="isolated")
+        groups.setdefault(like, []).append(measurement)
+    made = (_profile(like, own, cores_of(run), setting) for like, own in groups.items())
+    return tuple(profile for profile in made if profile.cells)
+
+
+def interpolated(profile: Profile, largest: int) -> Profile:
+    """Add every batch up to ``largest`` that lies between two profiled ones of its threads.
+
+    Latencies run straight between the neighbours, as the cost per input does not change much
+    between them; intervals do the same.
+    """
+    cells = dict(profile.cells)
+    for threads in profile.threads:
+        batches = [batch for count, batch in profile.cells if count == threads]
+        for batch, below, above in _between(sorted(batches), largest):
+            low, high = profile.cells[threads, below], profile.cells[threads, above]
+            share = (batch - below) / (above - below)
+            cells[threads, batch] = Known(
+                low=_mix(low.low, high.low, share),
+                latency=_mix(low.latency, high.latency, share),
+                high=_mix(low.high, high.high, share),
+                source="interpolated",
+            )
+    return msgspec.structs.replace(profile, cells=cells)
+
+
+def _between(batches: list[int], largest: int) -> Iterator[tuple[int, int, int]]:
+    for below, above in itertools.pairwise(batches):
+        for batch in range(below + 1, min(above, largest + 1)):
+            yield batch, below, above
+
+
+def _mix(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share
+
+
+def _profile(
+    like: Cell, measurements: list[Measurement], cores: int, setting: Setting | None
+) -> Profile:
+    known: dict[Setting, dict[tuple[int, int], Known]] = {"isolated": {}, "packed": {}}
+    for measurement in measurements:
+        cell, value = measurement.cell, _known(measurement)
+        if value is not None:
+            known[cell.setting][cell.threads, cell.batch] = value
+    if setting == "isolated" or not known["packed"]:
+        cells = known["isolated"] if setting != "packed" else {}
+        return Profile(like=like, cells=cells)
+    interference = calibrate(_pairs(known["isolated"], known["packed"], cores))
+    cells = {}
+    for place, value in known["isolated"].items():
+        others = (copies_on(cores, place[0]) - 1) * place[0]
+        if others <= 0:
+            # alone is all that such an instance can be
+            cells[place] = value
+        elif interference is not None:
+            cells[place] = _scaled(value, interference.factor(others, cores))
+    cells.update(known["packed"])
+    return Profile(
+        like=msgspec.structs.replace(like, setting="packed"),
+        cells=dict(sorted(cells.items())),
+        interference=interference,
+    )
+
+
+def _pairs(
+    isolated: Mapping[tuple[int, int], Known],
+    packed: Mapping[tuple[int, int], Known],
+    cores: int,
+) -> Iterator[Pair]:
+    for cell, together in packed.items():
+        alone = isolated.get(cell)
+        if alone is not None:
+            yield Pair(
+                alone=alone.latency,
+                together=together.latency,
+                others=(copies_on(cores, cell[0]) - 1) * cell[0],
+                cores=cores,
+            )
+
+
+def _known(measurement: Measurement) -> Known | None:
+    point = point_of(measurement)
+    if point is None:
+        return None
+    if point.interval == "published range":
+        # the range of single passes says nothing of how far the mean is known
+        return Known(low=point.latency, latency=point.latency, high=point.latency)
+    source: Source = "measured"
+    if measurement.verdict in ("light", "unstable", "estimated"):
+        source = measurement.verdict
+    return Known(low=point.low, latency=point.latency, high=point.high, source=source)
+
+
+def _scaled(known: Known, factor: float) -> Known:
+    return Known(
+        low=known.low * factor,
+        latency=known.latency * factor,
+        high=known.high * factor,
+        source="scaled",
+    )

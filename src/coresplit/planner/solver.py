@@ -1,0 +1,145 @@
+"""The exact split of cores and a batch over instances.
+
+Given latency[t, b], find a multiset of <t, b> with sum(t) <= T and sum(b) = B whose slowest
+instance is as fast as possible (Bhardwaj et al., "Auto-reconfiguration for Latency Minimization
+in CPU-based DNN Serving", ICML 2025, section 3.3, fills a table over all three).
+
+The objective is a maximum, so it is enough to bisect over the distinct latencies and ask whether
+B is reachable with cells no slower than that. For this question only the fewest threads of every
+batch size matter: whoever uses more can give them back. Bit sets over the batch sums, one for
+each number of cores, answer it. Among the splits of the lowest latency, cores, instances and the
+sum of latencies are lowest in this order; all three add up over instances, so one coin-change
+programme over the batch finds them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+
+from coresplit.records import Split, split_of
+
+Latencies = Mapping[tuple[int, int], float]
+"""Seconds of a cell <threads, batch>."""
+
+_EXACT = 2.0**90
+"""Turns a latency above 4 ps into a whole number without loss, so that sums are exact."""
+
+
+def solve(latencies: Latencies, cores: int, batch: int) -> Split | None:
+    """The split of ``batch`` over at most ``cores`` with the lowest latency; None where none is.
+
+    Among several of that latency: fewer cores, then fewer instances, then the lower sum of
+    latencies, then the first in lexicographic order of its sorted <threads, batch>.
+    """
+    cells = {
+        cell: latency
+        for cell, latency in latencies.items()
+        if cell[0] <= cores and cell[1] <= batch
+    }
+    levels = sorted(set(cells.values()))
+    lowest = bisect_left(
+        levels, True, key=lambda level: fewest_cores(cells, level, cores, batch) is not None
+    )
+    if lowest == len(levels):
+        return None
+    return _cheapest(cells, levels[lowest], batch)
+
+
+def fewest_cores(latencies: Latencies, level: float, cores: int, batch: int) -> int | None:
+    """Fewest cores, at most ``cores``, on which cells no slower than ``level`` make ``batch``."""
+    sizes = [(threads, size) for size, threads in _fewest_threads(latencies, level).items()]
+    wanted, mask = 1 << batch, (2 << batch) - 1
+    reached = [1]
+    for used in range(1, cores + 1):
+        sums = 0
+        for threads, size in sizes:
+            if threads <= used:
+                sums |= reached[used - threads] << size
+        if sums & wanted:
+            return used
+        reached.append(sums & mask)
+    return None
+
+
+def front(latencies: Latencies, cores: int, batch: int) -> Iterator[Split]:
+    """The best split on every number of cores that is faster than all on fewer, fastest first."""
+    while cores > 0:
+        split = solve(latencies, cores, batch)
+        if split is None:
+            return
+        yield split
+        cores = split.cores - 1
+
+
+def slowest(latencies: Latencies, split: Split) -> float:
+    """Latency of a split in seconds: that of its slowest instance."""
+    return max(latencies[cell] for cell in split.cells)
+
+
+def largest_throughput(latencies: Latencies, cores: int, limit: float) -> Split | None:
+    """The split with the largest batch over latency that is done within ``limit`` seconds.
+
+    Over all batches that ``cores`` can hold at once; None where no cell is that fast.
+    """
+    best: tuple[float, int] | None = None
+    for level in sorted({latency for latency in latencies.values() if latency <= limit}):
+        batch = _largest_batch(latencies, level, cores)
+        if batch and (best is None or batch / level > best[0]):
+            best = (batch / level, batch)
+    return None if best is None else solve(latencies, cores, best[1])
+
+
+def _largest_batch(latencies: Latencies, level: float, cores: int) -> int:
+    sizes = [(threads, size) for size, threads in _fewest_threads(latencies, level).items()]
+    largest = [0] * (cores + 1)
+    for used in range(1, cores + 1):
+        fitting = (largest[used - threads] + size for threads, size in sizes if threads <= used)
+        largest[used] = max(fitting, default=0)
+    return largest[cores]
+
+
+def _fewest_threads(latencies: Latencies, level: float) -> dict[int, int]:
+    """For every batch size the fewest threads that are no slower than ``level``."""
+    fewest: dict[int, int] = {}
+    for (threads, size), latency in latencies.items():
+        if latency <= level and threads < fewest.get(size, threads + 1):
+            fewest[size] = threads
+    return fewest
+
+
+def _cheapest(latencies: Latencies, level: float, batch: int) -> Split:
+    """The split of lowest cores, instances and sum of latencies whose cells are within ``level``.
+
+    On the fewest cores no instance can have more threads than its batch size needs, so every
+    batch size has one cell. The three costs are the digits of one whole number.
+    """
+    radix = 1 << (int(max(latencies.values()) * _EXACT) * batch).bit_length()
+    count = radix * (batch + 1)
+    coins = sorted(
+        (threads, size, threads * count + radix + int(latencies[threads, size] * _EXACT))
+        for size, threads in _fewest_threads(latencies, level).items()
+    )
+    costs: list[int | None] = [0]
+    for total in range(1, batch + 1):
+        costs.append(
+            min(
+                (
+                    before + cost
+                    for _, size, cost in coins
+                    if size <= total and (before := costs[total - size]) is not None
+                ),
+                default=None,
+            )
+        )
+    cells, left = [], batch
+    while left:
+        # the first coin of a cheapest sum, in order, gives the first sum in order
+        threads, size, _ = next(
+            coin
+            for coin in coins
+            if coin[1] <= left
+            and (before := costs[left - coin[1]]) is not None
+            and before + coin[2] == costs[left]
+        )
+        cells.append((threads, size))
+        left -= size
+    return split_of(cells)

@@ -1,0 +1,1 @@
+"""Running a planned split beside its rivals, as real pinned instances."""
