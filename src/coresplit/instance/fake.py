@@ -51,6 +51,7 @@ class FakeInstance:
         self._faults = faults
         self._counts: dict[int, int] = {}
         self._ready = False
+        self._begun = (0, 0.0, 0.0)
 
     def wait_ready(self, interrupt: Interrupt | None = None, timeout: float = math.inf) -> Ready:
         """Ready after ``prepare_s`` of fake time."""
@@ -102,6 +103,30 @@ class FakeInstance:
             durations.append(duration)
         return Timed(
             durations=tuple(durations), evidence=self._evidence(batch, tuple(durations), begin)
+        )
+
+    def begin(self, batch: int, start_at: float) -> None:
+        """Note when the forward starts; the clock stands still, as others may run beside it."""
+        if self.closed:
+            raise InstanceError(f"{self.spec} is closed")
+        self.wait_ready()
+        done = self._counts.get(batch, 0)
+        self._counts[batch] = done + 1
+        self._begun = batch, start_at, self._formula(self.spec, batch, done)
+
+    def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
+        """The clock advances to the end of the forward, unless it is beyond it already."""
+        batch, start_at, duration = self._begun
+        if math.isinf(duration) or duration > timeout:
+            self._clock.now = max(self._clock.now, start_at + timeout)
+            self.closed = True
+            raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
+        self._clock.now = max(self._clock.now, start_at + duration)
+        return Timed(
+            durations=(duration,),
+            evidence=self._evidence(batch, (duration,), start_at),
+            begun_at=start_at,
+            ended_at=start_at + duration,
         )
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:

@@ -148,8 +148,17 @@ class Process:
         that computed was not alone on a core of the instance.
         """
         self.wait_ready(interrupt)
-        command = Forwards(batch=batch, count=count, seconds=seconds)
-        reply = self._answer(command, timeout, interrupt)
+        self._tell(Forwards(batch=batch, count=count, seconds=seconds))
+        return self.finish(timeout, interrupt)
+
+    def begin(self, batch: int, start_at: float) -> None:
+        """Have one forward start at ``start_at`` on the monotonic clock, or late, but at once."""
+        self.wait_ready()
+        self._tell(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
+
+    def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
+        """What the forwards took that were begun; ``timeout`` in seconds as for ``forwards``."""
+        reply = self._receive(timeout, interrupt)
         if not isinstance(reply, Timed):
             raise self._unexpected(reply)
         check_threads(self.spec, reply.evidence)
@@ -158,7 +167,8 @@ class Process:
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """Measure what its cores can do at most; ``timeout`` in seconds as for ``forwards``."""
         self.wait_ready(interrupt)
-        reply = self._answer(FindPeak(), timeout, interrupt)
+        self._tell(FindPeak())
+        reply = self._receive(timeout, interrupt)
         if not isinstance(reply, FoundPeak):
             raise self._unexpected(reply)
         return reply
@@ -169,9 +179,8 @@ class Process:
         self._pipe.close()
         self._words.close()
 
-    def _answer(self, command: Command, timeout: float, interrupt: Interrupt | None) -> Reply:
+    def _tell(self, command: Command) -> None:
         self._send(msgspec.json.encode(command))
-        return self._receive(timeout, interrupt)
 
     def _send(self, message: bytes) -> None:
         try:

@@ -39,11 +39,16 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class Forwards(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="forwards"
 ):
-    """Run up to ``count`` forwards of one batch, starting none after ``seconds``."""
+    """Run up to ``count`` forwards of one batch, starting none after ``seconds``.
+
+    The first starts at ``start_at`` on the monotonic clock, which all processes of a machine
+    share; None for at once.
+    """
 
     batch: int
     count: int
     seconds: float
+    start_at: float | None = None
 
 
 class FindPeak(
@@ -85,10 +90,18 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="timed"):
-    """Durations of single forwards in seconds, in order, and what was counted around them."""
+    """Durations of single forwards in seconds, in order, and what was counted around them.
+
+    ``begun_at`` and ``ended_at`` are those of the first and the last forward on the monotonic
+    clock. Of instances that ran together, a duration is a round's, and ``copies`` has those of
+    every instance, round by round.
+    """
 
     durations: tuple[float, ...]
     evidence: Evidence
+    begun_at: float = 0.0
+    ended_at: float = 0.0
+    copies: tuple[tuple[float, ...], ...] = ()
 
 
 class FoundPeak(

@@ -10,6 +10,8 @@ from coresplit.instance.messages import Forwards, Timed
 from coresplit.machine import evidence as counted
 from coresplit.records import Evidence
 
+SPIN_S = 1e-3
+
 
 def time_forwards(
     forward: Callable[[], object], command: Forwards, cpus: Sequence[int], threads: int
@@ -22,7 +24,9 @@ def time_forwards(
     counted.reset_peak_memory()
     started_at = time.time()
     before = counted.read_counters(cpus)
-    durations = _durations(forward, command.count, command.seconds)
+    if command.start_at is not None:
+        wait_until(command.start_at)
+    begun_at, durations, ended_at = _durations(forward, command.count, command.seconds)
     after = counted.read_counters(cpus)
     change = counted.difference(before, after)
     evidence = Evidence(
@@ -33,10 +37,22 @@ def time_forwards(
         thread_cores=counted.busy_threads(before, after),
         **msgspec.structs.asdict(change),
     )
-    return Timed(durations=tuple(durations), evidence=evidence)
+    return Timed(
+        durations=tuple(durations), evidence=evidence, begun_at=begun_at, ended_at=ended_at
+    )
 
 
-def _durations(forward: Callable[[], object], count: int, seconds: float) -> list[float]:
+def wait_until(moment: float) -> None:
+    """Return at ``moment`` on the monotonic clock: asleep at first, as waking up takes a while."""
+    while (left := moment - time.perf_counter()) > 0:
+        if left > SPIN_S:
+            time.sleep(left - SPIN_S)
+
+
+def _durations(
+    forward: Callable[[], object], count: int, seconds: float
+) -> tuple[float, list[float], float]:
+    """When the first forward began, the duration of each, and when the last one ended."""
     durations: list[float] = []
     gc.disable()
     try:
@@ -48,4 +64,4 @@ def _durations(forward: Callable[[], object], count: int, seconds: float) -> lis
             durations.append(stop - start)
     finally:
         gc.enable()
-    return durations
+    return begin, durations, stop

@@ -26,6 +26,35 @@ def place(cores: Sequence[Core], threads: int, mapping: Mapping) -> tuple[int, .
     return tuple(core.cpu for core in cores[:threads])
 
 
+def place_together(
+    cores: Sequence[Core], threads: Sequence[int], mapping: Mapping
+) -> tuple[tuple[int, ...], ...]:
+    """The logical CPU ids of instances that run at the same time, disjoint, in the order given.
+
+    ``sequential`` keeps an instance within one NUMA node where one has room for it, those of
+    most threads first; ``interleave`` deals the interleaved cores out in turn. Raises
+    UsageError as ``place`` does, for the sum of the threads.
+    """
+    place(cores, sum(threads), mapping)
+    if mapping == "interleave":
+        groups = [[core.cpu for core in _interleaved(cores)]]
+    else:
+        nodes: dict[tuple[int, int], list[int]] = {}
+        for core in cores:
+            nodes.setdefault((core.package, core.node), []).append(core.cpu)
+        groups = list(nodes.values())
+    placed: dict[int, tuple[int, ...]] = {}
+    for index in sorted(range(len(threads)), key=lambda index: -threads[index]):
+        count = threads[index]
+        home = next((group for group in groups if len(group) >= count), None)
+        if home is None:
+            # no node has room for all of them: the instance takes what is left, node by node
+            home = [cpu for group in groups for cpu in group]
+        placed[index] = tuple(home[:count])
+        groups = [[cpu for cpu in group if cpu not in placed[index]] for group in groups]
+    return tuple(placed[index] for index in range(len(threads)))
+
+
 def _interleaved(cores: Sequence[Core]) -> Sequence[Core]:
     packages: dict[int, dict[int, list[Core]]] = {}
     for core in cores:

@@ -9,7 +9,7 @@ outcome        what the rounds of a verification show
 """
 
 from coresplit.planner.explain import explain
-from coresplit.planner.outcome import Measured, Outcome, outcome_of
+from coresplit.planner.outcome import Measured, Outcome, outcome_of, verifications_of
 from coresplit.planner.plan import Option, Plan, Speedup, best_plan, fastest_within, plan
 from coresplit.planner.profile import Known, Profile, copies_on, cores_of, interpolated, profiles_of
 
@@ -30,4 +30,5 @@ __all__ = [
     "outcome_of",
     "plan",
     "profiles_of",
+    "verifications_of",
 ]

@@ -1,13 +1,13 @@
 """What a verification shows: the verdict, speedups and prediction errors; derived, never stored."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from coresplit.planner.plan import Speedup
-from coresplit.records import Configuration, Estimate, Trial, Verification
+from coresplit.records import Configuration, Estimate, JournalEntry, Trial, Verification
 from coresplit.stats.noise import floor_of_medians
 from coresplit.stats.summary import MIN_INTERVAL_SAMPLES, median_interval
 
@@ -26,10 +26,11 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rounds say. ``floor`` is the noise floor among the rounds of the split.
+    """What the rounds say.
 
     ``speedups`` has how many times faster the split was than each configuration that was run
-    beside it, from the ratios within the rounds.
+    beside it, from the ratios within the rounds; ``floor`` is the largest noise floor of these
+    ratios.
     """
 
     verdict: Judgement
@@ -43,21 +44,39 @@ def outcome_of(verification: Verification) -> Outcome:
 
     ``refuted`` if a rival was proven faster, ``confirmed`` if the split was proven faster than
     every rival, else ``tied``. Proven means that the 95 % interval of the median ratio of the
-    rounds lies on one side of one, and the median itself beyond the noise floor of the rounds.
+    rounds lies on one side of one, and the median itself beyond the noise floor of the ratios.
     Raises ValueError for a verification without rounds.
     """
-    split = verification.trials[0]
-    floor = floor_of_medians(split.samples) or 0.0
-    speedups = {
-        rival.name: _speedup(rival.samples, split.samples, floor)
-        for rival in verification.trials[1:]
-    }
+    split, *rivals = verification.trials
+    ratios = {rival.name: _ratios(rival, split) for rival in rivals}
+    speedups = {name: _speedup(values) for name, values in ratios.items()}
     return Outcome(
         verdict=_verdict(speedups),
         measured={trial.name: _measured(trial) for trial in verification.trials},
         speedups=speedups,
-        floor=floor,
+        floor=max(map(_floor, ratios.values()), default=0.0),
     )
+
+
+def verifications_of(journal: Iterable[JournalEntry]) -> tuple[Verification, ...]:
+    """The verifications of a run with all their rounds, oldest first.
+
+    A verification is stored round by round, in entries that have the same ``at``.
+    """
+    found: dict[float, Verification] = {}
+    for entry in journal:
+        if isinstance(entry, Verification):
+            before = found.get(entry.at)
+            found[entry.at] = entry if before is None else _joined(before, entry)
+    return tuple(found.values())
+
+
+def _joined(before: Verification, after: Verification) -> Verification:
+    trials = tuple(
+        msgspec.structs.replace(old, samples=old.samples + new.samples)
+        for old, new in zip(before.trials, after.trials, strict=True)
+    )
+    return msgspec.structs.replace(before, trials=trials)
 
 
 def _verdict(speedups: Mapping[Configuration, Speedup]) -> Judgement:
@@ -67,10 +86,17 @@ def _verdict(speedups: Mapping[Configuration, Speedup]) -> Judgement:
     return "confirmed" if proven and len(proven) == len(speedups) else "tied"
 
 
-def _speedup(rival: tuple[float, ...], split: tuple[float, ...], floor: float) -> Speedup:
-    ratios = [there / here for there, here in zip(rival, split, strict=True)]
+def _ratios(rival: Trial, split: Trial) -> list[float]:
+    return [there / here for there, here in zip(rival.samples, split.samples, strict=True)]
+
+
+def _floor(ratios: Sequence[float]) -> float:
+    return floor_of_medians(ratios) or 0.0
+
+
+def _speedup(ratios: Sequence[float]) -> Speedup:
     low, high = median_interval(ratios)
-    ratio = statistics.median(ratios)
+    ratio, floor = statistics.median(ratios), _floor(ratios)
     beyond = ratio > 1 + floor or ratio < 1 / (1 + floor)
     proven = len(ratios) >= MIN_INTERVAL_SAMPLES and beyond and (low > 1 or high < 1)
     return Speedup(low=low, ratio=ratio, high=high, tie=not proven)

@@ -89,7 +89,8 @@ class Verification(
     """A planned split that was run beside the fat and the thin one, round by round.
 
     ``setting`` is that of the profile it was planned from. A configuration that is the same as
-    an earlier one is left out; one that had no prediction is not run.
+    an earlier one is left out; one that had no prediction is not run. Entries with the same
+    ``at``, the Unix time it began, are rounds of one verification.
     """
 
     at: float

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
+from coresplit.instance.tally import in_turn
 from coresplit.records import Cell, Evidence, Measurement
 from coresplit.stats.summary import relative_halfwidth
 from coresplit.stats.verdict import MIN_VISITS, is_hopeless, is_precise, judge
@@ -71,14 +70,14 @@ class CellState:
             self.throttled.extend(durations)
             self.retries += 1
             if not self.samples:
-                self.evidence = merged(self.evidence, evidence)
+                self.evidence = in_turn(self.evidence, evidence)
             return
         if self.throttled and not self.samples:
             self.evidence = None
         warmup = warmup_length(durations, max(self._precision, WARMUP_TOLERANCE))
         self.warmup.extend(durations[:warmup])
         self.samples.extend(durations[warmup:])
-        self.evidence = merged(self.evidence, evidence)
+        self.evidence = in_turn(self.evidence, evidence)
 
     def end(self, measurement: Measurement) -> None:
         """Close the cell with a measurement of its own, such as ``skipped`` or ``failed``."""
@@ -112,20 +111,3 @@ class CellState:
                 evidence=self.evidence,
             )
         return None
-
-
-def merged(before: Evidence | None, new: Evidence) -> Evidence:
-    """Sum of two visits' evidence; peak memory is the larger, the start the earlier."""
-    if before is None:
-        return new
-    sums = {
-        field: getattr(before, field) + getattr(new, field)
-        for field in Evidence.__struct_fields__
-        if field not in ("peak_memory", "started_at", "threads", "thread_cores")
-    }
-    return msgspec.structs.replace(
-        new,
-        **sums,
-        peak_memory=max(before.peak_memory, new.peak_memory),
-        started_at=before.started_at,
-    )

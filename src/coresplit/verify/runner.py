@@ -1,0 +1,183 @@
+"""The rounds of a verification."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from coresplit.errors import EnvironmentFault
+from coresplit.instance import Ensemble, Interrupt, Member
+from coresplit.planner import Option, Plan
+from coresplit.records import Configuration, Trial, Verification
+from coresplit.stats.summary import relative_halfwidth
+from coresplit.units import format_size
+
+WARMUP_ROUNDS = 2
+FEWEST_ROUNDS, MOST_ROUNDS = 10, 60
+PRECISION = 0.01
+FIRST_S, PATIENCE, SLACK_S = 300.0, 5.0, 30.0
+MEMORY_SHARE = 0.9
+MOST_THROTTLED = 3
+
+Start = Callable[[tuple[int, ...]], Member]
+"""Starts an instance on these logical CPUs."""
+Place = Callable[[Sequence[int]], Sequence[tuple[int, ...]]]
+"""The logical CPUs of instances of so many threads that run at the same time."""
+Latencies = dict[Configuration, float]
+
+
+class Verifier:
+    """Runs the configurations of a plan in turn, in rounds whose order a seed shuffles.
+
+    Every complete round is given to ``log`` at once. ``budget_s`` bounds the rounds, not the
+    preparing; ``clock`` is the monotonic one of the instances, ``available_memory`` in bytes.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        start: Start,
+        place: Place,
+        log: Callable[[Verification], None],
+        *,
+        available_memory: Callable[[], int],
+        budget_s: float,
+        seed: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
+        interrupt: Interrupt | None = None,
+        on_progress: Callable[[str], None] = lambda doing: None,
+    ) -> None:
+        self._plan = plan
+        self._options = dict(plan.configurations)
+        self._start = start
+        self._place = place
+        self._log = log
+        self._available = available_memory
+        self._budget_s = budget_s
+        self._random = random.Random(seed)
+        self._clock = clock
+        self._interrupt = interrupt
+        self._report = on_progress
+        self._members: dict[tuple[tuple[int, ...], int], Member] = {}
+        self._at = time.time()
+
+    def run(self) -> int:
+        """All rounds, as many as fit in the budget but at least one; returns how many.
+
+        Raises InstanceError where an instance fails, and EnvironmentFault where memory cannot
+        hold them all or the CPU quota throttles them. An interrupt ends it after a round.
+        """
+        try:
+            ensembles = {name: self._prepared(name) for name in self._options}
+            for name, ensemble in ensembles.items():
+                self._report(f"warming up {name}")
+                for _ in range(WARMUP_ROUNDS):
+                    if not self._interrupted:
+                        ensemble.round(FIRST_S, self._interrupt)
+            return self._rounds(ensembles)
+        finally:
+            for member in self._members.values():
+                member.close()
+
+    @property
+    def _interrupted(self) -> bool:
+        return self._interrupt is not None and self._interrupt.requested
+
+    def _prepared(self, name: Configuration) -> Ensemble:
+        """The instances of one configuration, ready; those on the same cores and batch are shared.
+
+        An instance keeps its batch, so that no round begins with making inputs.
+        """
+        self._report(f"preparing {name} {self._options[name].split}")
+        cells = self._options[name].split.cells
+        places = self._place([threads for threads, _ in cells])
+        keys = [(cpus, batch) for cpus, (_, batch) in zip(places, cells, strict=True)]
+        for key in keys:
+            if key not in self._members:
+                self._require_memory()
+                self._members[key] = self._start(key[0])
+                if len(self._members) == 1:
+                    self._members[key].wait_ready(self._interrupt)
+        ensemble = Ensemble([(self._members[key], key[1]) for key in keys], self._clock)
+        ensemble.wait_ready(self._interrupt)
+        return ensemble
+
+    def _require_memory(self) -> None:
+        """Refuse to start an instance that would take more than what is free, as the first did."""
+        if not self._members:
+            return
+        needed = next(iter(self._members.values())).wait_ready(self._interrupt).memory
+        free = self._available()
+        if needed > MEMORY_SHARE * free:
+            raise EnvironmentFault(
+                f"verifying needs more than {len(self._members)} instances of "
+                f"{format_size(needed)} at once, but {format_size(free)} of memory are free; "
+                "verify a split of fewer instances (--cores), or free memory"
+            )
+
+    def _rounds(self, ensembles: Mapping[Configuration, Ensemble]) -> int:
+        begin, throttled = self._clock(), 0
+        rounds: list[Latencies] = []
+        while not rounds or not self._enough(rounds, self._clock() - begin):
+            self._report(f"round {len(rounds) + 1}")
+            latencies = self._round(ensembles)
+            if self._interrupted and latencies is None:
+                break
+            if latencies is None:
+                throttled += 1
+                if throttled > MOST_THROTTLED:
+                    raise EnvironmentFault(
+                        "the CPU quota throttled the instances; plan for fewer cores (--cores) or "
+                        "raise the quota"
+                    )
+                continue
+            rounds.append(latencies)
+            self._log(self._verification(latencies))
+            if self._interrupted:
+                break
+        return len(rounds)
+
+    def _enough(self, rounds: Sequence[Latencies], elapsed_s: float) -> bool:
+        """By the width of the intervals, never by what they say: that would bias the verdict."""
+        if elapsed_s * (len(rounds) + 1) / len(rounds) > self._budget_s:
+            return True
+        if len(rounds) < FEWEST_ROUNDS:
+            return False
+        rivals = [name for name in self._options if name != "split"]
+        widths = [
+            relative_halfwidth([each[name] / each["split"] for each in rounds]) for name in rivals
+        ]
+        return len(rounds) >= MOST_ROUNDS or all(width <= PRECISION for width in widths)
+
+    def _round(self, ensembles: Mapping[Configuration, Ensemble]) -> Latencies | None:
+        """The latency of every configuration; None where one was throttled or not run."""
+        order = list(ensembles)
+        self._random.shuffle(order)
+        latencies: Latencies = {}
+        throttled = False
+        for name in order:
+            if self._interrupted:
+                return None
+            timeout = PATIENCE * self._options[name].predicted.high + SLACK_S
+            timed = ensembles[name].round(timeout, self._interrupt)
+            throttled = throttled or timed.evidence.throttled_periods > 0
+            latencies[name] = timed.durations[0]
+        return None if throttled else latencies
+
+    def _verification(self, latencies: Latencies) -> Verification:
+        plan = self._plan
+        return Verification(
+            at=self._at,
+            optimization=plan.optimization,
+            mapping=plan.mapping,
+            allocator=plan.allocator,
+            setting=plan.setting,
+            cores=plan.cores,
+            batch=plan.batch,
+            trials=tuple(
+                _trial(name, option, latencies[name]) for name, option in self._options.items()
+            ),
+        )
+
+
+def _trial(name: Configuration, option: Option, latency: float) -> Trial:
+    return Trial(name=name, split=option.split, predicted=option.predicted, samples=(latency,))
