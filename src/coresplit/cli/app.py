@@ -16,6 +16,7 @@ COMMANDS = {
     "bench": ("bench", "Sweep threads x batch x optimization and write the report."),
     "report": ("report", "Rebuild pages, pictures and tables from run folders."),
     "import": ("importing", "Turn published CSV tables into a run folder."),
+    "plan": ("plan", "Divide the cores and a batch over instances, and prove it."),
     "export": ("export", "Write a run as CSV tables in the published columns."),
     "doctor": ("doctor", "Say what on this machine will spoil measurements, and the remedy."),
     "cache": ("caching", "Show or remove the exported and compiled models that are kept."),

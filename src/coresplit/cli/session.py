@@ -81,8 +81,8 @@ class Session:
         before, writer = store.reopen(path)
         machine = inspect()
         try:
-            _require_same(before, machine, before.model)
-            spec = _spec_again(before, weights, trust)
+            require_same(before, machine, before.model)
+            spec = spec_again(before, weights, trust)
             settings = msgspec.structs.replace(before.settings, budget_s=budget_s)
             run = msgspec.structs.replace(before, settings=settings)
             launcher = _launcher(spec, machine)
@@ -91,7 +91,7 @@ class Session:
                 missing = [cell for cell in cells_of(settings) if cell not in finished]
                 if missing:
                     ready = launcher.probe(missing, together(machine), interrupt)
-                    _require_same(before, machine, model_info(spec, ready))
+                    require_same(before, machine, model_info(spec, ready))
                 return cls(run, writer, launcher, interrupt)
         except BaseException:
             writer.close()
@@ -131,7 +131,7 @@ def _ending(launcher: Launcher, interrupt: Interrupt) -> Iterator[None]:
         raise
 
 
-def _spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
+def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
     """What names the model of a run: its inputs stand for the size that was asked for."""
     built_in = run.model.source in MODELS
     spec = ModelSpec(
@@ -150,15 +150,16 @@ def _finished(run: Run) -> set[Cell]:
     return {each.cell for each in run.measurements if each.verdict == "measured"}
 
 
-def _require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
+def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
+    """Raise MismatchError, with the differences, unless the run is of this machine and model."""
     if run.machine is None:
-        raise RunError(f"run {run.name} was imported from tables; there is nothing to resume")
+        raise RunError(f"run {run.name} was imported from tables: nothing of it can be run here")
     there = fingerprint(run.machine, run.software, run.model)
     here = software(libraries_of(run.settings, run.model.source))
     different = differences(there, fingerprint(machine, here, model))
     if different:
         raise MismatchError(
-            f"run {run.name} cannot be resumed here: {'; '.join(different)}; "
+            f"run {run.name} was measured under other conditions: {'; '.join(different)}; "
             "start a new run instead"
         )
 

@@ -9,9 +9,10 @@ outcome        what the rounds of a verification show
 """
 
 from coresplit.planner.explain import explain
-from coresplit.planner.outcome import Measured, Outcome, outcome_of, verifications_of
+from coresplit.planner.outcome import Measured, Outcome, outcome_of, proof_of, verifications_of
 from coresplit.planner.plan import Option, Plan, Speedup, best_plan, fastest_within, plan
 from coresplit.planner.profile import Known, Profile, copies_on, cores_of, interpolated, profiles_of
+from coresplit.planner.solver import largest_batch, nearest_batches
 
 __all__ = [
     "Known",
@@ -27,8 +28,11 @@ __all__ = [
     "explain",
     "fastest_within",
     "interpolated",
+    "largest_batch",
+    "nearest_batches",
     "outcome_of",
     "plan",
     "profiles_of",
+    "proof_of",
     "verifications_of",
 ]

@@ -6,10 +6,12 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.planner.plan import Speedup
+from coresplit.planner.plan import Plan, Speedup
 from coresplit.records import Configuration, Estimate, JournalEntry, Trial, Verification
 from coresplit.stats.noise import floor_of_medians
 from coresplit.stats.summary import MIN_INTERVAL_SAMPLES, median_interval
+
+_CONDITIONS = ("optimization", "mapping", "allocator", "cores", "batch")
 
 Judgement = Literal["confirmed", "tied", "refuted"]
 
@@ -69,6 +71,17 @@ def verifications_of(journal: Iterable[JournalEntry]) -> tuple[Verification, ...
             before = found.get(entry.at)
             found[entry.at] = entry if before is None else _joined(before, entry)
     return tuple(found.values())
+
+
+def proof_of(plan: Plan, journal: Iterable[JournalEntry]) -> Verification | None:
+    """The newest verification of the split of a plan, under the same conditions."""
+    found = [
+        each
+        for each in verifications_of(journal)
+        if each.trials[0].split == plan.best.split
+        and all(getattr(each, name) == getattr(plan, name) for name in _CONDITIONS)
+    ]
+    return found[-1] if found else None
 
 
 def _joined(before: Verification, after: Verification) -> Verification:

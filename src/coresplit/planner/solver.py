@@ -12,6 +12,7 @@ sum of latencies are lowest in this order; all three add up over instances, so o
 programme over the batch finds them.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
@@ -82,19 +83,36 @@ def largest_throughput(latencies: Latencies, cores: int, limit: float) -> Split 
     """
     best: tuple[float, int] | None = None
     for level in sorted({latency for latency in latencies.values() if latency <= limit}):
-        batch = _largest_batch(latencies, level, cores)
+        batch = largest_batch(latencies, cores, level)
         if batch and (best is None or batch / level > best[0]):
             best = (batch / level, batch)
     return None if best is None else solve(latencies, cores, best[1])
 
 
-def _largest_batch(latencies: Latencies, level: float, cores: int) -> int:
+def largest_batch(latencies: Latencies, cores: int, level: float = math.inf) -> int:
+    """The most inputs that ``cores`` can take at once in cells no slower than ``level``."""
     sizes = [(threads, size) for size, threads in _fewest_threads(latencies, level).items()]
     largest = [0] * (cores + 1)
     for used in range(1, cores + 1):
         fitting = (largest[used - threads] + size for threads, size in sizes if threads <= used)
         largest[used] = max(fitting, default=0)
     return largest[cores]
+
+
+def nearest_batches(latencies: Latencies, cores: int, batch: int) -> tuple[int, ...]:
+    """The next smaller and the next larger batch that cells on ``cores`` make up, if any."""
+    sizes = [(threads, size) for size, threads in _fewest_threads(latencies, math.inf).items()]
+    reached = [1]
+    for used in range(1, cores + 1):
+        sums = reached[-1]
+        for threads, size in sizes:
+            if threads <= used:
+                sums |= reached[used - threads] << size
+        reached.append(sums)
+    below = (reached[cores] & ((1 << batch) - 2)).bit_length() - 1
+    above = reached[cores] >> (batch + 1)
+    larger = batch + 1 + (above & -above).bit_length() - 1
+    return tuple(each for each, found in ((below, below > 0), (larger, above)) if found)
 
 
 def _fewest_threads(latencies: Latencies, level: float) -> dict[int, int]:

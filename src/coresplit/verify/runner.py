@@ -2,10 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from coresplit.errors import EnvironmentFault
-from coresplit.instance import Ensemble, Interrupt, Member
+from coresplit.instance import Ensemble, Interrupt, Member, Ready
 from coresplit.planner import Option, Plan
 from coresplit.records import Configuration, Trial, Verification
 from coresplit.stats.summary import relative_halfwidth
@@ -22,13 +22,16 @@ Start = Callable[[tuple[int, ...]], Member]
 """Starts an instance on these logical CPUs."""
 Place = Callable[[Sequence[int]], Sequence[tuple[int, ...]]]
 """The logical CPUs of instances of so many threads that run at the same time."""
+Key = tuple[tuple[int, ...], int]
+"""Logical CPUs and batch: what tells the instances of a verification apart."""
 Latencies = dict[Configuration, float]
 
 
 class Verifier:
     """Runs the configurations of a plan in turn, in rounds whose order a seed shuffles.
 
-    Every complete round is given to ``log`` at once. ``budget_s`` bounds the rounds, not the
+    Every complete round is given to ``log`` at once. ``accept`` raises where the first instance
+    that is ready is not of the model that was planned for. ``budget_s`` bounds the rounds, not the
     preparing; ``clock`` is the monotonic one of the instances, ``available_memory`` in bytes.
     """
 
@@ -39,6 +42,7 @@ class Verifier:
         place: Place,
         log: Callable[[Verification], None],
         *,
+        accept: Callable[[Ready], None],
         available_memory: Callable[[], int],
         budget_s: float,
         seed: int = 0,
@@ -51,29 +55,32 @@ class Verifier:
         self._start = start
         self._place = place
         self._log = log
+        self._accept = accept
         self._available = available_memory
         self._budget_s = budget_s
         self._random = random.Random(seed)
         self._clock = clock
         self._interrupt = interrupt
         self._report = on_progress
-        self._members: dict[tuple[tuple[int, ...], int], Member] = {}
+        self._members: dict[Key, Member] = {}
         self._at = time.time()
 
-    def run(self) -> int:
-        """All rounds, as many as fit in the budget but at least one; returns how many.
+    def run(self) -> None:
+        """All rounds, as many as fit in the budget but at least one.
 
         Raises InstanceError where an instance fails, and EnvironmentFault where memory cannot
         hold them all or the CPU quota throttles them. An interrupt ends it after a round.
         """
+        wanted = {name: self._keys(option) for name, option in self._options.items()}
         try:
-            ensembles = {name: self._prepared(name) for name in self._options}
+            self._require_memory({key for keys in wanted.values() for key in keys})
+            ensembles = {name: self._prepared(name, keys) for name, keys in wanted.items()}
             for name, ensemble in ensembles.items():
                 self._report(f"warming up {name}")
                 for _ in range(WARMUP_ROUNDS):
                     if not self._interrupted:
                         ensemble.round(FIRST_S, self._interrupt)
-            return self._rounds(ensembles)
+            self._rounds(ensembles)
         finally:
             for member in self._members.values():
                 member.close()
@@ -82,39 +89,40 @@ class Verifier:
     def _interrupted(self) -> bool:
         return self._interrupt is not None and self._interrupt.requested
 
-    def _prepared(self, name: Configuration) -> Ensemble:
+    def _keys(self, option: Option) -> list[Key]:
+        cells = option.split.cells
+        places = self._place([threads for threads, _ in cells])
+        return [(cpus, batch) for cpus, (_, batch) in zip(places, cells, strict=True)]
+
+    def _require_memory(self, keys: Collection[Key]) -> None:
+        """Start one instance, and refuse to start the others where memory cannot hold them."""
+        first = min(keys)
+        self._report("preparing the first instance")
+        self._members[first] = self._start(first[0])
+        ready = self._members[first].wait_ready(self._interrupt)
+        self._accept(ready)
+        each = ready.memory
+        free = self._available()
+        if each * (len(keys) - 1) > MEMORY_SHARE * free:
+            raise EnvironmentFault(
+                f"verifying needs {len(keys)} instances of {format_size(each)} at once, but only "
+                f"{format_size(free)} of memory are free; plan for fewer cores (--cores)"
+            )
+
+    def _prepared(self, name: Configuration, keys: Sequence[Key]) -> Ensemble:
         """The instances of one configuration, ready; those on the same cores and batch are shared.
 
         An instance keeps its batch, so that no round begins with making inputs.
         """
         self._report(f"preparing {name} {self._options[name].split}")
-        cells = self._options[name].split.cells
-        places = self._place([threads for threads, _ in cells])
-        keys = [(cpus, batch) for cpus, (_, batch) in zip(places, cells, strict=True)]
         for key in keys:
             if key not in self._members:
-                self._require_memory()
                 self._members[key] = self._start(key[0])
-                if len(self._members) == 1:
-                    self._members[key].wait_ready(self._interrupt)
         ensemble = Ensemble([(self._members[key], key[1]) for key in keys], self._clock)
         ensemble.wait_ready(self._interrupt)
         return ensemble
 
-    def _require_memory(self) -> None:
-        """Refuse to start an instance that would take more than what is free, as the first did."""
-        if not self._members:
-            return
-        needed = next(iter(self._members.values())).wait_ready(self._interrupt).memory
-        free = self._available()
-        if needed > MEMORY_SHARE * free:
-            raise EnvironmentFault(
-                f"verifying needs more than {len(self._members)} instances of "
-                f"{format_size(needed)} at once, but {format_size(free)} of memory are free; "
-                "verify a split of fewer instances (--cores), or free memory"
-            )
-
-    def _rounds(self, ensembles: Mapping[Configuration, Ensemble]) -> int:
+    def _rounds(self, ensembles: Mapping[Configuration, Ensemble]) -> None:
         begin, throttled = self._clock(), 0
         rounds: list[Latencies] = []
         while not rounds or not self._enough(rounds, self._clock() - begin):
@@ -134,7 +142,6 @@ class Verifier:
             self._log(self._verification(latencies))
             if self._interrupted:
                 break
-        return len(rounds)
 
     def _enough(self, rounds: Sequence[Latencies], elapsed_s: float) -> bool:
         """By the width of the intervals, never by what they say: that would bias the verdict."""

@@ -1,0 +1,94 @@
+"""``coresplit plan``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from coresplit import store
+from coresplit.cli.app import DONE, INTERRUPTED, NO
+from coresplit.cli.output import print_json, say, warn
+from coresplit.cli.plan_words import document, lines_of, table
+from coresplit.cli.planning import Answer, Request, answers, check
+from coresplit.cli.verifying import verify
+from coresplit.instance import Interrupt
+from coresplit.planner import outcome_of, proof_of
+from coresplit.records import Run, Verification
+from coresplit.units import parse_duration
+
+DEFAULT_BUDGET = "2m"
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--batch", type=int, metavar="B", help="Plan one batch; default all of the run.")
+@click.option("--cores", type=int, metavar="T", help="Cores to divide; default all of the run.")
+@click.option("--optimization", metavar="NAME", help="Default the fastest that is not lossy.")
+@click.option("--mapping", metavar="NAME", help="Default the fastest.")
+@click.option("--allocator", metavar="NAME", help="Default the fastest.")
+@click.option("--setting", metavar="NAME", help="isolated or packed; default packed if measured.")
+@click.option("--slo", metavar="TIME", help="The highest throughput within a latency: 100ms.")
+@click.option("--interpolate", is_flag=True, help="Also batches between measured ones.")
+@click.option("--measure", is_flag=True, help="Measure first what the plan lacks.")
+@click.option("--verify", is_flag=True, help="Run the split beside fat and thin.")
+@click.option("--budget", metavar="TIME", help="For --measure and --verify each; default 2m.")
+@click.option("--weights", metavar="FILE", help="The state dict of the run, to run its model.")
+@click.option("--trust", is_flag=True, help="Load a pickled model, which runs its code.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(**values: object) -> int:
+    """Divide cores and a batch over instances, so that the batch is done soonest.
+
+    Predicted from the run folder RUN, also on another machine and without torch; --verify proves
+    it on the machine of the run and exits with 1 if a rival was faster.
+    """
+    request = msgspec.convert(values, Request)
+    check(request)
+    with Interrupt() as interrupt:
+        run = _load(request.run)
+        found = answers(run, request)
+        if request.verify:
+            _verify(found[0], request, interrupt)
+            run = store.load(request.run)
+        proofs = [proof_of(answer.plan, run.journal) for answer in found]
+        _tell(found, proofs, request)
+        if interrupt.requested:
+            return INTERRUPTED
+    refuted = proofs[0] is not None and outcome_of(proofs[0]).verdict == "refuted"
+    return NO if request.verify and refuted else DONE
+
+
+def _load(path: Path) -> Run:
+    run = store.load(path)
+    for line in run.warnings:
+        warn(line)
+    return run
+
+
+def _verify(answer: Answer, request: Request, interrupt: Interrupt) -> None:
+    verify(
+        request.run,
+        answer.plan,
+        weights=request.weights,
+        trust=request.trust,
+        budget_s=parse_duration(request.budget or DEFAULT_BUDGET),
+        interrupt=interrupt,
+        on_progress=say,
+    )
+    say(f"kept in the run; shown by: coresplit report {request.run}")
+
+
+def _tell(found: Sequence[Answer], proofs: Sequence[Verification | None], request: Request) -> None:
+    if request.as_json:
+        documents = [
+            document(answer.plan, proof) for answer, proof in zip(found, proofs, strict=True)
+        ]
+        print_json(documents[0] if _single(request) else {"plans": documents})
+        return
+    lines = lines_of(found[0], proofs[0]) if _single(request) else table(found, proofs)
+    for line in lines:
+        click.echo(line)
+
+
+def _single(request: Request) -> bool:
+    return request.batch is not None or request.slo is not None

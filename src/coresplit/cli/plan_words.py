@@ -1,0 +1,223 @@
+"""A plan as a person and as a script read it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from coresplit.cli.planning import Answer
+from coresplit.planner import Option, Outcome, Plan, Speedup, explain, outcome_of
+from coresplit.records import Estimate, Split, Verification
+from coresplit.units import format_duration, format_share
+
+SETTINGS = {
+    "isolated": "measured alone: instances that run together may be slower than this",
+    "packed": "measured with every core busy",
+}
+DOUBTS = {
+    "light": "few samples",
+    "unstable": "noisy samples",
+    "estimated": "estimated, not measured",
+    "scaled": "measured alone, and scaled as other cells are slower with every core busy",
+    "interpolated": "between two measured batches",
+}
+
+
+def document(plan: Plan, verification: Verification | None) -> dict[str, object]:
+    """The plan as JSON; all durations in seconds."""
+    fat, thin = plan.speedup("fat"), plan.speedup("thin")
+    return {
+        "batch": plan.batch,
+        "cores": plan.cores,
+        "optimization": plan.optimization,
+        "mapping": plan.mapping,
+        "allocator": plan.allocator,
+        "setting": plan.setting,
+        **_option(plan.best),
+        "speedup_over_fat": fat and fat.ratio,
+        "speedup_over_thin": thin and thin.ratio,
+        "tied_with": [name for name, each in (("fat", fat), ("thin", thin)) if each and each.tie],
+        "noise_floor": plan.noise,
+        "fat": plan.fat and _option(plan.fat),
+        "thin": plan.thin and _option(plan.thin),
+        "front": [_option(option) for option in plan.front],
+        "verified": verification and _verified(plan, verification),
+    }
+
+
+def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
+    """One plan for a terminal: the configurations, why, fewer cores, and the proof if any."""
+    plan = answer.plan
+    lines = [
+        f"batch {plan.batch} on {plan.cores} {'core' if plan.cores == 1 else 'cores'}, "
+        f"{_how(plan)}, {plan.setting} profile ({SETTINGS[plan.setting]})",
+        "",
+        *_configurations(plan),
+        "",
+        explain(plan, answer.profile) + ".",
+    ]
+    for doubt in plan.best.doubts:
+        lines.append(f"Latencies of the split are {DOUBTS[doubt]}.")
+    if len(plan.best.split.pieces) > 1:
+        lines.append(
+            "Its instances differ: each is predicted as if only copies of itself ran beside it."
+        )
+    if len(plan.front) > 1:
+        lines += ["", "on fewer cores", *_front(plan)]
+    if verification is not None:
+        lines += ["", *verdict_lines(verification)]
+    return lines
+
+
+def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) -> list[str]:
+    """The plans of all batches, one line each."""
+    rows = [("batch", "split", "optimization", "latency", "over fat", "over thin", "verified")]
+    for answer, verification in zip(answers, verified, strict=True):
+        plan = answer.plan
+        rows.append(
+            (
+                str(plan.batch),
+                instances(plan.best.split),
+                plan.optimization,
+                _latency(plan.best.predicted),
+                _rival(plan, "fat"),
+                _rival(plan, "thin"),
+                "no" if verification is None else outcome_of(verification).verdict,
+            )
+        )
+    return _aligned(rows)
+
+
+def verdict_lines(verification: Verification) -> list[str]:
+    """What was run, what had been predicted, and the verdict."""
+    outcome = outcome_of(verification)
+    rounds = len(verification.trials[0].samples)
+    rows = [("verified", "predicted", "measured", "prediction", "split is faster")]
+    for name, measured in outcome.measured.items():
+        rows.append(
+            (
+                name,
+                format_duration(measured.trial.predicted.latency),
+                _latency(measured.latency),
+                f"{measured.error:+.1%} off",
+                _times(outcome.speedups.get(name)),
+            )
+        )
+    return [*_aligned(rows), "", f"{outcome.verdict}: {_verdict(outcome, rounds)}"]
+
+
+def instances(split: Split) -> str:
+    """``8 x 2 threads, batch 4``, piece by piece."""
+    return " + ".join(
+        f"{piece.instances} x {piece.threads} {'thread' if piece.threads == 1 else 'threads'}, "
+        f"batch {piece.batch}"
+        for piece in split.pieces
+    )
+
+
+def _verdict(outcome: Outcome, rounds: int) -> str:
+    over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}"
+    if not outcome.speedups:
+        return f"the split is the only configuration there is; it was run {over}"
+    if outcome.verdict == "tied":
+        return f"no configuration was proven faster than the split, nor slower than it, {over}"
+    if outcome.verdict == "confirmed":
+        return f"the split was faster than {' and '.join(outcome.speedups)} {over}"
+    faster = [name for name, each in outcome.speedups.items() if not each.tie and each.ratio < 1]
+    return f"{' and '.join(faster)} was faster than the split {over}"
+
+
+def _how(plan: Plan) -> str:
+    words = [plan.optimization]
+    words += [plan.mapping] if plan.mapping != "sequential" else []
+    words += [plan.allocator] if plan.allocator != "default" else []
+    return " ".join(words)
+
+
+def _configurations(plan: Plan) -> list[str]:
+    rows = [("", "instances", "latency", "throughput", "split is faster")]
+    for name, option, speedup in (
+        ("split", plan.best, None),
+        ("fat", plan.fat, plan.speedup("fat")),
+        ("thin", plan.thin, plan.speedup("thin")),
+    ):
+        if option is None:
+            rows.append((name, "not in the run", "", "", ""))
+        elif name != "split" and option.split == plan.best.split:
+            rows.append((name, "the split itself", "", "", ""))
+        else:
+            rows.append((name, *_cells(option), _times(speedup)))
+    return _aligned(rows)
+
+
+def _front(plan: Plan) -> list[str]:
+    rows = [("cores", "instances", "latency", "throughput")]
+    rows += [(str(option.split.cores), *_cells(option)) for option in plan.front[1:]]
+    return _aligned(rows)
+
+
+def _cells(option: Option) -> tuple[str, str, str]:
+    return instances(option.split), _latency(option.predicted), f"{option.throughput:.1f}/s"
+
+
+def _latency(estimate: Estimate) -> str:
+    if estimate.low == estimate.high:
+        return format_duration(estimate.latency)
+    width = (estimate.high - estimate.low) / 2 / estimate.latency
+    return f"{format_duration(estimate.latency)} +-{format_share(width)}"
+
+
+def _rival(plan: Plan, name: Literal["fat", "thin"]) -> str:
+    rival = plan.rival(name)
+    if rival is None:
+        return "not in the run"
+    return f"is {name}" if rival.split == plan.best.split else _times(plan.speedup(name))
+
+
+def _times(speedup: Speedup | None) -> str:
+    if speedup is None:
+        return ""
+    tie = " (tie)" if speedup.tie else ""
+    if speedup.low == speedup.high:
+        return f"{speedup.ratio:.2f}x{tie}"
+    return f"{speedup.ratio:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]{tie}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _option(option: Option) -> dict[str, object]:
+    return {
+        "latency_s": option.predicted.latency,
+        "latency_low_s": option.predicted.low,
+        "latency_high_s": option.predicted.high,
+        "split": [
+            {"instances": each.instances, "threads": each.threads, "batch": each.batch}
+            for each in option.split.pieces
+        ],
+        "doubts": list(option.doubts),
+    }
+
+
+def _verified(plan: Plan, verification: Verification) -> dict[str, object]:
+    """The verdict; fat or thin that is the split itself has its latency, one not run has null."""
+    outcome = outcome_of(verification)
+    found = {each.trial.split: each.latency.latency for each in outcome.measured.values()}
+    return {
+        "verdict": outcome.verdict,
+        "rounds": len(verification.trials[0].samples),
+        "split_s": found[plan.best.split],
+        "fat_s": plan.fat and found.get(plan.fat.split),
+        "thin_s": plan.thin and found.get(plan.thin.split),
+        "predicted_s": {
+            name: each.trial.predicted.latency for name, each in outcome.measured.items()
+        },
+        "speedup_over": {
+            name: msgspec.structs.asdict(each) for name, each in outcome.speedups.items()
+        },
+    }

@@ -1,0 +1,209 @@
+"""What ``plan`` was asked, checked, and answered from a run; every refusal is one line."""
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from coresplit.errors import UsageError
+from coresplit.planner import (
+    Plan,
+    Profile,
+    cores_of,
+    fastest_within,
+    interpolated,
+    largest_batch,
+    nearest_batches,
+    plan,
+    profiles_of,
+)
+from coresplit.records import Run, Setting
+from coresplit.stats.losses import lossy_of
+from coresplit.stats.noise import noise_floor
+from coresplit.units import format_duration, format_numbers, parse_duration
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line as typed; None where the user said nothing."""
+
+    run: Path
+    batch: int | None = None
+    cores: int | None = None
+    optimization: str | None = None
+    mapping: str | None = None
+    allocator: str | None = None
+    setting: str | None = None
+    slo: str | None = None
+    interpolate: bool = False
+    verify: bool = False
+    measure: bool = False
+    budget: str | None = None
+    weights: str | None = None
+    trust: bool = False
+    as_json: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan and the profile it was found in."""
+
+    plan: Plan
+    profile: Profile
+
+
+def check(request: Request) -> None:
+    """Refuse options that contradict each other or cannot be; raises UsageError."""
+    for name in ("batch", "cores"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} {value} is not positive; the smallest value is 1")
+    if request.slo is not None and request.batch is not None:
+        raise UsageError("--slo looks for the best batch itself; leave out --batch, or --slo")
+    for option in ("verify", "measure"):
+        if getattr(request, option) and request.batch is None:
+            raise UsageError(f"--{option} is for one batch; name it with --batch")
+    if request.budget is not None and not (request.verify or request.measure):
+        raise UsageError("--budget is for --verify and --measure; leave it out")
+    if request.setting is not None and request.setting not in get_args(Setting):
+        raise UsageError(
+            f"unknown setting '{request.setting}'; choose {' or '.join(get_args(Setting))}"
+        )
+
+
+def answers(run: Run, request: Request) -> tuple[Answer, ...]:
+    """The plan for the batch or the objective asked, or one for every batch of the run."""
+    cores = _cores(run, request)
+    profiles = _profiles(run, request)
+    if request.slo is not None:
+        return (_within(profiles, cores, parse_duration(request.slo), run),)
+    if request.batch is not None:
+        return (_for_batch(profiles, cores, request.batch, run, request),)
+    batches = sorted({batch for profile in profiles for batch in profile.batches})
+    found = (_best(profiles, cores, batch, run) for batch in batches)
+    return tuple(answer for answer in found if answer is not None)
+
+
+def additions(run: Run, request: Request) -> dict[str, str]:
+    """Options of ``bench`` and their values that add what the plan asked for lacks; maybe none.
+
+    It lacks an optimization, mapping, allocator or setting that was named and not measured, one
+    thread and all, and the batch itself.
+    """
+    settings, cores = run.settings, _cores(run, request)
+    named = {
+        "optimizations": (request.optimization, settings.optimizations),
+        "mapping": (request.mapping, settings.mappings),
+        "allocator": (request.allocator, settings.allocators),
+        "setting": (request.setting, settings.settings),
+    }
+    found = {
+        option: wanted
+        for option, (wanted, there) in named.items()
+        if wanted is not None and wanted not in there
+    }
+    threads = tuple(sorted({1, cores} - set(settings.threads)))
+    if threads:
+        found["threads"] = format_numbers(threads)
+    if request.batch is not None and request.batch not in settings.batches:
+        found["batches"] = str(request.batch)
+    return found
+
+
+def remedy(run: Run, request: Request) -> str:
+    """The command that measures what is lacking; tables that were imported can only be replaced."""
+    if run.machine is None:
+        return "import tables that hold it, or bench the model here"
+    options = "".join(f" --{name} {value}" for name, value in additions(run, request).items())
+    also = ", or plan with --measure" if request.batch is not None else ""
+    return f"coresplit bench --resume {request.run}{options}{also}"
+
+
+def _cores(run: Run, request: Request) -> int:
+    there = cores_of(run)
+    if request.cores is not None and request.cores > there:
+        raise UsageError(
+            f"--cores {request.cores} is beyond the run, which was measured on {there} cores"
+        )
+    return request.cores or there
+
+
+def _profiles(run: Run, request: Request) -> tuple[Profile, ...]:
+    """The profiles that may be chosen from: lossless ones, unless an optimization is named."""
+    setting = None if request.setting is None else msgspec.convert(request.setting, Setting)
+    profiles = profiles_of(run, setting)
+    for field in ("optimization", "mapping", "allocator"):
+        wanted = getattr(request, field)
+        if wanted is not None:
+            profiles = tuple(each for each in profiles if getattr(each.like, field) == wanted)
+    if not profiles:
+        asked = (request.optimization, request.mapping, request.allocator, request.setting)
+        what = " ".join(name for name in asked if name is not None)
+        raise UsageError(
+            f"run {request.run} has no measured cells{what and f' of {what}'}; "
+            f"measure them: {remedy(run, request)}"
+        )
+    if request.optimization is not None:
+        return profiles
+    lossy = lossy_of(run)
+    lossless = tuple(each for each in profiles if each.like.optimization not in lossy)
+    if not lossless:
+        raise UsageError(
+            f"run {request.run} has lossy optimizations only; name the one to plan with: "
+            f"--optimization {profiles[0].like.optimization}"
+        )
+    return lossless
+
+
+def _for_batch(
+    profiles: tuple[Profile, ...], cores: int, batch: int, run: Run, request: Request
+) -> Answer:
+    if request.interpolate:
+        profiles = tuple(interpolated(each, batch) for each in profiles)
+    answer = _best(profiles, cores, batch, run)
+    if answer is not None:
+        return answer
+    on = f"{cores} core" if cores == 1 else f"{cores} cores"
+    most = max(largest_batch(each.latencies, cores) for each in profiles)
+    if batch > most:
+        raise UsageError(
+            f"--batch {batch} is beyond the run, whose cells make up {most} on {cores} "
+            f"{'core' if cores == 1 else 'cores'} at most; measure it: {remedy(run, request)}"
+        )
+    near = sorted(
+        {each for one in profiles for each in nearest_batches(one.latencies, cores, batch)}
+    )
+    raise UsageError(
+        f"--batch {batch} is not a sum of measured batches on {on}; the nearest that are: "
+        f"{' and '.join(map(str, sorted(near)))}; or add --interpolate, or measure it: "
+        f"{remedy(run, request)}"
+    )
+
+
+def _within(profiles: tuple[Profile, ...], cores: int, limit: float, run: Run) -> Answer:
+    found = [
+        (option, profile)
+        for profile in profiles
+        if (option := fastest_within(profile, cores, limit)) is not None
+    ]
+    if not found:
+        fastest = min(
+            (known.latency, batch) for one in profiles for (_, batch), known in one.cells.items()
+        )
+        raise UsageError(
+            f"no split is done within {format_duration(limit)}; the fastest takes "
+            f"{format_duration(fastest[0])}, for batch {fastest[1]}"
+        )
+    option, profile = max(found, key=lambda each: each[0].throughput)
+    answer = _best((profile,), cores, option.split.batch, run)
+    assert answer is not None
+    return answer
+
+
+def _best(profiles: tuple[Profile, ...], cores: int, batch: int, run: Run) -> Answer | None:
+    """The plan of the lowest predicted latency over the profiles, with its profile."""
+    noise = noise_floor(run.journal)
+    found = [
+        Answer(plan=each, profile=profile)
+        for profile in profiles
+        if (each := plan(profile, cores, batch, noise)) is not None
+    ]
+    return min(found, key=lambda answer: answer.plan.best.predicted.latency, default=None)

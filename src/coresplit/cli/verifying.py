@@ -1,0 +1,80 @@
+"""Running a planned split on this machine, into the run it was planned from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from coresplit import store
+from coresplit.cli.session import model_info, require_same, spec_again
+from coresplit.errors import InstanceError
+from coresplit.instance import InstanceSpec, Interrupt, Member, Process, Ready
+from coresplit.machine.cgroups import available_memory
+from coresplit.machine.inspect import inspect
+from coresplit.machine.numa import nodes_of
+from coresplit.machine.placement import place_together
+from coresplit.models import ModelSpec
+from coresplit.planner import Plan
+from coresplit.records import Machine, Run
+from coresplit.verify import Verifier
+
+
+def verify(
+    path: Path,
+    plan: Plan,
+    *,
+    weights: str | None,
+    trust: bool,
+    budget_s: float,
+    interrupt: Interrupt,
+    on_progress: Callable[[str], None],
+) -> None:
+    """Run the configurations of ``plan`` and store each round in the run folder ``path``.
+
+    ``weights`` and ``trust`` must be given again where the run needed them. An interrupt keeps
+    the rounds that are complete. Raises MismatchError where the run was measured on another
+    machine, with other libraries or another model.
+    """
+    run, writer = store.reopen(path)
+    with writer:
+        machine = inspect()
+        require_same(run, machine, run.model)
+        spec = spec_again(run, weights, trust)
+        cores = machine.cores[: machine.usable]
+        verifier = Verifier(
+            plan,
+            _starting(plan, spec, machine),
+            lambda threads: place_together(cores, threads, plan.mapping),
+            writer.log,
+            accept=lambda ready: _accept(run, machine, spec, ready),
+            available_memory=available_memory,
+            budget_s=budget_s,
+            seed=run.settings.seed,
+            interrupt=interrupt,
+            on_progress=on_progress,
+        )
+        try:
+            verifier.run()
+        except InstanceError as error:
+            if interrupt.requested:
+                raise KeyboardInterrupt from error
+            raise
+
+
+def _starting(plan: Plan, spec: ModelSpec, machine: Machine) -> Callable[[tuple[int, ...]], Member]:
+    def start(cpus: tuple[int, ...]) -> Member:
+        return Process(
+            InstanceSpec(
+                model=spec,
+                optimization=plan.optimization,
+                cpus=cpus,
+                home=cpus,
+                nodes=nodes_of(cpus, machine) if machine.nodes > 1 else (),
+                mapping=plan.mapping,
+                allocator=plan.allocator,
+            )
+        )
+
+    return start
+
+
+def _accept(run: Run, machine: Machine, spec: ModelSpec, ready: Ready) -> None:
+    require_same(run, machine, model_info(spec, ready))

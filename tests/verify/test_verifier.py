@@ -1,0 +1,217 @@
+"""Verifications with fake instances: exact rounds, in order, on the right cores."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from coresplit.errors import EnvironmentFault, InstanceTimeout, RunError
+from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt, Ready
+from coresplit.machine.placement import place_together
+from coresplit.models import ModelSpec
+from coresplit.planner import Known, Plan, Profile, outcome_of, plan, verifications_of
+from coresplit.records import Cell, Core, Verification
+from coresplit.verify import Verifier
+
+CORES = tuple(Core(cpu=cpu) for cpu in range(4))
+LATENCIES = {(4, 8): 0.8, (2, 4): 0.5, (2, 8): 0.9, (1, 2): 0.6, (1, 8): 2.0}
+
+
+def planned(latencies: dict[tuple[int, int], float] = LATENCIES, batch: int = 8) -> Plan:
+    profile = Profile(
+        like=Cell(optimization="script", threads=1, batch=1),
+        cells={
+            cell: Known(low=latency, latency=latency, high=latency)
+            for cell, latency in latencies.items()
+        },
+    )
+    found = plan(profile, 4, batch)
+    assert found is not None
+    return found
+
+
+class Bench:
+    """Fake instances of a verification: what was started, logged and said."""
+
+    def __init__(
+        self,
+        formula: Callable[[InstanceSpec, int, int], float] = lambda spec, batch, done: LATENCIES[
+            spec.threads, batch
+        ],
+        throttled: Callable[[InstanceSpec, int], int] = lambda spec, batch: 0,
+    ) -> None:
+        self.clock = FakeClock()
+        self.formula = formula
+        self.throttled = throttled
+        self.instances: list[FakeInstance] = []
+        self.logged: list[Verification] = []
+        self.said: list[str] = []
+
+    def start(self, cpus: tuple[int, ...]) -> FakeInstance:
+        spec = InstanceSpec(
+            model=ModelSpec(name="inception"), optimization="script", cpus=cpus, home=cpus
+        )
+        instance = FakeInstance(spec, self.formula, self.clock, throttled=self.throttled)
+        self.instances.append(instance)
+        return instance
+
+    def run(
+        self,
+        plan: Plan,
+        *,
+        budget_s: float = 60.0,
+        accept: Callable[[Ready], None] = lambda ready: None,
+        memory: int = 10**12,
+        interrupt: Interrupt | None = None,
+    ) -> Verification:
+        Verifier(
+            plan,
+            self.start,
+            lambda threads: place_together(CORES, threads, "sequential"),
+            self.logged.append,
+            accept=accept,
+            available_memory=lambda: memory,
+            budget_s=budget_s,
+            clock=self.clock,
+            interrupt=interrupt,
+            on_progress=self.said.append,
+        ).run()
+        (found,) = verifications_of(self.logged)
+        return found
+
+
+def test_split_fat_and_thin_are_run_in_every_round() -> None:
+    bench = Bench()
+    found = bench.run(planned())
+    assert {trial.name: str(trial.split) for trial in found.trials} == {
+        "split": "<2, 2, 4>",
+        "fat": "<1, 4, 8>",
+        "thin": "<4, 1, 2>",
+    }
+    for trial, latency in zip(found.trials, (0.5, 0.8, 0.6), strict=True):
+        assert len(trial.samples) == 10
+        assert trial.samples == pytest.approx([latency] * 10)
+        assert trial.predicted.latency == latency
+
+
+def test_every_instance_has_cores_of_its_own_within_its_configuration() -> None:
+    bench = Bench()
+    bench.run(planned())
+    assert sorted(instance.spec.cpus for instance in bench.instances) == [
+        (0,), (0, 1), (0, 1, 2, 3), (1,), (2,), (2, 3), (3,),
+    ]  # fmt: skip
+    assert all(instance.closed for instance in bench.instances)
+
+
+def test_configurations_share_the_instances_of_the_same_cores_and_batch() -> None:
+    latencies = {(4, 8): 2.0, (2, 4): 0.7, (1, 2): 0.5, (1, 4): 1.0}
+    bench = Bench(lambda spec, batch, done: latencies[spec.threads, batch])
+    found = bench.run(planned(latencies))
+    assert [trial.name for trial in found.trials] == ["split", "fat"]
+    assert len(bench.instances) == 5
+
+
+def test_the_latency_of_a_round_is_that_of_its_slowest_instance() -> None:
+    def formula(spec: InstanceSpec, batch: int, done: int) -> float:
+        return LATENCIES[spec.threads, batch] + (0.05 if spec.cpus == (2, 3) else 0.0)
+
+    found = Bench(formula).run(planned())
+    assert found.trials[0].samples == pytest.approx([0.55] * 10)
+
+
+def test_a_rival_that_is_faster_refutes_the_plan() -> None:
+    def formula(spec: InstanceSpec, batch: int, done: int) -> float:
+        return {4: 0.4, 2: 0.5, 1: 0.6}[spec.threads]
+
+    outcome = outcome_of(Bench(formula).run(planned()))
+    assert outcome.verdict == "refuted"
+    assert outcome.speedups["fat"].ratio == pytest.approx(0.8)
+    assert outcome.measured["fat"].error == pytest.approx(1.0)
+
+
+def test_rounds_end_with_the_budget_and_there_is_at_least_one() -> None:
+    assert len(Bench().run(planned(), budget_s=10.0).trials[0].samples) == 5
+    assert len(Bench().run(planned(), budget_s=0.001).trials[0].samples) == 1
+
+
+def test_noisy_rounds_go_on_until_their_intervals_are_narrow_or_there_are_enough() -> None:
+    def formula(spec: InstanceSpec, batch: int, done: int) -> float:
+        return LATENCIES[spec.threads, batch] * (1 + 0.2 * (done % 2) * (spec.threads == 4))
+
+    assert len(Bench(formula).run(planned(), budget_s=1e6).trials[0].samples) == 60
+
+
+def test_every_round_is_logged_as_it_ends() -> None:
+    bench = Bench()
+    bench.run(planned())
+    assert [len(entry.trials[0].samples) for entry in bench.logged] == [1] * 10
+    assert len({entry.at for entry in bench.logged}) == 1
+
+
+def test_an_interrupt_keeps_the_rounds_that_are_complete() -> None:
+    bench = Bench()
+    with Interrupt() as interrupt:
+
+        def formula(spec: InstanceSpec, batch: int, done: int) -> float:
+            if done == 5:
+                interrupt.request()
+            return LATENCIES[spec.threads, batch]
+
+        bench.formula = formula
+        found = bench.run(planned(), interrupt=interrupt)
+    assert 2 <= len(found.trials[0].samples) <= 3
+    assert len({len(trial.samples) for trial in found.trials}) == 1
+
+
+def test_a_throttled_round_is_left_out_and_a_quota_that_goes_on_is_told() -> None:
+    counts = {"rounds": 0}
+
+    def once(spec: InstanceSpec, batch: int) -> int:
+        counts["rounds"] += 1
+        return 1 if 30 <= counts["rounds"] < 32 else 0
+
+    assert len(Bench(throttled=once).run(planned()).trials[0].samples) == 10
+    with pytest.raises(EnvironmentFault, match="the CPU quota throttled the instances"):
+        Bench(throttled=lambda spec, batch: 1).run(planned())
+
+
+def test_too_little_memory_is_told_before_the_others_are_started() -> None:
+    bench = Bench()
+    with pytest.raises(
+        EnvironmentFault, match=r"needs 7 instances of .* at once, but only 477 MiB"
+    ):
+        bench.run(planned(), memory=500_000_000)
+    assert [instance.closed for instance in bench.instances] == [True]
+
+
+def test_another_model_is_refused_before_anything_is_run() -> None:
+    def refuse(ready: Ready) -> None:
+        raise RunError(f"weights {ready.weights} are not those of the run")
+
+    bench = Bench()
+    with pytest.raises(RunError, match="weights fake are not"):
+        bench.run(planned(), accept=refuse)
+    assert len(bench.instances) == 1
+    assert bench.instances[0].closed
+
+
+def test_a_forward_that_hangs_ends_all_instances() -> None:
+    def formula(spec: InstanceSpec, batch: int, done: int) -> float:
+        return math.inf if spec.threads == 4 and done == 4 else LATENCIES[spec.threads, batch]
+
+    bench = Bench(formula)
+    with pytest.raises(InstanceTimeout):
+        bench.run(planned())
+    assert all(instance.closed for instance in bench.instances)
+
+
+def test_one_core_has_nothing_to_compare_with() -> None:
+    profile = Profile(
+        like=Cell(optimization="script", threads=1, batch=1),
+        cells={(1, 8): Known(low=1.0, latency=1.0, high=1.0)},
+    )
+    only = plan(profile, 1, 8)
+    assert only is not None
+    outcome = outcome_of(Bench(lambda spec, batch, done: 1.0).run(only))
+    assert outcome.speedups == {}
+    assert outcome.verdict == "tied"
