@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from coresplit import store
+from coresplit.machine.inspect import inspect
+from coresplit.planner import verifications_of
 from coresplit.records import Ended, Run
 
 pytestmark = pytest.mark.slow
@@ -92,6 +94,33 @@ def test_a_sweep_measures_every_cell_and_builds_the_report(finished: Path) -> No
     names = {path.name for path in (finished / "report").iterdir()}
     assert {"index.html", "index.markdown", "inception-latency-4.png"} <= names
     assert "inception_latency.csv" in names
+
+
+@pytest.mark.skipif(inspect().usable < 2, reason="one core has nothing to split")
+def test_a_plan_is_verified_by_running_it(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("run.json", "cells.jsonl", "journal.jsonl"):
+        (run / name).write_bytes((finished / name).read_bytes())
+    ended = subprocess.run(
+        [*COMMAND, "plan", "run", "--batch", "2", "--cores", "2", "--verify", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert document["split"] == [{"instances": 2, "threads": 1, "batch": 1}]
+    verified = document["verified"]
+    assert verified["verdict"] == "tied"
+    assert verified["rounds"] == 10
+    assert verified["fat_s"] is None
+    assert 0 < verified["thin_s"] == verified["split_s"] < 10
+    (found,) = verifications_of(store.load(run).journal)
+    assert [trial.name for trial in found.trials] == ["split"]
+    assert len(found.trials[0].samples) == 10
 
 
 def test_bench_json_keeps_its_keys(finished: Path) -> None:

@@ -1,4 +1,4 @@
-"""Progress of a sweep: a bar on a terminal, plain lines elsewhere."""
+"""Progress on a terminal: a bar for a sweep, one line for the rest; plain lines elsewhere."""
 
 import math
 import sys
@@ -13,6 +13,41 @@ from coresplit.sweep import Progress as SweepProgress
 from coresplit.units import format_duration
 
 LINE_GAP_S = 10.0
+
+
+class Status:
+    """Shows what is going on in one line; drawn only when told, as ``Display`` is."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._said_at = -LINE_GAP_S
+        self._width = 0
+
+    def __enter__(self) -> "Status":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._terminal:
+            self._draw("")
+
+    def show(self, doing: str) -> None:
+        """Show what is being done."""
+        if self._terminal:
+            self._draw(doing)
+        elif time.monotonic() - self._said_at >= LINE_GAP_S:
+            self._said_at = time.monotonic()
+            say(doing)
+
+    def _draw(self, text: str) -> None:
+        """Write over the line, and leave the cursor at its start."""
+        sys.stderr.write(f"\r{text.ljust(self._width)}\r")
+        sys.stderr.flush()
+        self._width = len(text)
 
 
 class Display:

@@ -8,6 +8,7 @@ import msgspec
 
 from coresplit import store
 from coresplit.cli.app import DONE, INTERRUPTED, NO
+from coresplit.cli.display import Status
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.plan_words import document, lines_of, table
 from coresplit.cli.planning import Answer, Request, answers, check
@@ -66,15 +67,17 @@ def _load(path: Path) -> Run:
 
 
 def _verify(answer: Answer, request: Request, interrupt: Interrupt) -> None:
-    verify(
-        request.run,
-        answer.plan,
-        weights=request.weights,
-        trust=request.trust,
-        budget_s=parse_duration(request.budget or DEFAULT_BUDGET),
-        interrupt=interrupt,
-        on_progress=say,
-    )
+    budget_s = parse_duration(request.budget or DEFAULT_BUDGET)
+    with Status() as status:
+        verify(
+            request.run,
+            answer.plan,
+            weights=request.weights,
+            trust=request.trust,
+            budget_s=budget_s,
+            interrupt=interrupt,
+            on_progress=status.show,
+        )
     say(f"kept in the run; shown by: coresplit report {request.run}")
 
 

@@ -1,0 +1,246 @@
+"""What coresplit plan answers, from runs whose best splits are known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from plan_runs import four_cores, measured, save, verification
+
+Coresplit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return save(four_cores(), tmp_path / "four")
+
+
+def answer(coresplit: Coresplit, *arguments: object) -> dict[str, object]:
+    code, out, err = coresplit("plan", "four", *arguments, "--json")
+    assert (code, err) == (0, "")
+    document: dict[str, object] = json.loads(out)
+    return document
+
+
+def test_json_keeps_its_keys(coresplit: Coresplit, run: Path) -> None:
+    found = answer(coresplit, "--batch", 8)
+    wanted = {
+        "batch": 8,
+        "cores": 4,
+        "optimization": "script",
+        "setting": "isolated",
+        "latency_s": 0.036,
+        "split": [{"instances": 4, "threads": 1, "batch": 2}],
+        "speedup_over_fat": pytest.approx(60 / 36),
+        "speedup_over_thin": 1.0,
+        "verified": None,
+    }
+    assert {key: found[key] for key in wanted} == wanted
+
+
+def test_a_batch_is_answered_in_words(coresplit: Coresplit, run: Path) -> None:
+    code, out, err = coresplit("plan", "four", "--batch", 8)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "batch 8 on 4 cores, script, isolated profile "
+        "(measured alone: instances that run together may be slower than this)",
+        "",
+        "       instances               latency  throughput  split is faster",
+        "split  4 x 1 thread, batch 2   36.0 ms  222.2/s",
+        "fat    1 x 4 threads, batch 8  60.0 ms  133.3/s     1.67x",
+        "thin   the split itself",
+        "",
+        "An input costs 18.0 ms of core time in the split and 30.0 ms in one instance on all 4 "
+        "cores: 1 thread an instance instead of 4 saves 38%, batch 2 instead of 8 saves 4%.",
+        "",
+        "on fewer cores",
+        "cores  instances              latency  throughput",
+        "2      2 x 1 thread, batch 4  72.0 ms  111.1/s",
+        "1      1 x 1 thread, batch 8  150 ms   53.3/s",
+    ]
+
+
+def test_without_a_batch_every_batch_of_the_run_is_planned(coresplit: Coresplit, run: Path) -> None:
+    code, out, _ = coresplit("plan", "four")
+    assert code == 0
+    assert out.splitlines() == [
+        "batch  split                   optimization  latency  over fat  over thin    verified",
+        "1      1 x 4 threads, batch 1  script        9.00 ms  is fat    2.22x        no",
+        "2      2 x 2 threads, batch 1  script        12.0 ms  1.17x     1.67x        no",
+        "4      2 x 2 threads, batch 2  script        20.0 ms  1.30x     1.00x (tie)  no",
+        "8      4 x 1 thread, batch 2   script        36.0 ms  1.67x     is thin      no",
+    ]
+    plans = answer(coresplit)["plans"]
+    assert isinstance(plans, list)
+    assert [each["batch"] for each in plans] == [1, 2, 4, 8]
+
+
+def test_fewer_cores_are_divided_when_asked(coresplit: Coresplit, run: Path) -> None:
+    found = answer(coresplit, "--batch", 8, "--cores", 2)
+    assert found["split"] == [{"instances": 2, "threads": 1, "batch": 4}]
+    assert found["speedup_over_fat"] == pytest.approx(84 / 72)
+
+
+def test_a_limit_finds_the_batch_of_the_highest_throughput(coresplit: Coresplit, run: Path) -> None:
+    found = answer(coresplit, "--slo", "30ms")
+    assert (found["batch"], found["latency_s"]) == (4, 0.02)
+    found = answer(coresplit, "--slo", "100ms")
+    assert found["split"] == [{"instances": 4, "threads": 1, "batch": 2}]
+
+
+def test_lossy_optimizations_are_planned_only_when_named(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    save(four_cores(("script", "int8")), tmp_path / "four")
+    assert answer(coresplit, "--batch", 8)["optimization"] == "script"
+    found = answer(coresplit, "--batch", 8, "--optimization", "int8")
+    assert (found["optimization"], found["latency_s"]) == ("int8", 0.018)
+
+
+def test_packed_cells_are_used_where_there_are_any(coresplit: Coresplit, tmp_path: Path) -> None:
+    save(four_cores(settings=("isolated", "packed")), tmp_path / "four")
+    found = answer(coresplit, "--batch", 8)
+    assert (found["setting"], found["latency_s"]) == ("packed", pytest.approx(0.045))
+    assert found["doubts"] == []
+    alone = answer(coresplit, "--batch", 8, "--setting", "isolated")
+    assert (alone["setting"], alone["latency_s"]) == ("isolated", 0.036)
+
+
+def test_cells_that_were_not_measured_packed_are_scaled_and_say_so(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    save(four_cores(settings=("isolated", "packed")), tmp_path / "four")
+    found = answer(coresplit, "--batch", 8, "--cores", 2)
+    assert found["split"] == [{"instances": 2, "threads": 1, "batch": 4}]
+    assert found["doubts"] == ["scaled"]
+    assert found["latency_s"] == pytest.approx(0.072 * 1.25, rel=0.05)
+
+
+def test_interpolated_batches_are_marked(coresplit: Coresplit, run: Path) -> None:
+    found = answer(coresplit, "--batch", 11, "--interpolate")
+    assert found["split"] == [
+        {"instances": 1, "threads": 2, "batch": 5},
+        {"instances": 2, "threads": 1, "batch": 3},
+    ]
+    assert found["latency_s"] == pytest.approx(0.054)
+    assert found["doubts"] == ["interpolated"]
+
+
+def test_a_winner_within_the_noise_floor_is_a_tie(coresplit: Coresplit, tmp_path: Path) -> None:
+    run = four_cores(("script",))
+    noisy = tuple(
+        msgspec.structs.replace(each, samples=tuple(0.9 * s for s in each.samples[:4]) * 2)
+        if (each.cell.threads, each.cell.batch) == (1, 8)
+        else each
+        for each in run.measurements
+    )
+    wide = msgspec.structs.replace(
+        measured("script", 4, 8), samples=(0.03, 0.035, 0.036, 0.0365, 0.0366, 0.04, 0.06)
+    )
+    kept = tuple(each for each in noisy if each.cell != wide.cell)
+    save(msgspec.structs.replace(run, measurements=(*kept, wide)), tmp_path / "four")
+    found = answer(coresplit, "--batch", 8)
+    assert found["tied_with"] == ["fat", "thin"]
+    _, out, _ = coresplit("plan", "four", "--batch", 8)
+    assert "1.01x [0.83, 1.67] (tie)" in out
+    assert "within what the run can tell apart" in out
+
+
+@pytest.mark.parametrize(
+    ("split_s", "verdict", "words"),
+    [
+        (0.036, "confirmed", "confirmed: the split was faster than fat over 10 rounds"),
+        (0.06, "tied", "tied: no configuration was proven faster than the split, nor slower"),
+        (0.08, "refuted", "refuted: fat was faster than the split over 10 rounds"),
+    ],
+)
+def test_a_verification_in_the_run_is_told(
+    coresplit: Coresplit, tmp_path: Path, split_s: float, verdict: str, words: str
+) -> None:
+    save(four_cores(), tmp_path / "four", verification(split_s))
+    verified = answer(coresplit, "--batch", 8)["verified"]
+    assert isinstance(verified, dict)
+    assert verified["verdict"] == verdict
+    assert (verified["split_s"], verified["fat_s"], verified["thin_s"]) == (split_s, 0.06, split_s)
+    assert verified["rounds"] == 10
+    code, out, _ = coresplit("plan", "four", "--batch", 8)
+    assert code == 0
+    assert words in out
+    assert out.count(verdict) == 1
+    _, out, _ = coresplit("plan", "four")
+    assert [line.split()[-1] for line in out.splitlines()] == [
+        "verified",
+        "no",
+        "no",
+        "no",
+        verdict,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--batch 0", "--batch 0 is not positive"),
+        ("--batch -4", "--batch -4 is not positive"),
+        ("--batch many", "'many' is not a valid integer"),
+        ("--cores 0", "--cores 0 is not positive"),
+        ("--cores 5", "--cores 5 is beyond the run, which was measured on 4 cores"),
+        ("--batch 33", "--batch 33 is beyond the run, whose cells make up 32 on 4 cores at most"),
+        ("--batch 33", "measure it: coresplit bench --resume four --batches 33"),
+        ("--batch 31", "the nearest that are: 28 and 32; or add --interpolate"),
+        ("--batch 8 --optimization bf16", "no measured cells of bf16; measure them: coresplit"),
+        ("--batch 8 --optimization bf16", "bench --resume four --optimizations bf16, or plan"),
+        ("--batch 8 --setting packed", "bench --resume four --setting packed, or plan with"),
+        ("--batch 8 --setting lonely", "unknown setting 'lonely'; choose isolated or packed"),
+        ("--batch 8 --mapping interleave", "has no measured cells of interleave"),
+        ("--slo 1ms", "no split is done within 1.00 ms; the fastest takes 9.00 ms, for batch 1"),
+        ("--slo soon", "'soon' is not a duration"),
+        ("--slo 20ms --batch 8", "leave out --batch, or --slo"),
+        ("--verify", "--verify is for one batch; name it with --batch"),
+        ("--measure --slo 20ms", "--measure is for one batch"),
+        ("--batch 8 --budget 1m", "--budget is for --verify and --measure"),
+        ("--batch 8 --verify", "was measured under other conditions: CPU model: Test CPU there"),
+        ("--batch 8 --verify --budget soon", "'soon' is not a duration"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    coresplit: Coresplit, run: Path, arguments: str, message: str
+) -> None:
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    code, out, err = coresplit("plan", "four", *arguments.split())
+    assert code == 2
+    assert out == ""
+    assert err.startswith("coresplit: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_run_with_lossy_optimizations_only_asks_for_one(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    save(four_cores(("int8",)), tmp_path / "four")
+    code, _, err = coresplit("plan", "four", "--batch", 8)
+    assert code == 2
+    assert "has lossy optimizations only; name the one to plan with: --optimization int8" in err
+
+
+def test_a_run_without_cells_says_how_to_measure(coresplit: Coresplit, tmp_path: Path) -> None:
+    run = four_cores()
+    save(msgspec.structs.replace(run, measurements=()), tmp_path / "four")
+    code, _, err = coresplit("plan", "four", "--batch", 8)
+    assert code == 2
+    assert "run four has no measured cells; measure them: coresplit bench --resume four" in err
+
+
+def test_imported_tables_cannot_be_verified(coresplit: Coresplit, tmp_path: Path) -> None:
+    save(msgspec.structs.replace(four_cores(), machine=None), tmp_path / "four")
+    code, _, err = coresplit("plan", "four", "--batch", 8, "--verify")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was imported from tables: nothing of it can be run here" in err
