@@ -71,7 +71,9 @@ def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
 
 def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) -> list[str]:
     """The plans of all batches, one line each."""
-    rows = [("batch", "split", "optimization", "latency", "over fat", "over thin", "verified")]
+    rows = [
+        ("batch", "split", "optimization", "latency", "over fat", "over thin", "doubts", "verified")
+    ]
     for answer, verification in zip(answers, verified, strict=True):
         plan = answer.plan
         rows.append(
@@ -82,6 +84,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
                 _latency(plan.best.predicted),
                 _rival(plan, "fat"),
                 _rival(plan, "thin"),
+                ", ".join(plan.best.doubts) or "none",
                 "no" if verification is None else outcome_of(verification).verdict,
             )
         )
