@@ -11,7 +11,7 @@ from isolated cells alone are shown beside those from packed cells where the run
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from coresplit import store
@@ -100,7 +100,7 @@ def error_alone(profile: Profile, measured: Measured) -> float:
     return latency / measured.latency.latency - 1
 
 
-def speedup_error(measured: dict[Configuration, Measured], name: Configuration) -> float:
+def speedup_error(measured: Mapping[Configuration, Measured], name: Configuration) -> float:
     """How far the ratio of two predictions is off: what all configurations share cancels out."""
     return abs((1 + measured[name].error) / (1 + measured["split"].error) - 1)
 

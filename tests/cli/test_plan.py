@@ -70,7 +70,8 @@ def test_without_a_batch_every_batch_of_the_run_is_planned(coresplit: Coresplit,
     code, out, _ = coresplit("plan", "four")
     assert code == 0
     assert out.splitlines() == [
-        "batch  split                   optimization  latency  over fat  over thin    doubts  verified",
+        "batch  split                   optimization  latency  over fat  over thin    "
+        "doubts  verified",
         "1      1 x 4 threads, batch 1  script        9.00 ms  is fat    2.22x        none    no",
         "2      2 x 2 threads, batch 1  script        12.0 ms  1.17x     1.67x        none    no",
         "4      2 x 2 threads, batch 2  script        20.0 ms  1.30x     1.00x (tie)  none    no",
