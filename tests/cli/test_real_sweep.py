@@ -123,6 +123,43 @@ def test_a_plan_is_verified_by_running_it(finished: Path, tmp_path: Path) -> Non
     assert len(found.trials[0].samples) == 10
 
 
+@pytest.mark.skipif(inspect().usable < 2, reason="one core has no copies")
+def test_a_run_is_extended_by_packed_cells_and_planned_with_them(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("run.json", "cells.jsonl", "journal.jsonl"):
+        (run / name).write_bytes((finished / name).read_bytes())
+    before = samples_of(store.load(run))
+    cores = inspect().usable
+    ended = subprocess.run(
+        [
+            *(*COMMAND, "plan", "run", "--batch", str(2 * cores), "--setting", "packed"),
+            *("--optimization", "script", "--measure", "--budget", "60s", "--json"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["setting"] == "packed"
+    after = store.load(run)
+    assert after.settings.settings == ("isolated", "packed")
+    assert {cores, 1} <= set(after.settings.threads)
+    packed = [each for each in after.measurements if each.cell.setting == "packed"]
+    sampled = [each for each in packed if each.samples]
+    assert sampled
+    for each in sampled:
+        assert each.evidence is not None
+        assert len(set(each.evidence.thread_cores)) == len(each.evidence.thread_cores)
+        assert {len(durations) for durations in each.copies} == {cores // each.cell.threads}
+    for cell, samples in before.items():
+        assert samples_of(after)[cell][: len(samples)] == samples
+
+
 def test_bench_json_keeps_its_keys(finished: Path) -> None:
     document = json.loads((finished.parent / "stdout.json").read_text())
     assert document["run"] == "run"

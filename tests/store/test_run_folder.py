@@ -239,9 +239,9 @@ def test_an_anchor_sample_that_is_no_duration_is_damage(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        (b'"seed": 7', b'"seed": seven', "run.json line 33: JSON is malformed"),
-        (b'"seed": 7', b'"seed": "7"', "run.json line 33: Expected `int`, got `str`"),
-        (b'"seed"', b'"sead"', "run.json line 33: Object contains unknown field `sead`"),
+        (b'"seed": 7', b'"seed": seven', "run.json line 34: JSON is malformed"),
+        (b'"seed": 7', b'"seed": "7"', "run.json line 34: Expected `int`, got `str`"),
+        (b'"seed"', b'"sead"', "run.json line 34: Object contains unknown field `sead`"),
         (b'"Tiny"', b'"T\xffny"', "run.json line 8: 'utf-8' codec"),
         (b"[1, 2, 4]", b"[1, 0, 4]", "run.json line 27: batch 0 is not between"),
         (b'"schema": 2,', b"", "run.json line 1: Object missing required field `schema`"),

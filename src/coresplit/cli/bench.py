@@ -11,7 +11,7 @@ from coresplit.cli.app import DONE, INTERRUPTED
 from coresplit.cli.display import Display
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.pages import build_pages
-from coresplit.cli.request import Options, budget_of, refuse_settled, settings_of, spec_of
+from coresplit.cli.request import Options, budget_of, extended, refuse_settled, settings_of, spec_of
 from coresplit.cli.session import Session
 from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
@@ -32,6 +32,7 @@ from coresplit.units import format_duration
 @click.option("--precision", metavar="SHARE", help="Half-width of the 95 % interval; default 2%.")
 @click.option("--mapping", metavar="LIST", help="sequential, interleave; default sequential.")
 @click.option("--allocator", metavar="LIST", help="default, glibc_tuned, tcmalloc, jemalloc.")
+@click.option("--setting", metavar="LIST", help="isolated, packed (copies on all cores).")
 @click.option("--quick", is_flag=True, help="About 2 minutes at 5 %; large batches are estimated.")
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
 @click.option("--length", type=int, metavar="N", help="Length of the texts in tokens.")
@@ -40,7 +41,7 @@ from coresplit.units import format_duration
 @click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
 @click.option("--seed", type=int, help="Of weights, inputs and the order of cells; default 0.")
 @click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run folder.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run, or add to it.")
 @click.option("--no-report", is_flag=True, help="Only measure.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(**values: object) -> int:
@@ -50,22 +51,32 @@ def command(**values: object) -> int:
     hf:NAME, torchvision:NAME or timm:NAME.
     """
     options = Options(**values)  # type: ignore[arg-type]
-    begun = time.monotonic()
     with Interrupt() as interrupt:
-        session = _session(options, interrupt)
-        with Display() as display:
-            outcome = session.run(begun, display.show)
-        run = store.load(session.path)
-        page = None if options.no_report else _report(run, session.path)
-    _tell(run, outcome, session.path, page, options.as_json)
+        path, outcome = measure(options, interrupt)
+        run = store.load(path)
+        page = None if options.no_report else _report(run, path)
+    _tell(run, outcome, path, page, options.as_json)
     return INTERRUPTED if outcome.interrupted else DONE
+
+
+def measure(options: Options, interrupt: Interrupt) -> tuple[Path, Outcome]:
+    """Run the sweep that the options ask for; the run folder it went to, and how it ended."""
+    begun = time.monotonic()
+    session = _session(options, interrupt)
+    with Display() as display:
+        return session.path, session.run(begun, display.show)
 
 
 def _session(options: Options, interrupt: Interrupt) -> Session:
     if options.resume is not None:
         refuse_settled(options)
         return Session.resumed(
-            options.resume, options.weights, options.trust, budget_of(options), interrupt
+            options.resume,
+            weights=options.weights,
+            trust=options.trust,
+            budget_s=budget_of(options),
+            interrupt=interrupt,
+            extend=lambda run, machine: extended(run, options, machine),
         )
     spec = spec_of(options)
     machine = inspect()

@@ -8,10 +8,12 @@ import msgspec
 
 from coresplit import store
 from coresplit.cli.app import DONE, INTERRUPTED, NO
+from coresplit.cli.bench import measure
 from coresplit.cli.display import Status
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.plan_words import document, lines_of, table
-from coresplit.cli.planning import Answer, Request, answers, check
+from coresplit.cli.planning import Answer, Request, additions, answers, check
+from coresplit.cli.request import Options
 from coresplit.cli.verifying import verify
 from coresplit.instance import Interrupt
 from coresplit.planner import outcome_of, proof_of
@@ -47,6 +49,8 @@ def command(**values: object) -> int:
     check(request)
     with Interrupt() as interrupt:
         run = _load(request.run)
+        if request.measure:
+            run = _measured(run, request, interrupt)
         found = answers(run, request)
         if request.verify:
             _verify(found[0], request, interrupt)
@@ -64,6 +68,22 @@ def _load(path: Path) -> Run:
     for line in run.warnings:
         warn(line)
     return run
+
+
+def _measured(run: Run, request: Request, interrupt: Interrupt) -> Run:
+    """The run with what the plan lacked; an interrupt keeps what was measured and plans with it."""
+    lacking = additions(run, request)
+    if not lacking:
+        say(f"nothing is lacking for batch {request.batch}")
+        return run
+    options = Options(
+        resume=request.run,
+        budget=request.budget or DEFAULT_BUDGET,
+        weights=request.weights,
+        trust=request.trust,
+    )
+    measure(msgspec.structs.replace(options, **lacking), interrupt)
+    return _load(request.run)
 
 
 def _verify(answer: Answer, request: Request, interrupt: Interrupt) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -12,8 +12,8 @@ from coresplit.machine.allocators import missing_allocator
 from coresplit.machine.placement import place
 from coresplit.models import MODELS, ModelSpec, form_of, parse_input, validate
 from coresplit.optimizations import OPTIMIZATIONS, require_applicable, usable
-from coresplit.records import Form, Machine, Mapping, Settings
-from coresplit.sweep import anchor_of
+from coresplit.records import Form, Machine, Mapping, Run, Setting, Settings
+from coresplit.sweep import anchor_of, cells_of
 from coresplit.units import parse_duration, parse_numbers, parse_share
 
 ALL = "all"
@@ -23,28 +23,40 @@ DEFAULT_BUDGET, DEFAULT_PRECISION = "10m", "2%"
 QUICK_BUDGET, QUICK_PRECISION = "2m", "5%"
 
 
+EXTENDING = {
+    "optimizations": "optimizations",
+    "threads": "threads",
+    "batches": "batches",
+    "mapping": "mappings",
+    "allocator": "allocators",
+    "setting": "settings",
+}
+"""Options whose lists may be added to a run, and the field of the settings that has them."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The command line as typed; None where the user said nothing."""
 
-    model: str | None
-    optimizations: str | None
-    threads: str | None
-    batches: str | None
-    budget: str | None
-    precision: str | None
-    mapping: str | None
-    allocator: str | None
-    quick: bool
-    input_size: int | None
-    length: int | None
-    input: tuple[str, ...]
-    trust: bool
-    weights: str | None
-    seed: int | None
-    out: Path | None
-    resume: Path | None
-    no_report: bool
-    as_json: bool
+    model: str | None = None
+    optimizations: str | None = None
+    threads: str | None = None
+    batches: str | None = None
+    budget: str | None = None
+    precision: str | None = None
+    mapping: str | None = None
+    allocator: str | None = None
+    setting: str | None = None
+    quick: bool = False
+    input_size: int | None = None
+    length: int | None = None
+    input: tuple[str, ...] = ()
+    trust: bool = False
+    weights: str | None = None
+    seed: int | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    no_report: bool = False
+    as_json: bool = False
 
 
 def spec_of(options: Options) -> ModelSpec:
@@ -72,7 +84,10 @@ def spec_of(options: Options) -> ModelSpec:
 
 
 def settings_of(options: Options, machine: Machine) -> Settings:
-    """The sweep that the options ask for on this machine; raises UsageError for what cannot be."""
+    """The sweep that the options ask for on this machine; raises UsageError for what cannot be.
+
+    Of a run that is resumed they are only what is added to it.
+    """
     optimizations = _optimizations(options)
     threads = _threads(options.threads or "auto", machine)
     batches = DEFAULT_BATCHES if options.batches in (None, "", "auto") else options.batches
@@ -83,11 +98,50 @@ def settings_of(options: Options, machine: Machine) -> Settings:
         batches=parse_numbers(str(batches), "batches"),
         mappings=_mappings(options.mapping or "sequential", threads[-1], machine),
         allocators=_allocators(options.allocator or "default"),
+        settings=_settings(options.setting or "isolated"),
+        cores=machine.usable,
         budget_s=budget_of(options),
         precision=parse_share(options.precision or precision),
         seed=options.seed or 0,
     )
+    if options.resume is not None:
+        return settings
+    require_pack(settings)
     return msgspec.structs.replace(settings, anchor=anchor_of(settings))
+
+
+def extended(run: Run, options: Options, machine: Machine) -> Settings:
+    """The settings of a run, and whatever lists the options add to them.
+
+    Raises UsageError for what cannot be, as ``settings_of`` does.
+    """
+    before = run.settings
+    asked = settings_of(msgspec.structs.replace(options, model=run.model.source), machine)
+    lists = {
+        field: _united(getattr(before, field), getattr(asked, field))
+        for option, field in EXTENDING.items()
+        if getattr(options, option) is not None
+    }
+    settings = msgspec.structs.replace(before, **lists, cores=machine.usable)
+    require_pack(settings)
+    return settings
+
+
+def require_pack(settings: Settings) -> None:
+    """Refuse a packed setting without isolated cells beside it, or without any packed cell."""
+    if "packed" not in settings.settings:
+        return
+    if "isolated" not in settings.settings:
+        raise UsageError(
+            "packed cells are compared with isolated ones, and one instance on all cores is "
+            "isolated; ask for --setting isolated,packed"
+        )
+    if all(cell.setting == "isolated" for cell in cells_of(settings)):
+        raise UsageError(
+            f"no cell can be packed: two copies or more must fit on {settings.cores} "
+            f"{'core' if settings.cores == 1 else 'cores'}, and their inputs together in the "
+            f"largest batch, {max(settings.batches)}; leave out --setting packed"
+        )
 
 
 def budget_of(options: Options) -> float | None:
@@ -97,8 +151,8 @@ def budget_of(options: Options) -> float | None:
 
 
 def refuse_settled(options: Options) -> None:
-    """Refuse what a run that is resumed has settled already."""
-    allowed = {"resume", "budget", "weights", "trust", "no_report", "as_json"}
+    """Refuse what a run that is resumed has settled already; its lists may be extended."""
+    allowed = {"resume", "budget", "weights", "trust", "no_report", "as_json", *EXTENDING}
     for name, value in msgspec.structs.asdict(options).items():
         if name not in allowed and value not in (None, False, ()):
             shown = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
@@ -132,6 +186,20 @@ def _allocators(text: str) -> tuple[str, ...]:
         if missing is not None:
             raise EnvironmentFault(missing)
     return names
+
+
+def _settings(text: str) -> tuple[Setting, ...]:
+    names = _names(text, "setting")
+    for name in names:
+        if name not in get_args(Setting):
+            raise UsageError(f"unknown setting '{name}'; choose {' or '.join(get_args(Setting))}")
+    return tuple(msgspec.convert(name, Setting) for name in names)
+
+
+def _united(before: tuple[Any, ...], added: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Both lists without repetition: numbers ascending, names in the order they came."""
+    both = dict.fromkeys([*before, *added])
+    return tuple(sorted(both)) if isinstance(before[0], int) else tuple(both)
 
 
 def _names(text: str, what: str) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ import msgspec
 
 from coresplit import store
 from coresplit.errors import InstanceError, MismatchError, RunError
-from coresplit.instance import InstanceSpec, Interrupt, Process, Ready
+from coresplit.instance import Instance, InstanceSpec, Interrupt, Pack, Process, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
 from coresplit.machine.numa import free_memory, nodes_of
-from coresplit.machine.placement import place
+from coresplit.machine.placement import place, place_together
 from coresplit.machine.software import software
 from coresplit.models import MODELS, ModelSpec, describe, packages_of, validate
 from coresplit.optimizations import optimization_named
@@ -68,22 +68,26 @@ class Session:
     def resumed(
         cls,
         path: Path,
+        *,
         weights: str | None,
         trust: bool,
         budget_s: float | None,
         interrupt: Interrupt,
+        extend: Callable[[Run, Machine], Settings] = lambda run, machine: run.settings,
     ) -> "Session":
         """Go on with a run folder, measured on this machine and model and no other.
 
-        ``weights`` and ``trust`` must be given again where the run needed them. Raises
-        MismatchError with the differences.
+        ``weights`` and ``trust`` must be given again where the run needed them. ``extend`` gives
+        the settings to go on with, of which those of the run are a part. Raises MismatchError
+        with the differences.
         """
         before, writer = store.reopen(path)
         machine = inspect()
         try:
             require_same(before, machine, before.model)
             spec = spec_again(before, weights, trust)
-            settings = msgspec.structs.replace(before.settings, budget_s=budget_s)
+            wider = extend(before, machine)
+            settings = msgspec.structs.replace(wider, budget_s=budget_s)
             run = msgspec.structs.replace(before, settings=settings)
             launcher = _launcher(spec, machine)
             with _ending(launcher, interrupt):
@@ -92,6 +96,10 @@ class Session:
                 if missing:
                     ready = launcher.probe(missing, together(machine), interrupt)
                     require_same(before, machine, model_info(spec, ready))
+                if wider != before.settings:
+                    libraries = software(libraries_of(wider, spec.name))
+                    stored = msgspec.structs.replace(before, settings=wider, software=libraries)
+                    writer.rewrite(stored)
                 return cls(run, writer, launcher, interrupt)
         except BaseException:
             writer.close()
@@ -173,7 +181,8 @@ def _nodes(cell: Cell, machine: Machine) -> tuple[int, ...]:
 
 def _free_for(cell: Cell, machine: Machine) -> int:
     """Bytes that an instance can still get: less than all where its memory is bound to nodes."""
-    nodes = _nodes(cell, machine)
+    # the copies of a packed cell are spread over all nodes
+    nodes = _nodes(cell, machine) if cell.setting == "isolated" else ()
     on_nodes = free_memory(nodes) if nodes else None
     return available_memory() if on_nodes is None else min(available_memory(), on_nodes)
 
@@ -208,18 +217,34 @@ def _launcher(spec: ModelSpec, machine: Machine) -> Launcher:
     cores = machine.cores[: machine.usable]
     homes = itertools.count()
 
-    def spec_of(cell: Cell) -> InstanceSpec:
-        cpus = place(cores, cell.threads, cell.mapping)
+    def start(cell: Cell) -> Instance:
+        if cell.setting == "packed":
+            each = [cell.threads] * (machine.usable // cell.threads)
+            return Pack(
+                [
+                    Process(instance_spec(spec, cell, cpus, cpus, machine))
+                    for cpus in place_together(cores, each, cell.mapping)
+                ]
+            )
         first = cell.threads * next(homes) % len(cores)
-        return InstanceSpec(
-            model=spec,
-            optimization=cell.optimization,
-            cpus=cpus,
-            # instances that prepare at once do so on different cores
-            home=machine.usable_cores[first:] + machine.usable_cores[:first],
-            nodes=_nodes(cell, machine),
-            mapping=cell.mapping,
-            allocator=cell.allocator,
-        )
+        # instances that prepare at once do so on different cores
+        home = machine.usable_cores[first:] + machine.usable_cores[:first]
+        cpus = place(cores, cell.threads, cell.mapping)
+        return Process(instance_spec(spec, cell, cpus, home, machine))
 
-    return Launcher(spec_of, Process)
+    return Launcher(start)
+
+
+def instance_spec(
+    model: ModelSpec, cell: Cell, cpus: tuple[int, ...], home: tuple[int, ...], machine: Machine
+) -> InstanceSpec:
+    """The instance of a cell on these logical CPUs; its memory is bound where there are nodes."""
+    return InstanceSpec(
+        model=model,
+        optimization=cell.optimization,
+        cpus=cpus,
+        home=home,
+        nodes=nodes_of(cpus, machine) if machine.nodes > 1 else (),
+        mapping=cell.mapping,
+        allocator=cell.allocator,
+    )

@@ -4,16 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coresplit import store
-from coresplit.cli.session import model_info, require_same, spec_again
+from coresplit.cli.session import instance_spec, model_info, require_same, spec_again
 from coresplit.errors import InstanceError
-from coresplit.instance import InstanceSpec, Interrupt, Member, Process, Ready
+from coresplit.instance import Interrupt, Member, Process, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import inspect
-from coresplit.machine.numa import nodes_of
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Plan
-from coresplit.records import Machine, Run
+from coresplit.records import Cell, Machine, Run
 from coresplit.verify import Verifier
 
 
@@ -61,17 +60,14 @@ def verify(
 
 def _starting(plan: Plan, spec: ModelSpec, machine: Machine) -> Callable[[tuple[int, ...]], Member]:
     def start(cpus: tuple[int, ...]) -> Member:
-        return Process(
-            InstanceSpec(
-                model=spec,
-                optimization=plan.optimization,
-                cpus=cpus,
-                home=cpus,
-                nodes=nodes_of(cpus, machine) if machine.nodes > 1 else (),
-                mapping=plan.mapping,
-                allocator=plan.allocator,
-            )
+        cell = Cell(
+            optimization=plan.optimization,
+            threads=len(cpus),
+            batch=plan.batch,
+            mapping=plan.mapping,
+            allocator=plan.allocator,
         )
+        return Process(instance_spec(spec, cell, cpus, cpus, machine))
 
     return start
 

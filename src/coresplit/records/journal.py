@@ -2,7 +2,7 @@
 
 import msgspec
 
-from coresplit.records.cell import Cell, Mapping
+from coresplit.records.cell import Cell, Mapping, Setting
 from coresplit.records.split import Verification
 
 
@@ -27,6 +27,7 @@ class Prepared(
     threads: int
     mapping: Mapping = "sequential"
     allocator: str = "default"
+    setting: Setting = "isolated"
     start_s: float
     prepare_s: float
     error: float

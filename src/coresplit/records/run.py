@@ -53,7 +53,11 @@ class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was asked of the sweep. ``budget_s`` is None for no limit; ``precision`` is relative."""
+    """What was asked of the sweep.
+
+    ``budget_s`` is None for no limit; ``precision`` is relative. ``cores`` are those that the
+    copies of a packed cell fill.
+    """
 
     optimizations: tuple[str, ...]
     threads: tuple[int, ...]
@@ -61,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     mappings: tuple[Mapping, ...] = ("sequential",)
     allocators: tuple[str, ...] = ("default",)
     settings: tuple[Setting, ...] = ("isolated",)
+    cores: int = 0
     budget_s: float | None = None
     precision: float = 0.02
     seed: int = 0

@@ -13,6 +13,7 @@ from coresplit.records import (
     Measurement,
     Published,
     Settings,
+    Verification,
 )
 
 # Wide enough for any forward pass, narrow enough that arithmetic on them stays finite.
@@ -41,10 +42,28 @@ def check_measurement(measurement: Measurement) -> None:
         raise ValueError(f"verdict '{measurement.verdict}' does not go with {holds}")
     check_durations(measurement.samples, "sample")
     check_durations(measurement.warmup, "warm-up sample")
+    _check_copies(measurement)
     if measurement.estimate is not None:
         _check_estimate(measurement.estimate)
     if measurement.published is not None:
         check_published(measurement.published)
+
+
+def _check_copies(measurement: Measurement) -> None:
+    """Every sample has the durations of as many copies; a round lasts as long as the longest."""
+    if not measurement.copies:
+        return
+    if len(measurement.copies) != len(measurement.samples):
+        raise ValueError(
+            f"there are {len(measurement.copies)} rounds of copies, "
+            f"but {len(measurement.samples)} samples"
+        )
+    counts = {len(durations) for durations in measurement.copies}
+    if len(counts) > 1 or min(counts) < 2:
+        raise ValueError(f"rounds have {sorted(counts)} copies, not one number of two or more")
+    for sample, durations in zip(measurement.samples, measurement.copies, strict=True):
+        check_durations(durations, "copy")
+        _check_ascending((max(durations), sample, sample), "the longest copy and its round")
 
 
 def _expected(verdict: str) -> tuple[list[str], ...]:
@@ -72,9 +91,27 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_entry(entry: JournalEntry) -> None:
-    """Samples of an anchor visit are durations."""
+    """Samples are durations, and a verification has as many of each configuration."""
     if isinstance(entry, AnchorVisit):
         check_durations(entry.samples, "anchor sample")
+    if isinstance(entry, Verification):
+        _check_verification(entry)
+
+
+def _check_verification(entry: Verification) -> None:
+    names = [trial.name for trial in entry.trials]
+    if names[:1] != ["split"] or len(set(names)) < len(names):
+        raise ValueError(f"trials are {', '.join(names) or 'none'}, not split first, then others")
+    if len({len(trial.samples) for trial in entry.trials}) > 1 or not entry.trials[0].samples:
+        raise ValueError("trials have no samples, or not as many of each")
+    for trial in entry.trials:
+        check_durations(trial.samples, "trial sample")
+        _check_estimate(trial.predicted)
+        for piece in trial.split.pieces:
+            counts = (piece.instances, piece.threads, piece.batch)
+            check_counts(counts, "instances, threads or batch of a split")
+        if not trial.split.pieces:
+            raise ValueError("a split has no instances")
 
 
 def check_published(published: Published) -> None:

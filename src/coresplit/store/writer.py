@@ -42,6 +42,20 @@ class RunWriter:
         """Store a journal entry."""
         self._journal.append(encode_entry(entry))
 
+    def rewrite(self, run: Run) -> None:
+        """Store another manifest of the same run; the measurements and the journal stay.
+
+        Killed meanwhile, the old one or the new one is there. Raises as ``append`` does.
+        """
+        manifest = encode_manifest(run)
+        try:
+            write_atomically(self.path / MANIFEST, manifest)
+        except OSError as error:
+            raise StorageError(
+                f"{reason_of(error)} while writing {self.path / MANIFEST}; nothing is lost: "
+                "make room first"
+            ) from error
+
     def close(self) -> None:
         """Release the folder; a second call does nothing."""
         self._cells.close()

@@ -10,7 +10,11 @@ ANCHOR_BATCH = 4
 
 
 def cells_of(settings: Settings) -> tuple[Cell, ...]:
-    """Every cell of the grid, in the order of the settings."""
+    """Every cell of the grid, in the order of the settings.
+
+    Packed cells are those of which two copies or more fit on the cores: one copy is an isolated
+    cell. Together they take no more inputs than the largest batch.
+    """
     return tuple(
         Cell(
             optimization=optimization,
@@ -28,7 +32,18 @@ def cells_of(settings: Settings) -> tuple[Cell, ...]:
             settings.threads,
             settings.batches,
         )
+        if setting == "isolated" or _packs(settings, threads, batch)
     )
+
+
+def copies_of(cell: Cell, settings: Settings) -> int:
+    """How many instances run at once when the cell is measured."""
+    return 1 if cell.setting == "isolated" else settings.cores // cell.threads
+
+
+def _packs(settings: Settings, threads: int, batch: int) -> bool:
+    copies = settings.cores // threads
+    return copies > 1 and batch * copies <= max(settings.batches)
 
 
 def anchors_of(settings: Settings) -> tuple[Cell, ...]:

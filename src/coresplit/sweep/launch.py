@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from coresplit.errors import InstanceError
-from coresplit.instance import Instance, InstanceSpec, Interrupt, Ready
+from coresplit.instance import Instance, Interrupt, Ready
 from coresplit.records import Cell
 from coresplit.sweep.pool import Key, key_of
 
@@ -11,17 +11,14 @@ from coresplit.sweep.pool import Key, key_of
 class Launcher:
     """Opens instances; those of ``probe`` are started early and handed out by ``open`` later."""
 
-    def __init__(
-        self, spec_of: Callable[[Cell], InstanceSpec], start: Callable[[InstanceSpec], Instance]
-    ) -> None:
-        self._spec_of = spec_of
+    def __init__(self, start: Callable[[Cell], Instance]) -> None:
         self._start = start
         self._early: dict[Key, Instance] = {}
 
     def open(self, cell: Cell) -> Instance:
         """The instance for a cell: the one started early, or a fresh one."""
         early = self._early.pop(key_of(cell), None)
-        return early if early is not None else self._start(self._spec_of(cell))
+        return early if early is not None else self._start(cell)
 
     def probe(
         self, cells: Iterable[Cell], together: int, interrupt: Interrupt | None = None
@@ -32,11 +29,14 @@ class Launcher:
         where none becomes ready.
         """
         error: InstanceError | None = None
-        wanted = list({key_of(cell): cell for cell in cells}.items())
-        for key, cell in wanted[:together]:
-            self._early[key] = self._start(self._spec_of(cell))
+        # the copies of a packed cell take all cores, and a single instance tells as much
+        ordered = sorted(cells, key=lambda cell: cell.setting == "packed")
+        wanted = list({key_of(cell): cell for cell in ordered}.items())
+        alone = [(key, cell) for key, cell in wanted if cell.setting == "isolated"]
+        for key, cell in alone[:together]:
+            self._early[key] = self._start(cell)
         for key, cell in wanted:
-            instance = self._early.get(key) or self._start(self._spec_of(cell))
+            instance = self._early.get(key) or self._start(cell)
             self._early[key] = instance
             try:
                 return instance.wait_ready(interrupt)

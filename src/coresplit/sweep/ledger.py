@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from coresplit.errors import InstanceError
 from coresplit.records import Cell, Measurement, Settings
 from coresplit.stats.estimate import curve_of, predict, table_of
 from coresplit.sweep.finish import measurements_of_unreached
-from coresplit.sweep.grid import cells_of
+from coresplit.sweep.grid import cells_of, copies_of
 from coresplit.sweep.guard import reason_to_skip
 from coresplit.sweep.pool import key_of
 from coresplit.sweep.progress import Sink
@@ -21,6 +23,7 @@ class Ledger:
     """
 
     def __init__(self, settings: Settings, sink: Sink, done: Iterable[Measurement]) -> None:
+        self._settings = settings
         self._sink = sink
         self._by_cell = _states_of(settings, done)
         self._table = table_of(
@@ -62,7 +65,8 @@ class Ledger:
         if state.samples:
             return False
         peaks = self._peaks(state.cell)
-        reason = reason_to_skip(peaks, state.cell.batch, free, self.largest_tensor)
+        tensors = self.largest_tensor * copies_of(state.cell, self._settings)
+        reason = reason_to_skip(peaks, state.cell.batch, free, tensors)
         if reason is not None:
             self._end(state, Measurement(cell=state.cell, verdict="skipped", reason=reason))
         return reason is not None
@@ -87,9 +91,11 @@ class Ledger:
                 self._end(state, Measurement(cell=state.cell, verdict="skipped", reason=reason))
 
     def fail_instance(self, cell: Cell, error: InstanceError) -> None:
-        """End all cells of an instance that cannot be made."""
+        """End all cells of an instance that cannot be made, and those of copies of it."""
+        key = key_of(cell)
+        alike = (key, msgspec.structs.replace(key, setting="packed"))
         for state in self.states:
-            if key_of(state.cell) == key_of(cell) and not state.settled:
+            if key_of(state.cell) in alike and not state.settled:
                 self.fail(state, error)
 
     def failed(self, cell: Cell) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from coresplit.errors import InstanceError
 from coresplit.instance import PREPARE_TIMEOUT_S, Instance, Interrupt, Ready
-from coresplit.records import Cell, Mapping
+from coresplit.records import Cell, Mapping, Setting
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free before the first instance; the rest is left to the forwards."""
@@ -21,6 +21,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, order=True):
     threads: int
     mapping: Mapping
     allocator: str
+    setting: Setting = "isolated"
 
 
 def key_of(cell: Cell) -> Key:
@@ -30,6 +31,7 @@ def key_of(cell: Cell) -> Key:
         threads=cell.threads,
         mapping=cell.mapping,
         allocator=cell.allocator,
+        setting=cell.setting,
     )
 
 
@@ -64,17 +66,23 @@ class Pool:
         together: int,
         interrupt: Interrupt | None = None,
         left: Callable[[], float] = lambda: math.inf,
+        failed: Callable[[Cell], bool] = lambda cell: False,
     ) -> Iterator[tuple[Cell, InstanceError | None]]:
         """Make the instances of ``cells`` ready, ``together`` at a time, while memory lasts.
 
         Nothing may be measured meanwhile. Yields the cell of every one and what it failed of;
-        ``left`` gives the seconds after which one that is not ready fails.
+        ``left`` gives the seconds after which one that is not ready fails. What has ``failed``
+        already is left out, and the copies of a packed cell are made ready apart from the rest.
         """
         waiting = list({key_of(cell): cell for cell in cells}.values())
         starting: list[Cell] = []
         while waiting or starting:
             while waiting and len(starting) < together and self._has_room():
+                if starting and "packed" in (waiting[0].setting, starting[0].setting):
+                    break
                 cell = waiting.pop(0)
+                if failed(cell):
+                    continue
                 starting.append(cell)
                 if key_of(cell) not in self._alive:
                     self._alive[key_of(cell)] = self._opener(cell)

@@ -108,7 +108,11 @@ class Sweep:
         self._report("preparing instances")
         open_cells = self._ledger.open_cells
         for cell, error in self._pool.prepare(
-            open_cells, self._together, self._interrupt, lambda: self._budget.to_prepare
+            open_cells,
+            self._together,
+            self._interrupt,
+            lambda: self._budget.to_prepare,
+            self._ledger.failed,
         ):
             if error is None:
                 self._report(f"preparing, {cell.optimization} t={cell.threads} is ready")
@@ -171,7 +175,7 @@ class Sweep:
             self._fail(state, error)
             return
         self._forward_s += sum(timed.durations)
-        state.add(timed.durations, timed.evidence)
+        state.add(timed.durations, timed.evidence, timed.copies)
         self._ledger.note(state)
 
     def _fail(self, state: CellState, error: InstanceError) -> None:
@@ -208,6 +212,7 @@ class Sweep:
                 threads=key.threads,
                 mapping=key.mapping,
                 allocator=key.allocator,
+                setting=key.setting,
                 start_s=ready.start_s,
                 prepare_s=ready.prepare_s,
                 error=ready.error,

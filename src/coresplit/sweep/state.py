@@ -19,6 +19,7 @@ class CellState:
         self.cell = cell
         self.samples: list[float] = []
         self.warmup: list[float] = []
+        self.copies: list[tuple[float, ...]] = []
         self.throttled: list[float] = []
         self.evidence: Evidence | None = None
         self.retries = 0
@@ -33,6 +34,7 @@ class CellState:
             state.samples = list(before.samples)
             state.warmup = list(before.warmup)
             state.evidence = before.evidence
+            state.copies = list(before.copies)
         return state
 
     @property
@@ -64,8 +66,16 @@ class CellState:
         # an interval shrinks with the square root of the count
         return max(1, round(len(self.samples) * min(4.0, (width / self._precision) ** 2 - 1)))
 
-    def add(self, durations: Sequence[float], evidence: Evidence) -> None:
-        """Take in one visit; a throttled one yields no samples and may be tried again."""
+    def add(
+        self,
+        durations: Sequence[float],
+        evidence: Evidence,
+        copies: Sequence[tuple[float, ...]] = (),
+    ) -> None:
+        """Take in one visit; a throttled one yields no samples and may be tried again.
+
+        ``copies`` are the durations of every copy of a packed cell, for each of ``durations``.
+        """
         if evidence.throttled_periods > 0:
             self.throttled.extend(durations)
             self.retries += 1
@@ -77,6 +87,7 @@ class CellState:
         warmup = warmup_length(durations, max(self._precision, WARMUP_TOLERANCE))
         self.warmup.extend(durations[:warmup])
         self.samples.extend(durations[warmup:])
+        self.copies.extend(copies[warmup:])
         self.evidence = in_turn(self.evidence, evidence)
 
     def end(self, measurement: Measurement) -> None:
@@ -98,6 +109,7 @@ class CellState:
                 samples=tuple(self.samples),
                 warmup=tuple(self.warmup),
                 evidence=self.evidence,
+                copies=tuple(self.copies),
             )
         if self.throttled and self.evidence is not None:
             return Measurement(
