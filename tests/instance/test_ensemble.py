@@ -31,8 +31,8 @@ def test_a_round_lasts_until_the_last_instance_has_ended() -> None:
     clock = FakeClock()
     ensemble = Ensemble([(instance(clock, 0, by_cpu), 3), (instance(clock, 1, by_cpu), 2)], clock)
     timed = ensemble.round(timeout=60)
-    assert timed.durations == (pytest.approx(0.4),)
-    assert timed.copies == (pytest.approx((0.3, 0.4)),)
+    assert timed.durations == pytest.approx((0.4,))
+    assert timed.copies[0] == pytest.approx((0.3, 0.4))
     assert timed.ended_at - timed.begun_at == pytest.approx(0.4)
     assert clock.now == pytest.approx(0.41)
 
@@ -51,7 +51,7 @@ def test_a_round_that_an_instance_began_late_is_repeated() -> None:
     clock = FakeClock()
     late = instance(clock, 1, by_cpu, Late)
     timed = Ensemble([(instance(clock, 0, by_cpu), 1), (late, 1)], clock).round(timeout=60)
-    assert timed.durations == (pytest.approx(0.2),)
+    assert timed.durations == pytest.approx((0.2,))
     assert late._counts == {1: 2}
 
 
@@ -66,7 +66,7 @@ def test_an_instance_that_is_late_again_and_again_is_taken_as_it_is() -> None:
     clock = FakeClock()
     late = instance(clock, 0, by_cpu, AlwaysLate)
     timed = Ensemble([(late, 1)], clock).round(timeout=60)
-    assert timed.durations == (pytest.approx(0.15),)
+    assert timed.durations == pytest.approx((0.15,))
     assert late._counts == {1: 4}
 
 
@@ -97,7 +97,8 @@ def test_a_pack_counts_rounds_as_an_instance_counts_forwards() -> None:
     assert pack.wait_ready().memory == 2 * 101_000_000
     timed = pack.forwards(batch=2, count=3, seconds=60, timeout=60)
     assert timed.durations == pytest.approx((0.4, 0.4, 0.4))
-    assert [pytest.approx((0.2, 0.4))] * 3 == list(timed.copies)
+    assert len(timed.copies) == 3
+    assert all(each == pytest.approx((0.2, 0.4)) for each in timed.copies)
     assert timed.evidence.forwards == 6
     assert timed.evidence.visits == 1
 
