@@ -1,0 +1,370 @@
+"""Profiles of runs, plans and what verifications show, in exact numbers."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from coresplit.planner import (
+    Known,
+    Plan,
+    Profile,
+    explain,
+    fastest_within,
+    interpolated,
+    outcome_of,
+    plan,
+    profiles_of,
+    proof_of,
+    verifications_of,
+)
+from coresplit.planner.interference import Interference, Pair, calibrate
+from coresplit.records import (
+    Cell,
+    Configuration,
+    Core,
+    Estimate,
+    JournalEntry,
+    Machine,
+    Measurement,
+    ModelInfo,
+    Published,
+    Run,
+    Setting,
+    Settings,
+    Trial,
+    Verdict,
+    Verification,
+    split_of,
+)
+
+Values = dict[tuple[int, int], float]
+VALUELESS: tuple[tuple[int, Verdict], ...] = ((2, "skipped"), (3, "failed"), (4, "invalid"))
+LIKE = Cell(optimization="script", threads=1, batch=1)
+
+
+def known(value: float, spread: float = 0.0) -> Known:
+    return Known(low=value * (1 - spread), latency=value, high=value * (1 + spread))
+
+
+def profile(values: Values, spread: float = 0.0) -> Profile:
+    return Profile(like=LIKE, cells={cell: known(value, spread) for cell, value in values.items()})
+
+
+def planned(values: Values, cores: int, batch: int, spread: float = 0.0) -> Plan:
+    found = plan(profile(values, spread), cores, batch)
+    assert found is not None
+    return found
+
+
+def measured(threads: int, batch: int, value: float, setting: Setting = "isolated") -> Measurement:
+    cell = Cell(optimization="script", threads=threads, batch=batch, setting=setting)
+    return Measurement(cell=cell, verdict="measured", reason="", samples=(value,) * 8)
+
+
+def run_of(measurements: Sequence[Measurement]) -> Run:
+    return Run(
+        name="run",
+        created_at=0.0,
+        model=ModelInfo(name="inception", title="Inception v3"),
+        settings=Settings(optimizations=("script",), threads=(1, 2, 4), batches=(1, 2)),
+        machine=Machine(
+            cpu_model="Test CPU",
+            cores=tuple(Core(cpu=cpu) for cpu in range(4)),
+            usable=4,
+            quota_cores=None,
+            memory=2**34,
+            memory_limit=None,
+            kernel="6.1",
+        ),
+        software={},
+        measurements=tuple(measurements),
+    )
+
+
+def test_only_cells_with_a_value_are_in_a_profile() -> None:
+    cell = Cell(optimization="script", threads=1, batch=2)
+    estimate = Estimate(low=0.1, latency=0.2, high=0.4)
+    run = run_of(
+        [
+            measured(1, 1, 0.1),
+            Measurement(cell=cell, verdict="estimated", reason="", estimate=estimate),
+            *(
+                Measurement(
+                    cell=msgspec.structs.replace(cell, threads=threads),
+                    verdict=verdict,
+                    reason="",
+                    samples=(9.0,) if verdict == "invalid" else (),
+                )
+                for threads, verdict in VALUELESS
+            ),
+        ]
+    )
+    (found,) = profiles_of(run)
+    assert found.cells == {
+        (1, 1): Known(low=0.1, latency=0.1, high=0.1),
+        (1, 2): Known(low=0.1, latency=0.2, high=0.4, source="estimated"),
+    }
+    assert (found.threads, found.batches) == ((1,), (1, 2))
+
+
+def test_the_range_of_a_published_mean_is_no_interval_of_it() -> None:
+    cell = Cell(optimization="script", threads=1, batch=1)
+    published = Published(minimum=0.1, mean=0.2, maximum=0.9)
+    run = run_of([Measurement(cell=cell, verdict="measured", reason="", published=published)])
+    assert profiles_of(run)[0].cells[1, 1] == Known(low=0.2, latency=0.2, high=0.2)
+
+
+def test_packed_cells_stand_and_the_others_are_scaled_unless_alone() -> None:
+    slower = math.exp(0.75 * 0.4)
+    run = run_of(
+        [
+            measured(1, 1, 0.1),
+            measured(1, 2, 0.2),
+            measured(4, 2, 0.06),
+            measured(1, 1, 0.1 * slower, "packed"),
+        ]
+    )
+    (found,) = profiles_of(run)
+    assert found.like.setting == "packed"
+    assert found.interference is not None
+    assert found.interference.slope == pytest.approx(0.4)
+    assert found.cells[1, 1].latency == 0.1 * slower
+    assert found.cells[1, 1].source == "measured"
+    assert found.cells[1, 2].latency == pytest.approx(0.2 * slower)
+    assert found.cells[1, 2].source == "scaled"
+    assert found.cells[4, 2] == Known(low=0.06, latency=0.06, high=0.06)
+    (alone,) = profiles_of(run, "isolated")
+    assert alone.like.setting == "isolated"
+    assert alone.latencies == {(1, 1): 0.1, (1, 2): 0.2, (4, 2): 0.06}
+    assert profiles_of(run_of([measured(1, 1, 0.1)]), "packed") == ()
+
+
+def test_the_slow_down_is_fitted_exactly_and_never_a_gain() -> None:
+    pairs = [
+        Pair(alone=0.1, together=0.1 * math.exp(0.5 * others / 16), others=others, cores=16)
+        for others in (4, 8, 15)
+    ]
+    found = calibrate(pairs)
+    assert found is not None
+    assert found.slope == pytest.approx(0.5)
+    assert found.factor(0, 16) == 1.0
+    assert found.factor(8, 16) == pytest.approx(math.exp(0.25))
+    assert calibrate([Pair(alone=1.0, together=1.2, others=0, cores=4)]) is None
+    faster = calibrate([Pair(alone=1.0, together=0.9, others=3, cores=4)])
+    assert faster == Interference(slope=0.0, pairs=1)
+
+
+def test_batches_between_measured_ones_are_interpolated_and_marked() -> None:
+    found = interpolated(profile({(1, 1): 1.0, (1, 5): 9.0, (2, 1): 0.5}, 0.1), largest=4)
+    assert found.threads == (1, 2)
+    assert found.batches == (1, 2, 3, 4, 5)
+    assert found.cells[1, 2].latency == pytest.approx(3.0)
+    assert found.cells[1, 4].low == pytest.approx(7.0 * 0.9)
+    assert found.cells[1, 4].high == pytest.approx(7.0 * 1.1)
+    assert found.cells[1, 3].source == "interpolated"
+    assert found.cells[1, 5].source == "measured"
+    assert (2, 2) not in found.cells
+
+
+def test_a_prediction_is_the_slowest_of_its_instances_with_the_widest_bounds() -> None:
+    cells = {
+        (2, 3): Known(low=0.9, latency=1.0, high=1.1),
+        (1, 1): Known(low=0.5, latency=0.9, high=1.4, source="unstable"),
+    }
+    found = plan(Profile(like=LIKE, cells=cells), 3, 4)
+    assert found is not None
+    assert str(found.best.split) == "<1, 2, 3> + <1, 1, 1>"
+    assert found.best.predicted == Estimate(low=0.9, latency=1.0, high=1.4)
+    assert found.best.doubts == ("unstable",)
+
+
+def test_fat_is_one_instance_on_all_cores_and_thin_the_best_of_one_thread_each() -> None:
+    found = planned({(1, 1): 3.0, (1, 2): 5.0, (2, 2): 2.0, (4, 4): 4.0}, 4, 4)
+    assert str(found.best.split) == "<2, 2, 2>"
+    assert found.fat is not None
+    assert found.thin is not None
+    assert (str(found.fat.split), found.fat.predicted.latency) == ("<1, 4, 4>", 4.0)
+    assert (str(found.thin.split), found.thin.predicted.latency) == ("<4, 1, 1>", 3.0)
+    assert [name for name, _ in found.configurations] == ["split", "fat", "thin"]
+    assert found.best.throughput == 2.0
+
+
+def test_rivals_that_the_profile_lacks_are_none_and_those_that_are_the_split_are_run_once() -> None:
+    found = planned({(2, 2): 2.0}, 4, 4)
+    assert found.fat is found.thin is None
+    assert found.speedup("fat") is None
+    thin = planned({(1, 1): 1.0, (4, 4): 4.0}, 4, 4)
+    assert [name for name, _ in thin.configurations] == ["split", "fat"]
+
+
+@pytest.mark.parametrize(
+    ("fat", "spread", "noise", "tie"),
+    [
+        (1.3, 0.0, None, False),
+        (1.3, 0.1, None, False),
+        (1.3, 0.2, None, True),
+        (1.3, 0.0, 0.25, False),
+        (1.3, 0.0, 0.35, True),
+        (1.0, 0.0, None, True),
+    ],
+)
+def test_a_gain_within_the_noise_or_overlapping_intervals_is_a_tie(
+    fat: float, spread: float, noise: float | None, tie: bool
+) -> None:
+    found = plan(profile({(1, 1): 1.0, (2, 2): fat}, spread), 2, 2, noise)
+    assert found is not None
+    if fat == 1.0:
+        assert found.best.split.count == 1
+    speedup = found.speedup("fat")
+    assert speedup is not None
+    assert speedup.ratio == fat
+    assert speedup.low == pytest.approx(fat * (1 - spread) / (1 + spread))
+    assert speedup.tie == tie
+
+
+def test_the_front_has_the_best_split_of_fewer_and_fewer_cores() -> None:
+    found = planned({(1, 1): 1.0, (1, 2): 1.9, (1, 4): 3.8}, 4, 4)
+    assert [(each.split.cores, each.predicted.latency) for each in found.front] == [
+        (4, 1.0), (2, 1.9), (1, 3.8),
+    ]  # fmt: skip
+
+
+def test_a_limit_gives_the_highest_throughput_or_nothing() -> None:
+    values = {(1, 1): 1.0, (1, 4): 3.0}
+    within = fastest_within(profile(values), 2, 3.0)
+    assert within is not None
+    assert str(within.split) == "<2, 1, 4>"
+    assert within.throughput == pytest.approx(8 / 3)
+    assert fastest_within(profile(values), 2, 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {(1, 4): 1.0, (1, 8): 2.2, (2, 8): 1.5},
+            "An input costs 250 ms of core time in the split and 375 ms in one instance on all 2 "
+            "cores: 1 thread an instance instead of 2 saves 27%, batch 4 instead of 8 saves 9%",
+        ),
+        (
+            {(1, 4): 1.0, (1, 8): 1.6, (2, 8): 1.5},
+            "An input costs 250 ms of core time in the split and 375 ms in one instance on all 2 "
+            "cores: 1 thread an instance instead of 2 saves 47%, batch 4 instead of 8 costs 25% "
+            "more",
+        ),
+        (
+            {(1, 4): 1.0, (2, 8): 1.5},
+            "An input costs 250 ms of core time in the split and 375 ms in one instance on all 2 "
+            "cores",
+        ),
+        (
+            {(1, 4): 1.0, (2, 8): 0.9},
+            "One instance on all 2 cores is the fastest: splitting gains nothing",
+        ),
+        (
+            {(1, 4): 1.0},
+            "The run has no cell of 2 threads and batch 8 to compare with",
+        ),
+    ],
+)
+def test_where_the_speedup_comes_from_is_one_sentence(values: Values, sentence: str) -> None:
+    assert explain(planned(values, 2, 8), profile(values)) == sentence
+
+
+def test_a_tie_is_not_explained_as_a_gain() -> None:
+    values = {(1, 4): 1.0, (2, 8): 1.05}
+    told = explain(planned(values, 2, 8, spread=0.1), profile(values, 0.1))
+    assert told == (
+        "The split is predicted 1.05 times as fast as one instance on all 2 cores, which is "
+        "within what the run can tell apart"
+    )
+
+
+def trial(
+    name: Configuration, cells: Sequence[tuple[int, int]], *samples: float, predicted: float = 1.0
+) -> Trial:
+    estimate = Estimate(low=predicted, latency=predicted, high=predicted)
+    return Trial(name=name, split=split_of(cells), predicted=estimate, samples=samples)
+
+
+def verification(*trials: Trial, at: float = 1.0) -> Verification:
+    return Verification(
+        at=at, optimization="script", setting="isolated", cores=2, batch=8, trials=trials
+    )
+
+
+SPLIT = [(1, 4), (1, 4)]
+
+
+@pytest.mark.parametrize(("fat", "verdict"), [(1.2, "confirmed"), (1.0, "tied"), (0.8, "refuted")])
+def test_a_verdict_needs_ratios_that_are_all_on_one_side(fat: float, verdict: str) -> None:
+    found = outcome_of(
+        verification(trial("split", SPLIT, *[1.0] * 8), trial("fat", [(2, 8)], *[fat] * 8))
+    )
+    assert found.verdict == verdict
+    assert found.speedups["fat"].ratio == fat
+    assert found.speedups["fat"].tie == (verdict == "tied")
+    assert found.floor == 0.0
+
+
+def test_drift_that_all_configurations_share_does_not_hide_a_gain() -> None:
+    drift = (1.0, 1.3, 0.8, 1.1, 1.5, 0.9, 1.2, 1.0)
+    found = outcome_of(
+        verification(
+            trial("split", SPLIT, *drift),
+            trial("fat", [(2, 8)], *(1.1 * value for value in drift)),
+        )
+    )
+    assert found.verdict == "confirmed"
+    assert found.speedups["fat"].low == pytest.approx(1.1)
+    assert found.measured["split"].latency.latency == pytest.approx(1.05)
+
+
+def test_five_rounds_prove_nothing() -> None:
+    found = outcome_of(
+        verification(trial("split", SPLIT, *[1.0] * 5), trial("fat", [(2, 8)], *[2.0] * 5))
+    )
+    assert found.verdict == "tied"
+
+
+def test_ratios_that_scatter_about_one_are_a_tie_whatever_their_median() -> None:
+    fat = (1.02, 0.97, 1.05, 0.99, 1.03, 0.96, 1.04, 1.01)
+    found = outcome_of(
+        verification(trial("split", SPLIT, *[1.0] * 8), trial("fat", [(2, 8)], *fat))
+    )
+    assert found.verdict == "tied"
+    assert found.floor > 0
+
+
+def test_a_rival_that_is_proven_faster_refutes_whatever_the_other_does() -> None:
+    found = outcome_of(
+        verification(
+            trial("split", SPLIT, *[1.0] * 8),
+            trial("fat", [(2, 8)], *[1.5] * 8),
+            trial("thin", [(1, 8)], *[0.9] * 8),
+        )
+    )
+    assert found.verdict == "refuted"
+
+
+def test_an_error_is_predicted_over_measured_less_one() -> None:
+    found = outcome_of(verification(trial("split", SPLIT, *[1.25] * 8)))
+    assert found.measured["split"].error == pytest.approx(-0.2)
+    assert (found.verdict, found.speedups) == ("tied", {})
+
+
+def test_rounds_of_one_verification_are_joined_and_the_newest_one_is_the_proof() -> None:
+    rounds = [
+        verification(trial("split", SPLIT, value), trial("fat", [(2, 8)], 2 * value), at=at)
+        for at, value in ((1.0, 1.0), (1.0, 1.1), (2.0, 3.0), (2.0, 3.1), (2.0, 3.2))
+    ]
+    journal: list[JournalEntry] = list(rounds)
+    first, second = verifications_of(journal)
+    assert first.trials[0].samples == (1.0, 1.1)
+    assert second.trials[1].samples == (6.0, 6.2, 6.4)
+    values = {(1, 4): 1.0, (2, 8): 1.5}
+    assert proof_of(planned(values, 2, 8), journal) == second
+    assert proof_of(planned({(2, 8): 1.5}, 2, 8), journal) is None
+    assert proof_of(planned({**values, (1, 2): 0.4, (1, 6): 1.1}, 2, 8), []) is None
