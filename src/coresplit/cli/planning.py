@@ -9,12 +9,12 @@ from coresplit.errors import UsageError
 from coresplit.planner import (
     Plan,
     Profile,
+    best_plan,
     cores_of,
     fastest_within,
     interpolated,
     largest_batch,
     nearest_batches,
-    plan,
     profiles_of,
 )
 from coresplit.records import Run, Setting
@@ -200,10 +200,5 @@ def _within(profiles: tuple[Profile, ...], cores: int, limit: float, run: Run) -
 
 def _best(profiles: tuple[Profile, ...], cores: int, batch: int, run: Run) -> Answer | None:
     """The plan of the lowest predicted latency over the profiles, with its profile."""
-    noise = noise_floor(run.journal)
-    found = [
-        Answer(plan=each, profile=profile)
-        for profile in profiles
-        if (each := plan(profile, cores, batch, noise)) is not None
-    ]
-    return min(found, key=lambda answer: answer.plan.best.predicted.latency, default=None)
+    found = best_plan(profiles, cores, batch, noise_floor(run.journal))
+    return None if found is None else Answer(plan=found[0], profile=found[1])

@@ -105,11 +105,14 @@ def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -
 
 def best_plan(
     profiles: Iterable[Profile], cores: int, batch: int, noise: float | None = None
-) -> Plan | None:
-    """The plan with the lowest predicted latency among profiles; None where none has one."""
-    plans = (plan(profile, cores, batch, noise) for profile in profiles)
-    found = [each for each in plans if each is not None]
-    return min(found, key=lambda each: each.best.predicted.latency, default=None)
+) -> tuple[Plan, Profile] | None:
+    """The plan of the lowest predicted latency among profiles, with its profile; None without."""
+    found = [
+        (made, profile)
+        for profile in profiles
+        if (made := plan(profile, cores, batch, noise)) is not None
+    ]
+    return min(found, key=lambda pair: pair[0].best.predicted.latency, default=None)
 
 
 def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
