@@ -110,7 +110,7 @@ def test_the_markdown_page_has_the_headings_and_pictures_of_the_published_one(
 
 def test_every_link_of_the_markdown_page_leads_to_a_file(published: Path) -> None:
     links = _Texts((published / "index.markdown").read_text("utf-8")).links
-    assert len(links) == 34
+    assert len(links) == 36
     assert all((published / link).is_file() for link in links)
 
 

@@ -165,11 +165,11 @@ def test_without_none_the_first_optimization_of_the_run_is_compared_with() -> No
 def test_one_way_to_run_leaves_nothing_to_choose() -> None:
     book = book_of(many_run(batches=(1, 8), optimizations=("none",)))
     assert "Choice" not in [section.heading for section in book.sections]
-    assert book.facts == ()
+    assert not [fact for fact in book.facts if "choice" in fact.label]
 
 
 def test_the_facts_name_both_choices_and_what_the_lossy_one_costs() -> None:
-    facts = book_of(many_run()).facts
+    facts = book_of(many_run()).facts[:2]
     assert [fact.label for fact in facts] == ["Best lossless choice", "Best lossy choice"]
     assert facts[1].value == "int8"
     assert facts[1].note.endswith("with eager's top-1 class for 25 % of 256 inputs")

@@ -45,8 +45,9 @@ def test_figures_come_in_the_order_of_the_published_page() -> None:
     names = [figure.name for figure in book_of(published_run()).figures]
     choice = ["inception-choice-best", "inception-choice-gain-1", "inception-choice-gain-16"]
     assert names[:3] == choice
-    assert names[3:31] == PUBLISHED
-    assert names[31:] == [
+    assert names[3:5] == ["inception-split-cores", "inception-split-speedup"]
+    assert names[5:33] == PUBLISHED
+    assert names[33:] == [
         "inception-map-throughput-none",
         "inception-map-throughput-script",
         "inception-map-gain-script",
@@ -65,6 +66,7 @@ def test_headings_are_those_of_the_published_page() -> None:
     latency = ["Latency Per Batch", "Latency Per Optimization"]
     assert headings == [
         ("Choice", ["Best Optimization"]),
+        ("How to split this machine", ["Best Split Per Batch"]),
         ("Latency (Sequential)", latency),
         ("Throughput (Sequential)", throughput),
         ("Maps (Sequential)", ["Throughput Map", "Gain Map"]),
@@ -173,6 +175,9 @@ def test_every_axis_names_its_unit() -> None:
     assert titles == {
         "threads",
         "batch (inputs per forward)",
+        "batch (inputs of all instances)",
+        "core",
+        "speedup of the split (times the other)",
         "latency of one forward (ms)",
         "latency of one forward (ms, s)",
         "latency of one forward (s)",

@@ -17,6 +17,7 @@ from coresplit.report.maps import GridMap, gain_map_spec, throughput_map_spec
 from coresplit.report.palette import ordered_colours
 from coresplit.report.plot import Axis, LineChart, Metric, Series
 from coresplit.report.scales import LOG_SPAN
+from coresplit.report.splitting import split_section
 from coresplit.report.table import Group, Row
 from coresplit.report.theme import Spec
 
@@ -34,7 +35,8 @@ def book_of(run: Run) -> Book:
     """
     frame = Frame(run)
     choice, facts = choice_section(frame)
-    sections: list[Section] = [choice] if choice else []
+    split, split_facts = split_section(frame)
+    sections = [section for section in (choice, split) if section]
     for group in frame.groups:
         if group.allocator == frame.groups[0].allocator:
             sections += _Maker(frame, group).sections()
@@ -46,7 +48,7 @@ def book_of(run: Run) -> Book:
         dataset=frame.dataset,
         floor=frame.floor,
         groups=frame.groups,
-        facts=facts,
+        facts=(*facts, *split_facts),
     )
 
 

@@ -1,0 +1,123 @@
+"""The points of the charts of splits: expected and actual speedups, measured over predicted."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from coresplit.planner import Measured
+from coresplit.records import Configuration
+from coresplit.report.split_words import (
+    error,
+    gain,
+    instances,
+    judgement,
+    ratio,
+    seconds,
+    verdict,
+    way_of,
+)
+from coresplit.report.splits import RIVALS, Choice, Proof, Rival
+
+CONFIGURATIONS: tuple[Configuration, ...] = ("split", "fat", "thin")
+SHAPES = {"confirmed": "square", "tied": "diamond", "refuted": "cross"}
+ASIDE = 9.0
+"""Pixels that points of one batch are moved apart, so that none hides another."""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A ratio at a batch with its interval, and what its tooltip tells by name.
+
+    ``name`` is what tells its colour, ``shape`` and ``hollow`` are those of its mark. Points of
+    the same ``stretch`` are joined in order; None is joined to no other. It is drawn ``aside`` by
+    so many pixels.
+    """
+
+    name: Configuration
+    batch: int
+    value: float
+    low: float
+    high: float
+    told: dict[str, str]
+    shape: str = "circle"
+    hollow: bool = False
+    stretch: int | None = None
+    aside: float = 0.0
+
+
+def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
+    """Expected speedups over fat and thin, joined, and actual ones where splits were verified."""
+    found = []
+    # the last is drawn over the others, and most ask what one instance would take
+    for rival in reversed(RIVALS):
+        stretch = 0
+        for choice in choices:
+            expected, actual = choice.speedup(rival), choice.proven(rival)
+            if expected is None:
+                stretch += 1
+                continue
+            point = Point(
+                name=rival,
+                batch=choice.plan.batch,
+                value=expected.ratio,
+                low=expected.low,
+                high=expected.high,
+                told=_expected(choice, rival),
+            )
+            hollow = choice.guessed(rival) and not choice.is_rival(rival)
+            found.append(msgspec.structs.replace(point, hollow=hollow, stretch=stretch))
+            if actual:
+                found.append(
+                    msgspec.structs.replace(
+                        point,
+                        value=actual.ratio,
+                        low=actual.low,
+                        high=actual.high,
+                        shape=SHAPES[judgement(actual)],
+                        aside=ASIDE if rival == "fat" else -ASIDE,
+                    )
+                )
+    return tuple(found)
+
+
+def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
+    """Measured over predicted latency of every configuration that was run."""
+    return tuple(
+        Point(
+            name=name,
+            batch=proof.verification.batch,
+            value=each.latency.latency / each.trial.predicted.latency,
+            low=each.latency.low / each.trial.predicted.latency,
+            high=each.latency.high / each.trial.predicted.latency,
+            told=_ran(proof, each),
+            aside=ASIDE * (CONFIGURATIONS.index(name) - 1),
+        )
+        for proof in proofs
+        for name, each in proof.outcome.measured.items()
+    )
+
+
+def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
+    plan, actual = choice.plan, choice.proven(rival)
+    option = plan.rival(rival)
+    return {
+        "batch": str(plan.batch),
+        "optimization": way_of(plan),
+        "split": instances(plan.best.split),
+        "over": f"{rival}: {instances(option.split)}" if option else rival,
+        "expected": gain(choice, rival),
+        "actual": ratio(actual) if actual else "not run",
+        "verified": verdict(choice),
+    }
+
+
+def _ran(proof: Proof, each: Measured) -> dict[str, str]:
+    return {
+        "batch": str(proof.verification.batch),
+        "optimization": proof.verification.optimization,
+        "configuration": each.trial.name,
+        "instances": instances(each.trial.split),
+        "predicted": seconds(each.trial.predicted),
+        "measured": seconds(each.latency),
+        "prediction error": error(each),
+        "rounds": str(len(each.trial.samples)),
+    }

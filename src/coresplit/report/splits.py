@@ -1,0 +1,133 @@
+"""The split of every batch of a run, and what was proven of it; pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from coresplit.planner import (
+    Option,
+    Outcome,
+    Plan,
+    Profile,
+    Speedup,
+    cores_of,
+    outcome_of,
+    plan,
+    profiles_of,
+    proof_of,
+    verifications_of,
+)
+from coresplit.records import Run, Split, Verification
+from coresplit.report.contrast import Floor
+from coresplit.report.frame import Frame
+
+Rival = Literal["fat", "thin"]
+RIVALS: tuple[Rival, ...] = ("fat", "thin")
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of one batch, its profile, and the outcome of its newest verification if any."""
+
+    plan: Plan
+    profile: Profile
+    outcome: Outcome | None
+
+    def speedup(self, rival: Rival) -> Speedup | None:
+        """The predicted speedup; exactly one where the split is the rival itself."""
+        found = self.plan.speedup(rival)
+        same = Speedup(low=1.0, ratio=1.0, high=1.0, tie=True)
+        return same if found and self.is_rival(rival) else found
+
+    def is_rival(self, rival: Rival) -> bool:
+        """Whether the split is the fat or the thin one."""
+        option = self.plan.rival(rival)
+        return option is not None and option.split == self.plan.best.split
+
+    def proven(self, rival: Rival) -> Speedup | None:
+        """The speedup as it ran, None where it was not run beside that rival."""
+        return self.outcome.speedups.get(rival) if self.outcome else None
+
+    def guessed(self, rival: Rival | None = None) -> bool:
+        """Whether the prediction, or that of a rival beside it, rests on estimated cells."""
+        options: list[Option | None] = [self.plan.best]
+        options += [self.plan.rival(rival)] if rival else []
+        return any(option is not None and "estimated" in option.doubts for option in options)
+
+    @property
+    def beaten_by(self) -> tuple[str, ...]:
+        """The rivals that were proven faster than the split."""
+        found = self.outcome.speedups if self.outcome else {}
+        return tuple(name for name, one in found.items() if not one.tie and one.ratio < 1)
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """A verification and what it shows."""
+
+    verification: Verification
+    outcome: Outcome
+
+
+def choices_of(frame: Frame) -> tuple[Choice, ...]:
+    """The best split of every batch, ascending; empty where there are no cores to split.
+
+    Batches are those of the run and others of which the split was verified. Lossless optimizations
+    compete, all of them where the run has none that is known to be lossless. The noise floor is
+    that of the page, so that both name the same ties.
+    """
+    if not frame.groups:
+        return ()
+    cores = cores_of(frame.run)
+    if cores < 2:
+        return ()
+    profiles = _competing(profiles_of(frame.run), frame.lossy)
+    batches = {batch for profile in profiles for batch in profile.batches}
+    verified = {each.batch for each in verifications_of(frame.run.journal)}
+    found = (
+        _choice(profiles, cores, batch, frame.floor, frame.run)
+        for batch in sorted(batches | verified)
+    )
+    return tuple(one for one in found if one and (one.plan.batch in batches or one.outcome))
+
+
+def proofs_of(run: Run) -> tuple[Proof, ...]:
+    """The newest verification of every split under its conditions, ascending by batch."""
+    newest: dict[tuple[str, str, str, int, Split], Verification] = {}
+    for each in verifications_of(run.journal):
+        split = each.trials[0].split
+        newest[each.optimization, each.mapping, each.allocator, each.cores, split] = each
+    ordered = sorted(newest.values(), key=lambda each: (each.batch, each.at))
+    return tuple(Proof(verification=each, outcome=outcome_of(each)) for each in ordered)
+
+
+def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
+    """The choice of the largest predicted gain over a rival that is no tie; None where none is.
+
+    Splits that were refuted, and predictions from estimated cells, come after all others.
+    """
+    gains = [
+        (not one.beaten_by, not one.guessed(rival), gain.ratio, one)
+        for one in choices
+        if (gain := one.speedup(rival)) and not gain.tie
+    ]
+    return max(gains, key=lambda gain: gain[:3])[3] if gains else None
+
+
+def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Profile, ...]:
+    lossless = tuple(each for each in profiles if each.like.optimization not in lossy)
+    return lossless or profiles
+
+
+def _choice(
+    profiles: Iterable[Profile], cores: int, batch: int, floor: Floor, run: Run
+) -> Choice | None:
+    found = [
+        (made, profile)
+        for profile in profiles
+        if (made := plan(profile, cores, batch, floor.share)) is not None
+    ]
+    if not found:
+        return None
+    best, profile = min(found, key=lambda pair: pair[0].best.predicted.latency)
+    proof = proof_of(best, run.journal)
+    return Choice(plan=best, profile=profile, outcome=outcome_of(proof) if proof else None)

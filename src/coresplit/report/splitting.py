@@ -1,0 +1,167 @@
+"""The section on how to split the machine: which instances, what they gain, what was proven."""
+
+from collections.abc import Sequence
+
+from coresplit.planner import explain
+from coresplit.report.book import Block, Caption, Fact, Figure, Line, Section, Table
+from coresplit.report.frame import Frame
+from coresplit.report.split_charts import RatioChart, ratio_spec
+from coresplit.report.split_drawing import Drawing, drawing_spec
+from coresplit.report.split_points import SHAPES, Point, prediction_points, speedup_points
+from coresplit.report.split_words import (
+    about_profiles,
+    briefly,
+    drawing_finding,
+    error,
+    gain,
+    instances,
+    named_rival,
+    prediction_finding,
+    seconds,
+    speedup_finding,
+    verdict,
+    way_of,
+)
+from coresplit.report.splits import RIVALS, Choice, Proof, choices_of, leading, proofs_of
+from coresplit.report.wording import number, times_exact
+
+COLUMNS = (
+    "batch", "split", "optimization", "predicted latency", "inferences/s", "over fat", "over thin",
+    "doubts", "verified", "measured latency", "prediction error",
+)  # fmt: skip
+ABOUT_PROOFS = (
+    "The split, fat and thin were run in turn as real processes, round by round. A prediction "
+    "error of +2 % is a prediction that was slower than what ran."
+)
+
+
+def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
+    """Drawing, table, speedups and proofs, and the fact to show first; None without a split."""
+    choices, proofs = choices_of(frame), proofs_of(frame.run)
+    if not choices:
+        return None, ()
+    points = speedup_points(choices)
+    figures = [_drawing(choices, frame)]
+    figures += [_speedups(choices, points, frame)] if points else []
+    blocks = [
+        Block(
+            heading="Best Split Per Batch",
+            figures=tuple(figures),
+            tables=(split_table(choices, frame),),
+            note=f"{_explained(choices)} {about_profiles(choices, frame)}",
+        )
+    ]
+    if proofs:
+        figure = _predictions(proofs, frame)
+        blocks.append(Block(heading="Predicted and Measured", figures=(figure,), note=ABOUT_PROOFS))
+    section = Section(heading="How to split this machine", blocks=tuple(blocks))
+    return section, _facts(choices)
+
+
+def split_table(choices: Sequence[Choice], frame: Frame) -> Table:
+    """The best split of every batch: predicted, and measured where it was verified."""
+    cores = choices[0].plan.cores
+    lines = tuple(_line(choice, frame) for choice in choices)
+    summary = f"The best split of {cores} cores for every batch, predicted and verified"
+    return Table(summary=summary, head=COLUMNS, lines=lines, sortable=True)
+
+
+def _line(choice: Choice, frame: Frame) -> Line:
+    plan, outcome = choice.plan, choice.outcome
+    best, ran = plan.best, outcome.measured["split"] if outcome else None
+    doubts = ", ".join(best.doubts)
+    texts = (
+        str(plan.batch), instances(best.split), way_of(plan), seconds(best.predicted),
+        number(best.throughput), *(gain(choice, rival) for rival in RIVALS), doubts,
+        verdict(choice), seconds(ran.latency) if ran else "", error(ran) if ran else "",
+    )  # fmt: skip
+    gains = [choice.speedup(rival) for rival in RIVALS]
+    keys = (
+        plan.batch, best.split.count, way_of(plan), best.predicted.latency, best.throughput,
+        *(each.ratio if each else None for each in gains), doubts or None,
+        verdict(choice), ran.latency.latency if ran else None, ran.error if ran else None,
+    )  # fmt: skip
+    return Line(texts=texts, keys=keys, kind="lossy" if plan.optimization in frame.lossy else "")
+
+
+def _drawing(choices: tuple[Choice, ...], frame: Frame) -> Figure:
+    cores = choices[0].plan.cores
+    title = f"{frame.model.title}: the best split of {cores} cores for each batch"
+    alt = f"{frame.model.title} Best Split Cores={cores}"
+    caption = Caption(name="split-cores", alt=alt, finding=drawing_finding(choices))
+    chart = Drawing(title=title, description=alt, choices=choices)
+    return frame.figure(caption, title, drawing_spec(chart))
+
+
+def _speedups(choices: Sequence[Choice], points: tuple[Point, ...], frame: Frame) -> Figure:
+    cores = choices[0].plan.cores
+    title = f"{frame.model.title}: expected and actual speedup of the split, {cores} cores"
+    alt = f"{frame.model.title} Split Speedup Expected And Actual"
+    shapes = {point.shape for point in points}
+    key = [("circle", "expected")]
+    key += [("hollow", "expected from estimated cells")] if any(p.hollow for p in points) else []
+    actual = [(shape, name) for name, shape in SHAPES.items() if shape in shapes]
+    key += [(shape, f"actual, {name}") for shape, name in actual]
+    chart = RatioChart(
+        title=title,
+        description=alt,
+        unit="speedup of the split (times the other)",
+        points=points,
+        names={"fat": "over fat", "thin": "over thin"},
+        key=tuple(key),
+        noise=frame.floor.share,
+    )
+    caption = Caption(name="split-speedup", alt=alt, finding=speedup_finding(choices))
+    return frame.figure(caption, title, ratio_spec(chart))
+
+
+def _predictions(proofs: Sequence[Proof], frame: Frame) -> Figure:
+    title = f"{frame.model.title}: measured latency over predicted latency"
+    alt = f"{frame.model.title} Split Measured Over Predicted"
+    chart = RatioChart(
+        title=title,
+        description=alt,
+        unit="measured over predicted latency",
+        points=prediction_points(proofs),
+        names={"split": "split", "fat": "fat", "thin": "thin"},
+        key=(),
+        noise=frame.floor.share,
+    )
+    caption = Caption(name="split-prediction", alt=alt, finding=prediction_finding(proofs))
+    return frame.figure(caption, title, ratio_spec(chart))
+
+
+def _explained(choices: Sequence[Choice]) -> str:
+    """Where the largest gain over fat comes from, or why there is none."""
+    top = leading(choices)
+    one = top or choices[-1]
+    where, why = f"batch {one.plan.batch} with {way_of(one.plan)}", explain(one.plan, one.profile)
+    if top:
+        return f"The largest gain over fat is predicted for {where}. {why}."
+    return f"No gain over fat is predicted; for {where}, {why[0].lower()}{why[1:]}."
+
+
+def _facts(choices: Sequence[Choice]) -> tuple[Fact, ...]:
+    """The split that gains most over fat, or that none gains."""
+    cores = choices[0].plan.cores
+    over = named_rival("fat", cores)
+    top = leading(choices)
+    found = top.speedup("fat") if top else None
+    if top is None or found is None:
+        if all(choice.plan.fat is None for choice in choices):
+            return ()
+        note = f"no split is predicted to beat {over} by more than can be told apart"
+        return (Fact(label="Best split", value="one instance", note=note),)
+    plan, actual = top.plan, top.proven("fat")
+    proof = f"when run {times_exact(actual.ratio)}, {verdict(top)}" if actual else "not verified"
+    guess = ", estimated" if top.guessed("fat") else ""
+    return (
+        Fact(
+            label=f"Split for batch {plan.batch}",
+            value=briefly(plan.best.split),
+            note=(
+                f"{way_of(plan)}, predicted {times_exact(found.ratio)} as fast as {over}{guess}; "
+                f"{proof}"
+            ),
+        ),
+    )

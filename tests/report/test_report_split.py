@@ -1,0 +1,388 @@
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import altair
+import msgspec
+import pytest
+from PIL import Image
+from report_runs import exact, guessed, measured_run, run_of
+from report_splits import (
+    HAND,
+    formula_run,
+    hand_run,
+    plan_of,
+    server_run,
+    verified,
+    with_proofs,
+)
+
+from coresplit import store
+from coresplit.records import Measurement, Prepared, Run
+from coresplit.report.book import Block, Figure, Section
+from coresplit.report.figures import book_of
+from coresplit.report.frame import Frame
+from coresplit.report.html import html_page
+from coresplit.report.markdown import markdown_page
+from coresplit.report.render import complete, picture
+from coresplit.report.split_points import speedup_points
+from coresplit.report.splits import choices_of
+from coresplit.report.theme import TOTAL, WIDTH, config
+
+HEADING = "How to split this machine"
+PUBLISHED = Path(__file__).parents[3] / "shared" / "reference" / "published"
+
+
+def section(run: Run) -> Section:
+    return next(each for each in book_of(run).sections if each.heading == HEADING)
+
+
+def block(run: Run, heading: str) -> Block:
+    return next(each for each in section(run).blocks if each.heading == heading)
+
+
+def table(run: Run) -> list[tuple[str, ...]]:
+    return [line.texts for line in block(run, "Best Split Per Batch").tables[0].lines]
+
+
+def note(run: Run) -> str:
+    return block(run, "Best Split Per Batch").note
+
+
+def figure(run: Run, name: str) -> Figure:
+    return next(each for each in book_of(run).figures if each.name.endswith(name))
+
+
+def split_figures(run: Run) -> list[str]:
+    names = (each.name for each in book_of(run).figures)
+    return [name.split("-", 1)[1] for name in names if "-split-" in name]
+
+
+def marks(run: Run, name: str) -> list[dict[str, Any]]:
+    """What the layer of a figure that has a tooltip draws."""
+    (values,) = [
+        layer["data"]["values"]
+        for layer in figure(run, name).spec["layer"]
+        if "tooltip" in layer.get("encoding", {})
+    ]
+    return list(values)
+
+
+def written(run: Run, name: str) -> list[str]:
+    return [
+        entry["text"]
+        for layer in figure(run, name).spec["layer"]
+        if layer.get("encoding", {}).get("text") == {"field": "text"}
+        for entry in layer["data"]["values"]
+        if entry["text"]
+    ]
+
+
+def proven() -> Run:
+    """The four cores with batch 8 confirmed, batch 4 tied and batch 2 refuted."""
+    run = hand_run()
+    return with_proofs(
+        run,
+        verified(plan_of(run, 8), {"split": 1.0, "fat": 0.9, "thin": 1.0}, spread=0.0),
+        verified(plan_of(run, 4), {"split": 1.25, "fat": 1.0, "thin": 1.3}, at=2.0, spread=0.3),
+        verified(plan_of(run, 2), {"split": 1.5, "fat": 1.0, "thin": 1.0}, at=3.0, spread=0.0),
+    )
+
+
+def cells(*items: Measurement) -> Run:
+    return msgspec.structs.replace(hand_run(), measurements=items)
+
+
+def test_the_table_has_a_line_for_every_batch() -> None:
+    assert table(hand_run()) == [
+        ("1", "1 instance of 4 threads, batch 1", "script", "9.00 ms", "111", "is fat", "2.22x",
+         "", "no", "", ""),
+        ("2", "2 instances of 2 threads, batch 1", "script", "12.0 ms", "167", "1.17x", "1.67x",
+         "", "no", "", ""),
+        ("4", "2 instances of 2 threads, batch 2", "script", "20.0 ms", "200", "1.30x",
+         "tie, 1.00x", "", "no", "", ""),
+        ("8", "4 instances of 1 thread, batch 2", "script", "36.0 ms", "222", "1.67x", "is thin",
+         "", "no", "", ""),
+    ]  # fmt: skip
+
+
+def test_a_verified_line_has_the_verdict_the_latency_and_the_prediction_error() -> None:
+    assert [line[-3:] for line in table(proven())] == [
+        ("no", "", ""),
+        ("refuted: fat was faster", "18.0 ms", "-33.3 %"),
+        ("tied", "25.0 ms (17.5 ms to 32.5 ms)", "-20.0 %"),
+        ("confirmed", "36.0 ms", "+0.0 %"),
+    ]
+
+
+def test_the_newest_verification_of_a_split_counts() -> None:
+    run = hand_run()
+    slow = verified(plan_of(run, 8), {"split": 3.0, "fat": 1.0}, at=5.0, spread=0.0)
+    again = verified(plan_of(run, 8), {"split": 1.0, "fat": 1.0}, at=9.0, spread=0.0)
+    assert table(with_proofs(run, slow))[-1][-3] == "refuted: fat was faster"
+    assert table(with_proofs(run, slow, again))[-1][-3] == "confirmed"
+    assert len(marks(with_proofs(run, slow, again), "split-prediction")) == 2
+
+
+def test_a_verification_of_another_split_is_not_that_of_the_plan() -> None:
+    run = hand_run()
+    (first, *rest) = verified(plan_of(run, 8), {"split": 1.0, "fat": 1.0})
+    others = [msgspec.structs.replace(each, cores=2) for each in (first, *rest)]
+    assert table(with_proofs(run, others))[-1][-3] == "no"
+
+
+def test_a_batch_that_was_verified_has_a_line_though_it_was_not_measured() -> None:
+    run = hand_run()
+    three = verified(plan_of(run, 3), {"split": 1.0, "thin": 1.0, "fat": 1.0})
+    assert [line[0] for line in table(with_proofs(run, three))] == ["1", "2", "3", "4", "8"]
+
+
+def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> None:
+    run = hand_run(missing=[place for place in HAND if place[0] == 4])
+    assert {line[5] for line in table(run)} == {"-"}
+    assert {point.name for point in speedup_points(choices_of(Frame(run)))} == {"thin"}
+    assert "for batch 8 with script, the run has no cell of 4 threads and batch 8 to" in note(run)
+    assert book_of(run).facts == ()
+
+
+def test_a_missing_fat_cell_breaks_the_line() -> None:
+    points = speedup_points(choices_of(Frame(hand_run(missing=[(4, 4)]))))
+    assert [(point.batch, point.stretch) for point in points if point.name == "fat"] == [
+        (1, 0),
+        (2, 0),
+        (8, 1),
+    ]
+
+
+def test_different_instances_are_named_piece_by_piece() -> None:
+    run = cells(exact("script", 1, 1, 20), exact("script", 2, 2, 20), exact("script", 4, 3, 60))
+    assert table(run)[-1][1] == "1 instance of 2 threads, batch 2 + 1 instance of 1 thread, batch 1"
+    assert "each predicted as if only copies of themselves ran beside them" in note(run)
+    assert "instances differ in size at 1 of 3 batches" in figure(run, "split-cores").finding
+
+
+def test_lossy_optimizations_do_not_compete_with_others() -> None:
+    quick = [exact("int8", *place, 1.0) for place in HAND]
+    lossy = Prepared(
+        at=0.0, optimization="int8", threads=1, start_s=1.0, prepare_s=1.0, error=0.1,
+        largest_tensor=1, facts={"lossy": "yes"},
+    )  # fmt: skip
+    run = hand_run()
+    both = msgspec.structs.replace(
+        run, measurements=(*run.measurements, *quick), journal=(*run.journal, lossy)
+    )
+    assert {line[2] for line in table(both)} == {"script"}
+    alone = msgspec.structs.replace(both, measurements=tuple(quick))
+    assert {line[2] for line in table(alone)} == {"int8"}
+    assert "lossy optimizations only" in note(alone)
+
+
+def test_where_losses_are_not_stated_all_optimizations_compete() -> None:
+    run = msgspec.structs.replace(hand_run(), journal=())
+    assert "does not state which optimizations are lossy" in note(run)
+
+
+def test_the_note_tells_the_setting_and_what_the_doubts_mean() -> None:
+    alone = note(measured_run())
+    assert (
+        " Latencies are predicted from cells measured alone: instances that run together may be "
+        "slower than this. "
+    ) in alone
+    assert alone.endswith(
+        "Doubts: light: from 1 to 5 samples; estimated: from cells that were not measured."
+    )
+    packed = note(formula_run(packed=lambda t, b: 1.3))
+    assert " Latencies are predicted from cells measured with all cores busy. " in packed
+    assert packed.endswith(
+        "Doubts: scaled: measured alone, and made slower by the share of cores that others keep "
+        "busy, up to 1.44x, as learnt from 32 cells measured both ways."
+    )
+
+
+def test_where_settings_differ_the_note_tells_which_batch_has_which() -> None:
+    busy = exact("script", 2, 2, 5)
+    packed = msgspec.structs.replace(
+        busy, cell=msgspec.structs.replace(busy.cell, setting="packed")
+    )
+    run = cells(exact("none", 4, 1, 9), exact("none", 4, 2, 20), packed)
+    assert " At batch 1 latencies are predicted from cells measured alone: " in note(run)
+    assert " At batch 2 latencies are predicted from cells measured with all cores busy. " in note(
+        run
+    )
+
+
+def test_there_is_no_section_where_nothing_can_be_split() -> None:
+    for run in (
+        run_of(),
+        run_of(exact("none", 1, 8, 20), exact("script", 1, 8, 10)),
+        cells(Measurement(cell=exact("none", 4, 8, 1).cell, verdict="failed", reason="killed")),
+    ):
+        assert HEADING not in [each.heading for each in book_of(run).sections]
+
+
+def test_the_section_follows_the_choice() -> None:
+    headings = [each.heading for each in book_of(server_run()).sections]
+    assert headings[:3] == ["Choice", HEADING, "Latency (Sequential)"]
+    assert book_of(hand_run()).sections[0].heading == HEADING
+
+
+def test_figures_of_proofs_are_there_only_with_proofs() -> None:
+    assert split_figures(hand_run()) == ["split-cores", "split-speedup"]
+    assert split_figures(proven()) == ["split-cores", "split-speedup", "split-prediction"]
+
+
+def test_blocks_are_as_wide_as_their_threads_and_idle_cores_are_empty() -> None:
+    run = cells(exact("script", 1, 1, 20), exact("script", 2, 2, 20), exact("script", 4, 3, 60))
+    drawn = [block for block in marks(run, "split-cores") if block["batch"] == 3]
+    core = WIDTH / 4
+    assert [(block["x0"], block["x1"]) for block in drawn] == [
+        (1.0, 2 * core - 1),
+        (2 * core + 1, 3 * core - 1),
+    ]
+    assert [block["each"] for block in drawn] == ["2 of 4 cores, batch 2", "1 of 4 cores, batch 1"]
+    assert len({block["fill"] for block in drawn}) == 2
+    texts = written(run, "split-cores")
+    assert texts == ["3 idle", "2 idle", "1 idle", "b=1", "b=2", "b=2", "b=1"]
+
+
+def test_narrow_blocks_share_a_label_and_verdicts_stand_beside_them() -> None:
+    texts = written(server_run(64), "split-cores")
+    assert "64 × t=1 b=16" in texts and "b=16" not in texts
+    assert texts.count("b=1") == 1 + 2 + 4 + 8 + 16
+    assert texts.count("confirmed") == 4
+
+
+def test_a_split_of_estimated_cells_is_drawn_hollow_and_said_to_be() -> None:
+    run = cells(exact("script", 4, 1, 9), guessed("script", 4, 8, 60), guessed("script", 2, 4, 20))
+    fills = {block["batch"]: block["fill"] for block in marks(run, "split-cores")}
+    assert (fills[8], fills[1] == fills[8]) == ("#ffffff", False)
+    assert [line[7] for line in table(run)] == ["", "estimated", "estimated"]
+    points = {p.batch: p.hollow for p in speedup_points(choices_of(Frame(run))) if p.name == "fat"}
+    assert points == {1: False, 8: True}
+    assert (
+        book_of(run).facts[0].note.endswith("one instance on all 4 cores, estimated; not verified")
+    )
+
+
+def test_expected_and_actual_speedups_are_drawn_for_each_rival() -> None:
+    drawn = [
+        (mark["over"].split(":")[0], mark["batch"], mark["y"], mark["kind"])
+        for mark in marks(proven(), "split-speedup")
+    ]
+    assert drawn == [
+        ("thin", "1", 2.2222, "circle"),
+        ("thin", "2", 1.6667, "circle"),
+        ("thin", "2", 1.1111, "square"),
+        ("thin", "4", 1.0, "circle"),
+        ("thin", "4", 1.04, "square"),
+        ("thin", "8", 1.0, "circle"),
+        ("fat", "1", 1.0, "circle"),
+        ("fat", "2", 1.1667, "circle"),
+        ("fat", "2", 0.77778, "cross"),
+        ("fat", "4", 1.3, "circle"),
+        ("fat", "4", 1.2457, "diamond"),
+        ("fat", "8", 1.6667, "circle"),
+        ("fat", "8", 1.5, "square"),
+    ]
+
+
+def test_measured_over_predicted_is_drawn_of_everything_that_was_run() -> None:
+    drawn = [
+        (mark["batch"], mark["configuration"], mark["y"], mark["prediction error"])
+        for mark in marks(proven(), "split-prediction")
+        if mark["batch"] != "4"
+    ]
+    assert drawn == [
+        ("2", "split", 1.5, "-33.3 %"),
+        ("2", "fat", 1.0, "+0.0 %"),
+        ("2", "thin", 1.0, "+0.0 %"),
+        ("8", "split", 1.0, "+0.0 %"),
+        ("8", "fat", 0.9, "+11.1 %"),
+    ]
+
+
+def test_a_sentence_above_every_figure_tells_what_it_shows() -> None:
+    run = proven()
+    assert figure(run, "split-cores").finding == (
+        "On 4 cores the best split is 1 instance of 4 threads at batch 1, and 4 instances of "
+        "1 thread at batch 8."
+    )
+    assert figure(run, "split-speedup").finding == (
+        "The best split is predicted up to 1.67x as fast as one instance on all 4 cores (batch 8) "
+        "and up to 2.22x as fast as instances of one thread (batch 1); at batch 1 it is fat, or "
+        "tied with fat. Of 3 that were run, 1 confirmed, 1 tied and 1 refuted (faster was fat at "
+        "batch 2); the actual speedup over fat is up to 1.50x (batch 8)."
+    )
+    assert figure(run, "split-prediction").finding == (
+        "Predictions of 8 configurations that were run are off by 5.6 % in the median and 33.3 % "
+        "at most (split at batch 2, predicted faster than it ran); 6 of 8 measured intervals meet "
+        "the predicted one."
+    )
+    assert "None of these splits was verified" in figure(hand_run(), "split-speedup").finding
+
+
+def test_the_note_explains_where_the_largest_gain_comes_from() -> None:
+    assert note(hand_run()).startswith(
+        "The largest gain over fat is predicted for batch 8 with script. An input costs 18.0 ms of "
+        "core time in the split and 30.0 ms in one instance on all 4 cores: 1 thread an instance "
+        "instead of 4 saves 38%, batch 2 instead of 8 saves 4%. Latencies are"
+    )
+
+
+def test_the_fact_names_the_split_of_the_largest_gain_and_its_proof() -> None:
+    (plain,) = book_of(hand_run()).facts
+    assert (plain.label, plain.value) == ("Split for batch 8", "4 × 1 thread, batch 2")
+    assert (
+        plain.note == "script, predicted 1.67x as fast as one instance on all 4 cores; not verified"
+    )
+    (found,) = book_of(proven()).facts
+    assert found.note.endswith("; when run 1.50x, confirmed")
+
+
+def test_a_refuted_split_is_no_fact_while_another_gains() -> None:
+    run = hand_run()
+    refuted = verified(plan_of(run, 8), {"split": 3.0, "fat": 1.0}, spread=0.0)
+    assert book_of(with_proofs(run, refuted)).facts[0].label == "Split for batch 4"
+
+
+def test_where_no_split_gains_the_fact_says_so() -> None:
+    (fact,) = book_of(cells(exact("script", 1, 1, 10), exact("script", 4, 1, 3))).facts
+    assert (fact.label, fact.value) == ("Best split", "one instance")
+    run = cells(exact("script", 1, 1, 10), exact("script", 4, 1, 3))
+    assert note(run).startswith(
+        "No gain over fat is predicted; for batch 1 with script, one instance on all 4 cores is "
+        "the fastest: splitting gains nothing. "
+    )
+
+
+def test_both_pages_hold_the_section_and_its_table() -> None:
+    run = proven()
+    book = book_of(run)
+    page, text = html_page(run, book, pictures=False), markdown_page(run, book, lambda figure: True)
+    assert f"<h2>{HEADING}</h2>" in page and f"\n# {HEADING}\n" in text
+    for line in table(run):
+        for cell in line:
+            assert f">{cell}</td>" in page.replace("&#43;", "+") and f"<td>{cell}</td>" in text
+    assert "tiny-split-prediction.png" in text
+
+
+@pytest.mark.parametrize("run", [proven(), server_run(2), server_run(16), server_run(64)])
+def test_every_figure_keeps_to_the_schema_and_is_a_picture(run: Run) -> None:
+    book = book_of(run)
+    drawn = [each for part in section(run).blocks for each in part.figures]
+    assert len(drawn) == 3
+    for each in drawn:
+        altair.LayerChart.from_dict({**complete(each, book.dataset), "config": config()})
+        with Image.open(BytesIO(picture(each, book.dataset))) as image:
+            assert image.size == (2 * TOTAL[0], 2 * TOTAL[1])
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published tables do not lie here")
+def test_the_published_tables_of_16_cores_are_split_as_the_solver_says() -> None:
+    path = PUBLISHED / "inception-xeon6142-16c-isolated-latency.csv"
+    lines = table(store.import_tables([path], created_at=0.0))
+    assert [line[0] for line in lines] == [str(2**n) for n in range(11)]
+    assert lines[6][1:7] == (
+        "16 instances of 1 thread, batch 4", "script with interleave", "204 ms", "313", "2.05x",
+        "is thin",
+    )  # fmt: skip
