@@ -52,7 +52,8 @@ def verify(path: Path, batch: int, optimization: str, budget: str) -> None:
 
 
 def show(run: Run, verifications: Iterable[Verification]) -> None:
-    print(f"noise floor of the run: {noise_floor(run.journal) or float('nan'):.1%}\n")
+    noise = noise_floor(run.journal)
+    print(f"noise floor of the run: {noise or float('nan'):.1%}\n")
     print(
         f"{'batch':>5} {'optimization':<13}{'configuration':<14}{'instances':<24}{'predicted':>10}"
         f"{'measured':>10}{'error':>8}{'isolated':>9}  split is faster"
@@ -61,7 +62,7 @@ def show(run: Run, verifications: Iterable[Verification]) -> None:
     errors: dict[str, list[float]] = {"split": [], "all": [], "isolated": [], "speedup": []}
     verdicts = []
     for verification in verifications:
-        outcome = outcome_of(verification)
+        outcome = outcome_of(verification, noise)
         verdicts.append(outcome.verdict)
         for name, measured in outcome.measured.items():
             alone = error_alone(isolated[verification.optimization], measured)
@@ -92,7 +93,7 @@ def show(run: Run, verifications: Iterable[Verification]) -> None:
         summarize(text, errors[what])
     for verdict in ("confirmed", "tied", "refuted"):
         print(f"{verdict}: {verdicts.count(verdict)} of {len(verdicts)}")
-    print(f"proven slower than fat: {sum(slower_than_fat(verifications))}")
+    print(f"slower than fat beyond the noise floor: {sum(slower_than_fat(verifications, noise))}")
 
 
 def error_alone(profile: Profile, measured: Measured) -> float:
@@ -105,9 +106,9 @@ def speedup_error(measured: Mapping[Configuration, Measured], name: Configuratio
     return abs((1 + measured[name].error) / (1 + measured["split"].error) - 1)
 
 
-def slower_than_fat(verifications: Iterable[Verification]) -> Iterator[bool]:
+def slower_than_fat(verifications: Iterable[Verification], noise: float | None) -> Iterator[bool]:
     for verification in verifications:
-        fat = outcome_of(verification).speedups.get("fat")
+        fat = outcome_of(verification, noise).speedups.get("fat")
         yield fat is not None and not fat.tie and fat.ratio < 1
 
 

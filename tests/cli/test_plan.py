@@ -57,7 +57,7 @@ def test_a_batch_is_answered_in_words(coresplit: Coresplit, run: Path) -> None:
         "thin   the split itself",
         "",
         "An input costs 18.0 ms of core time in the split and 30.0 ms in one instance on all 4 "
-        "cores: 1 thread an instance instead of 4 saves 38%, batch 2 instead of 8 saves 4%.",
+        "cores: 1 thread an instance instead of 4 saves 38 %, batch 2 instead of 8 saves 4.0 %.",
         "",
         "on fewer cores",
         "cores  instances              latency  throughput",
@@ -157,7 +157,7 @@ def test_a_winner_within_the_noise_floor_is_a_tie(coresplit: Coresplit, tmp_path
     ("split_s", "verdict", "words"),
     [
         (0.036, "confirmed", "confirmed: the split was faster than fat over 10 rounds"),
-        (0.06, "tied", "tied: no configuration was proven faster than the split, nor slower"),
+        (0.06, "tied", "tied: the configurations differ by no more than can be told apart (5.0 %)"),
         (0.08, "refuted", "refuted: fat was faster than the split over 10 rounds"),
     ],
 )

@@ -13,6 +13,7 @@ from coresplit.planner import (
     explain,
     fastest_within,
     interpolated,
+    on_fewer_cores,
     outcome_of,
     plan,
     profiles_of,
@@ -141,6 +142,19 @@ def test_packed_cells_stand_and_the_others_are_scaled_unless_alone() -> None:
     assert profiles_of(run_of([measured(1, 1, 0.1)]), "packed") == ()
 
 
+def test_an_optimization_without_packed_cells_is_scaled_as_the_others_of_the_run() -> None:
+    slower = math.exp(0.75 * 0.4)
+    lonely = measured(1, 1, 0.05)
+    lonely = msgspec.structs.replace(
+        lonely, cell=msgspec.structs.replace(lonely.cell, optimization="openvino")
+    )
+    run = run_of([measured(1, 1, 0.1), measured(1, 1, 0.1 * slower, "packed"), lonely])
+    _, found = profiles_of(run)
+    assert (found.like.optimization, found.like.setting) == ("openvino", "packed")
+    assert found.cells[1, 1].latency == pytest.approx(0.05 * slower)
+    assert found.cells[1, 1].source == "scaled"
+
+
 def test_the_slow_down_is_fitted_exactly_and_never_a_gain() -> None:
     pairs = [
         Pair(alone=0.1, together=0.1 * math.exp(0.5 * others / 16), others=others, cores=16)
@@ -225,8 +239,8 @@ def test_a_gain_within_the_noise_or_overlapping_intervals_is_a_tie(
 
 
 def test_the_front_has_the_best_split_of_fewer_and_fewer_cores() -> None:
-    found = planned({(1, 1): 1.0, (1, 2): 1.9, (1, 4): 3.8}, 4, 4)
-    assert [(each.split.cores, each.predicted.latency) for each in found.front] == [
+    found = on_fewer_cores(profile({(1, 1): 1.0, (1, 2): 1.9, (1, 4): 3.8}), 4, 4)
+    assert [(each.split.cores, each.predicted.latency) for each in found] == [
         (4, 1.0), (2, 1.9), (1, 3.8),
     ]  # fmt: skip
 
@@ -246,12 +260,12 @@ def test_a_limit_gives_the_highest_throughput_or_nothing() -> None:
         (
             {(1, 4): 1.0, (1, 8): 2.2, (2, 8): 1.5},
             "An input costs 250 ms of core time in the split and 375 ms in one instance on all 2 "
-            "cores: 1 thread an instance instead of 2 saves 27%, batch 4 instead of 8 saves 9%",
+            "cores: 1 thread an instance instead of 2 saves 27 %, batch 4 instead of 8 saves 9.1 %",
         ),
         (
             {(1, 4): 1.0, (1, 8): 1.6, (2, 8): 1.5},
             "An input costs 250 ms of core time in the split and 375 ms in one instance on all 2 "
-            "cores: 1 thread an instance instead of 2 saves 47%, batch 4 instead of 8 costs 25% "
+            "cores: 1 thread an instance instead of 2 saves 47 %, batch 4 instead of 8 costs 25 % "
             "more",
         ),
         (
@@ -320,6 +334,16 @@ def test_drift_that_all_configurations_share_does_not_hide_a_gain() -> None:
     assert found.verdict == "confirmed"
     assert found.speedups["fat"].low == pytest.approx(1.1)
     assert found.measured["split"].latency.latency == pytest.approx(1.05)
+
+
+@pytest.mark.parametrize(("noise", "verdict"), [(0.05, "confirmed"), (0.15, "tied")])
+def test_no_difference_below_the_noise_floor_of_the_run_is_named(
+    noise: float, verdict: str
+) -> None:
+    found = outcome_of(
+        verification(trial("split", SPLIT, *[1.0] * 8), trial("fat", [(2, 8)], *[1.1] * 8)), noise
+    )
+    assert (found.verdict, found.floor) == (verdict, noise)
 
 
 def test_five_rounds_prove_nothing() -> None:

@@ -52,14 +52,15 @@ def command(**values: object) -> int:
         if request.measure:
             run = _measured(run, request, interrupt)
         found = answers(run, request)
-        if request.verify:
+        if request.verify and not interrupt.requested:
             _verify(found[0], request, interrupt)
             run = store.load(request.run)
         proofs = [proof_of(answer.plan, run.journal) for answer in found]
         _tell(found, proofs, request)
         if interrupt.requested:
             return INTERRUPTED
-    refuted = proofs[0] is not None and outcome_of(proofs[0]).verdict == "refuted"
+    proof = proofs[0]
+    refuted = proof is not None and outcome_of(proof, found[0].plan.noise).verdict == "refuted"
     return NO if request.verify and refuted else DONE
 
 
@@ -103,9 +104,7 @@ def _verify(answer: Answer, request: Request, interrupt: Interrupt) -> None:
 
 def _tell(found: Sequence[Answer], proofs: Sequence[Verification | None], request: Request) -> None:
     if request.as_json:
-        documents = [
-            document(answer.plan, proof) for answer, proof in zip(found, proofs, strict=True)
-        ]
+        documents = [document(answer, proof) for answer, proof in zip(found, proofs, strict=True)]
         print_json(documents[0] if _single(request) else {"plans": documents})
         return
     lines = lines_of(found[0], proofs[0]) if _single(request) else table(found, proofs)

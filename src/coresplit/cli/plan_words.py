@@ -6,7 +6,15 @@ from typing import Literal
 import msgspec
 
 from coresplit.cli.planning import Answer
-from coresplit.planner import Option, Outcome, Plan, Speedup, explain, outcome_of
+from coresplit.planner import (
+    Option,
+    Outcome,
+    Plan,
+    Speedup,
+    explain,
+    on_fewer_cores,
+    outcome_of,
+)
 from coresplit.records import Estimate, Split, Verification
 from coresplit.units import format_duration, format_share
 
@@ -23,8 +31,9 @@ DOUBTS = {
 }
 
 
-def document(plan: Plan, verification: Verification | None) -> dict[str, object]:
+def document(answer: Answer, verification: Verification | None) -> dict[str, object]:
     """The plan as JSON; all durations in seconds."""
+    plan = answer.plan
     fat, thin = plan.speedup("fat"), plan.speedup("thin")
     return {
         "batch": plan.batch,
@@ -40,7 +49,7 @@ def document(plan: Plan, verification: Verification | None) -> dict[str, object]
         "noise_floor": plan.noise,
         "fat": plan.fat and _option(plan.fat),
         "thin": plan.thin and _option(plan.thin),
-        "front": [_option(option) for option in plan.front],
+        "front": [_option(option) for option in _fewer(answer)],
         "verified": verification and _verified(plan, verification),
     }
 
@@ -62,10 +71,11 @@ def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
         lines.append(
             "Its instances differ: each is predicted as if only copies of itself ran beside it."
         )
-    if len(plan.front) > 1:
-        lines += ["", "on fewer cores", *_front(plan)]
+    fewer = _fewer(answer)[1:]
+    if fewer:
+        lines += ["", "on fewer cores", *_front(fewer)]
     if verification is not None:
-        lines += ["", *verdict_lines(verification)]
+        lines += ["", *_verdict_lines(verification, plan.noise)]
     return lines
 
 
@@ -85,15 +95,15 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
                 _rival(plan, "fat"),
                 _rival(plan, "thin"),
                 ", ".join(plan.best.doubts) or "none",
-                "no" if verification is None else outcome_of(verification).verdict,
+                "no" if verification is None else outcome_of(verification, plan.noise).verdict,
             )
         )
     return _aligned(rows)
 
 
-def verdict_lines(verification: Verification) -> list[str]:
+def _verdict_lines(verification: Verification, noise: float | None) -> list[str]:
     """What was run, what had been predicted, and the verdict."""
-    outcome = outcome_of(verification)
+    outcome = outcome_of(verification, noise)
     rounds = len(verification.trials[0].samples)
     rows = [("verified", "predicted", "measured", "prediction", "split is faster")]
     for name, measured in outcome.measured.items():
@@ -123,7 +133,10 @@ def _verdict(outcome: Outcome, rounds: int) -> str:
     if not outcome.speedups:
         return f"the split is the only configuration there is; it was run {over}"
     if outcome.verdict == "tied":
-        return f"no configuration was proven faster than the split, nor slower than it, {over}"
+        return (
+            f"the configurations differ by no more than can be told apart "
+            f"({format_share(outcome.floor)}), {over}"
+        )
     if outcome.verdict == "confirmed":
         return f"the split was faster than {' and '.join(outcome.speedups)} {over}"
     faster = [name for name, each in outcome.speedups.items() if not each.tie and each.ratio < 1]
@@ -153,9 +166,13 @@ def _configurations(plan: Plan) -> list[str]:
     return _aligned(rows)
 
 
-def _front(plan: Plan) -> list[str]:
+def _fewer(answer: Answer) -> tuple[Option, ...]:
+    return on_fewer_cores(answer.profile, answer.plan.cores, answer.plan.batch)
+
+
+def _front(options: Sequence[Option]) -> list[str]:
     rows = [("cores", "instances", "latency", "throughput")]
-    rows += [(str(option.split.cores), *_cells(option)) for option in plan.front[1:]]
+    rows += [(str(option.split.cores), *_cells(option)) for option in options]
     return _aligned(rows)
 
 
@@ -209,7 +226,7 @@ def _option(option: Option) -> dict[str, object]:
 
 def _verified(plan: Plan, verification: Verification) -> dict[str, object]:
     """The verdict; fat or thin that is the split itself has its latency, one not run has null."""
-    outcome = outcome_of(verification)
+    outcome = outcome_of(verification, plan.noise)
     found = {each.trial.split: each.latency.latency for each in outcome.measured.values()}
     return {
         "verdict": outcome.verdict,

@@ -19,7 +19,7 @@ from coresplit.planner import (
 )
 from coresplit.records import Run, Setting
 from coresplit.stats.losses import lossy_of
-from coresplit.stats.noise import noise_floor
+from coresplit.stats.noise import ASSUMED_FLOOR, noise_floor
 from coresplit.units import format_duration, format_numbers, parse_duration
 
 
@@ -200,5 +200,6 @@ def _within(profiles: tuple[Profile, ...], cores: int, limit: float, run: Run) -
 
 def _best(profiles: tuple[Profile, ...], cores: int, batch: int, run: Run) -> Answer | None:
     """The plan of the lowest predicted latency over the profiles, with its profile."""
-    found = best_plan(profiles, cores, batch, noise_floor(run.journal))
+    noise = noise_floor(run.journal)
+    found = best_plan(profiles, cores, batch, ASSUMED_FLOOR if noise is None else noise)
     return None if found is None else Answer(plan=found[0], profile=found[1])

@@ -10,7 +10,15 @@ outcome        what the rounds of a verification show
 
 from coresplit.planner.explain import explain
 from coresplit.planner.outcome import Measured, Outcome, outcome_of, proof_of, verifications_of
-from coresplit.planner.plan import Option, Plan, Speedup, best_plan, fastest_within, plan
+from coresplit.planner.plan import (
+    Option,
+    Plan,
+    Speedup,
+    best_plan,
+    fastest_within,
+    on_fewer_cores,
+    plan,
+)
 from coresplit.planner.profile import Known, Profile, copies_on, cores_of, interpolated, profiles_of
 from coresplit.planner.solver import largest_batch, nearest_batches
 
@@ -30,6 +38,7 @@ __all__ = [
     "interpolated",
     "largest_batch",
     "nearest_batches",
+    "on_fewer_cores",
     "outcome_of",
     "plan",
     "profiles_of",

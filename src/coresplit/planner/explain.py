@@ -2,7 +2,7 @@
 
 from coresplit.planner.plan import Option, Plan
 from coresplit.planner.profile import Profile
-from coresplit.units import format_duration
+from coresplit.units import format_duration, format_share
 
 
 def explain(plan: Plan, profile: Profile) -> str:
@@ -52,4 +52,6 @@ def _parts(plan: Plan, profile: Profile) -> str:
 
 
 def _change(ratio: float) -> str:
-    return f"saves {1 - 1 / ratio:.0%}" if ratio >= 1 else f"costs {1 / ratio - 1:.0%} more"
+    if ratio >= 1:
+        return f"saves {format_share(1 - 1 / ratio)}"
+    return f"costs {format_share(1 / ratio - 1)} more"

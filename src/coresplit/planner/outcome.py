@@ -31,8 +31,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the rounds say.
 
     ``speedups`` has how many times faster the split was than each configuration that was run
-    beside it, from the ratios within the rounds; ``floor`` is the largest noise floor of these
-    ratios.
+    beside it, from the ratios within the rounds; ``floor`` is the relative difference below
+    which none was named: the noise floor of the run, or of these ratios where that is larger.
     """
 
     verdict: Judgement
@@ -41,22 +41,24 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     floor: float
 
 
-def outcome_of(verification: Verification) -> Outcome:
-    """The verdict of the rounds.
+def outcome_of(verification: Verification, noise: float | None = None) -> Outcome:
+    """The verdict of the rounds; ``noise`` is the relative noise floor of the run, if known.
 
     ``refuted`` if a rival was proven faster, ``confirmed`` if the split was proven faster than
     every rival, else ``tied``. Proven means that the 95 % interval of the median ratio of the
-    rounds lies on one side of one, and the median itself beyond the noise floor of the ratios.
+    rounds lies on one side of one, and the median itself beyond the noise floor of the run and
+    of the ratios.
     Raises ValueError for a verification without rounds.
     """
     split, *rivals = verification.trials
     ratios = {rival.name: _ratios(rival, split) for rival in rivals}
-    speedups = {name: _speedup(values) for name, values in ratios.items()}
+    floors = {name: max(noise or 0.0, _floor(values)) for name, values in ratios.items()}
+    speedups = {name: _speedup(values, floors[name]) for name, values in ratios.items()}
     return Outcome(
         verdict=_verdict(speedups),
         measured={trial.name: _measured(trial) for trial in verification.trials},
         speedups=speedups,
-        floor=max(map(_floor, ratios.values()), default=0.0),
+        floor=max(floors.values(), default=0.0),
     )
 
 
@@ -107,9 +109,9 @@ def _floor(ratios: Sequence[float]) -> float:
     return floor_of_medians(ratios) or 0.0
 
 
-def _speedup(ratios: Sequence[float]) -> Speedup:
+def _speedup(ratios: Sequence[float], floor: float) -> Speedup:
     low, high = median_interval(ratios)
-    ratio, floor = statistics.median(ratios), _floor(ratios)
+    ratio = statistics.median(ratios)
     beyond = ratio > 1 + floor or ratio < 1 / (1 + floor)
     proven = len(ratios) >= MIN_INTERVAL_SAMPLES and beyond and (low > 1 or high < 1)
     return Speedup(low=low, ratio=ratio, high=high, tie=not proven)

@@ -38,8 +38,7 @@ class Speedup(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The answer for one batch; ``fat`` and ``thin`` are None where the profile lacks them.
 
-    ``front`` has the best split on every number of cores that is faster than all on fewer, the
-    fastest first. ``noise`` is the relative noise floor of the run, None where unknown.
+    ``noise`` is the relative noise floor below which nothing is told apart, None for none.
     """
 
     optimization: str
@@ -51,7 +50,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     best: Option
     fat: Option | None
     thin: Option | None
-    front: tuple[Option, ...]
     noise: float | None
 
     def rival(self, name: Literal["fat", "thin"]) -> Option | None:
@@ -98,7 +96,6 @@ def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -
         best=option_of(profile, best),
         fat=option_of(profile, fat) if fat else None,
         thin=option_of(profile, thin) if thin else None,
-        front=tuple(option_of(profile, split) for split in front(latencies, cores, batch)),
         noise=noise,
     )
 
@@ -113,6 +110,14 @@ def best_plan(
         if (made := plan(profile, cores, batch, noise)) is not None
     ]
     return min(found, key=lambda pair: pair[0].best.predicted.latency, default=None)
+
+
+def on_fewer_cores(profile: Profile, cores: int, batch: int) -> tuple[Option, ...]:
+    """The best split on every number of cores that is faster than all on fewer, fastest first.
+
+    This is the Pareto front of latency against cores; the best split on ``cores`` leads it.
+    """
+    return tuple(option_of(profile, split) for split in front(profile.latencies, cores, batch))
 
 
 def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:

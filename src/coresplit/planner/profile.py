@@ -28,6 +28,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         return Estimate(low=self.low, latency=self.latency, high=self.high)
 
 
+_Groups = Mapping[Setting, dict[tuple[int, int], Known]]
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies by <threads, batch>; ``like`` names optimization, mapping, allocator, setting.
 
@@ -70,14 +73,25 @@ def cores_of(run: Run) -> int:
 def profiles_of(run: Run, setting: Setting | None = None) -> tuple[Profile, ...]:
     """A profile for each optimization, mapping and allocator of a run, in its order.
 
-    ``setting`` None takes packed where any packed cell was measured, else isolated. Profiles
-    without a cell are left out.
+    ``setting`` None takes packed for all where any packed cell was measured, else isolated. What
+    was not measured packed is scaled by the slow-down fitted to its own optimization, or to all
+    of the run where that has no packed cell. Profiles without a cell are left out.
     """
-    groups: dict[Cell, list[Measurement]] = {}
+    groups: dict[Cell, _Groups] = {}
     for measurement in run.measurements:
-        like = msgspec.structs.replace(measurement.cell, threads=1, batch=1, setting="isolated")
-        groups.setdefault(like, []).append(measurement)
-    made = (_profile(like, own, cores_of(run), setting) for like, own in groups.items())
+        cell, value = measurement.cell, _known(measurement)
+        if value is not None:
+            like = msgspec.structs.replace(cell, threads=1, batch=1, setting="isolated")
+            group = groups.setdefault(like, {"isolated": {}, "packed": {}})
+            group[cell.setting][cell.threads, cell.batch] = value
+    if setting is None:
+        setting = "packed" if any(group["packed"] for group in groups.values()) else "isolated"
+    if setting == "isolated":
+        made = [Profile(like=like, cells=group["isolated"]) for like, group in groups.items()]
+    else:
+        cores = cores_of(run)
+        pooled = calibrate(pair for group in groups.values() for pair in _pairs(group, cores))
+        made = [_packed(like, group, cores, pooled) for like, group in groups.items()]
     return tuple(profile for profile in made if profile.cells)
 
 
@@ -112,46 +126,34 @@ def _mix(low: float, high: float, share: float) -> float:
     return low + (high - low) * share
 
 
-def _profile(
-    like: Cell, measurements: list[Measurement], cores: int, setting: Setting | None
-) -> Profile:
-    known: dict[Setting, dict[tuple[int, int], Known]] = {"isolated": {}, "packed": {}}
-    for measurement in measurements:
-        cell, value = measurement.cell, _known(measurement)
-        if value is not None:
-            known[cell.setting][cell.threads, cell.batch] = value
-    if setting == "isolated" or not known["packed"]:
-        cells = known["isolated"] if setting != "packed" else {}
-        return Profile(like=like, cells=cells)
-    interference = calibrate(_pairs(known["isolated"], known["packed"], cores))
-    cells = {}
-    for place, value in known["isolated"].items():
-        others = (copies_on(cores, place[0]) - 1) * place[0]
-        if others <= 0:
-            # alone is all that such an instance can be
-            cells[place] = value
-        elif interference is not None:
-            cells[place] = _scaled(value, interference.factor(others, cores))
-    cells.update(known["packed"])
-    return Profile(
-        like=msgspec.structs.replace(like, setting="packed"),
-        cells=dict(sorted(cells.items())),
-        interference=interference,
-    )
+def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None) -> Profile:
+    """Packed cells, and isolated ones scaled where they are not alone by nature; none without."""
+    interference = calibrate(_pairs(group, cores)) or pooled
+    like = msgspec.structs.replace(like, setting="packed")
+    if interference is None:
+        return Profile(like=like, cells=group["packed"])
+    cells = dict(group["packed"])
+    for place, value in group["isolated"].items():
+        others = _others(place[0], cores)
+        # alone is all that an instance can be which leaves no room for another
+        scaled = _scaled(value, interference.factor(others, cores)) if others else value
+        cells.setdefault(place, scaled)
+    return Profile(like=like, cells=dict(sorted(cells.items())), interference=interference)
 
 
-def _pairs(
-    isolated: Mapping[tuple[int, int], Known],
-    packed: Mapping[tuple[int, int], Known],
-    cores: int,
-) -> Iterator[Pair]:
-    for cell, together in packed.items():
-        alone = isolated.get(cell)
+def _others(threads: int, cores: int) -> int:
+    """Cores that the other copies keep busy when as many as fit run at once."""
+    return (copies_on(cores, threads) - 1) * threads
+
+
+def _pairs(group: _Groups, cores: int) -> Iterator[Pair]:
+    for place, together in group["packed"].items():
+        alone = group["isolated"].get(place)
         if alone is not None:
             yield Pair(
                 alone=alone.latency,
                 together=together.latency,
-                others=(copies_on(cores, cell[0]) - 1) * cell[0],
+                others=_others(place[0], cores),
                 cores=cores,
             )
 

@@ -9,10 +9,8 @@ import msgspec
 from coresplit.records import Run
 from coresplit.report.table import DOUBT, Row
 from coresplit.report.wording import percent
-from coresplit.stats.noise import noise_floor
+from coresplit.stats.noise import ASSUMED_FLOOR, noise_floor
 
-ASSUMED_FLOOR = 0.05
-"""Taken where a run has no anchor visits to tell its noise by; said whenever it is used."""
 DIMINISHED = 0.03
 """A further thread that brings less than this share is hardly worth it."""
 

@@ -100,11 +100,12 @@ def error(measured: Measured) -> str:
 def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
     """Where the predictions come from, and how far they are to be trusted."""
     plans = [choice.plan for choice in choices]
-    parts = _settings(plans)
-    parts.append(
+    text = SETTINGS[plans[0].setting]
+    parts = [
+        f"{text[0].upper()}{text[1:]}.",
         "Fat is one instance on all cores, thin are instances of one thread, both with the "
-        "optimization of the split."
-    )
+        "optimization of the split.",
+    ]
     seen = {doubt for plan in plans for doubt in plan.best.doubts}
     doubts = [text for doubt, text in DOUBTS.items() if doubt in seen]
     doubts += [_scaled(choices)] if "scaled" in seen else []
@@ -121,17 +122,6 @@ def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
     elif all(plan.optimization in frame.lossy for plan in plans):
         parts.append("The run has lossy optimizations only, which may change results.")
     return " ".join(parts)
-
-
-def _settings(plans: Sequence[Plan]) -> list[str]:
-    """Under which setting cells were measured; where both occur, which batches have which."""
-    found: dict[str, list[int]] = {}
-    for plan in plans:
-        found.setdefault(plan.setting, []).append(plan.batch)
-    if len(found) == 1:
-        text = SETTINGS[plans[0].setting]
-        return [f"{text[0].upper()}{text[1:]}."]
-    return [f"At {_named_batches(own)} {SETTINGS[setting]}." for setting, own in found.items()]
 
 
 def drawing_finding(choices: Sequence[Choice]) -> str:

@@ -11,9 +11,9 @@ from coresplit.planner import (
     Plan,
     Profile,
     Speedup,
+    best_plan,
     cores_of,
     outcome_of,
-    plan,
     profiles_of,
     proof_of,
     verifications_of,
@@ -90,14 +90,16 @@ def choices_of(frame: Frame) -> tuple[Choice, ...]:
     return tuple(one for one in found if one and (one.plan.batch in batches or one.outcome))
 
 
-def proofs_of(run: Run) -> tuple[Proof, ...]:
+def proofs_of(run: Run, floor: Floor) -> tuple[Proof, ...]:
     """The newest verification of every split under its conditions, ascending by batch."""
     newest: dict[tuple[str, str, str, int, Split], Verification] = {}
     for each in verifications_of(run.journal):
         split = each.trials[0].split
         newest[each.optimization, each.mapping, each.allocator, each.cores, split] = each
     ordered = sorted(newest.values(), key=lambda each: (each.batch, each.at))
-    return tuple(Proof(verification=each, outcome=outcome_of(each)) for each in ordered)
+    return tuple(
+        Proof(verification=each, outcome=outcome_of(each, floor.share)) for each in ordered
+    )
 
 
 def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
@@ -121,13 +123,11 @@ def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Pr
 def _choice(
     profiles: Iterable[Profile], cores: int, batch: int, floor: Floor, run: Run
 ) -> Choice | None:
-    found = [
-        (made, profile)
-        for profile in profiles
-        if (made := plan(profile, cores, batch, floor.share)) is not None
-    ]
-    if not found:
+    found = best_plan(profiles, cores, batch, floor.share)
+    if found is None:
         return None
-    best, profile = min(found, key=lambda pair: pair[0].best.predicted.latency)
+    best, profile = found
     proof = proof_of(best, run.journal)
-    return Choice(plan=best, profile=profile, outcome=outcome_of(proof) if proof else None)
+    return Choice(
+        plan=best, profile=profile, outcome=outcome_of(proof, floor.share) if proof else None
+    )

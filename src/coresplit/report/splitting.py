@@ -37,7 +37,7 @@ ABOUT_PROOFS = (
 
 def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
     """Drawing, table, speedups and proofs, and the fact to show first; None without a split."""
-    choices, proofs = choices_of(frame), proofs_of(frame.run)
+    choices, proofs = choices_of(frame), proofs_of(frame.run, frame.floor)
     if not choices:
         return None, ()
     points = speedup_points(choices)

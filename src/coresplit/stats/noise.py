@@ -10,6 +10,8 @@ from coresplit.records import AnchorVisit, JournalEntry
 
 MIN_VISITS = 4
 MAX_SPLITS = 2000
+ASSUMED_FLOOR = 0.05
+"""Taken where a run has no anchor visits to tell its noise by; said whenever it is used."""
 
 
 def noise_floor(journal: Sequence[JournalEntry]) -> float | None:

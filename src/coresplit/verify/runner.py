@@ -11,7 +11,7 @@ from coresplit.records import Configuration, Trial, Verification
 from coresplit.stats.summary import relative_halfwidth
 from coresplit.units import format_size
 
-WARMUP_ROUNDS = 2
+SECOND_SHARE = 1 / 50
 FEWEST_ROUNDS, MOST_ROUNDS = 10, 60
 PRECISION = 0.01
 FIRST_S, PATIENCE, SLACK_S = 300.0, 5.0, 30.0
@@ -76,10 +76,7 @@ class Verifier:
             self._require_memory({key for keys in wanted.values() for key in keys})
             ensembles = {name: self._prepared(name, keys) for name, keys in wanted.items()}
             for name, ensemble in ensembles.items():
-                self._report(f"warming up {name}")
-                for _ in range(WARMUP_ROUNDS):
-                    if not self._interrupted:
-                        ensemble.round(FIRST_S, self._interrupt)
+                self._warm_up(name, ensemble)
             self._rounds(ensembles)
         finally:
             for member in self._members.values():
@@ -121,6 +118,15 @@ class Verifier:
         ensemble = Ensemble([(self._members[key], key[1]) for key in keys], self._clock)
         ensemble.wait_ready(self._interrupt)
         return ensemble
+
+    def _warm_up(self, name: Configuration, ensemble: Ensemble) -> None:
+        """A round that is not kept, and a second one where that comes cheap."""
+        self._report(f"warming up {name}")
+        predicted = self._options[name].predicted
+        rounds = 2 if predicted.latency < self._budget_s * SECOND_SHARE else 1
+        for _ in range(rounds):
+            if not self._interrupted:
+                ensemble.round(FIRST_S + PATIENCE * predicted.high, self._interrupt)
 
     def _rounds(self, ensembles: Mapping[Configuration, Ensemble]) -> None:
         begin, throttled = self._clock(), 0
