@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 COMMAND = (sys.executable, "-m", "coresplit")
 SMALL = ("--input-size", "75", "--batches", "1,2,4", "--precision", "20%", "--threads", "1")
+LONG = ("--input-size", "75", "--batches", "1,2,4..64", "--threads", "1", "--optimizations", "none")
 BLOCK = """
 import sys
 class Blocker:
@@ -136,7 +137,7 @@ def test_a_run_is_extended_by_packed_cells_and_planned_with_them(
     ended = subprocess.run(
         [
             *(*COMMAND, "plan", "run", "--batch", str(2 * cores), "--setting", "packed"),
-            *("--optimization", "script", "--measure", "--budget", "60s", "--json"),
+            *("--optimization", "script", "--measure", "--budget", "90s", "--json"),
         ],
         cwd=tmp_path,
         capture_output=True,
@@ -199,9 +200,7 @@ def test_a_killed_sweep_keeps_all_it_measured_and_is_resumed(tmp_path: Path) -> 
 
 
 def test_ctrl_c_saves_and_builds_the_report(tmp_path: Path) -> None:
-    with started(
-        "inception", "--input-size", "75", "--batches", "1,2,4..64", "--out", "run", folder=tmp_path
-    ) as process:
+    with started("inception", *LONG, "--out", "run", folder=tmp_path) as process:
         wait_for_lines(tmp_path / "run" / "cells.jsonl", 1)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
@@ -216,9 +215,7 @@ def test_ctrl_c_saves_and_builds_the_report(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_twice_ends_at_once_with_all_cells_on_disk(tmp_path: Path) -> None:
-    with started(
-        "inception", "--input-size", "75", "--batches", "1,2,4..64", "--out", "run", folder=tmp_path
-    ) as process:
+    with started("inception", *LONG, "--out", "run", folder=tmp_path) as process:
         wait_for_lines(tmp_path / "run" / "cells.jsonl", 2)
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
