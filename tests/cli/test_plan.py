@@ -184,6 +184,12 @@ def test_a_verification_in_the_run_is_told(
     ]
 
 
+def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) -> None:
+    save(four_cores(), tmp_path / "four", verification(0.036, rounds=3))
+    _, out, _ = coresplit("plan", "four", "--batch", 8)
+    assert out.endswith("tied: nothing can be proven over 3 rounds; give it more time: --budget\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -16,6 +16,7 @@ from coresplit.planner import (
     outcome_of,
 )
 from coresplit.records import Estimate, Split, Verification
+from coresplit.stats.summary import MIN_INTERVAL_SAMPLES
 from coresplit.units import format_duration, format_share
 
 SETTINGS = {
@@ -132,6 +133,8 @@ def _verdict(outcome: Outcome, rounds: int) -> str:
     over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}"
     if not outcome.speedups:
         return f"the split is the only configuration there is; it was run {over}"
+    if outcome.verdict == "tied" and rounds < MIN_INTERVAL_SAMPLES:
+        return f"nothing can be proven {over}; give it more time: --budget"
     if outcome.verdict == "tied":
         return (
             f"the configurations differ by no more than can be told apart "
