@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coresplit.errors import PrepareFailed
-from coresplit.instance.threads import assignment, confine, confined_to, settle
+from coresplit.instance.threads import assignment, bind, confine, confined_to, settle
 
 ANYWHERE = frozenset({0, 1, 2, 3})
 
@@ -67,7 +67,7 @@ def unbound() -> Iterator[None]:
     yield
     confine(sorted(before))
     for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), before)
+        bind(int(task.name), before)
 
 
 @pytest.mark.usefixtures("unbound")
@@ -100,3 +100,17 @@ def test_a_settled_process_runs_on_its_cores_alone() -> None:
     first = min(os.sched_getaffinity(0))
     settle((first,), lambda: sum(range(10**5)), time.monotonic)
     assert confined_to() == (first,)
+
+
+@pytest.mark.usefixtures("unbound")
+def test_a_thread_that_ended_meanwhile_is_passed_over() -> None:
+    ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+    assert ended.native_id is not None
+    # a joined thread may take a moment to leave the kernel's list
+    while (Path("/proc/self/task") / str(ended.native_id)).exists():
+        time.sleep(0.001)
+    before = os.sched_getaffinity(0)
+    bind(ended.native_id, {min(before)})
+    assert os.sched_getaffinity(0) == before

@@ -1,7 +1,8 @@
 """One core for every thread that computes, whichever library started it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 
 from coresplit.errors import PrepareFailed
@@ -33,7 +34,7 @@ def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[
         )
     calling = os.getpid()
     for thread, cpu in assignment(cpus, calling, computing, _threads()).items():
-        os.sched_setaffinity(thread, {cpu})
+        bind(thread, {cpu})
 
 
 def assignment(
@@ -68,7 +69,14 @@ def assignment(
 def confine(cpus: Sequence[int]) -> None:
     """Let no thread run outside ``cpus``; narrower bounds are kept."""
     for thread, allowed in _threads().items():
-        os.sched_setaffinity(thread, allowed & set(cpus) or set(cpus))
+        bind(thread, allowed & set(cpus) or set(cpus))
+
+
+def bind(thread: int, cpus: Set[int]) -> None:
+    """Let ``thread`` of this process run on ``cpus`` alone; one that has ended is passed over."""
+    # threads come and go on their own, so one may end between being listed and being bound
+    with suppress(ProcessLookupError):
+        os.sched_setaffinity(thread, cpus)
 
 
 def confined_to() -> tuple[int, ...]:
