@@ -18,7 +18,7 @@ from report_splits import (
 )
 
 from coresplit import store
-from coresplit.records import Measurement, Prepared, Run
+from coresplit.records import Configuration, Measurement, Prepared, Run
 from coresplit.report.book import Block, Figure, Section
 from coresplit.report.figures import book_of
 from coresplit.report.frame import Frame
@@ -287,6 +287,22 @@ def test_measured_over_predicted_is_drawn_of_everything_that_was_run() -> None:
         ("8", "split", 1.0, "+0.0 %"),
         ("8", "fat", 0.9, "+11.1 %"),
     ]
+
+
+def test_proofs_of_several_optimizations_have_shapes_that_a_key_names() -> None:
+    run = formula_run(4, (1, 2, 4, 8))
+    same: dict[Configuration, float] = {"split": 1.0, "fat": 1.0, "thin": 1.0}
+    proofs = [
+        verified(plan_of(run, 8, name), same, at=at) for at, name in enumerate(("script", "none"))
+    ]
+    drawn = marks(with_proofs(run, *proofs), "split-prediction")
+    shapes = {(mark["optimization"], mark["kind"]) for mark in drawn}
+    assert shapes == {("script", "circle"), ("none", "square")}
+    places = [mark["b"] for mark in drawn]
+    assert len(set(places)) == len(places)
+    names = written(with_proofs(run, *proofs), "split-prediction")
+    assert {"script", "none"} <= set(names)
+    assert "script" not in written(with_proofs(run, proofs[0]), "split-prediction")
 
 
 def test_a_sentence_above_every_figure_tells_what_it_shows() -> None:

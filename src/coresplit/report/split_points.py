@@ -1,6 +1,7 @@
 """The points of the charts of splits: expected and actual speedups, measured over predicted."""
 
 from collections.abc import Sequence
+from itertools import cycle, product
 
 import msgspec
 
@@ -20,8 +21,9 @@ from coresplit.report.splits import RIVALS, Choice, Proof, Rival
 
 CONFIGURATIONS: tuple[Configuration, ...] = ("split", "fat", "thin")
 SHAPES = {"confirmed": "square", "tied": "diamond", "refuted": "cross"}
-ASIDE = 9.0
-"""Pixels that points of one batch are moved apart, so that none hides another."""
+WAYS = ("circle", "square", "triangle-up", "diamond", "triangle-down")
+ASIDE, WIDEST = 9.0, 36.0
+"""Pixels that points of one batch are moved apart, so that none hides another, and at most."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +81,17 @@ def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
     return tuple(found)
 
 
+def prediction_shapes(proofs: Sequence[Proof]) -> dict[str, str]:
+    """The shape of each optimization that was run, so that those of one batch are told apart."""
+    ways = dict.fromkeys(way_of(proof.verification) for proof in proofs)
+    return dict(zip(ways, cycle(WAYS)))
+
+
 def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
     """Measured over predicted latency of every configuration that was run."""
+    shapes = prediction_shapes(proofs)
+    slots = list(product(shapes, CONFIGURATIONS))
+    step = min(ASIDE, WIDEST / (len(slots) - 1))
     return tuple(
         Point(
             name=name,
@@ -89,9 +100,11 @@ def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
             low=each.latency.low / each.trial.predicted.latency,
             high=each.latency.high / each.trial.predicted.latency,
             told=_ran(proof, each),
-            aside=ASIDE * (CONFIGURATIONS.index(name) - 1),
+            shape=shapes[way],
+            aside=step * (slots.index((way, name)) - (len(slots) - 1) / 2),
         )
         for proof in proofs
+        for way in [way_of(proof.verification)]
         for name, each in proof.outcome.measured.items()
     )
 
@@ -113,7 +126,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
 def _ran(proof: Proof, each: Measured) -> dict[str, str]:
     return {
         "batch": str(proof.verification.batch),
-        "optimization": proof.verification.optimization,
+        "optimization": way_of(proof.verification),
         "configuration": each.trial.name,
         "instances": instances(each.trial.split),
         "predicted": seconds(each.trial.predicted),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from coresplit.planner import Measured, Plan, Speedup
 from coresplit.planner.outcome import Judgement
-from coresplit.records import Estimate, Split
+from coresplit.records import Estimate, Split, Verification
 from coresplit.report.frame import Frame
 from coresplit.report.splits import RIVALS, Choice, Proof, Rival, leading
 from coresplit.report.wording import listed, on_threads, times_exact
@@ -44,11 +44,11 @@ def briefly(split: Split) -> str:
     )
 
 
-def way_of(plan: Plan) -> str:
+def way_of(used: Plan | Verification) -> str:
     """Optimization, and what is not the default: ``script with tcmalloc, interleave``."""
-    extra = [plan.allocator] if plan.allocator != "default" else []
-    extra += [plan.mapping] if plan.mapping != "sequential" else []
-    return f"{plan.optimization} with {', '.join(extra)}" if extra else plan.optimization
+    extra = [used.allocator] if used.allocator != "default" else []
+    extra += [used.mapping] if used.mapping != "sequential" else []
+    return f"{used.optimization} with {', '.join(extra)}" if extra else used.optimization
 
 
 def seconds(estimate: Estimate) -> str:

@@ -7,7 +7,13 @@ from coresplit.report.book import Block, Caption, Fact, Figure, Line, Section, T
 from coresplit.report.frame import Frame
 from coresplit.report.split_charts import RatioChart, ratio_spec
 from coresplit.report.split_drawing import Drawing, drawing_spec
-from coresplit.report.split_points import SHAPES, Point, prediction_points, speedup_points
+from coresplit.report.split_points import (
+    SHAPES,
+    Point,
+    prediction_points,
+    prediction_shapes,
+    speedup_points,
+)
 from coresplit.report.split_words import (
     about_profiles,
     briefly,
@@ -118,13 +124,14 @@ def _speedups(choices: Sequence[Choice], points: tuple[Point, ...], frame: Frame
 def _predictions(proofs: Sequence[Proof], frame: Frame) -> Figure:
     title = f"{frame.model.title}: measured latency over predicted latency"
     alt = f"{frame.model.title} Split Measured Over Predicted"
+    shapes = prediction_shapes(proofs)
     chart = RatioChart(
         title=title,
         description=alt,
         unit="measured over predicted latency",
         points=prediction_points(proofs),
         names={"split": "split", "fat": "fat", "thin": "thin"},
-        key=(),
+        key=tuple((shape, way) for way, shape in shapes.items()) if len(shapes) > 1 else (),
         noise=frame.floor.share,
     )
     caption = Caption(name="split-prediction", alt=alt, finding=prediction_finding(proofs))
