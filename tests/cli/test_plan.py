@@ -133,6 +133,27 @@ def test_interpolated_batches_are_marked(coresplit: Coresplit, run: Path) -> Non
     assert found["doubts"] == ["interpolated"]
 
 
+def test_fat_that_was_not_measured_is_a_rival_and_may_be_faster(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    places = [(1, 1), (1, 4), (4, 1), (4, 8)]
+    cells = tuple(measured("script", *place) for place in places)
+    save(msgspec.structs.replace(four_cores(), measurements=cells), tmp_path / "four")
+    _, out, _ = coresplit("plan", "four", "--batch", 5)
+    lines = out.splitlines()
+    assert " ".join(lines[4].split()) == "fat 1 x 4 threads, batch 5 38.1 ms 131.1/s 0.53x"
+    assert "Fat was not measured: its latency lies between those of two measured batches." in lines
+    assert "Measure batch 5 (--measure), or plan with --interpolate." in lines
+    between = answer(coresplit, "--batch", 5, "--interpolate")
+    assert between["split"] == [
+        {"instances": 2, "threads": 1, "batch": 2},
+        {"instances": 1, "threads": 1, "batch": 1},
+    ]
+    assert between["speedup_over_fat"] == pytest.approx(1.0217, abs=1e-4)
+    _, out, _ = coresplit("plan", "four")
+    assert "1.54x, interpolated" in out
+
+
 def test_a_winner_within_the_noise_floor_is_a_tie(coresplit: Coresplit, tmp_path: Path) -> None:
     run = four_cores(("script",))
     noisy = tuple(

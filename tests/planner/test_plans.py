@@ -213,6 +213,24 @@ def test_rivals_that_the_profile_lacks_are_none_and_those_that_are_the_split_are
     assert [name for name, _ in thin.configurations] == ["split", "fat"]
 
 
+def test_fat_is_interpolated_where_its_batch_was_not_profiled_and_may_then_be_faster() -> None:
+    values = {(1, 1): 1.0, (1, 2): 2.0, (1, 4): 4.0, (2, 2): 1.1, (2, 4): 2.1}
+    found = planned(values, 2, 3)
+    assert (str(found.best.split), found.best.predicted.latency) == ("<1, 1, 2> + <1, 1, 1>", 2.0)
+    assert found.fat is not None
+    assert (str(found.fat.split), found.fat.predicted.latency) == ("<1, 2, 3>", 1.6)
+    assert found.fat.doubts == ("interpolated",)
+    speedup = found.speedup("fat")
+    assert speedup is not None
+    assert (speedup.ratio, speedup.tie) == (0.8, False)
+    assert [name for name, _ in found.configurations] == ["split", "fat"]
+    assert explain(found, profile(values)) == (
+        "One instance on all 2 cores is predicted 1.25 times as fast as the split, whose batches "
+        "were measured while 3 itself was not"
+    )
+    assert planned({(1, 1): 1.0, (1, 2): 2.0, (2, 4): 2.1}, 2, 3).fat is None
+
+
 @pytest.mark.parametrize(
     ("fat", "spread", "noise", "tie"),
     [

@@ -145,13 +145,31 @@ def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> Non
     assert book_of(run).facts == ()
 
 
-def test_a_missing_fat_cell_breaks_the_line() -> None:
-    points = speedup_points(choices_of(Frame(hand_run(missing=[(4, 4)]))))
+def test_a_batch_without_fat_breaks_the_line() -> None:
+    run = hand_run()
+    lonely = (*run.measurements, exact("none", 3, 4, 5))
+    choices = choices_of(Frame(msgspec.structs.replace(run, measurements=lonely)))
+    assert choices[2].plan.fat is None
+    points = speedup_points(choices)
     assert [(point.batch, point.stretch) for point in points if point.name == "fat"] == [
         (1, 0),
         (2, 0),
         (8, 1),
     ]
+
+
+def test_fat_between_measured_batches_is_drawn_hollow_and_may_be_faster() -> None:
+    run = hand_run(missing=[(4, 4), *(place for place in HAND if place[0] == 2), (1, 1), (1, 2)])
+    choices = choices_of(Frame(run))
+    assert [choice.guessed("fat") for choice in choices] == [False, False, True, False]
+    assert table(run)[2][5] == "0.407x, interpolated"
+    assert "Where fat was not measured, it is interpolated between two batches." in note(run)
+    assert (
+        "; at batch 4 fat, not measured, is predicted faster."
+        in figure(run, "split-speedup").finding
+    )
+    drawn = {m["b"]: m["fill"] for m in marks(run, "split-speedup") if m["over"][:3] == "fat"}
+    assert [batch for batch, fill in drawn.items() if fill == "#ffffff"] == [4]
 
 
 def test_different_instances_are_named_piece_by_piece() -> None:
@@ -246,7 +264,7 @@ def test_a_split_of_estimated_cells_is_drawn_hollow_and_said_to_be() -> None:
     assert (fills[8], fills[1] == fills[8]) == ("#ffffff", False)
     assert [line[7] for line in table(run)] == ["", "estimated", "estimated"]
     points = {p.batch: p.hollow for p in speedup_points(choices_of(Frame(run))) if p.name == "fat"}
-    assert points == {1: False, 8: True}
+    assert points == {1: False, 4: True, 8: True}
     assert (
         book_of(run).facts[0].note.endswith("one instance on all 4 cores, estimated; not verified")
     )

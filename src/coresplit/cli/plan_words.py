@@ -68,6 +68,7 @@ def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
     ]
     for doubt in plan.best.doubts:
         lines.append(f"Latencies of the split are {DOUBTS[doubt]}.")
+    lines += _beyond_profile(plan)
     if len(plan.best.split.pieces) > 1:
         lines.append(
             "Its instances differ: each is predicted as if only copies of itself ran beside it."
@@ -169,6 +170,19 @@ def _configurations(plan: Plan) -> list[str]:
     return _aligned(rows)
 
 
+def _beyond_profile(plan: Plan) -> list[str]:
+    """That fat was not measured, and what to do where it is predicted faster than the split."""
+    speedup = plan.speedup("fat")
+    if plan.fat is None or speedup is None or plan.fat.split == plan.best.split:
+        return []
+    if "interpolated" not in plan.fat.doubts:
+        return []
+    lines = ["Fat was not measured: its latency lies between those of two measured batches."]
+    if speedup.ratio < 1 and not speedup.tie:
+        lines.append(f"Measure batch {plan.batch} (--measure), or plan with --interpolate.")
+    return lines
+
+
 def _fewer(answer: Answer) -> tuple[Option, ...]:
     return on_fewer_cores(answer.profile, answer.plan.cores, answer.plan.batch)
 
@@ -194,7 +208,10 @@ def _rival(plan: Plan, name: Literal["fat", "thin"]) -> str:
     rival = plan.rival(name)
     if rival is None:
         return "not in the run"
-    return f"is {name}" if rival.split == plan.best.split else _times(plan.speedup(name))
+    if rival.split == plan.best.split:
+        return f"is {name}"
+    guess = ", interpolated" if "interpolated" in rival.doubts else ""
+    return _times(plan.speedup(name)) + guess
 
 
 def _times(speedup: Speedup | None) -> str:

@@ -21,6 +21,11 @@ def explain(plan: Plan, profile: Profile) -> str:
             f"The split is predicted {speedup.ratio:.2f} times as fast as one instance on all "
             f"{plan.cores} cores, which is within what the run can tell apart"
         )
+    if speedup.ratio < 1:
+        return (
+            f"One instance on all {plan.cores} cores is predicted {1 / speedup.ratio:.2f} times as "
+            f"fast as the split, whose batches were measured while {plan.batch} itself was not"
+        )
     here, there = _core_time(plan.best), _core_time(plan.fat)
     sentence = (
         f"An input costs {format_duration(here)} of core time in the split and "

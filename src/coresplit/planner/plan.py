@@ -1,12 +1,12 @@
 """The plan: the best split of a batch, its rivals, and what each is predicted to take."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from coresplit.planner.profile import Profile, Source
-from coresplit.planner.solver import front, largest_throughput, slowest, solve
+from coresplit.planner.profile import Known, Profile, Source, between
+from coresplit.planner.solver import front, largest_throughput, solve
 from coresplit.records import Configuration, Estimate, Mapping, Setting, Split, split_of
 
 
@@ -27,7 +27,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Speedup(msgspec.Struct, frozen=True, kw_only=True):
-    """How many times faster than a rival, with an interval; a tie where that is not proven."""
+    """How many times faster than a rival, with an interval; a tie where neither is faster."""
 
     low: float
     ratio: float
@@ -38,7 +38,9 @@ class Speedup(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The answer for one batch; ``fat`` and ``thin`` are None where the profile lacks them.
 
-    ``noise`` is the relative noise floor below which nothing is told apart, None for none.
+    ``best`` is made of cells of the profile, and so is ``thin``; ``fat`` is interpolated where its
+    batch lies between two of the profile, and may then be faster than ``best``. ``noise`` is the
+    relative noise floor below which nothing is told apart, None for none.
     """
 
     optimization: str
@@ -84,7 +86,6 @@ def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -
         return None
     single = {cell: latency for cell, latency in latencies.items() if cell[0] == 1}
     thin = solve(single, cores, batch)
-    fat = split_of([(cores, batch)]) if (cores, batch) in latencies else None
     like = profile.like
     return Plan(
         optimization=like.optimization,
@@ -94,7 +95,7 @@ def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -
         cores=cores,
         batch=batch,
         best=option_of(profile, best),
-        fat=option_of(profile, fat) if fat else None,
+        fat=_fat(profile, cores, batch),
         thin=option_of(profile, thin) if thin else None,
         noise=noise,
     )
@@ -132,23 +133,28 @@ def option_of(profile: Profile, split: Split) -> Option:
     Instances of different threads are each predicted to take what the profile says of them, as
     if all cores were busy with copies of their own.
     """
-    known = [profile.cells[cell] for cell in dict.fromkeys(split.cells)]
-    doubts = sorted({each.source for each in known} - {"measured"})
+    return _option(split, [profile.cells[cell] for cell in dict.fromkeys(split.cells)])
+
+
+def _fat(profile: Profile, cores: int, batch: int) -> Option | None:
+    known = profile.cells.get((cores, batch)) or between(profile, cores, batch)
+    return None if known is None else _option(split_of([(cores, batch)]), [known])
+
+
+def _option(split: Split, known: Sequence[Known]) -> Option:
     predicted = Estimate(
         low=max(each.low for each in known),
-        latency=slowest(profile.latencies, split),
+        latency=max(each.latency for each in known),
         high=max(each.high for each in known),
     )
+    doubts = sorted({each.source for each in known} - {"measured"})
     return Option(split=split, predicted=predicted, doubts=tuple(doubts))
 
 
 def speedup_over(rival: Option, best: Option, noise: float | None) -> Speedup:
     """How many times faster ``best`` is; a tie within the noise floor or overlapping intervals."""
     there, here = rival.predicted, best.predicted
-    ratio, low = there.latency / here.latency, there.low / here.high
-    return Speedup(
-        low=low,
-        ratio=ratio,
-        high=there.high / here.low,
-        tie=ratio <= 1 + (noise or 0.0) or low <= 1,
-    )
+    ratio, low, high = there.latency / here.latency, there.low / here.high, there.high / here.low
+    floor = 1 + (noise or 0.0)
+    within = 1 / floor <= ratio <= floor
+    return Speedup(low=low, ratio=ratio, high=high, tie=within or low <= 1 <= high)

@@ -96,34 +96,41 @@ def profiles_of(run: Run, setting: Setting | None = None) -> tuple[Profile, ...]
 
 
 def interpolated(profile: Profile, largest: int) -> Profile:
-    """Add every batch up to ``largest`` that lies between two profiled ones of its threads.
-
-    Latencies run straight between the neighbours, as the cost per input does not change much
-    between them; intervals do the same.
-    """
+    """Add every batch up to ``largest`` that lies between two profiled ones of its threads."""
     cells = dict(profile.cells)
     for threads in profile.threads:
-        batches = [batch for count, batch in profile.cells if count == threads]
-        for batch, below, above in _between(sorted(batches), largest):
-            low, high = profile.cells[threads, below], profile.cells[threads, above]
-            share = (batch - below) / (above - below)
-            cells[threads, batch] = Known(
-                low=_mix(low.low, high.low, share),
-                latency=_mix(low.latency, high.latency, share),
-                high=_mix(low.high, high.high, share),
-                source="interpolated",
-            )
+        for below, above in _gaps(profile, threads):
+            for batch in range(below + 1, min(above, largest + 1)):
+                cells[threads, batch] = _mix(profile, threads, (below, above), batch)
     return msgspec.structs.replace(profile, cells=cells)
 
 
-def _between(batches: list[int], largest: int) -> Iterator[tuple[int, int, int]]:
-    for below, above in itertools.pairwise(batches):
-        for batch in range(below + 1, min(above, largest + 1)):
-            yield batch, below, above
+def between(profile: Profile, threads: int, batch: int) -> Known | None:
+    """What a batch between two profiled ones of its threads takes; None elsewhere."""
+    for below, above in _gaps(profile, threads):
+        if below < batch < above:
+            return _mix(profile, threads, (below, above), batch)
+    return None
 
 
-def _mix(low: float, high: float, share: float) -> float:
-    return low + (high - low) * share
+def _gaps(profile: Profile, threads: int) -> Iterator[tuple[int, int]]:
+    """Neighbouring batches that were profiled with so many threads."""
+    return itertools.pairwise(sorted(batch for count, batch in profile.cells if count == threads))
+
+
+def _mix(profile: Profile, threads: int, ends: tuple[int, int], batch: int) -> Known:
+    """Latencies run straight between neighbours, as do the bounds of their intervals.
+
+    The cost per input does not change much between them.
+    """
+    below, above = (profile.cells[threads, end] for end in ends)
+    share = (batch - ends[0]) / (ends[1] - ends[0])
+    return Known(
+        low=below.low + (above.low - below.low) * share,
+        latency=below.latency + (above.latency - below.latency) * share,
+        high=below.high + (above.high - below.high) * share,
+        source="interpolated",
+    )
 
 
 def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None) -> Profile:

@@ -1,7 +1,7 @@
 """The points of the charts of splits: expected and actual speedups, measured over predicted."""
 
-from collections.abc import Sequence
-from itertools import cycle, product
+from collections.abc import Mapping, Sequence
+from itertools import cycle, groupby
 
 import msgspec
 
@@ -22,8 +22,8 @@ from coresplit.report.splits import RIVALS, Choice, Proof, Rival
 CONFIGURATIONS: tuple[Configuration, ...] = ("split", "fat", "thin")
 SHAPES = {"confirmed": "square", "tied": "diamond", "refuted": "cross"}
 WAYS = ("circle", "square", "triangle-up", "diamond", "triangle-down")
-ASIDE, WIDEST = 9.0, 36.0
-"""Pixels that points of one batch are moved apart, so that none hides another, and at most."""
+ASIDE, WIDEST = 9.0, 30.0
+"""Pixels between points of one batch, so that none hides another, and for all of them."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,24 +88,35 @@ def prediction_shapes(proofs: Sequence[Proof]) -> dict[str, str]:
 
 
 def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
-    """Measured over predicted latency of every configuration that was run."""
+    """Measured over predicted latency of every configuration that was run, batch by batch."""
     shapes = prediction_shapes(proofs)
-    slots = list(product(shapes, CONFIGURATIONS))
-    step = min(ASIDE, WIDEST / (len(slots) - 1))
-    return tuple(
-        Point(
-            name=name,
-            batch=proof.verification.batch,
-            value=each.latency.latency / each.trial.predicted.latency,
-            low=each.latency.low / each.trial.predicted.latency,
-            high=each.latency.high / each.trial.predicted.latency,
-            told=_ran(proof, each),
-            shape=shapes[way],
-            aside=step * (slots.index((way, name)) - (len(slots) - 1) / 2),
-        )
-        for proof in proofs
-        for way in [way_of(proof.verification)]
-        for name, each in proof.outcome.measured.items()
+    found: list[Point] = []
+    for _, group in groupby(proofs, lambda proof: proof.verification.batch):
+        points = [
+            _prediction(proof, name, shapes)
+            for proof in group
+            for name in CONFIGURATIONS
+            if name in proof.outcome.measured
+        ]
+        step = min(ASIDE, WIDEST / len(points))
+        found += [
+            msgspec.structs.replace(point, aside=step * (place - (len(points) - 1) / 2))
+            for place, point in enumerate(points)
+        ]
+    return tuple(found)
+
+
+def _prediction(proof: Proof, name: Configuration, shapes: Mapping[str, str]) -> Point:
+    each = proof.outcome.measured[name]
+    predicted = each.trial.predicted.latency
+    return Point(
+        name=name,
+        batch=proof.verification.batch,
+        value=each.latency.latency / predicted,
+        low=each.latency.low / predicted,
+        high=each.latency.high / predicted,
+        told=_ran(proof, each),
+        shape=shapes[way_of(proof.verification)],
     )
 
 

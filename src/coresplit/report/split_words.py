@@ -61,10 +61,12 @@ def seconds(estimate: Estimate) -> str:
 
 def gain(choice: Choice, rival: Rival) -> str:
     """The predicted speedup: ``2.05x (1.98x to 2.13x)``, ``tie, 1.02x``, ``is fat`` or ``-``."""
-    found = choice.speedup(rival)
-    if found is None:
+    option, found = choice.plan.rival(rival), choice.speedup(rival)
+    if option is None or found is None:
         return "-"
-    return f"is {rival}" if choice.is_rival(rival) else ratio(found)
+    if choice.is_rival(rival):
+        return f"is {rival}"
+    return ratio(found) + (", interpolated" if "interpolated" in option.doubts else "")
 
 
 def ratio(speedup: Speedup) -> str:
@@ -106,6 +108,8 @@ def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
         "Fat is one instance on all cores, thin are instances of one thread, both with the "
         "optimization of the split.",
     ]
+    if any(plan.fat and "interpolated" in plan.fat.doubts for plan in plans):
+        parts.append("Where fat was not measured, it is interpolated between two batches.")
     seen = {doubt for plan in plans for doubt in plan.best.doubts}
     doubts = [text for doubt, text in DOUBTS.items() if doubt in seen]
     doubts += [_scaled(choices)] if "scaled" in seen else []
@@ -168,6 +172,9 @@ def speedup_finding(choices: Sequence[Choice]) -> str:
     ties = [one.plan.batch for one in choices if (own := one.speedup("fat")) and own.tie]
     if parts and ties:
         text += f"; at {_named_batches(ties)} it is fat, or tied with fat"
+    slower = [one.plan.batch for one in choices if _slower_than_fat(one)]
+    if slower:
+        text += f"; at {_named_batches(slower)} fat, not measured, is predicted faster"
     return f"{text}.{_verified(choices)}"
 
 
@@ -199,6 +206,11 @@ def named_rival(rival: Rival, cores: int) -> str:
     if rival == "thin":
         return "instances of one thread"
     return "one instance on both cores" if cores == 2 else f"one instance on all {cores} cores"
+
+
+def _slower_than_fat(choice: Choice) -> bool:
+    found = choice.speedup("fat")
+    return found is not None and not found.tie and found.ratio < 1
 
 
 def _verified(choices: Sequence[Choice]) -> str:

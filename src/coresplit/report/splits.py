@@ -24,6 +24,7 @@ from coresplit.report.frame import Frame
 
 Rival = Literal["fat", "thin"]
 RIVALS: tuple[Rival, ...] = ("fat", "thin")
+GUESSES = {"estimated", "interpolated"}
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +50,10 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome.speedups.get(rival) if self.outcome else None
 
     def guessed(self, rival: Rival | None = None) -> bool:
-        """Whether the prediction, or that of a rival beside it, rests on estimated cells."""
+        """Whether the prediction, or that of a rival beside it, rests on cells not measured."""
         options: list[Option | None] = [self.plan.best]
         options += [self.plan.rival(rival)] if rival else []
-        return any(option is not None and "estimated" in option.doubts for option in options)
+        return any(option is not None and GUESSES & set(option.doubts) for option in options)
 
     @property
     def beaten_by(self) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
     gains = [
         (not one.beaten_by, not one.guessed(rival), gain.ratio, one)
         for one in choices
-        if (gain := one.speedup(rival)) and not gain.tie
+        if (gain := one.speedup(rival)) and not gain.tie and gain.ratio > 1
     ]
     return max(gains, key=lambda gain: gain[:3])[3] if gains else None
 
