@@ -1,3 +1,4 @@
+import mmap
 import os
 import signal
 import subprocess
@@ -48,6 +49,14 @@ def reading(wall_s: float, resolution_s: float, **cpu_s: float) -> Counters:
     return msgspec.structs.replace(ZERO, wall_s=wall_s, threads=threads)
 
 
+def touched(size: int) -> mmap.mmap:
+    """Fresh memory, all resident: a block of the heap may be one that an earlier test freed."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for page in range(0, size, mmap.PAGESIZE):
+        memory[page] = 1
+    return memory
+
+
 def burn(seconds: float) -> None:
     while time.thread_time() < seconds:
         pass
@@ -93,13 +102,13 @@ def test_the_work_of_this_process_shows_in_its_counters() -> None:
     burn(time.thread_time() + 0.1)
     for _ in range(10):
         time.sleep(0.001)
-    block = b"x" * (64 * MIB)
-    change = difference(before, read_counters({0}))
+    with touched(64 * MIB):
+        change = difference(before, read_counters({0}))
     assert change.user_s + change.system_s >= 0.1
     assert change.wall_s > 0
     assert change.voluntary_switches >= 10
-    # Even in huge pages of 2 MiB, touching the block takes this many faults.
-    assert change.minor_faults >= len(block) // (2 * MIB) - 1
+    # Even in huge pages of 2 MiB, touching the memory takes this many faults.
+    assert change.minor_faults >= 64 // 2 - 1
 
 
 def test_a_pinned_busy_thread_is_reported_with_its_core_and_sleeping_ones_are_not() -> None:
@@ -198,10 +207,9 @@ def test_steal_is_that_of_the_given_cpus_only(tmp_path: Path) -> None:
 
 
 def test_peak_memory_falls_after_a_reset() -> None:
-    block = b"x" * (96 * MIB)
-    high = peak_memory()
-    assert high >= len(block)
-    del block
+    with touched(96 * MIB):
+        high = peak_memory()
+    assert high >= 96 * MIB
     # The kernel's own count wavers by a few pages for each CPU.
     assert peak_memory() >= high - 4 * MIB
     assert reset_peak_memory()
