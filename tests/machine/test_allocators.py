@@ -273,6 +273,13 @@ def test_asking_for_the_allocator_leaves_no_memory_behind() -> None:
         assert int(answer(code, environment_of(name))[0]) < 8 * 2**20
 
 
+@pytest.mark.parametrize("name", ["default", "glibc_tuned"])
+def test_room_that_was_freed_before_hides_no_allocator(name: str) -> None:
+    # the last block keeps the heap from shrinking, so that a hole of 300 MB stays below it
+    code = f"held = [b'x' * 10**5 for _ in range(3001)]; del held[:3000]; {ASK}"
+    assert answer(code, environment_of(name)) == [name]
+
+
 def test_a_process_without_64_mib_says_so() -> None:
     code = (
         "import resource; from coresplit.machine.allocators import loaded_allocator\n"

@@ -212,23 +212,45 @@ def _library_of_malloc() -> str:
 
 
 def _keeps_freed_blocks() -> bool:
-    """Whether a freed block is still in memory, as mincore(2) tells.
+    """Whether the end of a freed block is still in memory, as mincore(2) tells.
 
     Page faults of a second block would tell too, but huge pages and sandboxes such as gVisor,
     which count none, make their number ambiguous. glibc maps a block above 32 MiB anew whatever
-    its dynamic threshold has grown to, so the block is larger.
+    its dynamic threshold has grown to, but takes it from what was freed before where that has
+    room; so the block is larger than all of it, and only its end is touched.
     """
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
-    block = library.malloc(ctypes.c_size_t(_BLOCK))
+    size = _free_in_heap(library) + _BLOCK
+    block = library.malloc(ctypes.c_size_t(size))
     if block is None:
         raise MemoryError("64 MiB to look at the allocator with")
-    ctypes.memset(block, 1, _BLOCK)
-    library.free(ctypes.c_void_p(block))
     page = mmap.PAGESIZE
     pages = _BLOCK // page - 1
-    first = -(-block // page) * page
+    first = (block + size) // page * page - pages * page
+    ctypes.memset(first, 1, pages * page)
+    library.free(ctypes.c_void_p(block))
     resident = (ctypes.c_ubyte * pages)()
     refused = library.mincore(ctypes.c_void_p(first), ctypes.c_size_t(pages * page), resident)
     release_memory()
     return not refused and sum(byte & 1 for byte in resident) > pages // 2
+
+
+class _MallInfo(ctypes.Structure):
+    """``struct mallinfo2`` of mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
+def _free_in_heap(library: ctypes.CDLL) -> int:
+    """Bytes in freed blocks that were not given back; 0 where glibc is too old to tell."""
+    if not hasattr(library, "mallinfo2"):
+        return 0
+    library.mallinfo2.restype = _MallInfo
+    return int(library.mallinfo2().fordblks)
