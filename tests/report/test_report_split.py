@@ -18,6 +18,7 @@ from report_splits import (
 )
 
 from coresplit import store
+from coresplit.planner import interpolated, plan, profiles_of
 from coresplit.records import Configuration, Measurement, Prepared, Run
 from coresplit.report.book import Block, Figure, Section
 from coresplit.report.figures import book_of
@@ -135,6 +136,41 @@ def test_a_batch_that_was_verified_has_a_line_though_it_was_not_measured() -> No
     run = hand_run()
     three = verified(plan_of(run, 3), {"split": 1.0, "thin": 1.0, "fat": 1.0})
     assert [line[0] for line in table(with_proofs(run, three))] == ["1", "2", "3", "4", "8"]
+
+
+def test_a_verified_split_of_interpolated_batches_is_the_line_of_its_batch() -> None:
+    run = hand_run()
+    (profile,) = profiles_of(run)
+    made = plan(interpolated(profile, 6), 4, 6)
+    assert made is not None
+    same: dict[Configuration, float] = {"split": 1.0, "fat": 1.0, "thin": 1.0}
+    proof, plain = verified(made, same), verified(plan_of(run, 6), same, at=2.0)
+    for proofs in ([proof], [proof, plain]):
+        line = table(with_proofs(run, *proofs))[3]
+        assert line[:2] == ("6", "2 instances of 2 threads, batch 3")
+        assert line[5:9] == ("1.43x, interpolated", "1.20x", "interpolated", "confirmed")
+    assert table(with_proofs(run, plain))[3][1] == "3 instances of 1 thread, batch 2"
+
+
+def test_what_was_verified_of_another_optimization_has_a_block_of_its_own() -> None:
+    run = formula_run(4, (1, 2, 4, 8))
+    same: dict[Configuration, float] = {"split": 1.0, "fat": 1.0, "thin": 1.0}
+    script = verified(plan_of(run, 8), same)
+    none = verified(plan_of(run, 4, "none"), same, at=2.0)
+    heading = "Best Split Per Batch, none"
+    with_both = with_proofs(run, script, none)
+    own = block(with_both, heading)
+    assert [(line.texts[0], line.texts[2], line.texts[8]) for line in own.tables[0].lines] == [
+        ("1", "none", "no"), ("2", "none", "no"), ("4", "none", "confirmed"), ("8", "none", "no"),
+    ]  # fmt: skip
+    assert own.note.startswith("The largest gain over fat is predicted for batch 4 with none.")
+    assert [line[8] for line in table(with_both)] == ["no", "no", "no", "confirmed"]
+    assert split_figures(with_both) == [
+        "split-cores", "split-speedup", "split-cores-none", "split-speedup-none",
+        "split-prediction",
+    ]  # fmt: skip
+    assert figure(with_both, "split-speedup-none").title.endswith("4 cores, none")
+    assert heading not in [each.heading for each in section(with_proofs(run, script)).blocks]
 
 
 def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> None:

@@ -15,9 +15,8 @@ from coresplit.report.split_words import (
     ratio,
     seconds,
     verdict,
-    way_of,
 )
-from coresplit.report.splits import RIVALS, Choice, Proof, Rival
+from coresplit.report.splits import RIVALS, Choice, Proof, Rival, Way, way_of
 
 CONFIGURATIONS: tuple[Configuration, ...] = ("split", "fat", "thin")
 SHAPES = {"confirmed": "square", "tied": "diamond", "refuted": "cross"}
@@ -81,7 +80,7 @@ def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def prediction_shapes(proofs: Sequence[Proof]) -> dict[str, str]:
+def prediction_shapes(proofs: Sequence[Proof]) -> dict[Way, str]:
     """The shape of each optimization that was run, so that those of one batch are told apart."""
     ways = dict.fromkeys(way_of(proof.verification) for proof in proofs)
     return dict(zip(ways, cycle(WAYS)))
@@ -106,7 +105,7 @@ def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def _prediction(proof: Proof, name: Configuration, shapes: Mapping[str, str]) -> Point:
+def _prediction(proof: Proof, name: Configuration, shapes: Mapping[Way, str]) -> Point:
     each = proof.outcome.measured[name]
     predicted = each.trial.predicted.latency
     return Point(
@@ -125,7 +124,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
     option = plan.rival(rival)
     return {
         "batch": str(plan.batch),
-        "optimization": way_of(plan),
+        "optimization": str(way_of(plan)),
         "split": instances(plan.best.split),
         "over": f"{rival}: {instances(option.split)}" if option else rival,
         "expected": gain(choice, rival),
@@ -137,7 +136,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
 def _ran(proof: Proof, each: Measured) -> dict[str, str]:
     return {
         "batch": str(proof.verification.batch),
-        "optimization": way_of(proof.verification),
+        "optimization": str(way_of(proof.verification)),
         "configuration": each.trial.name,
         "instances": instances(each.trial.split),
         "predicted": seconds(each.trial.predicted),

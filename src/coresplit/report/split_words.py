@@ -5,9 +5,9 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from coresplit.planner import Measured, Plan, Speedup
+from coresplit.planner import Measured, Speedup
 from coresplit.planner.outcome import Judgement
-from coresplit.records import Estimate, Split, Verification
+from coresplit.records import Estimate, Split
 from coresplit.report.frame import Frame
 from coresplit.report.splits import RIVALS, Choice, Proof, Rival, leading
 from coresplit.report.wording import listed, on_threads, times_exact
@@ -42,13 +42,6 @@ def briefly(split: Split) -> str:
         f"{piece.instances} × {on_threads(piece.threads)}, batch {piece.batch}"
         for piece in split.pieces
     )
-
-
-def way_of(used: Plan | Verification) -> str:
-    """Optimization, and what is not the default: ``script with tcmalloc, interleave``."""
-    extra = [used.allocator] if used.allocator != "default" else []
-    extra += [used.mapping] if used.mapping != "sequential" else []
-    return f"{used.optimization} with {', '.join(extra)}" if extra else used.optimization
 
 
 def seconds(estimate: Estimate) -> str:

@@ -13,18 +13,38 @@ from coresplit.planner import (
     Speedup,
     best_plan,
     cores_of,
+    interpolated,
     outcome_of,
     profiles_of,
     proof_of,
     verifications_of,
 )
-from coresplit.records import Run, Split, Verification
+from coresplit.records import Cell, Mapping, Run, Split, Verification
 from coresplit.report.contrast import Floor
 from coresplit.report.frame import Frame
 
 Rival = Literal["fat", "thin"]
 RIVALS: tuple[Rival, ...] = ("fat", "thin")
 GUESSES = {"estimated", "interpolated"}
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How an instance is made: optimization, mapping and allocator."""
+
+    optimization: str
+    mapping: Mapping
+    allocator: str
+
+    def __str__(self) -> str:
+        """Optimization, and what is not the default: ``script with tcmalloc, interleave``."""
+        extra = [self.allocator] if self.allocator != "default" else []
+        extra += [self.mapping] if self.mapping != "sequential" else []
+        return f"{self.optimization} with {', '.join(extra)}" if extra else self.optimization
+
+
+def way_of(used: Plan | Verification | Cell) -> Way:
+    """The way of a plan, a verification or the cell that names a profile."""
+    return Way(used.optimization, used.mapping, used.allocator)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,26 +89,35 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
 
 
-def choices_of(frame: Frame) -> tuple[Choice, ...]:
+def choices_of(frame: Frame, way: Way | None = None) -> tuple[Choice, ...]:
     """The best split of every batch, ascending; empty where there are no cores to split.
 
     Batches are those of the run and others of which the split was verified. Lossless optimizations
-    compete, all of them where the run has none that is known to be lossless. The noise floor is
-    that of the page, so that both name the same ties.
+    compete, all of them where the run has none that is known to be lossless; ``way`` allows one
+    alone. The noise floor is that of the page, so that both name the same ties.
     """
     if not frame.groups:
         return ()
     cores = cores_of(frame.run)
     if cores < 2:
         return ()
-    profiles = _competing(profiles_of(frame.run), frame.lossy)
+    profiles = profiles_of(frame.run)
+    if way is None:
+        profiles = _competing(profiles, frame.lossy)
+    else:
+        profiles = tuple(each for each in profiles if way_of(each.like) == way)
     batches = {batch for profile in profiles for batch in profile.batches}
     verified = {each.batch for each in verifications_of(frame.run.journal)}
-    found = (
-        _choice(profiles, cores, batch, frame.floor, frame.run)
-        for batch in sorted(batches | verified)
-    )
-    return tuple(one for one in found if one and (one.plan.batch in batches or one.outcome))
+    found = [_choice(profiles, cores, batch, frame) for batch in batches]
+    found += [_proven(profiles, cores, batch, frame) for batch in verified - batches]
+    return tuple(sorted((one for one in found if one), key=lambda one: one.plan.batch))
+
+
+def other_ways(choices: Iterable[Choice], proofs: Iterable[Proof]) -> tuple[Way, ...]:
+    """The ways that were verified for batches of which the choices show no proof."""
+    shown = {(way_of(one.plan), one.plan.batch) for one in choices if one.outcome}
+    run = [(way_of(one.verification), one.verification.batch) for one in proofs]
+    return tuple(dict.fromkeys(way for way, batch in run if (way, batch) not in shown))
 
 
 def proofs_of(run: Run, floor: Floor) -> tuple[Proof, ...]:
@@ -121,14 +150,18 @@ def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Pr
     return lossless or profiles
 
 
-def _choice(
-    profiles: Iterable[Profile], cores: int, batch: int, floor: Floor, run: Run
-) -> Choice | None:
-    found = best_plan(profiles, cores, batch, floor.share)
+def _choice(profiles: Iterable[Profile], cores: int, batch: int, frame: Frame) -> Choice | None:
+    floor = frame.floor.share
+    found = best_plan(profiles, cores, batch, floor)
     if found is None:
         return None
     best, profile = found
-    proof = proof_of(best, run.journal)
-    return Choice(
-        plan=best, profile=profile, outcome=outcome_of(proof, floor.share) if proof else None
-    )
+    proof = proof_of(best, frame.run.journal)
+    return Choice(plan=best, profile=profile, outcome=outcome_of(proof, floor) if proof else None)
+
+
+def _proven(profiles: Sequence[Profile], cores: int, batch: int, frame: Frame) -> Choice | None:
+    """The verified split of a batch between measured ones; an interpolated one comes first."""
+    between = [interpolated(each, batch) for each in profiles]
+    found = (_choice(each, cores, batch, frame) for each in (between, profiles))
+    return next((one for one in found if one and one.outcome), None)

@@ -26,9 +26,18 @@ from coresplit.report.split_words import (
     seconds,
     speedup_finding,
     verdict,
+)
+from coresplit.report.splits import (
+    RIVALS,
+    Choice,
+    Proof,
+    Way,
+    choices_of,
+    leading,
+    other_ways,
+    proofs_of,
     way_of,
 )
-from coresplit.report.splits import RIVALS, Choice, Proof, choices_of, leading, proofs_of
 from coresplit.report.wording import number, times_exact
 
 COLUMNS = (
@@ -46,22 +55,34 @@ def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
     choices, proofs = choices_of(frame), proofs_of(frame.run, frame.floor)
     if not choices:
         return None, ()
-    points = speedup_points(choices)
-    figures = [_drawing(choices, frame)]
-    figures += [_speedups(choices, points, frame)] if points else []
-    blocks = [
-        Block(
-            heading="Best Split Per Batch",
-            figures=tuple(figures),
-            tables=(split_table(choices, frame),),
-            note=f"{_explained(choices)} {about_profiles(choices, frame)}",
-        )
-    ]
+    note = f"{_explained(choices)} {about_profiles(choices, frame)}"
+    blocks = [_block(choices, frame, note)]
+    for way in other_ways(choices, proofs):
+        own = choices_of(frame, way)
+        if any(choice.outcome for choice in own):
+            blocks.append(_block(own, frame, _explained(own), way))
     if proofs:
         figure = _predictions(proofs, frame)
         blocks.append(Block(heading="Predicted and Measured", figures=(figure,), note=ABOUT_PROOFS))
     section = Section(heading="How to split this machine", blocks=tuple(blocks))
     return section, _facts(choices)
+
+
+def _block(choices: tuple[Choice, ...], frame: Frame, note: str, way: Way | None = None) -> Block:
+    """Drawing, speedups and table of the best splits, named after the way if there is but one."""
+    points = speedup_points(choices)
+    figures = [_drawing(choices, frame, way)]
+    figures += [_speedups(choices, points, frame, way)] if points else []
+    return Block(
+        heading=f"Best Split Per Batch{_with(way)}",
+        figures=tuple(figures),
+        tables=(split_table(choices, frame),),
+        note=note,
+    )
+
+
+def _with(way: Way | None, before: str = ", ") -> str:
+    return f"{before}{way}" if way else ""
 
 
 def split_table(choices: Sequence[Choice], frame: Frame) -> Table:
@@ -77,32 +98,35 @@ def _line(choice: Choice, frame: Frame) -> Line:
     best, ran = plan.best, outcome.measured["split"] if outcome else None
     doubts = ", ".join(best.doubts)
     texts = (
-        str(plan.batch), instances(best.split), way_of(plan), seconds(best.predicted),
+        str(plan.batch), instances(best.split), str(way_of(plan)), seconds(best.predicted),
         number(best.throughput), *(gain(choice, rival) for rival in RIVALS), doubts,
         verdict(choice), seconds(ran.latency) if ran else "", error(ran) if ran else "",
     )  # fmt: skip
     gains = [choice.speedup(rival) for rival in RIVALS]
     keys = (
-        plan.batch, best.split.count, way_of(plan), best.predicted.latency, best.throughput,
+        plan.batch, best.split.count, str(way_of(plan)), best.predicted.latency, best.throughput,
         *(each.ratio if each else None for each in gains), doubts or None,
         verdict(choice), ran.latency.latency if ran else None, ran.error if ran else None,
     )  # fmt: skip
     return Line(texts=texts, keys=keys, kind="lossy" if plan.optimization in frame.lossy else "")
 
 
-def _drawing(choices: tuple[Choice, ...], frame: Frame) -> Figure:
+def _drawing(choices: tuple[Choice, ...], frame: Frame, way: Way | None) -> Figure:
     cores = choices[0].plan.cores
-    title = f"{frame.model.title}: the best split of {cores} cores for each batch"
-    alt = f"{frame.model.title} Best Split Cores={cores}"
-    caption = Caption(name="split-cores", alt=alt, finding=drawing_finding(choices))
+    title = f"{frame.model.title}: the best split of {cores} cores for each batch{_with(way)}"
+    alt = f"{frame.model.title} Best Split Cores={cores}{_with(way, ' ')}"
+    name = f"split-cores{_with(way, '-')}"
+    caption = Caption(name=name, alt=alt, finding=drawing_finding(choices))
     chart = Drawing(title=title, description=alt, choices=choices)
     return frame.figure(caption, title, drawing_spec(chart))
 
 
-def _speedups(choices: Sequence[Choice], points: tuple[Point, ...], frame: Frame) -> Figure:
-    cores = choices[0].plan.cores
-    title = f"{frame.model.title}: expected and actual speedup of the split, {cores} cores"
-    alt = f"{frame.model.title} Split Speedup Expected And Actual"
+def _speedups(
+    choices: Sequence[Choice], points: tuple[Point, ...], frame: Frame, way: Way | None
+) -> Figure:
+    cores, model = choices[0].plan.cores, frame.model.title
+    title = f"{model}: expected and actual speedup of the split, {cores} cores{_with(way)}"
+    alt = f"{model} Split Speedup Expected And Actual{_with(way, ' ')}"
     shapes = {point.shape for point in points}
     key = [("circle", "expected")]
     key += [("hollow", "expected from estimated cells")] if any(p.hollow for p in points) else []
@@ -117,7 +141,8 @@ def _speedups(choices: Sequence[Choice], points: tuple[Point, ...], frame: Frame
         key=tuple(key),
         noise=frame.floor.share,
     )
-    caption = Caption(name="split-speedup", alt=alt, finding=speedup_finding(choices))
+    name = f"split-speedup{_with(way, '-')}"
+    caption = Caption(name=name, alt=alt, finding=speedup_finding(choices))
     return frame.figure(caption, title, ratio_spec(chart))
 
 
@@ -131,7 +156,7 @@ def _predictions(proofs: Sequence[Proof], frame: Frame) -> Figure:
         unit="measured over predicted latency",
         points=prediction_points(proofs),
         names={"split": "split", "fat": "fat", "thin": "thin"},
-        key=tuple((shape, way) for way, shape in shapes.items()) if len(shapes) > 1 else (),
+        key=tuple((shape, str(way)) for way, shape in shapes.items()) if len(shapes) > 1 else (),
         noise=frame.floor.share,
     )
     caption = Caption(name="split-prediction", alt=alt, finding=prediction_finding(proofs))
