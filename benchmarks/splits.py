@@ -1,47 +1,48 @@
 """Splits predicted from a run against the same splits run on this machine.
 
-    python benchmarks/splits.py RUN BATCHES OPTIMIZATIONS [BUDGET]
+    python benchmarks/splits.py RUN [BATCHES OPTIMIZATIONS [OPTION...]]
 
-Verifies the split of every batch and optimization (`coresplit plan --verify`, BUDGET 90s each),
-batches in turn so that a drift of the machine does not fall on one optimization, and prints how far
-each prediction was off and whether any configuration was proven faster than the split. Predictions
-from isolated cells alone are shown beside those from packed cells where the run has both.
+Verifies the split of every batch and optimization (`coresplit plan --verify` with the options),
+batches in turn so that a drift of the machine does not fall on one optimization. Then prints, of
+every verification in the run, how far each prediction was off and whether any configuration was
+proven faster than the split. Predictions from isolated cells alone are shown beside those from
+packed cells where the run has both.
 """
 
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from coresplit import store
 from coresplit.planner import (
     Measured,
+    Outcome,
     Profile,
+    interpolated,
     outcome_of,
     profiles_of,
     verifications_of,
 )
-from coresplit.records import Configuration, Run, Verification
+from coresplit.records import Configuration, Run, Split, Verification
 from coresplit.stats.noise import noise_floor
 from coresplit.units import format_duration, parse_numbers
 
 
 def main() -> None:
-    path, batches, optimizations = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(",")
-    budget = sys.argv[4] if len(sys.argv) > 4 else "90s"
-    before = len(verifications_of(store.load(path).journal))
-    for batch in parse_numbers(batches, "batches"):
-        for optimization in optimizations:
-            verify(path, batch, optimization, budget)
-    run = store.load(path)
-    show(run, verifications_of(run.journal)[before:])
+    path = Path(sys.argv[1])
+    if len(sys.argv) > 3:
+        for batch in parse_numbers(sys.argv[2], "batches"):
+            for optimization in sys.argv[3].split(","):
+                verify(path, batch, optimization, sys.argv[4:])
+    show(store.load(path))
 
 
-def verify(path: Path, batch: int, optimization: str, budget: str) -> None:
-    options = ("--batch", str(batch), "--optimization", optimization, "--budget", budget)
+def verify(path: Path, batch: int, optimization: str, options: Sequence[str]) -> None:
+    named = ("--batch", str(batch), "--optimization", optimization, *options)
     ended = subprocess.run(
-        [sys.executable, "-m", "coresplit", "plan", str(path), *options, "--verify"],
+        [sys.executable, "-m", "coresplit", "plan", str(path), *named, "--verify"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -51,72 +52,98 @@ def verify(path: Path, batch: int, optimization: str, budget: str) -> None:
         sys.exit(ended.stderr)
 
 
-def show(run: Run, verifications: Iterable[Verification]) -> None:
+def show(run: Run) -> None:
     noise = noise_floor(run.journal)
     print(f"noise floor of the run: {noise or float('nan'):.1%}\n")
     print(
         f"{'batch':>5} {'optimization':<13}{'configuration':<14}{'instances':<24}{'predicted':>10}"
         f"{'measured':>10}{'error':>8}{'isolated':>9}  split is faster"
     )
-    isolated = {each.like.optimization: each for each in profiles_of(run, "isolated")}
-    errors: dict[str, list[float]] = {"split": [], "all": [], "isolated": [], "speedup": []}
-    verdicts = []
-    for verification in verifications:
-        outcome = outcome_of(verification, noise)
-        verdicts.append(outcome.verdict)
-        for name, measured in outcome.measured.items():
-            alone = error_alone(isolated[verification.optimization], measured)
-            speedup = outcome.speedups.get(name)
-            faster = (
-                f"{speedup.ratio:.2f} [{speedup.low:.2f}, {speedup.high:.2f}]" if speedup else ""
-            )
-            print(
-                f"{verification.batch:>5} {verification.optimization:<13}{name:<14}"
-                f"{measured.trial.split!s:<24}"
-                f"{format_duration(measured.trial.predicted.latency):>10}"
-                f"{format_duration(measured.latency.latency):>10}{measured.error:>+8.1%}"
-                f"{alone:>+9.1%}  {faster or outcome.verdict}"
-            )
-            errors["all"].append(abs(measured.error))
-            if name == "split":
-                errors["split"].append(abs(measured.error))
-                errors["isolated"].append(abs(alone))
-            else:
-                errors["speedup"].append(speedup_error(outcome.measured, name))
+    alone = {each.like.optimization: each for each in profiles_of(run, "isolated")}
+    found = [(each, outcome_of(each, noise)) for each in verifications_of(run.journal)]
+    found.sort(key=lambda pair: (pair[0].batch, pair[0].at))
+    for verification, outcome in found:
+        show_rows(verification, outcome, alone[verification.optimization])
     print()
-    for what, text in (
-        ("split", "prediction of the chosen split"),
-        ("isolated", "the same split from isolated cells alone"),
-        ("all", "prediction of all configurations"),
-        ("speedup", "predicted speedup over fat and thin"),
-    ):
-        summarize(text, errors[what])
+    summarize_errors(found, alone)
+    print()
+    summarize_verdicts(found)
+
+
+def show_rows(verification: Verification, outcome: Outcome, alone: Profile) -> None:
+    for name, measured in outcome.measured.items():
+        speedup = outcome.speedups.get(name)
+        faster = f"{speedup.ratio:.2f} [{speedup.low:.2f}, {speedup.high:.2f}]" if speedup else ""
+        print(
+            f"{verification.batch:>5} {verification.optimization:<13}{name:<14}"
+            f"{measured.trial.split!s:<24}"
+            f"{format_duration(measured.trial.predicted.latency):>10}"
+            f"{format_duration(measured.latency.latency):>10}{measured.error:>+8.1%}"
+            f"{error_alone(alone, measured):>+9.1%}  {faster or outcome.verdict}"
+        )
+
+
+def summarize_errors(
+    found: Sequence[tuple[Verification, Outcome]], alone: Mapping[str, Profile]
+) -> None:
+    splits = [(each, outcome.measured["split"]) for each, outcome in found]
+    summarize("prediction of the chosen split", (one.error for _, one in splits))
+    known = {batch for profile in alone.values() for batch in profile.batches}
+    between = [one.error for each, one in splits if not in_profile(one.trial.split, known)]
+    summarize("  of which of batches between measured ones", between)
+    mixed = [one.error for _, one in splits if len(one.trial.split.pieces) > 1]
+    summarize("  of which of instances that differ", mixed)
+    summarize(
+        "the same split from isolated cells alone",
+        (error_alone(alone[each.optimization], one) for each, one in splits),
+    )
+    every = [one.error for _, outcome in found for one in outcome.measured.values()]
+    summarize("prediction of all configurations", every)
+    ratios = [
+        speedup_error(outcome.measured, name) for _, outcome in found for name in outcome.speedups
+    ]
+    summarize("predicted speedup over fat and thin", ratios)
+
+
+def summarize_verdicts(found: Sequence[tuple[Verification, Outcome]]) -> None:
+    verdicts = [outcome.verdict for _, outcome in found]
     for verdict in ("confirmed", "tied", "refuted"):
         print(f"{verdict}: {verdicts.count(verdict)} of {len(verdicts)}")
-    print(f"slower than fat beyond the noise floor: {sum(slower_than_fat(verifications, noise))}")
+    slower = [outcome for _, outcome in found if slower_than_fat(outcome)]
+    told = sum(predicted(outcome, "fat") < predicted(outcome, "split") for outcome in slower)
+    print(f"slower than fat beyond the noise floor: {len(slower)}, of which foretold: {told}")
+
+
+def in_profile(split: Split, batches: Iterable[int]) -> bool:
+    return {piece.batch for piece in split.pieces} <= set(batches)
 
 
 def error_alone(profile: Profile, measured: Measured) -> float:
-    latency = max(profile.cells[cell].latency for cell in measured.trial.split.cells)
+    cells = interpolated(profile, measured.trial.split.batch).cells
+    latency = max(cells[cell].latency for cell in measured.trial.split.cells)
     return latency / measured.latency.latency - 1
 
 
 def speedup_error(measured: Mapping[Configuration, Measured], name: Configuration) -> float:
     """How far the ratio of two predictions is off: what all configurations share cancels out."""
-    return abs((1 + measured[name].error) / (1 + measured["split"].error) - 1)
+    return (1 + measured[name].error) / (1 + measured["split"].error) - 1
 
 
-def slower_than_fat(verifications: Iterable[Verification], noise: float | None) -> Iterator[bool]:
-    for verification in verifications:
-        fat = outcome_of(verification, noise).speedups.get("fat")
-        yield fat is not None and not fat.tie and fat.ratio < 1
+def slower_than_fat(outcome: Outcome) -> bool:
+    fat = outcome.speedups.get("fat")
+    return fat is not None and not fat.tie and fat.ratio < 1
 
 
-def summarize(what: str, errors: list[float]) -> None:
-    if errors:
+def predicted(outcome: Outcome, name: Configuration) -> float:
+    return outcome.measured[name].trial.predicted.latency
+
+
+def summarize(what: str, errors: Iterable[float]) -> None:
+    sizes = [abs(error) for error in errors]
+    if sizes:
         print(
-            f"{what}: {len(errors)}, median error {statistics.median(errors):.1%}, "
-            f"largest {max(errors):.1%}"
+            f"{what}: {len(sizes)}, median error {statistics.median(sizes):.1%}, "
+            f"largest {max(sizes):.1%}"
         )
 
 
