@@ -93,6 +93,21 @@ def test_a_limit_finds_the_batch_of_the_highest_throughput(coresplit: Coresplit,
     assert (found["batch"], found["latency_s"]) == (4, 0.02)
     found = answer(coresplit, "--slo", "100ms")
     assert found["split"] == [{"instances": 4, "threads": 1, "batch": 2}]
+    assert found["slo_s"] == 0.1
+
+
+def test_a_limit_that_the_interval_reaches_beyond_may_be_missed(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    uneven = msgspec.structs.replace(
+        measured("script", 1, 1), samples=tuple(0.02 * f for f in (0.9, 0.95, 1, 1, 1, 1, 1.1, 1.2))
+    )
+    save(msgspec.structs.replace(four_cores(), measurements=(uneven,)), tmp_path / "four")
+    said = "Its interval reaches beyond 20.0 ms: it may miss it."
+    _, out, _ = coresplit("plan", "four", "--slo", "20ms")
+    assert said in out.splitlines()
+    _, out, _ = coresplit("plan", "four", "--slo", "30ms")
+    assert "Its interval reaches" not in out
 
 
 def test_lossy_optimizations_are_planned_only_when_named(
@@ -131,6 +146,31 @@ def test_interpolated_batches_are_marked(coresplit: Coresplit, run: Path) -> Non
     ]
     assert found["latency_s"] == pytest.approx(0.054)
     assert found["doubts"] == ["interpolated"]
+
+
+def test_measured_batches_too_are_cut_into_interpolated_ones(
+    coresplit: Coresplit, run: Path
+) -> None:
+    plain, between = (
+        answer(coresplit, "--cores", 3, *more)["plans"] for more in ((), ("--interpolate",))
+    )
+    assert isinstance(plain, list)
+    assert isinstance(between, list)
+    assert plain[-1]["split"] == [{"instances": 2, "threads": 1, "batch": 4}]
+    assert between[-1]["split"] == [
+        {"instances": 1, "threads": 2, "batch": 5},
+        {"instances": 1, "threads": 1, "batch": 3},
+    ]
+    assert (plain[-1]["latency_s"], between[-1]["latency_s"]) == (0.072, pytest.approx(0.054))
+
+
+def test_a_limit_is_kept_by_interpolated_batches_too(coresplit: Coresplit, tmp_path: Path) -> None:
+    cells = (measured("script", 1, 1), measured("script", 1, 4))
+    save(msgspec.structs.replace(four_cores(), measurements=cells), tmp_path / "four")
+    limit = ("--slo", "60ms", "--cores", 1)
+    assert answer(coresplit, *limit)["batch"] == 1
+    found = answer(coresplit, *limit, "--interpolate")
+    assert (found["batch"], found["doubts"]) == (3, ["interpolated"])
 
 
 def test_fat_that_was_not_measured_is_a_rival_and_may_be_faster(

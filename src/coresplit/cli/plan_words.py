@@ -48,6 +48,7 @@ def document(answer: Answer, verification: Verification | None) -> dict[str, obj
         "speedup_over_thin": thin and thin.ratio,
         "tied_with": [name for name, each in (("fat", fat), ("thin", thin)) if each and each.tie],
         "noise_floor": plan.noise,
+        "slo_s": answer.limit,
         "fat": plan.fat and _option(plan.fat),
         "thin": plan.thin and _option(plan.thin),
         "front": [_option(option) for option in _fewer(answer)],
@@ -68,6 +69,10 @@ def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
     ]
     for doubt in plan.best.doubts:
         lines.append(f"Latencies of the split are {DOUBTS[doubt]}.")
+    if answer.limit is not None and answer.limit < plan.best.predicted.high:
+        lines.append(
+            f"Its interval reaches beyond {format_duration(answer.limit)}: it may miss it."
+        )
     lines += _beyond_profile(plan)
     if len(plan.best.split.pieces) > 1:
         lines.append(

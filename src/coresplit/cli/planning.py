@@ -44,10 +44,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan and the profile it was found in."""
+    """A plan, the profile it was found in, and the seconds it is to stay within if asked."""
 
     plan: Plan
     profile: Profile
+    limit: float | None = None
 
 
 def check(request: Request) -> None:
@@ -73,11 +74,13 @@ def answers(run: Run, request: Request) -> tuple[Answer, ...]:
     """The plan for the batch or the objective asked, or one for every batch of the run."""
     cores = _cores(run, request)
     profiles = _profiles(run, request)
+    batches = sorted({batch for profile in profiles for batch in profile.batches})
+    if request.interpolate:
+        profiles = tuple(interpolated(each, request.batch or batches[-1]) for each in profiles)
     if request.slo is not None:
         return (_within(profiles, cores, parse_duration(request.slo), run),)
     if request.batch is not None:
         return (_for_batch(profiles, cores, request.batch, run, request),)
-    batches = sorted({batch for profile in profiles for batch in profile.batches})
     found = (_best(profiles, cores, batch, run) for batch in batches)
     return tuple(answer for answer in found if answer is not None)
 
@@ -156,8 +159,6 @@ def _profiles(run: Run, request: Request) -> tuple[Profile, ...]:
 def _for_batch(
     profiles: tuple[Profile, ...], cores: int, batch: int, run: Run, request: Request
 ) -> Answer:
-    if request.interpolate:
-        profiles = tuple(interpolated(each, batch) for each in profiles)
     answer = _best(profiles, cores, batch, run)
     if answer is not None:
         return answer
@@ -195,7 +196,7 @@ def _within(profiles: tuple[Profile, ...], cores: int, limit: float, run: Run) -
     option, profile = max(found, key=lambda each: each[0].throughput)
     answer = _best((profile,), cores, option.split.batch, run)
     assert answer is not None
-    return answer
+    return msgspec.structs.replace(answer, limit=limit)
 
 
 def _best(profiles: tuple[Profile, ...], cores: int, batch: int, run: Run) -> Answer | None:

@@ -79,14 +79,33 @@ def slowest(latencies: Latencies, split: Split) -> float:
 def largest_throughput(latencies: Latencies, cores: int, limit: float) -> Split | None:
     """The split with the largest batch over latency that is done within ``limit`` seconds.
 
-    Over all batches that ``cores`` can hold at once; None where no cell is that fast.
+    Over all batches that ``cores`` can hold at once; None where no cell is that fast. Latencies
+    are looked at in order of the throughput that they allow at most, so that most need not be.
     """
-    best: tuple[float, int] | None = None
-    for level in sorted({latency for latency in latencies.values() if latency <= limit}):
+    bounds = _most_throughput(latencies, cores, limit)
+    best: tuple[float, float, int] | None = None
+    for level in sorted(bounds, key=lambda each: -bounds[each]):
+        if best is not None and bounds[level] < best[0]:
+            break
         batch = largest_batch(latencies, cores, level)
-        if batch and (best is None or batch / level > best[0]):
-            best = (batch / level, batch)
-    return None if best is None else solve(latencies, cores, best[1])
+        found = (batch / level, -level, batch)
+        if batch and (best is None or found > best):
+            best = found
+    return None if best is None else solve(latencies, cores, best[2])
+
+
+def _most_throughput(latencies: Latencies, cores: int, limit: float) -> dict[float, float]:
+    """For every latency within ``limit`` a bound on the throughput of cells no slower than it.
+
+    No instance takes more inputs a thread than the best of these cells.
+    """
+    bounds: dict[float, float] = {}
+    most = 0
+    for (threads, size), level in sorted(latencies.items(), key=lambda item: item[1]):
+        if level <= limit:
+            most = max(most, cores * size // threads)
+            bounds[level] = most / level
+    return bounds
 
 
 def largest_batch(latencies: Latencies, cores: int, level: float = math.inf) -> int:
