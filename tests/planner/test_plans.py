@@ -1,10 +1,12 @@
 """Profiles of runs, plans and what verifications show, in exact numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coresplit.planner import (
     Known,
@@ -21,6 +23,8 @@ from coresplit.planner import (
     verifications_of,
 )
 from coresplit.planner.interference import Interference, Pair, calibrate
+from coresplit.planner.profile import Doubt
+from coresplit.planner.solver import slowest, solve
 from coresplit.records import (
     Cell,
     Configuration,
@@ -45,8 +49,13 @@ VALUELESS: tuple[tuple[int, Verdict], ...] = ((2, "skipped"), (3, "failed"), (4,
 LIKE = Cell(optimization="script", threads=1, batch=1)
 
 
-def known(value: float, spread: float = 0.0) -> Known:
-    return Known(low=value * (1 - spread), latency=value, high=value * (1 + spread))
+def known(value: float, spread: float = 0.0, doubts: Iterable[Doubt] = ()) -> Known:
+    return Known(
+        low=value * (1 - spread),
+        latency=value,
+        high=value * (1 + spread),
+        doubts=frozenset(doubts),
+    )
 
 
 def profile(values: Values, spread: float = 0.0) -> Profile:
@@ -105,7 +114,7 @@ def test_only_cells_with_a_value_are_in_a_profile() -> None:
     (found,) = profiles_of(run)
     assert found.cells == {
         (1, 1): Known(low=0.1, latency=0.1, high=0.1),
-        (1, 2): Known(low=0.1, latency=0.2, high=0.4, source="estimated"),
+        (1, 2): Known(low=0.1, latency=0.2, high=0.4, doubts=frozenset({"estimated"})),
     }
     assert (found.threads, found.batches) == ((1,), (1, 2))
 
@@ -132,13 +141,13 @@ def test_packed_cells_stand_and_the_others_are_scaled_unless_alone() -> None:
     assert found.interference is not None
     assert found.interference.slope == pytest.approx(0.4)
     assert found.cells[1, 1].latency == 0.1 * slower
-    assert found.cells[1, 1].source == "measured"
+    assert found.cells[1, 1].doubts == frozenset()
     assert found.cells[1, 2].latency == pytest.approx(0.2 * slower)
-    assert found.cells[1, 2].source == "scaled"
+    assert found.cells[1, 2].doubts == {"scaled"}
     assert found.cells[4, 2] == Known(low=0.06, latency=0.06, high=0.06)
     (alone,) = profiles_of(run, "isolated")
     assert alone.like.setting == "isolated"
-    assert alone.latencies == {(1, 1): 0.1, (1, 2): 0.2, (4, 2): 0.06}
+    assert alone.latencies(4) == {(1, 1): 0.1, (1, 2): 0.2, (4, 2): 0.06}
     assert profiles_of(run_of([measured(1, 1, 0.1)]), "packed") == ()
 
 
@@ -152,7 +161,85 @@ def test_an_optimization_without_packed_cells_is_scaled_as_the_others_of_the_run
     _, found = profiles_of(run)
     assert (found.like.optimization, found.like.setting) == ("openvino", "packed")
     assert found.cells[1, 1].latency == pytest.approx(0.05 * slower)
-    assert found.cells[1, 1].source == "scaled"
+    assert found.cells[1, 1].doubts == {"scaled"}
+
+
+def test_an_instance_on_more_than_half_of_the_cores_is_scaled_unless_it_is_alone() -> None:
+    run = run_of(
+        [
+            measured(1, 1, 1.0),
+            measured(1, 1, math.exp(0.75 * 0.4), "packed"),
+            measured(3, 7, 1.4),
+            measured(4, 8, 1.7),
+        ]
+    )
+    (found,) = profiles_of(run)
+    mixed, lone = plan(found, 4, 8), plan(found, 4, 7)
+    assert mixed is not None
+    assert str(mixed.best.split) == "<1, 3, 7> + <1, 1, 1>"
+    assert mixed.best.predicted.latency == pytest.approx(1.4 * math.exp(0.25 * 0.4))
+    assert mixed.best.doubts == ("scaled",)
+    assert lone is not None
+    assert (str(lone.best.split), lone.best.predicted.latency) == ("<1, 3, 7>", 1.4)
+    assert lone.best.doubts == ()
+
+
+def test_an_instance_is_the_faster_the_fewer_cores_are_busy_beside_it() -> None:
+    run = run_of([measured(1, 1, 1.0), measured(1, 1, 1.331, "packed"), measured(4, 1, 1.2)])
+    (found,) = profiles_of(run)
+    cell = 1, 1
+    assert [found.among(cell, busy).latency for busy in (1, 2, 3, 4)] == pytest.approx(
+        [1.0, 1.1, 1.21, 1.331]
+    )
+    assert [found.among(cell, busy).doubts for busy in (1, 2, 4)] == [set(), {"scaled"}, set()]
+    for busy in (1, 2, 3, 4):
+        places = [cell, (4, 1)] if busy == 4 else [cell]
+        assert found.latencies(busy) == {
+            place: found.among(place, busy).latency for place in places
+        }
+    front = on_fewer_cores(found, 4, 1)
+    assert [(str(each.split), each.predicted.latency) for each in front] == [("<1, 1, 1>", 1.0)]
+    two = plan(found, 4, 2)
+    assert two is not None
+    assert str(two.best.split) == "<2, 1, 1>"
+    assert two.best.predicted.latency == pytest.approx(1.1)
+    within = fastest_within(found, 4, 1.25)
+    assert within is not None
+    assert str(within.split) == "<3, 1, 1>"
+    assert within.predicted.latency == pytest.approx(1.21)
+
+
+def estimated(threads: int, batch: int, value: float, setting: Setting) -> Measurement:
+    return Measurement(
+        cell=Cell(optimization="script", threads=threads, batch=batch, setting=setting),
+        verdict="estimated",
+        reason="",
+        estimate=Estimate(low=value, latency=value, high=value),
+    )
+
+
+def test_estimates_teach_no_slow_down_and_stand_behind_what_was_measured() -> None:
+    slower = math.exp(0.75 * 0.4)
+    run = run_of(
+        [
+            measured(1, 1, 0.1),
+            measured(1, 1, 0.1 * slower, "packed"),
+            measured(1, 2, 0.2),
+            estimated(1, 2, 0.9, "packed"),
+            estimated(1, 4, 0.4, "isolated"),
+            estimated(1, 4, 0.5, "packed"),
+            estimated(1, 8, 0.8, "isolated"),
+        ]
+    )
+    (found,) = profiles_of(run)
+    assert found.interference is not None
+    assert found.interference.slope == pytest.approx(0.4)
+    assert found.interference.pairs == 1
+    assert found.cells[1, 2].latency == pytest.approx(0.2 * slower)
+    assert found.cells[1, 4] == known(0.5, doubts={"estimated"})
+    assert found.cells[1, 8].doubts == {"estimated", "scaled"}
+    guessed = run_of([measured(1, 1, 0.1), estimated(1, 1, 0.2, "packed")])
+    assert profiles_of(guessed)[0].like.setting == "isolated"
 
 
 def test_the_slow_down_is_fitted_exactly_and_never_a_gain() -> None:
@@ -171,21 +258,25 @@ def test_the_slow_down_is_fitted_exactly_and_never_a_gain() -> None:
 
 
 def test_batches_between_measured_ones_are_interpolated_and_marked() -> None:
-    found = interpolated(profile({(1, 1): 1.0, (1, 5): 9.0, (2, 1): 0.5}, 0.1), largest=4)
+    values = profile({(1, 1): 1.0, (1, 5): 9.0, (2, 1): 0.5}, 0.1)
+    found = interpolated(values, largest=4)
     assert found.threads == (1, 2)
     assert found.batches == (1, 2, 3, 4, 5)
     assert found.cells[1, 2].latency == pytest.approx(3.0)
     assert found.cells[1, 4].low == pytest.approx(7.0 * 0.9)
     assert found.cells[1, 4].high == pytest.approx(7.0 * 1.1)
-    assert found.cells[1, 3].source == "interpolated"
-    assert found.cells[1, 5].source == "measured"
+    assert found.cells[1, 3].doubts == {"interpolated"}
+    assert found.cells[1, 5].doubts == frozenset()
     assert (2, 2) not in found.cells
+    unsure = {**values.cells, (1, 5): known(9.0, doubts={"estimated"})}
+    guessed = interpolated(msgspec.structs.replace(values, cells=unsure), largest=4)
+    assert guessed.cells[1, 3].doubts == {"interpolated", "estimated"}
 
 
 def test_a_prediction_is_the_slowest_of_its_instances_with_the_widest_bounds() -> None:
     cells = {
         (2, 3): Known(low=0.9, latency=1.0, high=1.1),
-        (1, 1): Known(low=0.5, latency=0.9, high=1.4, source="unstable"),
+        (1, 1): Known(low=0.5, latency=0.9, high=1.4, doubts=frozenset({"unstable"})),
     }
     found = plan(Profile(like=LIKE, cells=cells), 3, 4)
     assert found is not None
@@ -261,6 +352,29 @@ def test_the_front_has_the_best_split_of_fewer_and_fewer_cores() -> None:
     assert [(each.split.cores, each.predicted.latency) for each in found] == [
         (4, 1.0), (2, 1.9), (1, 3.8),
     ]  # fmt: skip
+
+
+tables = st.dictionaries(
+    st.tuples(st.integers(1, 5), st.integers(1, 8)),
+    st.integers(1, 6).map(lambda value: value / 10),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(tables, st.integers(1, 5), st.integers(1, 8))
+@settings(max_examples=200, deadline=None)
+def test_the_front_is_the_best_on_every_number_of_cores(
+    values: Values, cores: int, batch: int
+) -> None:
+    found = [each.split for each in on_fewer_cores(profile(values), cores, batch)]
+    speeds = [slowest(values, split) for split in found]
+    assert speeds == sorted(set(speeds))
+    on = {split.cores: split for split in found}
+    for count in range(1, cores + 1):
+        best = solve(values, count, batch)
+        fitting = [split for used, split in on.items() if used <= count]
+        assert best == (max(fitting, key=lambda split: split.cores) if fitting else None)
 
 
 def test_a_limit_gives_the_highest_throughput_or_nothing() -> None:
@@ -377,7 +491,6 @@ def test_ratios_that_scatter_about_one_are_a_tie_whatever_their_median() -> None
         verification(trial("split", SPLIT, *[1.0] * 8), trial("fat", [(2, 8)], *fat))
     )
     assert found.verdict == "tied"
-    assert found.floor > 0
 
 
 def test_a_rival_that_is_proven_faster_refutes_whatever_the_other_does() -> None:

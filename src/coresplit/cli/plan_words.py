@@ -24,8 +24,8 @@ SETTINGS = {
     "packed": "measured with every core busy",
 }
 DOUBTS = {
-    "light": "few samples",
-    "unstable": "noisy samples",
+    "light": "from few samples",
+    "unstable": "from noisy samples",
     "estimated": "estimated, not measured",
     "scaled": "measured alone, and scaled as other cells are slower with every core busy",
     "interpolated": "between two measured batches",
@@ -189,7 +189,7 @@ def _beyond_profile(plan: Plan) -> list[str]:
 
 
 def _fewer(answer: Answer) -> tuple[Option, ...]:
-    return on_fewer_cores(answer.profile, answer.plan.cores, answer.plan.batch)
+    return tuple(on_fewer_cores(answer.profile, answer.plan.cores, answer.plan.batch))
 
 
 def _front(options: Sequence[Option]) -> list[str]:

@@ -163,14 +163,14 @@ def _for_batch(
     if answer is not None:
         return answer
     on = f"{cores} core" if cores == 1 else f"{cores} cores"
-    most = max(largest_batch(each.latencies, cores) for each in profiles)
+    most = max(largest_batch(each.latencies(cores), cores) for each in profiles)
     if batch > most:
         raise UsageError(
             f"--batch {batch} is beyond the run, whose cells make up {most} on {cores} "
             f"{'core' if cores == 1 else 'cores'} at most; measure it: {remedy(run, request)}"
         )
     near = sorted(
-        {each for one in profiles for each in nearest_batches(one.latencies, cores, batch)}
+        {each for one in profiles for each in nearest_batches(one.latencies(cores), cores, batch)}
     )
     raise UsageError(
         f"--batch {batch} is not a sum of measured batches on {on}; the nearest that are: "

@@ -43,9 +43,10 @@ def _parts(plan: Plan, profile: Profile) -> str:
     if len(plan.best.split.pieces) != 1 or plan.fat is None:
         return ""
     piece = plan.best.split.pieces[0]
-    between = profile.cells.get((piece.threads, plan.batch))
-    if between is None or piece.batch == plan.batch:
+    place = piece.threads, plan.batch
+    if place not in profile.cells or piece.batch == plan.batch:
         return ""
+    between = profile.among(place, plan.best.split.cores)
     alone = piece.threads * between.latency / plan.batch
     threads = _core_time(plan.fat) / alone
     batches = alone / (piece.threads * plan.best.predicted.latency / piece.batch)

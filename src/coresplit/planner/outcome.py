@@ -8,7 +8,6 @@ import msgspec
 
 from coresplit.planner.plan import Plan, Speedup
 from coresplit.records import Configuration, Estimate, JournalEntry, Trial, Verification
-from coresplit.stats.noise import floor_of_medians
 from coresplit.stats.summary import MIN_INTERVAL_SAMPLES, median_interval
 
 _CONDITIONS = ("optimization", "mapping", "allocator", "cores", "batch")
@@ -32,7 +31,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     ``speedups`` has how many times faster the split was than each configuration that was run
     beside it, from the ratios within the rounds; ``floor`` is the relative difference below
-    which none was named: the noise floor of the run, or of these ratios where that is larger.
+    which none was named.
     """
 
     verdict: Judgement
@@ -46,19 +45,17 @@ def outcome_of(verification: Verification, noise: float | None = None) -> Outcom
 
     ``refuted`` if a rival was proven faster, ``confirmed`` if the split was proven faster than
     every rival, else ``tied``. Proven means that the 95 % interval of the median ratio of the
-    rounds lies on one side of one, and the median itself beyond the noise floor of the run and
-    of the ratios.
+    rounds lies on one side of one, and the median itself beyond the noise floor.
     Raises ValueError for a verification without rounds.
     """
     split, *rivals = verification.trials
-    ratios = {rival.name: _ratios(rival, split) for rival in rivals}
-    floors = {name: max(noise or 0.0, _floor(values)) for name, values in ratios.items()}
-    speedups = {name: _speedup(values, floors[name]) for name, values in ratios.items()}
+    floor = noise or 0.0
+    speedups = {rival.name: _speedup(_ratios(rival, split), floor) for rival in rivals}
     return Outcome(
         verdict=_verdict(speedups),
         measured={trial.name: _measured(trial) for trial in verification.trials},
         speedups=speedups,
-        floor=max(floors.values(), default=0.0),
+        floor=floor,
     )
 
 
@@ -103,10 +100,6 @@ def _verdict(speedups: Mapping[Configuration, Speedup]) -> Judgement:
 
 def _ratios(rival: Trial, split: Trial) -> list[float]:
     return [there / here for there, here in zip(rival.samples, split.samples, strict=True)]
-
-
-def _floor(ratios: Sequence[float]) -> float:
-    return floor_of_medians(ratios) or 0.0
 
 
 def _speedup(ratios: Sequence[float], floor: float) -> Speedup:

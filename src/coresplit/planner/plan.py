@@ -1,24 +1,24 @@
 """The plan: the best split of a batch, its rivals, and what each is predicted to take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
-from coresplit.planner.profile import Known, Profile, Source, between
-from coresplit.planner.solver import front, largest_throughput, solve
+from coresplit.planner.profile import Doubt, Known, Profile, between
+from coresplit.planner.solver import largest_throughput, solve
 from coresplit.records import Configuration, Estimate, Mapping, Setting, Split, split_of
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """A split and its predicted latency of the whole batch, in seconds with an interval.
 
-    ``doubts`` are the sources of its latencies other than ``measured``.
+    ``doubts`` are those about any of its latencies, by name.
     """
 
     split: Split
     predicted: Estimate
-    doubts: tuple[Source, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def throughput(self) -> float:
@@ -80,12 +80,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -> Plan | None:
     """The best split of ``batch`` over ``cores``; None where no cells make up the batch."""
-    latencies = profile.latencies
-    best = solve(latencies, cores, batch)
+    best = next(on_fewer_cores(profile, cores, batch), None)
     if best is None:
         return None
-    single = {cell: latency for cell, latency in latencies.items() if cell[0] == 1}
-    thin = solve(single, cores, batch)
+    latencies = profile.latencies(cores).items()
+    thin = solve({cell: latency for cell, latency in latencies if cell[0] == 1}, cores, batch)
     like = profile.like
     return Plan(
         optimization=like.optimization,
@@ -94,7 +93,7 @@ def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -
         setting=like.setting,
         cores=cores,
         batch=batch,
-        best=option_of(profile, best),
+        best=best,
         fat=_fat(profile, cores, batch),
         thin=option_of(profile, thin) if thin else None,
         noise=noise,
@@ -113,41 +112,68 @@ def best_plan(
     return min(found, key=lambda pair: pair[0].best.predicted.latency, default=None)
 
 
-def on_fewer_cores(profile: Profile, cores: int, batch: int) -> tuple[Option, ...]:
+def on_fewer_cores(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
     """The best split on every number of cores that is faster than all on fewer, fastest first.
 
     This is the Pareto front of latency against cores; the best split on ``cores`` leads it.
     """
-    return tuple(option_of(profile, split) for split in front(profile.latencies, cores, batch))
+    options: Iterable[Option] = _options(profile, cores, batch)
+    if profile.alone:
+        options = sorted(options, key=_order)
+    for option in options:
+        if option.split.cores <= cores:
+            yield option
+            cores = option.split.cores - 1
 
 
 def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
     """The split of the highest throughput that is done within ``limit`` seconds, any batch."""
-    split = largest_throughput(profile.latencies, cores, limit)
-    return None if split is None else option_of(profile, split)
+    found = (
+        largest_throughput(profile.latencies(busy), busy, limit)
+        for busy in range(cores if not profile.alone else 1, cores + 1)
+    )
+    options = (option_of(profile, split) for split in found if split)
+    return max(options, key=lambda one: one.throughput, default=None)
 
 
 def option_of(profile: Profile, split: Split) -> Option:
     """A split with its prediction: the whole batch is done when its slowest instance is.
 
-    Instances of different threads are each predicted to take what the profile says of them, as
-    if all cores were busy with copies of their own.
+    Instances that differ are each predicted to take what the profile says of them, as if the
+    other cores of the split were busy with copies of their own.
     """
-    return _option(split, [profile.cells[cell] for cell in dict.fromkeys(split.cells)])
+    cells = dict.fromkeys(split.cells)
+    return _option(split, [profile.among(cell, split.cores) for cell in cells])
+
+
+def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
+    """The best split of each number of cores, of the most first; some may not be on the front.
+
+    An instance is the faster the fewer cores are busy beside it, so that those of a packed profile
+    are solved for each number of busy cores. Else a split stands for all cores that it leaves.
+    """
+    while split := solve(profile.latencies(cores), cores, batch):
+        yield option_of(profile, split)
+        cores = cores - 1 if profile.alone else split.cores - 1
+
+
+def _order(option: Option) -> tuple[float, int, int]:
+    return option.predicted.latency, option.split.cores, option.split.count
 
 
 def _fat(profile: Profile, cores: int, batch: int) -> Option | None:
-    known = profile.cells.get((cores, batch)) or between(profile, cores, batch)
+    cells = profile.alone or profile.cells
+    known = cells.get((cores, batch)) or between(cells, cores, batch)
     return None if known is None else _option(split_of([(cores, batch)]), [known])
 
 
-def _option(split: Split, known: Sequence[Known]) -> Option:
+def _option(split: Split, known: Collection[Known]) -> Option:
     predicted = Estimate(
         low=max(each.low for each in known),
         latency=max(each.latency for each in known),
         high=max(each.high for each in known),
     )
-    doubts = sorted({each.source for each in known} - {"measured"})
+    doubts = sorted(frozenset[Doubt]().union(*(each.doubts for each in known)))
     return Option(split=split, predicted=predicted, doubts=tuple(doubts))
 
 

@@ -10,17 +10,20 @@ from coresplit.planner.interference import Interference, Pair, calibrate
 from coresplit.records import Cell, Estimate, Measurement, Run, Setting
 from coresplit.stats.summary import point_of
 
-Source = Literal["measured", "light", "unstable", "estimated", "scaled", "interpolated"]
-"""Where a latency comes from: a verdict, a scaled isolated one, or between two batches."""
+Doubt = Literal["light", "unstable", "estimated", "scaled", "interpolated"]
+"""Why a latency is less sure than a measured one: its verdict, and what was made of it."""
+
+Place = tuple[int, int]
+"""Threads and batch of a cell."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A latency in seconds with its interval, and where it comes from."""
+    """A latency in seconds with its interval, and the doubts about it; none if it was measured."""
 
     low: float
     latency: float
     high: float
-    source: Source = "measured"
+    doubts: frozenset[Doubt] = frozenset()
 
     @property
     def estimate(self) -> Estimate:
@@ -28,24 +31,56 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         return Estimate(low=self.low, latency=self.latency, high=self.high)
 
 
-_Groups = Mapping[Setting, dict[tuple[int, int], Known]]
+_Groups = Mapping[Setting, dict[Place, Known]]
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies by <threads, batch>; ``like`` names optimization, mapping, allocator, setting.
 
-    The threads and batch of ``like`` mean nothing. ``interference`` is what scaled latencies
-    were scaled by.
+    The threads and batch of ``like`` mean nothing. Packed ``cells`` are of instances beside which
+    all other ``cores`` are busy; then ``alone`` has what instances take that have no neighbours,
+    and ``interference`` is what scaled latencies were scaled by.
     """
 
     like: Cell
-    cells: Mapping[tuple[int, int], Known]
+    cells: Mapping[Place, Known]
+    alone: Mapping[Place, Known] = {}
+    cores: int = 0
     interference: Interference | None = None
 
-    @property
-    def latencies(self) -> dict[tuple[int, int], float]:
-        """Seconds of every cell."""
-        return {cell: known.latency for cell, known in self.cells.items()}
+    def among(self, place: Place, busy: int) -> Known:
+        """What an instance takes while ``busy`` cores are, its own among them.
+
+        A packed latency is told from the two that were measured: its logarithm runs straight from
+        that of an instance alone to that of one beside which all cores are busy.
+        """
+        packed, alone = self.cells[place], self.alone.get(place)
+        share = self._share(place, busy)
+        if alone is None or share == 1.0:
+            return packed
+        if share == 0.0:
+            return alone
+        return Known(
+            low=_blend(alone.low, packed.low, share),
+            latency=_blend(alone.latency, packed.latency, share),
+            high=_blend(alone.high, packed.high, share),
+            doubts=alone.doubts | packed.doubts | {"scaled"},
+        )
+
+    def latencies(self, busy: int) -> dict[Place, float]:
+        """Seconds of every instance of at most ``busy`` threads while so many cores are busy."""
+        return {
+            place: _blend(
+                self.alone.get(place, packed).latency, packed.latency, self._share(place, busy)
+            )
+            for place, packed in self.cells.items()
+            if place[0] <= busy
+        }
+
+    def _share(self, place: Place, busy: int) -> float:
+        """Which share of the cores that an instance leaves is busy; 1 where there are none."""
+        left = self.cores - place[0]
+        return min(1.0, max(0, busy - place[0]) / left) if left > 0 else 1.0
 
     @property
     def threads(self) -> tuple[int, ...]:
@@ -85,7 +120,8 @@ def profiles_of(run: Run, setting: Setting | None = None) -> tuple[Profile, ...]
             group = groups.setdefault(like, {"isolated": {}, "packed": {}})
             group[cell.setting][cell.threads, cell.batch] = value
     if setting is None:
-        setting = "packed" if any(group["packed"] for group in groups.values()) else "isolated"
+        packed = (known for group in groups.values() for known in group["packed"].values())
+        setting = "isolated" if all(map(_estimated, packed)) else "packed"
     if setting == "isolated":
         made = [Profile(like=like, cells=group["isolated"]) for like, group in groups.items()]
     else:
@@ -97,70 +133,96 @@ def profiles_of(run: Run, setting: Setting | None = None) -> tuple[Profile, ...]
 
 def interpolated(profile: Profile, largest: int) -> Profile:
     """Add every batch up to ``largest`` that lies between two profiled ones of its threads."""
-    cells = dict(profile.cells)
-    for threads in profile.threads:
-        for below, above in _gaps(profile, threads):
-            for batch in range(below + 1, min(above, largest + 1)):
-                cells[threads, batch] = _mix(profile, threads, (below, above), batch)
-    return msgspec.structs.replace(profile, cells=cells)
+    return msgspec.structs.replace(
+        profile,
+        cells=_filled(profile.cells, largest),
+        alone=_filled(profile.alone, largest),
+    )
 
 
-def between(profile: Profile, threads: int, batch: int) -> Known | None:
+def between(cells: Mapping[Place, Known], threads: int, batch: int) -> Known | None:
     """What a batch between two profiled ones of its threads takes; None elsewhere."""
-    for below, above in _gaps(profile, threads):
+    for below, above in _gaps(cells, threads):
         if below < batch < above:
-            return _mix(profile, threads, (below, above), batch)
+            return _mix(cells, threads, (below, above), batch)
     return None
 
 
-def _gaps(profile: Profile, threads: int) -> Iterator[tuple[int, int]]:
+def _filled(cells: Mapping[Place, Known], largest: int) -> dict[Place, Known]:
+    filled = dict(cells)
+    for threads in {count for count, _ in cells}:
+        for below, above in _gaps(cells, threads):
+            for batch in range(below + 1, min(above, largest + 1)):
+                filled[threads, batch] = _mix(cells, threads, (below, above), batch)
+    return filled
+
+
+def _gaps(cells: Mapping[Place, Known], threads: int) -> Iterator[tuple[int, int]]:
     """Neighbouring batches that were profiled with so many threads."""
-    return itertools.pairwise(sorted(batch for count, batch in profile.cells if count == threads))
+    return itertools.pairwise(sorted(batch for count, batch in cells if count == threads))
 
 
-def _mix(profile: Profile, threads: int, ends: tuple[int, int], batch: int) -> Known:
+def _mix(cells: Mapping[Place, Known], threads: int, ends: tuple[int, int], batch: int) -> Known:
     """Latencies run straight between neighbours, as do the bounds of their intervals.
 
     The cost per input does not change much between them.
     """
-    below, above = (profile.cells[threads, end] for end in ends)
+    below, above = (cells[threads, end] for end in ends)
     share = (batch - ends[0]) / (ends[1] - ends[0])
     return Known(
         low=below.low + (above.low - below.low) * share,
         latency=below.latency + (above.latency - below.latency) * share,
         high=below.high + (above.high - below.high) * share,
-        source="interpolated",
+        doubts=below.doubts | above.doubts | {"interpolated"},
     )
 
 
 def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None) -> Profile:
-    """Packed cells, and isolated ones scaled where they are not alone by nature; none without."""
+    """Packed cells, and isolated ones scaled where there are none; what was measured comes first.
+
+    An instance on all cores has no neighbours, so its isolated cell is its packed one.
+    """
     interference = calibrate(_pairs(group, cores)) or pooled
     like = msgspec.structs.replace(like, setting="packed")
-    if interference is None:
-        return Profile(like=like, cells=group["packed"])
-    cells = dict(group["packed"])
+    if interference is None and not group["packed"]:
+        return Profile(like=like, cells={})
+    found = list(group["packed"].items())
     for place, value in group["isolated"].items():
-        others = _others(place[0], cores)
-        # alone is all that an instance can be which leaves no room for another
-        scaled = _scaled(value, interference.factor(others, cores)) if others else value
-        cells.setdefault(place, scaled)
-    return Profile(like=like, cells=dict(sorted(cells.items())), interference=interference)
+        others = max(0, cores - place[0])
+        if not others:
+            found.append((place, value))
+        elif interference is not None:
+            found.append((place, _scaled(value, interference.factor(others, cores))))
+    cells: dict[Place, Known] = {}
+    for place, value in sorted(found, key=lambda item: _estimated(item[1])):
+        cells.setdefault(place, value)
+    return Profile(
+        like=like,
+        cells=dict(sorted(cells.items())),
+        alone=group["isolated"],
+        cores=cores,
+        interference=interference,
+    )
 
 
-def _others(threads: int, cores: int) -> int:
-    """Cores that the other copies keep busy when as many as fit run at once."""
-    return (copies_on(cores, threads) - 1) * threads
+def _blend(alone: float, packed: float, share: float) -> float:
+    """The weighted geometric mean, exact at both ends."""
+    return alone if share == 0.0 else packed if share == 1.0 else alone * (packed / alone) ** share
+
+
+def _estimated(known: Known) -> bool:
+    return "estimated" in known.doubts
 
 
 def _pairs(group: _Groups, cores: int) -> Iterator[Pair]:
-    for place, together in group["packed"].items():
-        alone = group["isolated"].get(place)
-        if alone is not None:
+    """The cells that were measured both ways."""
+    for (threads, batch), together in group["packed"].items():
+        alone = group["isolated"].get((threads, batch))
+        if alone is not None and not _estimated(alone) and not _estimated(together):
             yield Pair(
                 alone=alone.latency,
                 together=together.latency,
-                others=_others(place[0], cores),
+                others=(copies_on(cores, threads) - 1) * threads,
                 cores=cores,
             )
 
@@ -172,10 +234,10 @@ def _known(measurement: Measurement) -> Known | None:
     if point.interval == "published range":
         # the range of single passes says nothing of how far the mean is known
         return Known(low=point.latency, latency=point.latency, high=point.latency)
-    source: Source = "measured"
+    doubts: frozenset[Doubt] = frozenset()
     if measurement.verdict in ("light", "unstable", "estimated"):
-        source = measurement.verdict
-    return Known(low=point.low, latency=point.latency, high=point.high, source=source)
+        doubts = frozenset([measurement.verdict])
+    return Known(low=point.low, latency=point.latency, high=point.high, doubts=doubts)
 
 
 def _scaled(known: Known, factor: float) -> Known:
@@ -183,5 +245,5 @@ def _scaled(known: Known, factor: float) -> Known:
         low=known.low * factor,
         latency=known.latency * factor,
         high=known.high * factor,
-        source="scaled",
+        doubts=known.doubts | {"scaled"},
     )

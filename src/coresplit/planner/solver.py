@@ -14,7 +14,7 @@ programme over the batch finds them.
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from coresplit.records import Split, split_of
 
@@ -59,16 +59,6 @@ def fewest_cores(latencies: Latencies, level: float, cores: int, batch: int) -> 
             return used
         reached.append(sums & mask)
     return None
-
-
-def front(latencies: Latencies, cores: int, batch: int) -> Iterator[Split]:
-    """The best split on every number of cores that is faster than all on fewer, fastest first."""
-    while cores > 0:
-        split = solve(latencies, cores, batch)
-        if split is None:
-            return
-        yield split
-        cores = split.cores - 1
 
 
 def slowest(latencies: Latencies, split: Split) -> float:

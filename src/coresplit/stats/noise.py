@@ -27,11 +27,6 @@ def noise_floor(journal: Sequence[JournalEntry]) -> float | None:
         for entry in journal
         if isinstance(entry, AnchorVisit) and entry.samples
     ]
-    return floor_of_medians(medians)
-
-
-def floor_of_medians(medians: Sequence[float]) -> float | None:
-    """The same of repetitions that are one value in seconds each."""
     if len(medians) < MIN_VISITS:
         return None
     gaps = sorted(_gap(medians, set(half)) for half in _halves(len(medians)))
