@@ -7,7 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from plan_runs import four_cores, measured, save, verification
+from plan_runs import four_cores, measured, save, trial, verification
+
+from coresplit import store
+from coresplit.cli.request import EXTENDING, Options
+from coresplit.instance import Interrupt
+from coresplit.planner import Plan
 
 Coresplit = Callable[..., tuple[int, str, str]]
 
@@ -186,7 +191,7 @@ def test_fat_that_was_not_measured_is_a_rival_and_may_be_faster(
     lines = out.splitlines()
     assert " ".join(lines[4].split()) == "fat 1 x 4 threads, batch 5 38.1 ms 131.1/s 0.53x"
     assert "Fat was not measured: its latency lies between those of two measured batches." in lines
-    assert "Measure batch 5 (--measure), or plan with --interpolate." in lines
+    assert "Measure batch 5, or plan with --interpolate." in lines
     between = answer(coresplit, "--batch", 5, "--interpolate")
     assert between["split"] == [
         {"instances": 2, "threads": 1, "batch": 2},
@@ -221,7 +226,11 @@ def test_a_winner_within_the_noise_floor_is_a_tie(coresplit: Coresplit, tmp_path
     ("split_s", "verdict", "words"),
     [
         (0.036, "confirmed", "confirmed: the split was faster than fat over 10 rounds"),
-        (0.06, "tied", "tied: the configurations differ by no more than can be told apart (5.0 %)"),
+        (
+            0.06,
+            "tied",
+            "tied: no difference from fat was proven over 10 rounds (noise floor 5.0 %)",
+        ),
         (0.08, "refuted", "refuted: fat was faster than the split over 10 rounds"),
     ],
 )
@@ -248,6 +257,94 @@ def test_a_verification_in_the_run_is_told(
     ]
 
 
+def test_a_tie_with_one_rival_tells_that_the_other_was_slower(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    thin = trial("thin", [(1, 4)] * 2, 0.072, 0.0361)
+    both = [
+        msgspec.structs.replace(each, trials=(*each.trials, thin)) for each in verification(0.036)
+    ]
+    save(four_cores(), tmp_path / "four", both)
+    _, out, _ = coresplit("plan", "four", "--batch", 8)
+    assert out.endswith(
+        "tied: the split was faster than fat; no difference from thin was proven over 10 rounds "
+        "(noise floor 5.0 %)\n"
+    )
+
+
+@pytest.mark.parametrize(("split_s", "expected"), [(0.036, 0), (0.06, 0), (0.08, 1)])
+def test_the_exit_code_of_a_verification_is_1_if_a_rival_was_faster(
+    coresplit: Coresplit,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    split_s: float,
+    expected: int,
+) -> None:
+    def verify(path: Path, plan: Plan, **options: object) -> None:
+        _, writer = store.reopen(path)
+        with writer:
+            for each in verification(split_s):
+                writer.log(each)
+
+    monkeypatch.setattr("coresplit.cli.plan.verify", verify)
+    code, out, _ = coresplit("plan", "four", "--batch", 8, "--verify", "--json")
+    assert code == expected
+    assert json.loads(out)["verified"]["rounds"] == 10
+
+
+@pytest.mark.parametrize(
+    ("batch", "asked"),
+    [
+        (2, []),
+        (4, [{}]),
+        (5, [{"batches": "5"}]),
+    ],
+)
+def test_measure_goes_on_with_what_the_run_has_not_reached(
+    coresplit: Coresplit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    asked: list[dict[str, str]],
+) -> None:
+    run = four_cores(("script",))
+    cells = tuple(each for each in run.measurements if each.cell.batch != 4)
+    save(msgspec.structs.replace(run, measurements=cells), tmp_path / "four")
+    swept: list[dict[str, object]] = []
+
+    def measure(options: Options, interrupt: Interrupt) -> None:
+        given = msgspec.structs.asdict(options)
+        assert given["resume"] == Path("four")
+        swept.append({name: given[name] for name in EXTENDING if given[name] is not None})
+
+    monkeypatch.setattr("coresplit.cli.plan.measure", measure)
+    code, _, err = coresplit("plan", "four", "--batch", batch, "--measure", "--interpolate")
+    assert code == 0
+    assert swept == asked
+    assert ("nothing is lacking" in err) == (not asked)
+
+
+def test_a_run_without_cells_for_so_few_cores_is_refused(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    run = four_cores(("script",))
+    cells = tuple(each for each in run.measurements if each.cell.threads == 4)
+    settings = msgspec.structs.replace(run.settings, threads=(4,))
+    save(msgspec.structs.replace(run, measurements=cells, settings=settings), tmp_path / "four")
+    for more in ((), ("--batch", 4), ("--slo", "1s")):
+        code, out, err = coresplit("plan", "four", "--cores", 1, *more)
+        assert (code, out) == (2, "")
+        assert "run four has no measured cells on 1 core; measure them: coresplit bench" in err
+        assert "--resume four --threads 1" in err
+
+
+def test_where_losses_are_not_stated_the_plan_says_so(coresplit: Coresplit, tmp_path: Path) -> None:
+    save(msgspec.structs.replace(four_cores(), journal=()), tmp_path / "four")
+    said = "does not state which optimizations are lossy, so all of them compete"
+    assert said in coresplit("plan", "four", "--batch", 8)[2]
+    assert said not in coresplit("plan", "four", "--batch", 8, "--optimization", "script")[2]
+
+
 def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) -> None:
     save(four_cores(), tmp_path / "four", verification(0.036, rounds=3))
     _, out, _ = coresplit("plan", "four", "--batch", 8)
@@ -264,6 +361,7 @@ def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) 
         ("--cores 5", "--cores 5 is beyond the run, which was measured on 4 cores"),
         ("--batch 33", "--batch 33 is beyond the run, whose cells make up 32 on 4 cores at most"),
         ("--batch 33", "measure it: coresplit bench --resume four --batches 33"),
+        ("--batch 1000000000000", "--batch 1000000000000 is beyond the run"),
         ("--batch 31", "the nearest that are: 28 and 32; or add --interpolate"),
         ("--batch 8 --optimization bf16", "no measured cells of bf16; measure them: coresplit"),
         ("--batch 8 --optimization bf16", "bench --resume four --optimizations bf16, or plan"),
@@ -271,6 +369,14 @@ def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) 
         ("--batch 8 --setting lonely", "unknown setting 'lonely'; choose isolated or packed"),
         ("--batch 8 --mapping interleave", "has no measured cells of interleave"),
         ("--slo 1ms", "no split is done within 1.00 ms; the fastest takes 9.00 ms, for batch 1"),
+        ("--slo 10ms --cores 1", "done within 10.0 ms; the fastest takes 20.0 ms, for batch 1"),
+        ("--optimization scirpt", "unknown optimization 'scirpt'; did you mean 'script'?"),
+        ("--mapping zigzag", "unknown mapping 'zigzag'"),
+        ("--allocator mymalloc", "unknown allocator 'mymalloc'"),
+        ("--batch 8 --weights w.pth", "--weights is for --verify and --measure; leave it out"),
+        ("--batch 8 --trust", "--trust is for --verify and --measure; leave it out"),
+        ("--batch 8 --measure --budget soon", "'soon' is not a duration"),
+        ("--batch 8 --verify --budget none", "--verify ends with its budget; give it one"),
         ("--slo soon", "'soon' is not a duration"),
         ("--slo 20ms --batch 8", "leave out --batch, or --slo"),
         ("--verify", "--verify is for one batch; name it with --batch"),

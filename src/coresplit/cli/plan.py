@@ -12,12 +12,13 @@ from coresplit.cli.bench import measure
 from coresplit.cli.display import Status
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.plan_words import document, lines_of, table
-from coresplit.cli.planning import Answer, Request, additions, answers, check
+from coresplit.cli.planning import Answer, Request, additions, answers, check, unmeasured
 from coresplit.cli.request import Options
 from coresplit.cli.verifying import verify
 from coresplit.instance import Interrupt
 from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Run, Verification
+from coresplit.stats.losses import states_losses
 from coresplit.units import parse_duration
 
 DEFAULT_BUDGET = "2m"
@@ -49,6 +50,8 @@ def command(**values: object) -> int:
     check(request)
     with Interrupt() as interrupt:
         run = _load(request.run)
+        if request.optimization is None and not states_losses(run):
+            warn("the run does not state which optimizations are lossy, so all of them compete")
         if request.measure:
             run = _measured(run, request, interrupt)
         found = answers(run, request)
@@ -74,7 +77,7 @@ def _load(path: Path) -> Run:
 def _measured(run: Run, request: Request, interrupt: Interrupt) -> Run:
     """The run with what the plan lacked; an interrupt keeps what was measured and plans with it."""
     lacking = additions(run, request)
-    if not lacking:
+    if not lacking and not unmeasured(run, request):
         say(f"nothing is lacking for batch {request.batch}")
         return run
     options = Options(

@@ -141,15 +141,18 @@ def _verdict(outcome: Outcome, rounds: int) -> str:
         return f"the split is the only configuration there is; it was run {over}"
     if outcome.verdict == "tied" and rounds < MIN_INTERVAL_SAMPLES:
         return f"nothing can be proven {over}; give it more time: --budget"
-    if outcome.verdict == "tied":
-        return (
-            f"the configurations differ by no more than can be told apart "
-            f"({format_share(outcome.floor)}), {over}"
-        )
-    if outcome.verdict == "confirmed":
-        return f"the split was faster than {' and '.join(outcome.speedups)} {over}"
-    faster = [name for name, each in outcome.speedups.items() if not each.tie and each.ratio < 1]
-    return f"{' and '.join(faster)} was faster than the split {over}"
+    found = outcome.speedups.items()
+    faster = [name for name, each in found if not each.tie and each.ratio < 1]
+    slower = [name for name, each in found if not each.tie and each.ratio > 1]
+    tied = [name for name, each in found if each.tie]
+    if faster:
+        return f"{' and '.join(faster)} was faster than the split {over}"
+    won = f"the split was faster than {' and '.join(slower)}"
+    if not tied:
+        return f"{won} {over}"
+    floor = f"noise floor {format_share(outcome.floor)}"
+    rest = f"no difference from {' and '.join(tied)} was proven {over} ({floor})"
+    return f"{won}; {rest}" if slower else rest
 
 
 def _how(plan: Plan) -> str:
@@ -184,7 +187,7 @@ def _beyond_profile(plan: Plan) -> list[str]:
         return []
     lines = ["Fat was not measured: its latency lies between those of two measured batches."]
     if speedup.ratio < 1 and not speedup.tie:
-        lines.append(f"Measure batch {plan.batch} (--measure), or plan with --interpolate.")
+        lines.append(f"Measure batch {plan.batch}, or plan with --interpolate.")
     return lines
 
 

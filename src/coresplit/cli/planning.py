@@ -5,7 +5,10 @@ from typing import get_args
 
 import msgspec
 
+from coresplit.cli.request import Options, budget_of
 from coresplit.errors import UsageError
+from coresplit.machine.allocators import ALLOCATORS
+from coresplit.optimizations import OPTIMIZATIONS
 from coresplit.planner import (
     Plan,
     Profile,
@@ -17,10 +20,18 @@ from coresplit.planner import (
     nearest_batches,
     profiles_of,
 )
-from coresplit.records import Run, Setting
+from coresplit.records import Mapping, Run, Setting
 from coresplit.stats.losses import lossy_of
 from coresplit.stats.noise import ASSUMED_FLOOR, noise_floor
-from coresplit.units import format_duration, format_numbers, parse_duration
+from coresplit.sweep import cells_of
+from coresplit.units import format_duration, format_numbers, parse_duration, unknown_name
+
+CHOICES = {
+    "optimization": tuple(OPTIMIZATIONS),
+    "mapping": get_args(Mapping),
+    "allocator": tuple(ALLOCATORS),
+}
+"""What may be named of cells, whether a run has it or not."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +73,13 @@ def check(request: Request) -> None:
     for option in ("verify", "measure"):
         if getattr(request, option) and request.batch is None:
             raise UsageError(f"--{option} is for one batch; name it with --batch")
-    if request.budget is not None and not (request.verify or request.measure):
-        raise UsageError("--budget is for --verify and --measure; leave it out")
+    for option in ("budget", "weights", "trust"):
+        if getattr(request, option) and not (request.verify or request.measure):
+            raise UsageError(f"--{option} is for --verify and --measure; leave it out")
+    if request.budget is not None:
+        if request.budget == "none" and request.verify:
+            raise UsageError("--verify ends with its budget; give it one: --budget 2m")
+        budget_of(Options(budget=request.budget))
     if request.setting is not None and request.setting not in get_args(Setting):
         raise UsageError(
             f"unknown setting '{request.setting}'; choose {' or '.join(get_args(Setting))}"
@@ -73,7 +89,7 @@ def check(request: Request) -> None:
 def answers(run: Run, request: Request) -> tuple[Answer, ...]:
     """The plan for the batch or the objective asked, or one for every batch of the run."""
     cores = _cores(run, request)
-    profiles = _profiles(run, request)
+    profiles = _profiles(run, cores, request)
     batches = sorted({batch for profile in profiles for batch in profile.batches})
     if request.interpolate:
         profiles = tuple(interpolated(each, request.batch or batches[-1]) for each in profiles)
@@ -111,6 +127,17 @@ def additions(run: Run, request: Request) -> dict[str, str]:
     return found
 
 
+def unmeasured(run: Run, request: Request) -> bool:
+    """Whether the grid of the run has a cell of the batch asked for that was not reached yet."""
+    known = {each.cell for each in run.measurements if each.verdict != "estimated"}
+    named = {field: wanted for field in CHOICES if (wanted := getattr(request, field)) is not None}
+    return any(
+        cell.batch == request.batch and cell not in known
+        for cell in cells_of(run.settings)
+        if all(getattr(cell, field) == wanted for field, wanted in named.items())
+    )
+
+
 def remedy(run: Run, request: Request) -> str:
     """The command that measures what is lacking; tables that were imported can only be replaced."""
     if run.machine is None:
@@ -129,21 +156,27 @@ def _cores(run: Run, request: Request) -> int:
     return request.cores or there
 
 
-def _profiles(run: Run, request: Request) -> tuple[Profile, ...]:
+def _profiles(run: Run, cores: int, request: Request) -> tuple[Profile, ...]:
     """The profiles that may be chosen from: lossless ones, unless an optimization is named."""
     setting = None if request.setting is None else msgspec.convert(request.setting, Setting)
     profiles = profiles_of(run, setting)
-    for field in ("optimization", "mapping", "allocator"):
+    for field, choices in CHOICES.items():
         wanted = getattr(request, field)
         if wanted is not None:
+            there = dict.fromkeys(getattr(each.like, field) for each in profiles)
+            if wanted not in there and wanted not in choices:
+                raise unknown_name(field, wanted, list(there))
             profiles = tuple(each for each in profiles if getattr(each.like, field) == wanted)
-    if not profiles:
+    fitting = tuple(each for each in profiles if each.threads[0] <= cores)
+    if not fitting:
         asked = (request.optimization, request.mapping, request.allocator, request.setting)
         what = " ".join(name for name in asked if name is not None)
+        few = f" on {cores} {'core' if cores == 1 else 'cores'}" if profiles else ""
         raise UsageError(
-            f"run {request.run} has no measured cells{what and f' of {what}'}; "
+            f"run {request.run} has no measured cells{what and f' of {what}'}{few}; "
             f"measure them: {remedy(run, request)}"
         )
+    profiles = fitting
     if request.optimization is not None:
         return profiles
     lossy = lossy_of(run)
@@ -159,16 +192,16 @@ def _profiles(run: Run, request: Request) -> tuple[Profile, ...]:
 def _for_batch(
     profiles: tuple[Profile, ...], cores: int, batch: int, run: Run, request: Request
 ) -> Answer:
-    answer = _best(profiles, cores, batch, run)
-    if answer is not None:
-        return answer
     on = f"{cores} core" if cores == 1 else f"{cores} cores"
     most = max(largest_batch(each.latencies(cores), cores) for each in profiles)
     if batch > most:
         raise UsageError(
-            f"--batch {batch} is beyond the run, whose cells make up {most} on {cores} "
-            f"{'core' if cores == 1 else 'cores'} at most; measure it: {remedy(run, request)}"
+            f"--batch {batch} is beyond the run, whose cells make up {most} on {on} at most; "
+            f"measure it: {remedy(run, request)}"
         )
+    answer = _best(profiles, cores, batch, run)
+    if answer is not None:
+        return answer
     near = sorted(
         {each for one in profiles for each in nearest_batches(one.latencies(cores), cores, batch)}
     )
@@ -187,7 +220,10 @@ def _within(profiles: tuple[Profile, ...], cores: int, limit: float, run: Run) -
     ]
     if not found:
         fastest = min(
-            (known.latency, batch) for one in profiles for (_, batch), known in one.cells.items()
+            (one.among(place, place[0]).latency, place[1])
+            for one in profiles
+            for place in one.cells
+            if place[0] <= cores
         )
         raise UsageError(
             f"no split is done within {format_duration(limit)}; the fastest takes "
