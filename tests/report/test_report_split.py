@@ -173,6 +173,22 @@ def test_what_was_verified_of_another_optimization_has_a_block_of_its_own() -> N
     assert heading not in [each.heading for each in section(with_proofs(run, script)).blocks]
 
 
+def test_a_verification_on_fewer_cores_repeats_no_block_and_tells_its_verdict() -> None:
+    run = hand_run()
+    same: dict[Configuration, float] = {"split": 1.0, "fat": 1.0, "thin": 1.0}
+    (profile,) = profiles_of(run)
+    made = plan(profile, 2, 4)
+    assert made is not None
+    both = with_proofs(run, verified(plan_of(run, 8), same), verified(made, same, at=2.0))
+    assert [each.heading for each in section(both).blocks] == [
+        "Best Split Per Batch", "Predicted and Measured",
+    ]  # fmt: skip
+    told = {
+        (mark["batch"], mark["cores"], mark["verdict"]) for mark in marks(both, "split-prediction")
+    }
+    assert told == {("8", "4", "confirmed"), ("4", "2", "confirmed")}
+
+
 def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> None:
     run = hand_run(missing=[place for place in HAND if place[0] == 4])
     assert {line[5] for line in table(run)} == {"-"}

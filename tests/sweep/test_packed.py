@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from coresplit.errors import PrepareFailed
+from coresplit.errors import InstanceMemory, PrepareFailed
 from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Pack
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
@@ -176,6 +176,21 @@ def test_a_packed_cell_whose_copies_would_not_fit_in_memory_is_skipped() -> None
     assert skipped.verdict == "skipped"
     assert skipped.reason == "needs about 412 MiB, 422 MiB are available"
     assert bench.final[Cell(optimization="script", threads=1, batch=32)].verdict == "measured"
+
+
+def test_copies_that_run_out_of_memory_spare_single_instances_of_as_many_inputs() -> None:
+    def hungry(spec: InstanceSpec, batch: int, done: int) -> float:
+        if spec.cpus == (3,) and batch == 4:
+            raise InstanceMemory("instance script t=1: not enough memory")
+        return slower_on_the_last_core(spec, batch, done)
+
+    bench = Bench(hungry)
+    bench.run(msgspec.structs.replace(BOTH, batches=(1, 2, 4, 8, 16, 32)))
+    assert bench.packed(1, 4).verdict == "failed"
+    skipped = [each for each in bench.final.values() if each.verdict == "skipped"]
+    assert {each.reason for each in skipped} == {"16 inputs at once already ran out of memory"}
+    assert all(each.cell.batch == 32 or each.cell.setting == "packed" for each in skipped)
+    assert bench.final[Cell(optimization="script", threads=1, batch=16)].verdict == "measured"
 
 
 def test_a_throttled_round_leaves_neither_sample_nor_copies() -> None:

@@ -347,7 +347,7 @@ def test_running_out_of_memory_spares_the_larger_batches() -> None:
     outcome = bench.run(settings(optimizations=("none",), threads=(1,)))
     assert outcome.verdicts == {"measured": 2, "failed": 1, "skipped": 1}
     larger = bench.final[Cell(optimization="none", threads=1, batch=8)]
-    assert larger.reason == "batch 4 already ran out of memory"
+    assert larger.reason == "4 inputs at once already ran out of memory"
 
 
 def test_throttled_visits_are_tried_again_and_then_invalid() -> None:

@@ -1,5 +1,6 @@
 """Verifications with fake instances: exact rounds, in order, on the right cores."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -62,6 +63,7 @@ class Bench:
         budget_s: float = 60.0,
         accept: Callable[[Ready], None] = lambda ready: None,
         memory: int = 10**12,
+        peak: Callable[[int, int], int] = lambda threads, batch: 0,
         interrupt: Interrupt | None = None,
     ) -> Verification:
         Verifier(
@@ -71,6 +73,7 @@ class Bench:
             self.logged.append,
             accept=accept,
             available_memory=lambda: memory,
+            peak_memory=peak,
             budget_s=budget_s,
             clock=self.clock,
             interrupt=interrupt,
@@ -130,7 +133,7 @@ def test_a_rival_that_is_faster_refutes_the_plan() -> None:
 
 
 def test_rounds_end_with_the_budget_and_there_is_at_least_one() -> None:
-    assert len(Bench().run(planned(), budget_s=10.0).trials[0].samples) == 5
+    assert len(Bench().run(planned(), budget_s=12.0).trials[0].samples) == 5
     assert len(Bench().run(planned(), budget_s=0.001).trials[0].samples) == 1
 
 
@@ -164,13 +167,14 @@ def test_an_interrupt_keeps_the_rounds_that_are_complete() -> None:
 
 
 def test_a_throttled_round_is_left_out_and_a_quota_that_goes_on_is_told() -> None:
-    counts = {"rounds": 0}
+    def forwards(*throttled: int) -> int:
+        """How many there were, all in all, when those of these numbers were throttled."""
+        numbers = itertools.count(1)
+        bench = Bench(throttled=lambda spec, batch: int(next(numbers) in throttled))
+        assert len(bench.run(planned()).trials[0].samples) == 10
+        return next(numbers) - 1
 
-    def once(spec: InstanceSpec, batch: int) -> int:
-        counts["rounds"] += 1
-        return 1 if 30 <= counts["rounds"] < 32 else 0
-
-    assert len(Bench(throttled=once).run(planned()).trials[0].samples) == 10
+    assert forwards(30, 31) == forwards() + 7
     with pytest.raises(EnvironmentFault, match="the CPU quota throttled the instances"):
         Bench(throttled=lambda spec, batch: 1).run(planned())
 
@@ -182,6 +186,22 @@ def test_too_little_memory_is_told_before_the_others_are_started() -> None:
     ):
         bench.run(planned(), memory=500_000_000)
     assert [instance.closed for instance in bench.instances] == [True]
+
+
+def test_the_memory_of_the_forwards_is_that_of_one_configuration_at_a_time() -> None:
+    each, forward = Bench().start((0,)).wait_ready().memory, 10**9
+    # six more instances, of which the four of thin compute at the same time
+    needed = (6 * each + 4 * forward) / 0.9
+    Bench().run(planned(), memory=int(needed) + 1, peak=lambda threads, batch: each + forward)
+    with pytest.raises(EnvironmentFault, match=r"and 3\.73 GiB for their forwards, but only"):
+        Bench().run(planned(), memory=int(needed) - 1, peak=lambda threads, batch: each + forward)
+
+
+def test_threads_that_spin_on_have_ended_when_the_next_configuration_begins() -> None:
+    bench = Bench()
+    bench.run(planned())
+    # 2 rounds to warm up and 10 that count, of three configurations; the clock counts no other time
+    assert bench.clock.now >= 12 * (0.5 + 0.8 + 0.6 + 3 * 0.1)
 
 
 def test_another_model_is_refused_before_anything_is_run() -> None:

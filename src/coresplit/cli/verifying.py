@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from coresplit import store
 from coresplit.cli.session import instance_spec, model_info, require_same, spec_again
 from coresplit.errors import InstanceError
@@ -38,6 +40,7 @@ def verify(
         require_same(run, machine, run.model)
         spec = spec_again(run, weights, trust)
         cores = machine.cores[: machine.usable]
+        peaks = _peaks(run, plan)
         verifier = Verifier(
             plan,
             _starting(plan, spec, machine),
@@ -45,6 +48,7 @@ def verify(
             writer.log,
             accept=lambda ready: _accept(run, machine, spec, ready),
             available_memory=available_memory,
+            peak_memory=lambda threads, batch: peaks.get((threads, batch), 0),
             budget_s=budget_s,
             seed=run.settings.seed,
             interrupt=interrupt,
@@ -70,6 +74,22 @@ def _starting(plan: Plan, spec: ModelSpec, machine: Machine) -> Callable[[tuple[
         return Process(instance_spec(spec, cell, cpus, cpus, machine))
 
     return start
+
+
+def _peaks(run: Run, plan: Plan) -> dict[tuple[int, int], int]:
+    """Bytes by <threads, batch> that single instances took when the run was measured."""
+    like = Cell(
+        optimization=plan.optimization,
+        threads=1,
+        batch=1,
+        mapping=plan.mapping,
+        allocator=plan.allocator,
+    )
+    return {
+        (each.cell.threads, each.cell.batch): each.evidence.peak_memory
+        for each in run.measurements
+        if each.evidence and msgspec.structs.replace(each.cell, threads=1, batch=1) == like
+    }
 
 
 def _accept(run: Run, machine: Machine, spec: ModelSpec, ready: Ready) -> None:

@@ -48,13 +48,14 @@ class Ensemble:
         """Block until all are ready, at most ``timeout`` seconds for each."""
         return tuple(instance.wait_ready(interrupt, timeout) for instance, _ in self._members)
 
-    def round(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
+    def round(
+        self, timeout: float, interrupt: Interrupt | None = None, notice: float = NOTICE_S
+    ) -> Timed:
         """One forward of each, begun at the same moment; lasts until the last one has ended.
 
-        A round that a member began late, as after making its inputs, is repeated with more
-        notice.
+        It begins ``notice`` seconds from now. A round that a member began late, as after making
+        its inputs, is repeated with more notice.
         """
-        notice = NOTICE_S
         for attempt in range(1, ATTEMPTS + 1):
             start_at = self._clock() + notice
             for instance, batch in self._members:

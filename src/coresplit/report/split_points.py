@@ -136,6 +136,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
 def _ran(proof: Proof, each: Measured) -> dict[str, str]:
     return {
         "batch": str(proof.verification.batch),
+        "cores": str(proof.verification.cores),
         "optimization": str(way_of(proof.verification)),
         "configuration": each.trial.name,
         "instances": instances(each.trial.split),
@@ -143,4 +144,5 @@ def _ran(proof: Proof, each: Measured) -> dict[str, str]:
         "measured": seconds(each.latency),
         "prediction error": error(each),
         "rounds": str(len(each.trial.samples)),
+        "verdict": proof.outcome.verdict,
     }

@@ -113,11 +113,18 @@ def choices_of(frame: Frame, way: Way | None = None) -> tuple[Choice, ...]:
     return tuple(sorted((one for one in found if one), key=lambda one: one.plan.batch))
 
 
-def other_ways(choices: Iterable[Choice], proofs: Iterable[Proof]) -> tuple[Way, ...]:
-    """The ways that were verified for batches of which the choices show no proof."""
-    shown = {(way_of(one.plan), one.plan.batch) for one in choices if one.outcome}
-    run = [(way_of(one.verification), one.verification.batch) for one in proofs]
-    return tuple(dict.fromkeys(way for way, batch in run if (way, batch) not in shown))
+def others_of(
+    frame: Frame, choices: Sequence[Choice], proofs: Iterable[Proof]
+) -> dict[Way, tuple[Choice, ...]]:
+    """The choices of each way alone that has proofs which ``choices`` do not show."""
+    ways = dict.fromkeys(way_of(one.verification) for one in proofs)
+    alone = {way: choices_of(frame, way) for way in ways}
+    shown = _proven_of(choices)
+    return {way: own for way, own in alone.items() if not _proven_of(own) <= shown}
+
+
+def _proven_of(choices: Iterable[Choice]) -> set[tuple[Way, int]]:
+    return {(way_of(one.plan), one.plan.batch) for one in choices if one.outcome}
 
 
 def proofs_of(run: Run, floor: Floor) -> tuple[Proof, ...]:

@@ -34,7 +34,7 @@ from coresplit.report.splits import (
     Way,
     choices_of,
     leading,
-    other_ways,
+    others_of,
     proofs_of,
     way_of,
 )
@@ -57,10 +57,8 @@ def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
         return None, ()
     note = f"{_explained(choices)} {about_profiles(choices, frame)}"
     blocks = [_block(choices, frame, note)]
-    for way in other_ways(choices, proofs):
-        own = choices_of(frame, way)
-        if any(choice.outcome for choice in own):
-            blocks.append(_block(own, frame, _explained(own), way))
+    others = others_of(frame, choices, proofs)
+    blocks += [_block(own, frame, _explained(own), way) for way, own in others.items()]
     if proofs:
         figure = _predictions(proofs, frame)
         blocks.append(Block(heading="Predicted and Measured", figures=(figure,), note=ABOUT_PROOFS))

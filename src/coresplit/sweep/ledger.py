@@ -83,12 +83,14 @@ class Ledger:
         self._end(state, (state.measurement() if state.samples else None) or failed)
 
     def fail_larger(self, cell: Cell) -> None:
-        """End the larger batches of an optimization that ran out of memory."""
+        """End the cells of more inputs at once of an optimization that ran out of memory."""
+        inputs = cell.batch * copies_of(cell, self._settings)
+        reason = f"{inputs} inputs at once already ran out of memory"
         for state in self.states:
-            same = state.cell.optimization == cell.optimization
-            if same and state.cell.batch > cell.batch and not state.covered:
-                reason = f"batch {cell.batch} already ran out of memory"
-                self._end(state, Measurement(cell=state.cell, verdict="skipped", reason=reason))
+            other = state.cell
+            more = other.batch * copies_of(other, self._settings) > inputs
+            if more and other.optimization == cell.optimization and not state.covered:
+                self._end(state, Measurement(cell=other, verdict="skipped", reason=reason))
 
     def fail_instance(self, cell: Cell, error: InstanceError) -> None:
         """End all cells of an instance that cannot be made, and those of copies of it."""

@@ -17,6 +17,8 @@ PRECISION = 0.01
 FIRST_S, PATIENCE, SLACK_S = 300.0, 5.0, 30.0
 MEMORY_SHARE = 0.9
 MOST_THROTTLED = 3
+QUIET_S = 0.1
+"""Between configurations: threads that computed go on spinning, ONNX Runtime's for up to 50 ms."""
 
 Start = Callable[[tuple[int, ...]], Member]
 """Starts an instance on these logical CPUs."""
@@ -32,7 +34,9 @@ class Verifier:
 
     Every complete round is given to ``log`` at once. ``accept`` raises where the first instance
     that is ready is not of the model that was planned for. ``budget_s`` bounds the rounds, not the
-    preparing; ``clock`` is the monotonic one of the instances, ``available_memory`` in bytes.
+    preparing; ``clock`` is the monotonic one of the instances, ``available_memory`` in bytes, and
+    ``peak_memory`` the bytes that an instance of so many threads and batch was seen to take, 0
+    where that is not known.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Verifier:
         *,
         accept: Callable[[Ready], None],
         available_memory: Callable[[], int],
+        peak_memory: Callable[[int, int], int] = lambda threads, batch: 0,
         budget_s: float,
         seed: int = 0,
         clock: Callable[[], float] = time.perf_counter,
@@ -57,6 +62,7 @@ class Verifier:
         self._log = log
         self._accept = accept
         self._available = available_memory
+        self._peak = peak_memory
         self._budget_s = budget_s
         self._random = random.Random(seed)
         self._clock = clock
@@ -73,7 +79,7 @@ class Verifier:
         """
         wanted = {name: self._keys(option) for name, option in self._options.items()}
         try:
-            self._require_memory({key for keys in wanted.values() for key in keys})
+            self._require_memory(list(wanted.values()))
             ensembles = {name: self._prepared(name, keys) for name, keys in wanted.items()}
             for name, ensemble in ensembles.items():
                 self._warm_up(name, ensemble)
@@ -91,19 +97,27 @@ class Verifier:
         places = self._place([threads for threads, _ in cells])
         return [(cpus, batch) for cpus, (_, batch) in zip(places, cells, strict=True)]
 
-    def _require_memory(self, keys: Collection[Key]) -> None:
-        """Start one instance, and refuse to start the others where memory cannot hold them."""
+    def _require_memory(self, configurations: Collection[Collection[Key]]) -> None:
+        """Start one instance, and refuse to start the others where memory cannot hold them.
+
+        All stay prepared, while those of one configuration compute at a time.
+        """
+        keys = {key for each in configurations for key in each}
         first = min(keys)
         self._report("preparing the first instance")
         self._members[first] = self._start(first[0])
         ready = self._members[first].wait_ready(self._interrupt)
         self._accept(ready)
-        each = ready.memory
-        free = self._available()
-        if each * (len(keys) - 1) > MEMORY_SHARE * free:
+        each, free = ready.memory, self._available()
+        computing = max(
+            sum(max(0, self._peak(len(cpus), batch) - each) for cpus, batch in members)
+            for members in configurations
+        )
+        if each * (len(keys) - 1) + computing > MEMORY_SHARE * free:
+            forwards = f" and {format_size(computing)} for their forwards" if computing else ""
             raise EnvironmentFault(
-                f"verifying needs {len(keys)} instances of {format_size(each)} at once, but only "
-                f"{format_size(free)} of memory are free; plan for fewer cores (--cores)"
+                f"verifying needs {len(keys)} instances of {format_size(each)} at once{forwards}, "
+                f"but only {format_size(free)} of memory are free; plan for fewer cores (--cores)"
             )
 
     def _prepared(self, name: Configuration, keys: Sequence[Key]) -> Ensemble:
@@ -126,7 +140,7 @@ class Verifier:
         rounds = 2 if predicted.latency < self._budget_s * SECOND_SHARE else 1
         for _ in range(rounds):
             if not self._interrupted:
-                ensemble.round(FIRST_S + PATIENCE * predicted.high, self._interrupt)
+                ensemble.round(FIRST_S + PATIENCE * predicted.high, self._interrupt, QUIET_S)
 
     def _rounds(self, ensembles: Mapping[Configuration, Ensemble]) -> None:
         begin, throttled = self._clock(), 0
@@ -171,7 +185,7 @@ class Verifier:
             if self._interrupted:
                 return None
             timeout = PATIENCE * self._options[name].predicted.high + SLACK_S
-            timed = ensembles[name].round(timeout, self._interrupt)
+            timed = ensembles[name].round(timeout, self._interrupt, QUIET_S)
             throttled = throttled or timed.evidence.throttled_periods > 0
             latencies[name] = timed.durations[0]
         return None if throttled else latencies
