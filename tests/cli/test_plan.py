@@ -345,6 +345,37 @@ def test_where_losses_are_not_stated_the_plan_says_so(coresplit: Coresplit, tmp_
     assert said not in coresplit("plan", "four", "--batch", 8, "--optimization", "script")[2]
 
 
+@pytest.mark.parametrize(
+    ("split_s", "fat_s", "said"),
+    [
+        (
+            0.045,
+            0.08,
+            "slower than predicted, by 25 % or more: the machine is slower now than when",
+        ),
+        (
+            0.030,
+            0.05,
+            "faster than predicted, by 17 % or more: the machine is faster now than when",
+        ),
+        (0.045, 0.061, None),
+        (0.045, 0.05, None),
+    ],
+)
+def test_a_machine_that_has_changed_is_told_from_a_wrong_prediction(
+    coresplit: Coresplit, tmp_path: Path, split_s: float, fat_s: float, said: str | None
+) -> None:
+    rounds = [
+        msgspec.structs.replace(each, trials=(each.trials[0], trial("fat", [(4, 8)], 0.06, fat_s)))
+        for each in verification(split_s)
+    ]
+    save(four_cores(), tmp_path / "four", rounds)
+    _, out, _ = coresplit("plan", "four", "--batch", 8)
+    last = out.splitlines()[-1]
+    assert last.startswith("All of them were ") == (said is not None)
+    assert said is None or said in last
+
+
 def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) -> None:
     save(four_cores(), tmp_path / "four", verification(0.036, rounds=3))
     _, out, _ = coresplit("plan", "four", "--batch", 8)

@@ -123,7 +123,22 @@ def _verdict_lines(verification: Verification, noise: float | None) -> list[str]
                 _times(outcome.speedups.get(name)),
             )
         )
-    return [*_aligned(rows), "", f"{outcome.verdict}: {_verdict(outcome, rounds)}"]
+    lines = [*_aligned(rows), "", f"{outcome.verdict}: {_verdict(outcome, rounds)}"]
+    return lines + _drift(outcome)
+
+
+def _drift(outcome: Outcome) -> list[str]:
+    """That the machine itself has changed, where all that ran is off alike beyond the noise."""
+    found = outcome.measured.values()
+    longer = [each.latency.latency / each.trial.predicted.latency - 1 for each in found]
+    least = min(map(abs, longer))
+    if len(longer) < 2 or min(longer) < 0 < max(longer) or least <= outcome.floor:
+        return []
+    than = "slower" if longer[0] > 0 else "faster"
+    return [
+        f"All of them were {than} than predicted, by {format_share(least)} or more: the machine is "
+        f"{than} now than when the run was measured."
+    ]
 
 
 def instances(split: Split) -> str:

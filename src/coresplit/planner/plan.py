@@ -133,7 +133,8 @@ def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
         for busy in range(cores if not profile.alone else 1, cores + 1)
     )
     options = (option_of(profile, split) for split in found if split)
-    return max(options, key=lambda one: one.throughput, default=None)
+    within = (one for one in options if one.predicted.latency <= limit)
+    return max(within, key=lambda one: one.throughput, default=None)
 
 
 def option_of(profile: Profile, split: Split) -> Option:
