@@ -51,8 +51,9 @@ class Visit:
     def scroll_through(self) -> None:
         charts = self.page.locator(".chart")
         for place in range(charts.count()):
-            charts.nth(place).scroll_into_view_if_needed()
-            charts.nth(place).locator("svg").wait_for(timeout=30_000)
+            # scrolling of Playwright waits for frames, which a busy browser may withhold
+            charts.nth(place).evaluate("one => one.scrollIntoView()")
+            charts.nth(place).locator("svg").wait_for(state="attached", timeout=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +67,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=RUNS)
 def visit(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Run, Visit]:
+) -> Iterator[tuple[Run, Visit]]:
     run = RUNS[request.param]
     index = build(run, tmp_path_factory.mktemp(request.param), frozenset({"html"}))
-    return run, Visit(browser, index)
+    seen = Visit(browser, index)
+    yield run, seen
+    # an open page goes on drawing beside the next one
+    seen.page.close()
 
 
 def test_charts_are_drawn_when_they_come_into_view(visit: tuple[Run, Visit]) -> None:
