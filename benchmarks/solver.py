@@ -5,7 +5,8 @@
 Profiles are made by formula: latency grows with the batch to the power 0.95 and falls with the
 threads to the power 0.8, times a seeded disturbance of up to 10 %. Beside the solver runs the
 exhaustive programme over cores x batch x cells that the literature describes, on the same
-profile in the same run; their optima are compared.
+profile in the same run; their optima are compared. Last come whole plans from packed cells, which
+are solved for every number of busy cores, with rivals and front.
 """
 
 import random
@@ -14,11 +15,14 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import vl_convert
 
+from coresplit.planner import Known, Profile, plan
 from coresplit.planner.solver import Latencies, slowest, solve
+from coresplit.records import Cell
 
 REPEATS = 7
 
@@ -28,6 +32,11 @@ def main() -> None:
     print(f"{'T':>5}{'B':>7}{'cells':>7}{'solver':>12}{'memory':>10}{'exhaustive':>13}{'ratio':>9}")
     points = [measure(16, 2**power, 11, exhaustive=power <= 10) for power in range(3, 13)]
     points += [measure(2**power, 4096, 13, exhaustive=False) for power in range(1, 9)]
+    print("\nplans from packed cells")
+    for cores, batch, batches in ((16, 1024, 11), (64, 1024, 11), (256, 4096, 13)):
+        packed = packed_profile(cores, batches)
+        seconds = timed(partial(plan, packed, cores, batch), 3)
+        print(f"{cores:>5}{batch:>7}{len(packed.cells):>7}{seconds * 1e3:>9.0f} ms")
     if len(sys.argv) > 1:
         draw(points, Path(sys.argv[1]))
 
@@ -39,6 +48,22 @@ def profile(cores: int, batches: int) -> Latencies:
         for threads in range(1, cores + 1)
         for power in range(batches)
     }
+
+
+def packed_profile(cores: int, batches: int) -> Profile:
+    """The same cells alone, and slower by up to a half with all cores busy."""
+    alone = profile(cores, batches)
+    busy = {cell: 1.5 ** ((cores - cell[0]) / cores) * value for cell, value in alone.items()}
+    return Profile(
+        like=Cell(optimization="script", threads=1, batch=1, setting="packed"),
+        cells=known(busy),
+        alone=known(alone),
+        cores=cores,
+    )
+
+
+def known(latencies: Latencies) -> dict[tuple[int, int], Known]:
+    return {cell: Known(low=value, latency=value, high=value) for cell, value in latencies.items()}
 
 
 def measure(cores: int, batch: int, batches: int, *, exhaustive: bool) -> dict[str, float]:
