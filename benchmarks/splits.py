@@ -109,7 +109,7 @@ def summarize_verdicts(found: Sequence[tuple[Verification, Outcome]]) -> None:
     verdicts = [outcome.verdict for _, outcome in found]
     for verdict in ("confirmed", "tied", "refuted"):
         print(f"{verdict}: {verdicts.count(verdict)} of {len(verdicts)}")
-    slower = [outcome for _, outcome in found if slower_than_fat(outcome)]
+    slower = [outcome for _, outcome in found if "fat" in outcome.beaten_by]
     told = sum(predicted(outcome, "fat") < predicted(outcome, "split") for outcome in slower)
     print(f"slower than fat beyond the noise floor: {len(slower)}, of which foretold: {told}")
 
@@ -127,11 +127,6 @@ def error_alone(profile: Profile, measured: Measured) -> float:
 def speedup_error(measured: Mapping[Configuration, Measured], name: Configuration) -> float:
     """How far the ratio of two predictions is off: what all configurations share cancels out."""
     return (1 + measured[name].error) / (1 + measured["split"].error) - 1
-
-
-def slower_than_fat(outcome: Outcome) -> bool:
-    fat = outcome.speedups.get("fat")
-    return fat is not None and not fat.tie and fat.ratio < 1
 
 
 def predicted(outcome: Outcome, name: Configuration) -> float:

@@ -114,6 +114,11 @@ def format_share(share: float) -> str:
     return f"{percent:.{digits}f} %"
 
 
+def format_cores(count: int) -> str:
+    """``1 core``, ``16 cores``."""
+    return f"{count} {'core' if count == 1 else 'cores'}"
+
+
 def format_numbers(numbers: tuple[int, ...]) -> str:
     """Shortest list that ``parse_numbers`` reads back for runs of neighbours: ``1-4,8``."""
     parts: list[str] = []

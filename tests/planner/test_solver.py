@@ -129,8 +129,7 @@ def test_the_nearest_batches_are_the_next_that_can_be_made_up(
 
 
 def test_sums_of_latencies_are_exact() -> None:
-    # 0.1 + 0.2 is not 0.3 in floating point: the order of adding must not decide a tie
-    # (0.1 + 0.2) + 0.3 is not (0.3 + 0.2) + 0.1 in floating point
+    # (0.1 + 0.2) + 0.3 is not (0.3 + 0.2) + 0.1 in floating point: that must not decide a tie
     latencies = {
         (1, 1): 0.3, (1, 10): 0.1, (1, 100): 0.2,
         (1, 2): 0.1, (1, 20): 0.2, (1, 89): 0.3,

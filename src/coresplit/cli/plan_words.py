@@ -17,7 +17,7 @@ from coresplit.planner import (
 )
 from coresplit.records import Estimate, Split, Verification
 from coresplit.stats.summary import MIN_INTERVAL_SAMPLES
-from coresplit.units import format_duration, format_share
+from coresplit.units import format_cores, format_duration, format_share
 
 SETTINGS = {
     "isolated": "measured alone: instances that run together may be slower than this",
@@ -60,7 +60,7 @@ def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
     """One plan for a terminal: the configurations, why, fewer cores, and the proof if any."""
     plan = answer.plan
     lines = [
-        f"batch {plan.batch} on {plan.cores} {'core' if plan.cores == 1 else 'cores'}, "
+        f"batch {plan.batch} on {format_cores(plan.cores)}, "
         f"{_how(plan)}, {plan.setting} profile ({SETTINGS[plan.setting]})",
         "",
         *_configurations(plan),
@@ -156,12 +156,10 @@ def _verdict(outcome: Outcome, rounds: int) -> str:
         return f"the split is the only configuration there is; it was run {over}"
     if outcome.verdict == "tied" and rounds < MIN_INTERVAL_SAMPLES:
         return f"nothing can be proven {over}; give it more time: --budget"
-    found = outcome.speedups.items()
-    faster = [name for name, each in found if not each.tie and each.ratio < 1]
-    slower = [name for name, each in found if not each.tie and each.ratio > 1]
-    tied = [name for name, each in found if each.tie]
-    if faster:
-        return f"{' and '.join(faster)} was faster than the split {over}"
+    if outcome.beaten_by:
+        return f"{' and '.join(outcome.beaten_by)} was faster than the split {over}"
+    slower = [name for name, each in outcome.speedups.items() if not each.tie]
+    tied = [name for name, each in outcome.speedups.items() if each.tie]
     won = f"the split was faster than {' and '.join(slower)}"
     if not tied:
         return f"{won} {over}"

@@ -24,7 +24,13 @@ from coresplit.records import Mapping, Run, Setting
 from coresplit.stats.losses import lossy_of
 from coresplit.stats.noise import ASSUMED_FLOOR, noise_floor
 from coresplit.sweep import cells_of
-from coresplit.units import format_duration, format_numbers, parse_duration, unknown_name
+from coresplit.units import (
+    format_cores,
+    format_duration,
+    format_numbers,
+    parse_duration,
+    unknown_name,
+)
 
 CHOICES = {
     "optimization": tuple(OPTIMIZATIONS),
@@ -171,7 +177,7 @@ def _profiles(run: Run, cores: int, request: Request) -> tuple[Profile, ...]:
     if not fitting:
         asked = (request.optimization, request.mapping, request.allocator, request.setting)
         what = " ".join(name for name in asked if name is not None)
-        few = f" on {cores} {'core' if cores == 1 else 'cores'}" if profiles else ""
+        few = f" on {format_cores(cores)}" if profiles else ""
         raise UsageError(
             f"run {request.run} has no measured cells{what and f' of {what}'}{few}; "
             f"measure them: {remedy(run, request)}"
@@ -192,7 +198,7 @@ def _profiles(run: Run, cores: int, request: Request) -> tuple[Profile, ...]:
 def _for_batch(
     profiles: tuple[Profile, ...], cores: int, batch: int, run: Run, request: Request
 ) -> Answer:
-    on = f"{cores} core" if cores == 1 else f"{cores} cores"
+    on = format_cores(cores)
     most = max(largest_batch(each.latencies(cores), cores) for each in profiles)
     if batch > most:
         raise UsageError(

@@ -14,7 +14,7 @@ from coresplit.models import MODELS, ModelSpec, form_of, parse_input, validate
 from coresplit.optimizations import OPTIMIZATIONS, require_applicable, usable
 from coresplit.records import Form, Machine, Mapping, Run, Setting, Settings
 from coresplit.sweep import anchor_of, cells_of
-from coresplit.units import parse_duration, parse_numbers, parse_share
+from coresplit.units import format_cores, parse_duration, parse_numbers, parse_share
 
 ALL = "all"
 DEFAULT_OPTIMIZATIONS: dict[Form, str] = {"module": "none,script", "onnx": "onnxruntime"}
@@ -138,8 +138,8 @@ def require_pack(settings: Settings) -> None:
         )
     if all(cell.setting == "isolated" for cell in cells_of(settings)):
         raise UsageError(
-            f"no cell can be packed: two copies or more must fit on {settings.cores} "
-            f"{'core' if settings.cores == 1 else 'cores'}, and their inputs together in the "
+            f"no cell can be packed: two copies or more must fit on "
+            f"{format_cores(settings.cores)}, and their inputs together in the "
             f"largest batch, {max(settings.batches)}; leave out --setting packed"
         )
 

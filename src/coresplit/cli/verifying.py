@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from coresplit import store
 from coresplit.cli.session import instance_spec, model_info, require_same, spec_again
 from coresplit.errors import InstanceError
@@ -40,7 +38,7 @@ def verify(
         require_same(run, machine, run.model)
         spec = spec_again(run, weights, trust)
         cores = machine.cores[: machine.usable]
-        peaks = _peaks(run, plan)
+        peaks = {each.cell: each.evidence.peak_memory for each in run.measurements if each.evidence}
         verifier = Verifier(
             plan,
             _starting(plan, spec, machine),
@@ -48,7 +46,7 @@ def verify(
             writer.log,
             accept=lambda ready: _accept(run, machine, spec, ready),
             available_memory=available_memory,
-            peak_memory=lambda threads, batch: peaks.get((threads, batch), 0),
+            peak_memory=lambda threads, batch: peaks.get(_cell(plan, threads, batch), 0),
             budget_s=budget_s,
             seed=run.settings.seed,
             interrupt=interrupt,
@@ -64,32 +62,21 @@ def verify(
 
 def _starting(plan: Plan, spec: ModelSpec, machine: Machine) -> Callable[[tuple[int, ...]], Member]:
     def start(cpus: tuple[int, ...]) -> Member:
-        cell = Cell(
-            optimization=plan.optimization,
-            threads=len(cpus),
-            batch=plan.batch,
-            mapping=plan.mapping,
-            allocator=plan.allocator,
-        )
+        cell = _cell(plan, len(cpus), plan.batch)
         return Process(instance_spec(spec, cell, cpus, cpus, machine))
 
     return start
 
 
-def _peaks(run: Run, plan: Plan) -> dict[tuple[int, int], int]:
-    """Bytes by <threads, batch> that single instances took when the run was measured."""
-    like = Cell(
+def _cell(plan: Plan, threads: int, batch: int) -> Cell:
+    """The isolated cell of one instance under the conditions of the plan."""
+    return Cell(
         optimization=plan.optimization,
-        threads=1,
-        batch=1,
+        threads=threads,
+        batch=batch,
         mapping=plan.mapping,
         allocator=plan.allocator,
     )
-    return {
-        (each.cell.threads, each.cell.batch): each.evidence.peak_memory
-        for each in run.measurements
-        if each.evidence and msgspec.structs.replace(each.cell, threads=1, batch=1) == like
-    }
 
 
 def _accept(run: Run, machine: Machine, spec: ModelSpec, ready: Ready) -> None:

@@ -39,6 +39,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     speedups: Mapping[Configuration, Speedup]
     floor: float
 
+    @property
+    def beaten_by(self) -> tuple[Configuration, ...]:
+        """The rivals that were proven faster than the split."""
+        return tuple(name for name, one in self.speedups.items() if not one.tie and one.ratio < 1)
+
 
 def outcome_of(verification: Verification, noise: float | None = None) -> Outcome:
     """The verdict of the rounds; ``noise`` is the relative noise floor of the run, if known.

@@ -78,8 +78,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def beaten_by(self) -> tuple[str, ...]:
         """The rivals that were proven faster than the split."""
-        found = self.outcome.speedups if self.outcome else {}
-        return tuple(name for name, one in found.items() if not one.tie and one.ratio < 1)
+        return self.outcome.beaten_by if self.outcome else ()
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
