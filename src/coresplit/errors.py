@@ -11,6 +11,7 @@
     └── InstanceError       an instance failed                          (instance)
         ├── InstanceDied        the process ended: how, and its last words
         ├── InstanceTimeout     it did not answer before its deadline
+        ├── LateStart           several could not be started at the same moment
         ├── InstanceMemory      it could not get the memory a forward needs
         ├── PrepareFailed       the model or optimization failed inside it
         └── ReadbackMismatch    a setting read back differs from what was asked
@@ -62,6 +63,10 @@ class InstanceDied(InstanceError):
 
 class InstanceTimeout(InstanceError):
     """An instance did not answer before its deadline and was ended."""
+
+
+class LateStart(InstanceError):
+    """Instances that should begin a round together did not, however often it was repeated."""
 
 
 class InstanceMemory(InstanceError):

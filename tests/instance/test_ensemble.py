@@ -1,10 +1,10 @@
 """Instances that run together, on a clock that only the fakes move."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import pytest
 
-from coresplit.errors import InstanceError, InstanceTimeout
+from coresplit.errors import InstanceError, InstanceTimeout, LateStart
 from coresplit.instance import Ensemble, FakeClock, FakeInstance, InstanceSpec, Pack, Timed
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.tally import side_by_side
@@ -62,12 +62,67 @@ class AlwaysLate(FakeInstance):
         return super().finish(timeout, interrupt)
 
 
-def test_an_instance_that_is_late_again_and_again_is_taken_as_it_is() -> None:
+def test_a_round_that_is_late_again_and_again_is_no_data() -> None:
     clock = FakeClock()
     late = instance(clock, 0, by_cpu, AlwaysLate)
-    timed = Ensemble([(late, 1)], clock).round(timeout=60)
-    assert timed.durations == pytest.approx((0.15,))
+    ensemble = Ensemble([(late, 1)], clock)
+    with pytest.raises(LateStart, match=r"could not be started together: one began 50\.0 ms late"):
+        ensemble.round(timeout=60)
     assert late._counts == {1: 4}
+    timed, late_s = ensemble.attempt(timeout=60)
+    assert timed.durations == pytest.approx((0.15,))
+    assert late_s == pytest.approx(0.05)
+
+
+def test_a_late_round_is_not_repeated_once_an_end_is_asked_for() -> None:
+    clock = FakeClock()
+    late = instance(clock, 0, by_cpu, AlwaysLate)
+    with Interrupt() as interrupt:
+        interrupt.request()
+        with pytest.raises(LateStart):
+            Ensemble([(late, 1)], clock).round(timeout=60, interrupt=interrupt)
+    assert late._counts == {1: 1}
+
+
+class LateAt(FakeInstance):
+    """Begins the forwards of these numbers 50 ms late."""
+
+    numbers: Container[int] = ()
+
+    def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
+        batch, start_at, duration = self._begun
+        if self._counts[batch] in self.numbers:
+            self._begun = batch, start_at + 0.05, duration
+        return super().finish(timeout, interrupt)
+
+
+def pack_late_at(clock: FakeClock, numbers: Container[int]) -> Pack:
+    late = instance(clock, 1, by_cpu, LateAt)
+    assert isinstance(late, LateAt)
+    late.numbers = numbers
+    return Pack([instance(clock, 0, by_cpu), late], clock)
+
+
+def test_a_pack_leaves_out_the_rounds_that_could_not_be_started_together() -> None:
+    timed = pack_late_at(FakeClock(), range(2, 6)).forwards(1, count=3, seconds=60, timeout=60)
+    assert timed.durations == pytest.approx((0.2, 0.2))
+    assert [each == pytest.approx((0.1, 0.2)) for each in timed.copies] == [True, True]
+    assert timed.evidence.forwards == 4
+
+
+def test_a_visit_without_any_round_started_together_fails_and_says_why() -> None:
+    clock = FakeClock()
+    with pytest.raises(InstanceError, match="could not be started together") as caught:
+        pack_late_at(clock, range(100)).forwards(1, count=3, seconds=60, timeout=60)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(LateStart):
+        pack_late_at(clock, range(1, 5)).forwards(1, count=3, seconds=0.1, timeout=60)
+
+
+def test_a_late_warm_up_round_counts_as_one() -> None:
+    timed = pack_late_at(FakeClock(), (1,)).forwards(1, 2, 60, 60, warmup=1)
+    assert timed.warmup == pytest.approx((0.25,))
+    assert timed.durations == pytest.approx((0.2, 0.2))
 
 
 def test_the_error_of_any_instance_comes_through() -> None:
@@ -101,6 +156,51 @@ def test_a_pack_counts_rounds_as_an_instance_counts_forwards() -> None:
     assert all(each == pytest.approx((0.2, 0.4)) for each in timed.copies)
     assert timed.evidence.forwards == 6
     assert timed.evidence.visits == 1
+
+
+def slow_at_first(spec: InstanceSpec, batch: int, done: int) -> float:
+    return 0.5 if done == 0 else 0.2
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_warm_up_is_apart_and_the_seconds_count_from_its_end(copies: int) -> None:
+    clock = FakeClock()
+    each = [instance(clock, cpu, slow_at_first) for cpu in range(copies)]
+    tested = Pack(each, clock) if copies > 1 else each[0]
+    timed = tested.forwards(1, count=9, seconds=0.5, timeout=60, warmup=2)
+    assert timed.warmup == pytest.approx((0.5, 0.2))
+    assert timed.durations == pytest.approx((0.2, 0.2, 0.2))
+    assert timed.evidence.forwards == 3 * copies
+    assert timed.evidence.wall_s == pytest.approx(0.6)
+    assert [one._counts for one in each] == [{1: 5}] * copies
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_timeout_counts_from_the_beginning_of_the_warm_up(copies: int) -> None:
+    clock = FakeClock()
+    each = [instance(clock, cpu, slow_at_first) for cpu in range(copies)]
+    tested = Pack(each, clock) if copies > 1 else each[0]
+    with pytest.raises(InstanceTimeout):
+        tested.forwards(1, count=1, seconds=60, timeout=0.6, warmup=1)
+    assert all(one.closed for one in each) == (copies == 1)
+    assert 0.6 <= clock.now < 0.7
+
+
+def test_a_forward_of_the_warm_up_can_time_out() -> None:
+    clock = FakeClock()
+    with pytest.raises(InstanceTimeout):
+        instance(clock, 0, slow_at_first).forwards(1, 1, 60, timeout=0.3, warmup=1)
+    assert clock.now == pytest.approx(0.3)
+
+
+def test_an_interrupted_pack_still_has_its_warm_up_before_its_round() -> None:
+    clock = FakeClock()
+    pack = Pack([instance(clock, cpu, slow_at_first) for cpu in (0, 1)], clock)
+    with Interrupt() as interrupt:
+        interrupt.request()
+        timed = pack.forwards(1, 9, 60, 60, interrupt, warmup=2)
+    assert len(timed.warmup) == 2
+    assert timed.durations == pytest.approx((0.2,))
 
 
 def test_a_pack_starts_no_round_after_its_seconds() -> None:

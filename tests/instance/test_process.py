@@ -73,6 +73,14 @@ def test_every_busy_thread_has_a_core_of_its_own(shared: Process) -> None:
     assert timed.evidence.threads == len(CORES)
 
 
+def test_the_warm_up_is_run_first_and_nothing_is_counted_of_it(shared: Process) -> None:
+    timed = shared.forwards(batch=4, count=2, seconds=60, timeout=60, warmup=20)
+    assert (len(timed.warmup), len(timed.durations)) == (20, 2)
+    assert min(timed.warmup) > 0
+    assert timed.evidence.forwards == 2
+    assert shared.forwards(batch=4, count=1, seconds=60, timeout=60).warmup == ()
+
+
 def test_evidence_counts_the_forwards(shared: Process) -> None:
     timed = shared.forwards(batch=4, count=6, seconds=60, timeout=60)
     evidence = timed.evidence

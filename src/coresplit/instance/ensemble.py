@@ -7,10 +7,12 @@ from typing import Protocol
 
 import msgspec
 
+from coresplit.errors import LateStart
 from coresplit.instance.handle import PREPARE_TIMEOUT_S, Instance
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, Ready, Timed
 from coresplit.instance.tally import in_turn, side_by_side
+from coresplit.units import format_duration
 
 NOTICE_S = 0.01
 LATE_S = 0.002
@@ -54,24 +56,37 @@ class Ensemble:
         """One forward of each, begun at the same moment; lasts until the last one has ended.
 
         It begins ``notice`` seconds from now. A round that a member began late, as after making
-        its inputs, is repeated with more notice.
+        its inputs, is repeated with more notice; LateStart is raised where that does not help.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            start_at = self._clock() + notice
-            for instance, batch in self._members:
-                instance.begin(batch, start_at)
-            found = [instance.finish(timeout, interrupt) for instance, _ in self._members]
-            if max(each.begun_at for each in found) - start_at <= LATE_S or attempt == ATTEMPTS:
+        for attempt in range(ATTEMPTS):
+            timed, late_s = self.attempt(timeout, interrupt, notice * 2**attempt)
+            if late_s <= LATE_S:
+                return timed
+            if interrupt is not None and interrupt.requested:
                 break
-            notice *= 2
+        raise LateStart(
+            f"{self._members[0][0].spec} and those beside it could not be started together: one "
+            f"began {format_duration(late_s)} late, at most {format_duration(LATE_S)} is accepted; "
+            "quieten the machine (see coresplit doctor)"
+        )
+
+    def attempt(
+        self, timeout: float, interrupt: Interrupt | None = None, notice: float = NOTICE_S
+    ) -> tuple[Timed, float]:
+        """A round that is not repeated, and by how many seconds the latest member began late."""
+        start_at = self._clock() + notice
+        for instance, batch in self._members:
+            instance.begin(batch, start_at)
+        found = [instance.finish(timeout, interrupt) for instance, _ in self._members]
         ended_at = max(each.ended_at for each in found)
-        return Timed(
+        timed = Timed(
             durations=(ended_at - start_at,),
             evidence=side_by_side([each.evidence for each in found]),
             begun_at=start_at,
             ended_at=ended_at,
             copies=(tuple(each.durations[0] for each in found),),
         )
+        return timed, max(each.begun_at for each in found) - start_at
 
     def close(self) -> None:
         """End all members."""
@@ -107,16 +122,35 @@ class Pack:
         seconds: float,
         timeout: float,
         interrupt: Interrupt | None = None,
+        *,
+        warmup: int = 0,
     ) -> Timed:
-        """Up to ``count`` rounds, starting none after ``seconds``; all times in seconds."""
+        """Up to ``count`` rounds after ``warmup`` others, starting none after ``seconds``.
+
+        All times are in seconds; these count from the end of the warm-up. A round that could not
+        be started together is left out; LateStart is raised where that leaves none.
+        """
         ensemble = Ensemble([(copy, batch) for copy in self._copies], self._clock)
+        deadline = self._clock() + timeout
+
+        def left() -> float:
+            return max(0.0, deadline - self._clock())
+
+        # no data, so it does not matter whether these start together
+        before = [ensemble.attempt(left(), interrupt)[0].durations[0] for _ in range(warmup)]
         begin = self._clock()
         rounds: list[Timed] = []
-        while not rounds or (len(rounds) < count and self._clock() - begin < seconds):
-            left = timeout - (self._clock() - begin)
-            rounds.append(ensemble.round(max(0.0, left), interrupt))
+        for tried in range(max(1, count)):
+            if tried and self._clock() - begin >= seconds:
+                break
+            try:
+                rounds.append(ensemble.round(left(), interrupt))
+            except LateStart as error:
+                late = error
             if interrupt is not None and interrupt.requested:
                 break
+        if not rounds:
+            raise late
         evidence = reduce(in_turn, [each.evidence for each in rounds])
         return Timed(
             durations=tuple(each.durations[0] for each in rounds),
@@ -124,6 +158,7 @@ class Pack:
             begun_at=rounds[0].begun_at,
             ended_at=rounds[-1].ended_at,
             copies=tuple(each.copies[0] for each in rounds),
+            warmup=tuple(before),
         )
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:

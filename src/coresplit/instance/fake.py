@@ -84,25 +84,23 @@ class FakeInstance:
         seconds: float,
         timeout: float,
         interrupt: Interrupt | None = None,
+        *,
+        warmup: int = 0,
     ) -> Timed:
-        """Forwards by the formula; the clock advances by their sum."""
+        """Forwards by the formula, those of the warm-up too; the clock advances by their sum."""
         if self.closed:
             raise InstanceError(f"{self.spec} is closed")
         self.wait_ready()
+        deadline = self._clock.now + timeout
+        before = tuple(self._forward(batch, deadline) for _ in range(warmup))
         begin = self._clock.now
         durations: list[float] = []
         while len(durations) < count and self._clock.now - begin < seconds:
-            done = self._counts.get(batch, 0)
-            duration = self._formula(self.spec, batch, done)
-            if math.isinf(duration) or self._clock.now - begin + duration > timeout:
-                self._clock.now = begin + timeout
-                self.closed = True
-                raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
-            self._counts[batch] = done + 1
-            self._clock.now += duration
-            durations.append(duration)
+            durations.append(self._forward(batch, deadline))
         return Timed(
-            durations=tuple(durations), evidence=self._evidence(batch, tuple(durations), begin)
+            durations=tuple(durations),
+            evidence=self._evidence(batch, tuple(durations), begin),
+            warmup=before,
         )
 
     def begin(self, batch: int, start_at: float) -> None:
@@ -137,6 +135,17 @@ class FakeInstance:
     def close(self) -> None:
         """Refuse any further forwards."""
         self.closed = True
+
+    def _forward(self, batch: int, deadline: float) -> float:
+        done = self._counts.get(batch, 0)
+        duration = self._formula(self.spec, batch, done)
+        if math.isinf(duration) or self._clock.now + duration > deadline:
+            self._clock.now = deadline
+            self.closed = True
+            raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
+        self._counts[batch] = done + 1
+        self._clock.now += duration
+        return duration
 
     def _evidence(self, batch: int, durations: tuple[float, ...], begin: float) -> Evidence:
         count = len(durations)

@@ -68,8 +68,13 @@ class Instance(Protocol):
         seconds: float,
         timeout: float,
         interrupt: Interrupt | None = None,
+        *,
+        warmup: int = 0,
     ) -> Timed:
-        """Time up to ``count`` forwards, starting none after ``seconds``."""
+        """Time up to ``count`` forwards after ``warmup`` others, starting none after ``seconds``.
+
+        The seconds count from the end of the warm-up, ``timeout`` from its beginning.
+        """
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """Measure what its cores can do at most."""
@@ -140,15 +145,18 @@ class Process:
         seconds: float,
         timeout: float,
         interrupt: Interrupt | None = None,
+        *,
+        warmup: int = 0,
     ) -> Timed:
         """Time up to ``count`` forwards of ``batch``, starting none after ``seconds``.
 
-        All durations are in seconds. At ``timeout``, or ten seconds after an interrupt, the
-        process is ended and InstanceTimeout raised. ReadbackMismatch is raised where a thread
-        that computed was not alone on a core of the instance.
+        ``warmup`` forwards come first, whatever they take, and are no data; the seconds count
+        from their end. All durations are in seconds. At ``timeout``, or ten seconds after an
+        interrupt, the process is ended and InstanceTimeout raised. ReadbackMismatch is raised
+        where a thread that computed was not alone on a core of the instance.
         """
         self.wait_ready(interrupt)
-        self._tell(Forwards(batch=batch, count=count, seconds=seconds))
+        self._tell(Forwards(batch=batch, count=count, seconds=seconds, warmup=warmup))
         return self.finish(timeout, interrupt)
 
     def begin(self, batch: int, start_at: float) -> None:

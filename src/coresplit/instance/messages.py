@@ -41,13 +41,15 @@ class Forwards(
 ):
     """Run up to ``count`` forwards of one batch, starting none after ``seconds``.
 
-    The first starts at ``start_at`` on the monotonic clock, which all processes of a machine
-    share; None for at once.
+    ``warmup`` forwards come before them and are no data; the seconds count from their end. The
+    first that counts starts at ``start_at`` on the monotonic clock, which all processes of a
+    machine share; None for at once.
     """
 
     batch: int
     count: int
     seconds: float
+    warmup: int = 0
     start_at: float | None = None
 
 
@@ -94,7 +96,8 @@ class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     ``begun_at`` and ``ended_at`` are those of the first and the last forward on the monotonic
     clock. Of instances that ran together, a duration is a round's, and ``copies`` has those of
-    every instance, round by round.
+    every instance, round by round. ``warmup`` has the durations of the forwards that were run
+    before these and are no data: nothing was counted around them but peak memory.
     """
 
     durations: tuple[float, ...]
@@ -102,6 +105,7 @@ class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     begun_at: float = 0.0
     ended_at: float = 0.0
     copies: tuple[tuple[float, ...], ...] = ()
+    warmup: tuple[float, ...] = ()
 
 
 class FoundPeak(

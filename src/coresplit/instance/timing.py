@@ -1,6 +1,7 @@
 """Timing of single forwards inside the child, and the evidence around them."""
 
 import gc
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,16 +19,23 @@ def time_forwards(
 ) -> Timed:
     """Durations of up to ``command.count`` calls; none is started after ``command.seconds``.
 
-    ``cpus`` are the logical CPUs whose stolen time counts, ``threads`` the thread count as read
-    back. Garbage collection waits meanwhile, so that no forward pays for the objects of another.
+    ``command.warmup`` calls come before them; the seconds, the stolen time and all that is counted
+    begin after those, while peak memory is that of both. ``cpus`` are the logical CPUs whose stolen
+    time counts, ``threads`` the thread count as read back. Garbage collection waits meanwhile, so
+    that no forward pays for the objects of another.
     """
     counted.reset_peak_memory()
-    started_at = time.time()
-    before = counted.read_counters(cpus)
-    if command.start_at is not None:
-        wait_until(command.start_at)
-    begun_at, durations, ended_at = _durations(forward, command.count, command.seconds)
-    after = counted.read_counters(cpus)
+    gc.disable()
+    try:
+        _, warmup, _ = _durations(forward, command.warmup, math.inf)
+        started_at = time.time()
+        before = counted.read_counters(cpus)
+        if command.start_at is not None:
+            wait_until(command.start_at)
+        begun_at, durations, ended_at = _durations(forward, command.count, command.seconds)
+        after = counted.read_counters(cpus)
+    finally:
+        gc.enable()
     change = counted.difference(before, after)
     evidence = Evidence(
         forwards=len(durations),
@@ -38,7 +46,11 @@ def time_forwards(
         **msgspec.structs.asdict(change),
     )
     return Timed(
-        durations=tuple(durations), evidence=evidence, begun_at=begun_at, ended_at=ended_at
+        durations=tuple(durations),
+        evidence=evidence,
+        begun_at=begun_at,
+        ended_at=ended_at,
+        warmup=tuple(warmup),
     )
 
 
@@ -54,14 +66,10 @@ def _durations(
 ) -> tuple[float, list[float], float]:
     """When the first forward began, the duration of each, and when the last one ended."""
     durations: list[float] = []
-    gc.disable()
-    try:
-        begin = stop = time.perf_counter()
-        while len(durations) < count and stop - begin < seconds:
-            start = time.perf_counter()
-            forward()
-            stop = time.perf_counter()
-            durations.append(stop - start)
-    finally:
-        gc.enable()
+    begin = stop = time.perf_counter()
+    while len(durations) < count and stop - begin < seconds:
+        start = time.perf_counter()
+        forward()
+        stop = time.perf_counter()
+        durations.append(stop - start)
     return begin, durations, stop
