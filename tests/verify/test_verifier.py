@@ -2,12 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import pytest
 
 from coresplit.errors import EnvironmentFault, InstanceTimeout, RunError
-from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt, Ready
+from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt, Ready, Timed
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Known, Plan, Profile, outcome_of, plan, verifications_of
@@ -31,6 +31,22 @@ def planned(latencies: dict[tuple[int, int], float] = LATENCIES, batch: int = 8)
     return found
 
 
+class Member(FakeInstance):
+    """A fake whose forwards, numbered from 1, begin as many seconds late as ``late`` says."""
+
+    begun = 0
+    late: Callable[[InstanceSpec, int], float]
+
+    def begin(self, batch: int, start_at: float) -> None:
+        self.begun += 1
+        super().begin(batch, start_at)
+
+    def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
+        batch, start_at, duration = self._begun
+        self._begun = batch, start_at + self.late(self.spec, self.begun), duration
+        return super().finish(timeout, interrupt)
+
+
 class Bench:
     """Fake instances of a verification: what was started, logged and said."""
 
@@ -44,15 +60,17 @@ class Bench:
         self.clock = FakeClock()
         self.formula = formula
         self.throttled = throttled
-        self.instances: list[FakeInstance] = []
+        self.late: Callable[[InstanceSpec, int], float] = lambda spec, number: 0.0
+        self.instances: list[Member] = []
         self.logged: list[Verification] = []
         self.said: list[str] = []
 
-    def start(self, cpus: tuple[int, ...]) -> FakeInstance:
+    def start(self, cpus: tuple[int, ...]) -> Member:
         spec = InstanceSpec(
             model=ModelSpec(name="inception"), optimization="script", cpus=cpus, home=cpus
         )
-        instance = FakeInstance(spec, self.formula, self.clock, throttled=self.throttled)
+        instance = Member(spec, self.formula, self.clock, throttled=self.throttled)
+        instance.late = self.late
         self.instances.append(instance)
         return instance
 
@@ -177,6 +195,31 @@ def test_a_throttled_round_is_left_out_and_a_quota_that_goes_on_is_told() -> Non
     assert forwards(30, 31) == forwards() + 7
     with pytest.raises(EnvironmentFault, match="the CPU quota throttled the instances"):
         Bench(throttled=lambda spec, batch: 1).run(planned())
+
+
+def test_a_round_begun_late_is_left_out_and_a_machine_that_stays_busy_is_told() -> None:
+    def bench(late: Container[int]) -> Bench:
+        """Of the forwards of the instance on all cores those of these numbers begin late."""
+        found = Bench()
+        found.late = lambda spec, number: 0.05 * (spec.threads == 4 and number in late)
+        return found
+
+    # two to warm up; then all four attempts of the first two rounds, and one attempt of the third
+    tried = bench(range(3, 12))
+    assert len(tried.run(planned()).trials[0].samples) == 10
+    (fat,) = [each for each in tried.instances if each.spec.threads == 4]
+    assert fat.begun == 2 + 2 * 4 + 2 + 9
+    never = bench(range(3, 1000))
+    with pytest.raises(EnvironmentFault, match=r"not be started together.*quieten the machine"):
+        never.run(planned())
+    assert never.logged == []
+    assert all(instance.closed for instance in never.instances)
+
+
+def test_a_warm_up_may_begin_late() -> None:
+    bench = Bench()
+    bench.late = lambda spec, number: 0.05 * (number <= 4)
+    assert len(bench.run(planned()).trials[0].samples) == 10
 
 
 def test_too_little_memory_is_told_before_the_others_are_started() -> None:

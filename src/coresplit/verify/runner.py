@@ -2,9 +2,12 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Literal
 
-from coresplit.errors import EnvironmentFault
+from coresplit.errors import EnvironmentFault, LateStart
 from coresplit.instance import Ensemble, Interrupt, Member, Ready
 from coresplit.planner import Option, Plan
 from coresplit.records import Configuration, Trial, Verification
@@ -16,7 +19,7 @@ FEWEST_ROUNDS, MOST_ROUNDS = 10, 60
 PRECISION = 0.01
 FIRST_S, PATIENCE, SLACK_S = 300.0, 5.0, 30.0
 MEMORY_SHARE = 0.9
-MOST_THROTTLED = 3
+MOST_SPOILED = 3
 QUIET_S = 0.1
 """Between configurations: threads that computed go on spinning, ONNX Runtime's for up to 50 ms."""
 
@@ -27,6 +30,18 @@ Place = Callable[[Sequence[int]], Sequence[tuple[int, ...]]]
 Key = tuple[tuple[int, ...], int]
 """Logical CPUs and batch: what tells the instances of a verification apart."""
 Latencies = dict[Configuration, float]
+Spoiled = Literal["throttled", "late"]
+"""Why a round is not kept."""
+
+FAULTS: dict[Spoiled, str] = {
+    "throttled": (
+        "the CPU quota throttled the instances; plan for fewer cores (--cores) or raise the quota"
+    ),
+    "late": (
+        "the instances could not be started together, something else kept their cores busy; "
+        "quieten the machine (see coresplit doctor)"
+    ),
+}
 
 
 class Verifier:
@@ -75,7 +90,8 @@ class Verifier:
         """All rounds, as many as fit in the budget but at least one.
 
         Raises InstanceError where an instance fails, and EnvironmentFault where memory cannot
-        hold them all or the CPU quota throttles them. An interrupt ends it after a round.
+        hold them all, the CPU quota throttles them, or they cannot be started together. An
+        interrupt ends it after a round.
         """
         wanted = {name: self._keys(option) for name, option in self._options.items()}
         try:
@@ -139,29 +155,28 @@ class Verifier:
         predicted = self._options[name].predicted
         rounds = 2 if predicted.latency < self._budget_s * SECOND_SHARE else 1
         for _ in range(rounds):
-            if not self._interrupted:
+            if self._interrupted:
+                return
+            # nothing of it is kept, so it does not matter whether all began together
+            with suppress(LateStart):
                 ensemble.round(FIRST_S + PATIENCE * predicted.high, self._interrupt, QUIET_S)
 
     def _rounds(self, ensembles: Mapping[Configuration, Ensemble]) -> None:
-        begin, throttled = self._clock(), 0
+        begin = self._clock()
+        spoiled: Counter[Spoiled] = Counter()
         rounds: list[Latencies] = []
         while not rounds or not self._enough(rounds, self._clock() - begin):
             self._report(f"round {len(rounds) + 1}")
-            latencies = self._round(ensembles)
-            if self._interrupted and latencies is None:
-                break
-            if latencies is None:
-                throttled += 1
-                if throttled > MOST_THROTTLED:
-                    raise EnvironmentFault(
-                        "the CPU quota throttled the instances; plan for fewer cores (--cores) or "
-                        "raise the quota"
-                    )
-                continue
-            rounds.append(latencies)
-            self._log(self._verification(latencies))
+            found = self._round(ensembles)
+            if isinstance(found, dict):
+                rounds.append(found)
+                self._log(self._verification(found))
             if self._interrupted:
                 break
+            if isinstance(found, str):
+                spoiled[found] += 1
+                if spoiled[found] > MOST_SPOILED:
+                    raise EnvironmentFault(FAULTS[found])
 
     def _enough(self, rounds: Sequence[Latencies], elapsed_s: float) -> bool:
         """By the width of the intervals, never by what they say: that would bias the verdict."""
@@ -175,8 +190,8 @@ class Verifier:
         ]
         return len(rounds) >= MOST_ROUNDS or all(width <= PRECISION for width in widths)
 
-    def _round(self, ensembles: Mapping[Configuration, Ensemble]) -> Latencies | None:
-        """The latency of every configuration; None where one was throttled or not run."""
+    def _round(self, ensembles: Mapping[Configuration, Ensemble]) -> Latencies | Spoiled | None:
+        """The latency of every configuration, or what spoiled it; None where one was not run."""
         order = list(ensembles)
         self._random.shuffle(order)
         latencies: Latencies = {}
@@ -185,10 +200,13 @@ class Verifier:
             if self._interrupted:
                 return None
             timeout = PATIENCE * self._options[name].predicted.high + SLACK_S
-            timed = ensembles[name].round(timeout, self._interrupt, QUIET_S)
+            try:
+                timed = ensembles[name].round(timeout, self._interrupt, QUIET_S)
+            except LateStart:
+                return "late"
             throttled = throttled or timed.evidence.throttled_periods > 0
             latencies[name] = timed.durations[0]
-        return None if throttled else latencies
+        return "throttled" if throttled else latencies
 
     def _verification(self, latencies: Latencies) -> Verification:
         plan = self._plan
