@@ -1,5 +1,6 @@
 """Profiles of runs, plans and what verifications show, in exact numbers."""
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -23,7 +24,7 @@ from coresplit.planner import (
     verifications_of,
 )
 from coresplit.planner.interference import Interference, Pair, calibrate
-from coresplit.planner.profile import Doubt
+from coresplit.planner.profile import Doubt, neighbours_on
 from coresplit.planner.solver import slowest, solve
 from coresplit.records import (
     Cell,
@@ -73,7 +74,7 @@ def measured(threads: int, batch: int, value: float, setting: Setting = "isolate
     return Measurement(cell=cell, verdict="measured", reason="", samples=(value,) * 8)
 
 
-def run_of(measurements: Sequence[Measurement]) -> Run:
+def run_of(measurements: Sequence[Measurement], cores: int = 4) -> Run:
     return Run(
         name="run",
         created_at=0.0,
@@ -81,8 +82,8 @@ def run_of(measurements: Sequence[Measurement]) -> Run:
         settings=Settings(optimizations=("script",), threads=(1, 2, 4), batches=(1, 2)),
         machine=Machine(
             cpu_model="Test CPU",
-            cores=tuple(Core(cpu=cpu) for cpu in range(4)),
-            usable=4,
+            cores=tuple(Core(cpu=cpu) for cpu in range(cores)),
+            usable=cores,
             quota_cores=None,
             memory=2**34,
             memory_limit=None,
@@ -207,6 +208,109 @@ def test_an_instance_is_the_faster_the_fewer_cores_are_busy_beside_it() -> None:
     assert within is not None
     assert str(within.split) == "<3, 1, 1>"
     assert within.predicted.latency == pytest.approx(1.21)
+
+
+def test_copies_that_leave_cores_idle_take_what_was_measured_of_them() -> None:
+    run = run_of([measured(6, 8, 0.1), measured(6, 8, 0.15, "packed")], cores=16)
+    (found,) = profiles_of(run)
+    two, one = plan(found, 16, 16), plan(found, 16, 8)
+    assert two is not None
+    assert (str(two.best.split), two.best.predicted.latency) == ("<2, 6, 8>", 0.15)
+    assert two.best.doubts == ()
+    assert one is not None
+    assert (one.best.predicted.latency, one.best.doubts) == (0.1, ())
+    half = found.among((6, 8), 9)
+    assert half.latency == pytest.approx(math.sqrt(0.1 * 0.15))
+    assert half.doubts == {"scaled"}
+
+
+def test_more_busy_cores_than_the_copies_took_slow_an_instance_down_further() -> None:
+    run = run_of(
+        [
+            measured(6, 8, 0.1),
+            measured(6, 8, 0.15, "packed"),
+            measured(10, 8, 0.08),
+            measured(6, 4, 0.06),
+        ],
+        cores=16,
+    )
+    (found,) = profiles_of(run)
+    slope = math.log(1.5) * 16 / 6
+    assert found.interference is not None
+    assert found.interference.slope == pytest.approx(slope)
+    assert found.cells[6, 4].latency == pytest.approx(0.06 * 1.5)
+    assert found.cells[10, 8].latency == pytest.approx(0.08 * math.exp(slope * 6 / 16))
+    mixed = plan(found, 16, 16)
+    assert mixed is not None
+    assert str(mixed.best.split) == "<2, 6, 8>"
+    most = found.among((6, 8), 16)
+    assert most.latency == pytest.approx(0.1 * 1.5 ** (10 / 6))
+    assert most.doubts == {"scaled"}
+    assert found.among((6, 4), 16).latency == pytest.approx(0.06 * math.exp(slope * 10 / 16))
+    assert found.latencies(16)[6, 8] == most.latency
+
+
+def test_beyond_the_copies_the_interval_widens_and_no_gain_is_carried_further() -> None:
+    slowed = Profile(
+        like=LIKE, cells={(6, 1): known(1.5, 0.02)}, alone={(6, 1): known(1.0, 0.1)}, cores=16
+    )
+    found = slowed.among((6, 1), 16)
+    assert found.low == pytest.approx(1.1 * (1.47 / 1.1) ** (10 / 6))
+    assert found.latency == pytest.approx(1.5 ** (10 / 6))
+    assert found.high == pytest.approx(0.9 * (1.53 / 0.9) ** (10 / 6))
+    faster = msgspec.structs.replace(slowed, cells={(6, 1): known(0.97)})
+    assert faster.among((6, 1), 16).latency == faster.latencies(16)[6, 1] == 0.97
+
+
+values_of_cells = st.floats(0.1, 10.0)
+
+
+@given(st.integers(2, 24), st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_more_cores_are_busy_the_longer_an_instance_takes(
+    cores: int, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(1, cores)), 1
+    alone, packed = sorted(data.draw(st.tuples(values_of_cells, values_of_cells)))
+    spread = data.draw(st.floats(0.0, 0.2))
+    found = Profile(
+        like=LIKE, cells={place: known(packed, spread)}, alone={place: known(alone, 0.1)},
+        cores=cores,
+    )  # fmt: skip
+    taken = [found.among(place, busy) for busy in range(place[0], cores + 1)]
+    for less, more in itertools.pairwise(taken):
+        assert less.latency <= more.latency * (1 + 1e-12)
+    for busy, each in enumerate(taken, start=place[0]):
+        assert each.low * (1 - 1e-12) <= each.latency <= each.high * (1 + 1e-12)
+        assert found.latencies(busy)[place] == each.latency
+    neighbours = neighbours_on(cores, place[0])
+    among_copies = found.among(place, place[0] + neighbours)
+    assert among_copies == found.cells[place]
+    if neighbours:
+        assert taken[0] == found.alone[place]
+
+
+def test_two_cores_have_either_no_neighbour_or_one() -> None:
+    assert [neighbours_on(2, threads) for threads in (1, 2)] == [1, 0]
+    run = run_of(
+        [
+            measured(1, 1, 1.0),
+            measured(1, 1, 1.2, "packed"),
+            measured(1, 2, 2.0),
+            measured(2, 1, 0.7),
+        ],
+        cores=2,
+    )
+    (found,) = profiles_of(run)
+    assert found.latencies(2) == {(1, 1): 1.2, (1, 2): pytest.approx(2.4), (2, 1): 0.7}
+    assert found.latencies(1) == {(1, 1): 1.0, (1, 2): 2.0}
+
+
+@pytest.mark.parametrize(
+    ("threads", "neighbours"), [(1, 15), (2, 14), (3, 12), (5, 10), (6, 6), (8, 8), (9, 7), (16, 0)]
+)
+def test_an_instance_has_the_neighbours_that_its_copies_are(threads: int, neighbours: int) -> None:
+    assert neighbours_on(16, threads) == neighbours
 
 
 def estimated(threads: int, batch: int, value: float, setting: Setting) -> Measurement:

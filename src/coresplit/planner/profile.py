@@ -38,8 +38,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies by <threads, batch>; ``like`` names optimization, mapping, allocator, setting.
 
     The threads and batch of ``like`` mean nothing. Packed ``cells`` are of instances beside which
-    all other ``cores`` are busy; then ``alone`` has what instances take that have no neighbours,
-    and ``interference`` is what scaled latencies were scaled by.
+    copies of them fill ``cores``, as ``neighbours_on`` counts them; then ``alone`` has what
+    instances take that have no neighbours, and ``interference`` is what scaled latencies were
+    scaled by.
     """
 
     like: Cell
@@ -52,7 +53,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         """What an instance takes while ``busy`` cores are, its own among them.
 
         A packed latency is told from the two that were measured: its logarithm runs straight from
-        that of an instance alone to that of one beside which all cores are busy.
+        that of an instance alone to that of one among its copies, and on where more cores are
+        busy than those copies take. There it runs no further if they made it no slower.
         """
         packed, alone = self.cells[place], self.alone.get(place)
         share = self._share(place, busy)
@@ -60,10 +62,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             return packed
         if share == 0.0:
             return alone
+        # beyond the copies, the slower an instance was alone the less did they slow it down
+        least, most = (alone.low, alone.high) if share < 1.0 else (alone.high, alone.low)
         return Known(
-            low=_blend(alone.low, packed.low, share),
+            low=_blend(least, packed.low, share),
             latency=_blend(alone.latency, packed.latency, share),
-            high=_blend(alone.high, packed.high, share),
+            high=_blend(most, packed.high, share),
             doubts=alone.doubts | packed.doubts | {"scaled"},
         )
 
@@ -78,9 +82,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def _share(self, place: Place, busy: int) -> float:
-        """Which share of the cores that an instance leaves is busy; 1 where there are none."""
-        left = self.cores - place[0]
-        return min(1.0, max(0, busy - place[0]) / left) if left > 0 else 1.0
+        """Busy neighbours over those that copies would have; 1 where there is room for none."""
+        neighbours = neighbours_on(self.cores, place[0])
+        return max(0, busy - place[0]) / neighbours if neighbours else 1.0
 
     @property
     def threads(self) -> tuple[int, ...]:
@@ -96,6 +100,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 def copies_on(cores: int, threads: int) -> int:
     """How many instances of ``threads`` fit on ``cores`` at once."""
     return cores // threads
+
+
+def neighbours_on(cores: int, threads: int) -> int:
+    """Cores that copies keep busy beside an instance, or all others where no second one fits.
+
+    Six threads on 16 cores have six busy neighbours: the second copy leaves four cores idle.
+    """
+    copies = copies_on(cores, threads)
+    return (copies - 1) * threads if copies > 1 else max(0, cores - threads)
 
 
 def cores_of(run: Run) -> int:
@@ -180,7 +193,8 @@ def _mix(cells: Mapping[Place, Known], threads: int, ends: tuple[int, int], batc
 def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None) -> Profile:
     """Packed cells, and isolated ones scaled where there are none; what was measured comes first.
 
-    An instance on all cores has no neighbours, so its isolated cell is its packed one.
+    Either way a cell is of an instance among its copies. One on all cores has no neighbours, so
+    that its isolated cell is its packed one.
     """
     interference = calibrate(_pairs(group, cores)) or pooled
     like = msgspec.structs.replace(like, setting="packed")
@@ -188,7 +202,7 @@ def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None)
         return Profile(like=like, cells={})
     found = list(group["packed"].items())
     for place, value in group["isolated"].items():
-        others = max(0, cores - place[0])
+        others = neighbours_on(cores, place[0])
         if not others:
             found.append((place, value))
         elif interference is not None:
@@ -206,8 +220,10 @@ def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None)
 
 
 def _blend(alone: float, packed: float, share: float) -> float:
-    """The weighted geometric mean, exact at both ends."""
-    return alone if share == 0.0 else packed if share == 1.0 else alone * (packed / alone) ** share
+    """The weighted geometric mean, exact at both ends; beyond them no gain is carried further."""
+    if share in (0.0, 1.0):
+        return packed if share else alone
+    return packed if share > 1.0 and packed < alone else alone * (packed / alone) ** share
 
 
 def _estimated(known: Known) -> bool:
