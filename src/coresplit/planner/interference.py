@@ -3,7 +3,9 @@
 Measured alone, an instance has the memory bandwidth, the shared cache and the clock of the whole
 socket. The slow-down is taken to grow with the share of the cores that others keep busy:
 factor = exp(slope * others / cores). It is 1 for an instance that is alone, whatever its threads,
-and has one parameter, which a handful of cells measured both ways settles.
+and has one parameter, which a handful of cells measured both ways settles. Forms with terms in
+threads, batch and memory traffic carry no further from one model to another
+(``benchmarks/interference.py``).
 """
 
 import math
