@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from split_oracles import every_split
 
 from coresplit.planner import (
     Known,
@@ -24,6 +25,7 @@ from coresplit.planner import (
     verifications_of,
 )
 from coresplit.planner.interference import Interference, Pair, calibrate
+from coresplit.planner.plan import option_of
 from coresplit.planner.profile import Doubt, neighbours_on
 from coresplit.planner.solver import slowest, solve
 from coresplit.records import (
@@ -288,6 +290,31 @@ def test_the_more_cores_are_busy_the_longer_an_instance_takes(
     assert among_copies == found.cells[place]
     if neighbours:
         assert taken[0] == found.alone[place]
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(1, 5), st.integers(1, 4)),
+        st.tuples(st.integers(1, 9), st.integers(0, 9)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.integers(1, 5),
+    st.integers(1, 6),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_plan_from_packed_cells_is_the_best_of_all_splits_as_they_are_predicted(
+    values: dict[tuple[int, int], tuple[int, int]], cores: int, batch: int
+) -> None:
+    cells = {place: known((own + more) / 10) for place, (own, more) in values.items()}
+    alone = {place: known(own / 10) for place, (own, _) in values.items()}
+    found = Profile(like=LIKE, cells=cells, alone=alone, cores=5)
+    splits = every_split({place: each.latency for place, each in cells.items()}, cores, batch)
+    best = min(
+        (option_of(found, split_of(split)).predicted.latency for split in splits), default=None
+    )
+    answer = plan(found, cores, batch)
+    assert (answer and answer.best.predicted.latency) == best
 
 
 def test_two_cores_have_either_no_neighbour_or_one() -> None:
