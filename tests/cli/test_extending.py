@@ -7,9 +7,11 @@ import pytest
 from plan_runs import MACHINE, four_cores
 
 from coresplit import store
-from coresplit.cli.request import Options, extended
+from coresplit.cli.request import Options, extended, settings_of
+from coresplit.cli.session import instance_spec
 from coresplit.errors import UsageError
-from coresplit.records import Run
+from coresplit.models import ModelSpec
+from coresplit.records import Cell, Run
 
 
 def run() -> Run:
@@ -53,3 +55,14 @@ def test_a_rewritten_manifest_keeps_what_was_measured(tmp_path: Path) -> None:
     after = store.load(tmp_path / "four")
     assert after.settings.batches == (1, 2, 4, 8, 16)
     assert after.measurements == before.measurements
+
+
+def test_the_inputs_of_a_run_are_settled_and_go_to_its_instances() -> None:
+    settings = msgspec.structs.replace(run().settings, inputs="rotate")
+    before = msgspec.structs.replace(run(), settings=settings)
+    assert extended(before, Options(resume=Path("four")), MACHINE).inputs == "rotate"
+    assert settings_of(Options(model="inception", inputs="rotate"), MACHINE).inputs == "rotate"
+    assert settings_of(Options(model="inception"), MACHINE).inputs == "hot"
+    cell = Cell(optimization="script", threads=1, batch=1)
+    made = instance_spec(ModelSpec(name="inception"), cell, (0,), (0,), MACHINE, inputs="rotate")
+    assert made.inputs == "rotate"

@@ -1,5 +1,6 @@
 """Real pinned processes running the real model on small images."""
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,9 @@ from coresplit.errors import (
     UsageError,
 )
 from coresplit.instance import InstanceSpec, Interrupt, Process, handle
+from coresplit.instance.turns import inputs_wanted
 from coresplit.machine.allocators import usable_allocators
+from coresplit.machine.caches import last_level_cache
 from coresplit.machine.environment import instance_environment
 from coresplit.machine.inspect import inspect
 from coresplit.machine.topology import cpu_flags, parse_cpu_list
@@ -278,3 +281,41 @@ def test_busy_threads_outside_the_cores_or_more_than_them_are_a_mismatch(shared:
     for wrong in [("4", "4"), ("4", "5"), ("4-6",), ("4", "6", "4,6")]:
         with pytest.raises(ReadbackMismatch, match=r"each should have one of 4, 6 to itself"):
             handle.check_threads(two, msgspec.structs.replace(evidence, thread_cores=wrong))
+
+
+TURNS = """
+import hashlib, json, os, sys
+from coresplit.instance.messages import Forwards, InstanceSpec
+from coresplit.instance.worker import Worker
+from coresplit.models import ModelSpec
+
+cpus = tuple(json.loads(sys.argv[1]))
+model = ModelSpec(name="inception", size=75)
+spec = InstanceSpec(model=model, optimization="none", cpus=cpus, home=cpus, inputs=sys.argv[2])
+worker = Worker(spec)
+for batch in (4, 2):
+    worker.time(Forwards(batch=batch, count=1, seconds=60))
+    seen, real = [], worker.forward
+    worker.forward = lambda: seen.append(hashlib.sha256(real()[0].numpy()).hexdigest())
+    worker.time(Forwards(batch=batch, count=20, seconds=60, warmup=4))
+    worker.time(Forwards(batch=batch, count=12, seconds=60))
+    print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("inputs", ["hot", "rotate"])
+def test_rotating_inputs_are_different_ones_in_turns_through_all_visits(inputs: str) -> None:
+    output = subprocess.run(
+        [sys.executable, "-c", TURNS, str(list(CORES[:1])), inputs],
+        env=instance_environment(os.environ, CORES[:1], "default"),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for batch, line in zip((4, 2), output.splitlines(), strict=True):
+        seen = json.loads(line)
+        size = batch * 3 * 75 * 75 * 4
+        count = inputs_wanted(size, last_level_cache()) if inputs == "rotate" else 1
+        assert len(seen) == 36
+        assert len(set(seen)) == count
+        assert all(seen[n] == seen[n % count] for n in range(36))

@@ -33,6 +33,7 @@ from coresplit.units import format_duration
 @click.option("--mapping", metavar="LIST", help="sequential, interleave; default sequential.")
 @click.option("--allocator", metavar="LIST", help="default, glibc_tuned, tcmalloc, jemalloc.")
 @click.option("--setting", metavar="LIST", help="isolated, packed (copies on all cores).")
+@click.option("--inputs", metavar="NAME", help="hot (always the same) or rotate; default hot.")
 @click.option("--quick", is_flag=True, help="About 2 minutes at 5 %; large batches are estimated.")
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
 @click.option("--length", type=int, metavar="N", help="Length of the texts in tokens.")

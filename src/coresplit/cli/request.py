@@ -12,7 +12,7 @@ from coresplit.machine.allocators import missing_allocator
 from coresplit.machine.placement import place
 from coresplit.models import MODELS, ModelSpec, form_of, parse_input, validate
 from coresplit.optimizations import OPTIMIZATIONS, require_applicable, usable
-from coresplit.records import Form, Machine, Mapping, Run, Setting, Settings
+from coresplit.records import Form, Inputs, Machine, Mapping, Run, Setting, Settings
 from coresplit.sweep import anchor_of, cells_of
 from coresplit.units import format_cores, parse_duration, parse_numbers, parse_share
 
@@ -46,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     mapping: str | None = None
     allocator: str | None = None
     setting: str | None = None
+    inputs: str | None = None
     quick: bool = False
     input_size: int | None = None
     length: int | None = None
@@ -103,6 +104,7 @@ def settings_of(options: Options, machine: Machine) -> Settings:
         budget_s=budget_of(options),
         precision=parse_share(options.precision or precision),
         seed=options.seed or 0,
+        inputs=_inputs(options.inputs or "hot"),
     )
     if options.resume is not None:
         return settings
@@ -194,6 +196,13 @@ def _settings(text: str) -> tuple[Setting, ...]:
         if name not in get_args(Setting):
             raise UsageError(f"unknown setting '{name}'; choose {' or '.join(get_args(Setting))}")
     return tuple(msgspec.convert(name, Setting) for name in names)
+
+
+def _inputs(name: str) -> Inputs:
+    if name not in get_args(Inputs):
+        raise UsageError(f"unknown inputs '{name}'; choose {' or '.join(get_args(Inputs))}")
+    inputs: Inputs = msgspec.convert(name, Inputs)
+    return inputs
 
 
 def _united(before: tuple[Any, ...], added: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from coresplit.machine.placement import place, place_together
 from coresplit.machine.software import software
 from coresplit.models import MODELS, ModelSpec, describe, packages_of, validate
 from coresplit.optimizations import optimization_named
-from coresplit.records import Cell, Machine, ModelInfo, Run, Settings
+from coresplit.records import Cell, Inputs, Machine, ModelInfo, Run, Settings
 from coresplit.sweep import Launcher, Outcome, Progress, Sweep, cells_of
 
 PREPARING_MEMORY = 2 * 2**30
@@ -50,7 +50,7 @@ class Session:
         ``spec`` and ``settings`` were checked against ``machine`` by the caller.
         """
         store.require_new(path)
-        launcher = _launcher(spec, machine)
+        launcher = _launcher(spec, machine, settings.inputs)
         with _ending(launcher, interrupt):
             ready = launcher.probe(cells_of(settings), together(machine), interrupt)
             run = Run(
@@ -89,7 +89,7 @@ class Session:
             wider = extend(before, machine)
             settings = msgspec.structs.replace(wider, budget_s=budget_s)
             run = msgspec.structs.replace(before, settings=settings)
-            launcher = _launcher(spec, machine)
+            launcher = _launcher(spec, machine, settings.inputs)
             with _ending(launcher, interrupt):
                 finished = _finished(before)
                 missing = [cell for cell in cells_of(settings) if cell not in finished]
@@ -213,7 +213,7 @@ def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
     )
 
 
-def _launcher(spec: ModelSpec, machine: Machine) -> Launcher:
+def _launcher(spec: ModelSpec, machine: Machine, inputs: Inputs) -> Launcher:
     cores = machine.cores[: machine.usable]
     homes = itertools.count()
 
@@ -222,7 +222,7 @@ def _launcher(spec: ModelSpec, machine: Machine) -> Launcher:
             each = [cell.threads] * (machine.usable // cell.threads)
             return Pack(
                 [
-                    Process(instance_spec(spec, cell, cpus, cpus, machine))
+                    Process(instance_spec(spec, cell, cpus, cpus, machine, inputs=inputs))
                     for cpus in place_together(cores, each, cell.mapping)
                 ]
             )
@@ -230,13 +230,19 @@ def _launcher(spec: ModelSpec, machine: Machine) -> Launcher:
         # instances that prepare at once do so on different cores
         home = machine.usable_cores[first:] + machine.usable_cores[:first]
         cpus = place(cores, cell.threads, cell.mapping)
-        return Process(instance_spec(spec, cell, cpus, home, machine))
+        return Process(instance_spec(spec, cell, cpus, home, machine, inputs=inputs))
 
     return Launcher(start)
 
 
 def instance_spec(
-    model: ModelSpec, cell: Cell, cpus: tuple[int, ...], home: tuple[int, ...], machine: Machine
+    model: ModelSpec,
+    cell: Cell,
+    cpus: tuple[int, ...],
+    home: tuple[int, ...],
+    machine: Machine,
+    *,
+    inputs: Inputs,
 ) -> InstanceSpec:
     """The instance of a cell on these logical CPUs; its memory is bound where there are nodes."""
     return InstanceSpec(
@@ -247,4 +253,5 @@ def instance_spec(
         nodes=nodes_of(cpus, machine) if machine.nodes > 1 else (),
         mapping=cell.mapping,
         allocator=cell.allocator,
+        inputs=inputs,
     )

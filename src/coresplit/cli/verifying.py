@@ -12,7 +12,7 @@ from coresplit.machine.inspect import inspect
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Plan
-from coresplit.records import Cell, Machine, Run
+from coresplit.records import Cell, Inputs, Machine, Run
 from coresplit.verify import Verifier
 
 
@@ -41,7 +41,7 @@ def verify(
         peaks = {each.cell: each.evidence.peak_memory for each in run.measurements if each.evidence}
         verifier = Verifier(
             plan,
-            _starting(plan, spec, machine),
+            _starting(plan, spec, machine, run.settings.inputs),
             lambda threads: place_together(cores, threads, plan.mapping),
             writer.log,
             accept=lambda ready: _accept(run, machine, spec, ready),
@@ -60,10 +60,12 @@ def verify(
             raise
 
 
-def _starting(plan: Plan, spec: ModelSpec, machine: Machine) -> Callable[[tuple[int, ...]], Member]:
+def _starting(
+    plan: Plan, spec: ModelSpec, machine: Machine, inputs: Inputs
+) -> Callable[[tuple[int, ...]], Member]:
     def start(cpus: tuple[int, ...]) -> Member:
         cell = _cell(plan, len(cpus), plan.batch)
-        return Process(instance_spec(spec, cell, cpus, cpus, machine))
+        return Process(instance_spec(spec, cell, cpus, cpus, machine, inputs=inputs))
 
     return start
 

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.models import ModelSpec
-from coresplit.records import Evidence, Mapping, ModelInput
+from coresplit.records import Evidence, Inputs, Mapping, ModelInput
 
 
 class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -14,7 +14,7 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ``cpus`` has one logical CPU per thread, ``nodes`` the NUMA nodes its memory is bound to, none
     where the machine has one. While the model is prepared the threads may run on the first of
     ``home``, as many as there are threads, so that instances which will share their cores do not
-    queue for them.
+    queue for them. With ``inputs`` rotate no forward sees the input of the one before.
     """
 
     model: ModelSpec
@@ -24,6 +24,7 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     nodes: tuple[int, ...] = ()
     mapping: Mapping = "sequential"
     allocator: str = "default"
+    inputs: Inputs = "hot"
 
     @property
     def threads(self) -> int:

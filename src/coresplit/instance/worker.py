@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,7 +16,9 @@ from coresplit.instance import peak
 from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
 from coresplit.instance.threads import confined_to, settle
 from coresplit.instance.timing import time_forwards
+from coresplit.instance.turns import in_turns, inputs_wanted
 from coresplit.machine.allocators import loaded_allocator, release_memory
+from coresplit.machine.caches import last_level_cache
 from coresplit.machine.evidence import peak_memory
 from coresplit.machine.numa import bound_nodes
 from coresplit.models import Survey, build, survey, survey_onnx
@@ -33,6 +36,8 @@ from coresplit.units import format_share
 CHECK_INPUTS = 4
 REST_S = 0.02
 _DIGITS = 16
+
+Forward = Callable[[], tuple[Tensor, ...]]
 
 
 class Worker:
@@ -61,7 +66,8 @@ class Worker:
         subject = self._subject(identity, spec.cpus)
         optimization = optimization_named(spec.optimization)
         self._prepared = optimization.prepare(subject)
-        self._batch = CHECK_INPUTS
+        # what is compared is one input, so several in turns have yet to be made of any batch
+        self._batch = CHECK_INPUTS if spec.inputs == "hot" else None
         self.forward = self._prepared.bind(example)
         comparison = compare(expected, self.forward())
         if optimization.lossy:
@@ -77,12 +83,21 @@ class Worker:
             # the old inputs go first, so that both never take memory at once
             del self.forward
             release_memory()
-            inputs = self._model.make_inputs(command.batch, seed=self.spec.model.seed)
-            self.forward = self._prepared.bind(inputs)
+            self.forward = self._bound(command.batch)
             self._batch = command.batch
             # the threads that made the inputs go on spinning for some milliseconds
             time.sleep(REST_S)
         return time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
+
+    def _bound(self, batch: int) -> Forward:
+        """A forward of a batch, over one input or over several different ones in turns."""
+        seed = self.spec.model.seed
+        first = self._model.make_inputs(batch, seed=seed)
+        if self.spec.inputs == "hot":
+            return self._prepared.bind(first)
+        count = inputs_wanted(sum(each.nbytes for each in first), last_level_cache())
+        others = (self._model.make_inputs(batch, seed=seed + n) for n in range(1, count))
+        return in_turns([self._prepared.bind(each) for each in (first, *others)])
 
     def find_peak(self) -> FoundPeak:
         """What the cores can do at most; PyTorch's threads sit on them whatever else does."""

@@ -4,7 +4,7 @@ from coresplit.records.cell import Cell, Mapping, Setting
 from coresplit.records.journal import AnchorVisit, Ended, JournalEntry, Peak, Prepared, Started
 from coresplit.records.machine import Core, Machine
 from coresplit.records.measurement import Estimate, Evidence, Measurement, Published, Verdict
-from coresplit.records.run import SCHEMA, Form, ModelInfo, ModelInput, Run, Settings
+from coresplit.records.run import SCHEMA, Form, Inputs, ModelInfo, ModelInput, Run, Settings
 from coresplit.records.split import Configuration, Piece, Split, Trial, Verification, split_of
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Estimate",
     "Evidence",
     "Form",
+    "Inputs",
     "JournalEntry",
     "Machine",
     "Mapping",

@@ -14,6 +14,8 @@ SCHEMA = 2
 
 Form = Literal["module", "onnx"]
 """What a model comes as: a PyTorch module, or an ONNX file."""
+Inputs = Literal["hot", "rotate"]
+"""What the forwards of a batch see: one input, or several in turns, too large to be cached."""
 
 
 class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,7 +58,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """What was asked of the sweep.
 
     ``budget_s`` is None for no limit; ``precision`` is relative. ``cores`` are those that the
-    copies of a packed cell fill.
+    copies of a packed cell fill. ``inputs`` says whether the forwards of a batch see one input or
+    several in turns.
     """
 
     optimizations: tuple[str, ...]
@@ -69,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     budget_s: float | None = None
     precision: float = 0.02
     seed: int = 0
+    inputs: Inputs = "hot"
     anchor: Cell | None = None
 
 

@@ -166,6 +166,7 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
     budget = "none" if asked.budget_s is None else format_duration(asked.budget_s)
     pairs += [("Budget", budget), ("Precision asked", format_share(asked.precision))]
     pairs += [("Seed", str(asked.seed))]
+    pairs += [("Inputs", {"hot": "one hot input", "rotate": "rotating"}[asked.inputs])]
     anchor = anchor_of(run)
     pairs += [("Anchor cell", str(anchor))] if anchor else []
     ends = [entry for entry in run.journal if isinstance(entry, Ended)]
