@@ -1,71 +1,90 @@
-"""Lightly measured and estimated cells of a run against the same cells measured thoroughly.
+"""Lightly measured and estimated cells of runs against the same cells measured thoroughly.
 
-    python benchmarks/estimates.py RUN THOROUGH...
+    python benchmarks/estimates.py THOROUGH RUN...
 
-Cells that THOROUGH measured with at least as many forwards as RUN are compared. Light cells are
-judged by their difference; estimated ones also by whether their interval holds the value.
+Cells that ended `light` or `estimated` in a RUN and `measured` or `unstable`, over three visits at
+least, in THOROUGH are compared: how far they are off, and whether their interval holds the value.
 """
 
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from coresplit import store
-from coresplit.records import Cell, Measurement, Verdict
+from coresplit.records import Cell, Run, Verdict
+from coresplit.stats.fitting import variance_of
 from coresplit.stats.noise import noise_floor
-from coresplit.stats.summary import point_of
+from coresplit.stats.summary import Point, point_of
+from coresplit.stats.verdict import FEWEST_VISITS, judged
 from coresplit.units import format_duration
 
-SMALL = 128
+KINDS: tuple[Verdict, ...] = ("light", "estimated")
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """A cell of a run, how far it was off (relative), and whether its interval held."""
+
+    cell: Cell
+    verdict: Verdict
+    difference: float
+    holds: bool
 
 
 def main() -> None:
-    run = store.load(Path(sys.argv[1]))
-    thorough: dict[Cell, Measurement] = {}
+    thorough = load(Path(sys.argv[1]))
+    there = {
+        cell: point for cell, point in points_of(thorough).items() if point.visits >= FEWEST_VISITS
+    }
+    found: list[Compared] = []
     for path in sys.argv[2:]:
-        loaded = store.load(Path(path))
-        thorough.update({each.cell: each for each in loaded.measurements if each.samples})
-        print(f"noise floor of {path}: {noise_floor(loaded.journal) or float('nan'):.1%}")
-    print(f"noise floor of {sys.argv[1]}: {noise_floor(run.journal) or float('nan'):.1%}\n")
-    print(f"{'cell':<20}{'verdict':<11}{'run':>11}{'later':>11}{'differs':>9}  samples  interval")
-    rows = [
-        row
-        for each in run.measurements
-        if each.cell in thorough and (row := compare(each, thorough[each.cell])) is not None
-    ]
-    small = [abs(row[1]) for row in rows if row[0].cell.batch <= SMALL]
-    summarize(f"light or estimated, to batch {SMALL}", small)
-    estimated = [row for row in rows if row[0].verdict == "estimated"]
-    summarize("estimated", [abs(row[1]) for row in estimated])
-    if estimated:
-        held = sum(row[2] for row in estimated)
-        print(f"intervals that hold the later value: {held} of {len(estimated)}")
+        run = load(Path(path))
+        print(f"\n{run.name}: noise floor {noise_floor(run.journal) or float('nan'):.1%}\n")
+        print(f"{'cell':<20}{'verdict':<11}{'run':>11}{'later':>11}{'differs':>9}  interval")
+        found += compared(run, there)
+    print()
+    for kind in KINDS:
+        summarize(kind, [each for each in found if each.verdict == kind])
+    summarize("light or estimated", found)
 
 
-def compare(before: Measurement, after: Measurement) -> tuple[Measurement, float, bool] | None:
-    judged: tuple[Verdict, ...] = ("light", "estimated")
-    there, here = point_of(before), point_of(after)
-    if before.verdict not in judged or there is None or here is None:
-        return None
-    if len(after.samples) < len(before.samples):
-        return None
-    difference = there.latency / here.latency - 1
-    held = there.low <= here.latency <= there.high
-    print(
-        f"{before.cell!s:<20}{before.verdict:<11}{format_duration(there.latency):>11}"
-        f"{format_duration(here.latency):>11}{difference:>+9.1%}"
-        f"{len(before.samples):>5}/{len(after.samples):<4}"
-        f"{'holds' if held else 'misses'} [{format_duration(there.low)}, "
-        f"{format_duration(there.high)}]"
-    )
-    return before, difference, held
+def load(path: Path) -> Run:
+    return judged(store.load(path))
 
 
-def summarize(what: str, differences: list[float]) -> None:
-    if differences:
+def points_of(run: Run) -> dict[Cell, Point]:
+    variance = variance_of(run)
+    points = {each.cell: point_of(each, variance) for each in run.measurements}
+    return {cell: point for cell, point in points.items() if point is not None}
+
+
+def compared(run: Run, there: dict[Cell, Point]) -> list[Compared]:
+    points, found = points_of(run), []
+    for each in run.measurements:
+        if each.verdict not in KINDS or each.cell not in there:
+            continue
+        here, later = points[each.cell], there[each.cell].latency
+        holds = here.low <= later <= here.high
+        difference = here.latency / later - 1
+        found.append(Compared(each.cell, each.verdict, difference, holds))
         print(
-            f"{what}: {len(differences)} cells, median {statistics.median(differences):.1%}, "
-            f"largest {max(differences):.1%}"
+            f"{each.cell!s:<20}{each.verdict:<11}{format_duration(here.latency):>11}"
+            f"{format_duration(later):>11}{difference:>+9.1%}  "
+            f"{'holds' if holds else 'misses'} "
+            f"[{format_duration(here.low)}, {format_duration(here.high)}]"
+        )
+    return found
+
+
+def summarize(what: str, found: Sequence[Compared]) -> None:
+    if found:
+        sizes = [abs(each.difference) for each in found]
+        held = sum(each.holds for each in found)
+        print(
+            f"{what}: {len(found)} cells, off by {statistics.median(sizes):.1%} in the median and "
+            f"{max(sizes):.1%} at most; {held} intervals hold ({held / len(found):.0%})"
         )
 
 

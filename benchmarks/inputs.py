@@ -28,10 +28,12 @@ from coresplit.machine.inspect import inspect
 from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
 from coresplit.records import Inputs, Machine
-from coresplit.stats.summary import MIN_INTERVAL_SAMPLES, median_interval
+from coresplit.stats.summary import median_interval
 from coresplit.units import format_size, parse_numbers
 
 BATCHES = {"mobilenet_v3_large": "1,8,32"}
+FEWEST = 6
+"""Visits, for an interval at 95 %."""
 LIMIT_S = 3600.0
 REST_S = 0.05
 """Between visits: threads of the other instance go on spinning for some milliseconds."""
@@ -110,7 +112,7 @@ def show(cell: str, rows: list[tuple[float, float]]) -> None:
     first, second = (statistics.median(side) for side in zip(*rows, strict=True))
     ratios = [after / before for before, after in rows]
     low, high = median_interval(ratios)
-    note = "" if len(rows) >= MIN_INTERVAL_SAMPLES else "  (range: too few visits)"
+    note = "" if len(rows) >= FEWEST else "  (range: too few visits)"
     print(
         f"{cell:<36}{first * 1e3:>9.2f} ms{second * 1e3:>9.2f} ms{statistics.median(ratios):>9.4f}"
         f"{low:>10.4f} to {high:.4f}{note}",

@@ -63,7 +63,7 @@ def packed_profile(cores: int, batches: int) -> Profile:
 
 
 def known(latencies: Latencies) -> dict[tuple[int, int], Known]:
-    return {cell: Known(low=value, latency=value, high=value) for cell, value in latencies.items()}
+    return {cell: Known(latency=value) for cell, value in latencies.items()}
 
 
 def measure(cores: int, batch: int, batches: int, *, exhaustive: bool) -> dict[str, float]:

@@ -7,6 +7,10 @@ batches in turn so that a drift of the machine does not fall on one optimization
 every verification in the run, how far each prediction was off and whether any configuration was
 proven faster than the split. Predictions from isolated cells alone are shown beside those from
 packed cells where the run has both.
+
+The measured medians that lie inside the predicted interval are counted twice: inside the interval
+that was stored when it was predicted, and inside the one that the present code predicts for the
+same configuration from the cells of the run.
 """
 
 import statistics
@@ -25,8 +29,9 @@ from coresplit.planner import (
     profiles_of,
     verifications_of,
 )
+from coresplit.planner.option import Option, option_of
 from coresplit.records import Configuration, Run, Split, Verification
-from coresplit.stats.noise import noise_floor
+from coresplit.stats.fitting import variance_of
 from coresplit.units import format_duration, parse_numbers
 
 
@@ -53,33 +58,48 @@ def verify(path: Path, batch: int, optimization: str, options: Sequence[str]) ->
 
 
 def show(run: Run) -> None:
-    noise = noise_floor(run.journal)
-    print(f"noise floor of the run: {noise or float('nan'):.1%}\n")
+    variance = variance_of(run)
+    alone = {each.like.optimization: each for each in profiles_of(run, "isolated")}
+    now = {each.like.optimization: each for each in profiles_of(run)}
+    spread = next(iter(now.values())).spread
+    print(
+        f"standard deviations of a log latency: one more visit {spread.visit.variance**0.5:.1%}, "
+        f"interpolating {spread.between.variance**0.5:.1%}, "
+        f"scaling {spread.scaled.variance**0.5:.1%}\n"
+    )
     print(
         f"{'batch':>5} {'optimization':<13}{'configuration':<14}{'instances':<24}{'predicted':>10}"
-        f"{'measured':>10}{'error':>8}{'isolated':>9}  split is faster"
+        f"{'measured':>10}{'error':>8}{'isolated':>9}{'interval now':>22}  split is faster"
     )
-    alone = {each.like.optimization: each for each in profiles_of(run, "isolated")}
-    found = [(each, outcome_of(each, noise)) for each in verifications_of(run.journal)]
+    found = [(each, outcome_of(each, variance)) for each in verifications_of(run.journal)]
     found.sort(key=lambda pair: (pair[0].batch, pair[0].at))
     for verification, outcome in found:
-        show_rows(verification, outcome, alone[verification.optimization])
+        name = verification.optimization
+        show_rows(verification, outcome, alone[name], now[name])
     print()
     summarize_errors(found, alone)
+    print()
+    summarize_intervals(found, now)
     print()
     summarize_verdicts(found)
 
 
-def show_rows(verification: Verification, outcome: Outcome, alone: Profile) -> None:
+def show_rows(
+    verification: Verification, outcome: Outcome, alone: Profile, profile: Profile
+) -> None:
     for name, measured in outcome.measured.items():
         speedup = outcome.speedups.get(name)
         faster = f"{speedup.ratio:.2f} [{speedup.low:.2f}, {speedup.high:.2f}]" if speedup else ""
+        low, high = bounds(predicted_now(profile, measured))
+        outside = " " if inside_now(profile, measured) else "!"
         print(
             f"{verification.batch:>5} {verification.optimization:<13}{name:<14}"
             f"{measured.trial.split!s:<24}"
             f"{format_duration(measured.trial.predicted.latency):>10}"
             f"{format_duration(measured.latency.latency):>10}{measured.error:>+8.1%}"
-            f"{error_alone(alone, measured):>+9.1%}  {faster or outcome.verdict}"
+            f"{error_alone(alone, measured):>+9.1%}"
+            f"{f'{format_duration(low)} to {format_duration(high)}{outside}':>22}"
+            f"  {faster or outcome.verdict}"
         )
 
 
@@ -105,13 +125,47 @@ def summarize_errors(
     summarize("predicted speedup over fat and thin", ratios)
 
 
+def summarize_intervals(
+    found: Sequence[tuple[Verification, Outcome]], now: Mapping[str, Profile]
+) -> None:
+    every = [
+        (now[each.optimization], one)
+        for each, outcome in found
+        for one in outcome.measured.values()
+    ]
+    stored = sum(one.inside for _, one in every)
+    present = sum(inside_now(profile, one) for profile, one in every)
+    for what, count in (("stored then", stored), ("as predicted now", present)):
+        share = f"{count} of {len(every)} ({count / len(every):.0%})"
+        print(f"measured medians inside the interval {what}: {share}")
+    errors = [
+        abs(predicted_now(profile, one).predicted.latency / one.latency.latency - 1)
+        for profile, one in every
+    ]
+    summarize("the same configurations as predicted now", errors)
+
+
+def predicted_now(profile: Profile, measured: Measured) -> Option:
+    split = measured.trial.split
+    return option_of(interpolated(profile, split.batch), split)
+
+
+def inside_now(profile: Profile, measured: Measured) -> bool:
+    low, high = bounds(predicted_now(profile, measured))
+    return low <= measured.latency.latency <= high
+
+
+def bounds(option: Option) -> tuple[float, float]:
+    return option.predicted.low, option.predicted.high
+
+
 def summarize_verdicts(found: Sequence[tuple[Verification, Outcome]]) -> None:
     verdicts = [outcome.verdict for _, outcome in found]
     for verdict in ("confirmed", "tied", "refuted"):
         print(f"{verdict}: {verdicts.count(verdict)} of {len(verdicts)}")
     slower = [outcome for _, outcome in found if "fat" in outcome.beaten_by]
     told = sum(predicted(outcome, "fat") < predicted(outcome, "split") for outcome in slower)
-    print(f"slower than fat beyond the noise floor: {len(slower)}, of which foretold: {told}")
+    print(f"shown to be slower than fat: {len(slower)}, of which foretold: {told}")
 
 
 def in_profile(split: Split, batches: Iterable[int]) -> bool:

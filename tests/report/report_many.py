@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 import msgspec
-from report_runs import BATCHES, evidence, machine, replaced
+from report_runs import BATCHES, evidence, machine, parted, replaced
 
 from coresplit.records import (
     AnchorVisit,
@@ -168,9 +168,9 @@ def _measurement(
     return Measurement(
         cell=cell,
         verdict="light" if light else "measured",
-        reason="3 samples before the budget ended" if light else "",
+        reason="1 visit before the budget ended" if light else "",
         samples=samples,
-        warmup=samples[:2],
+        visits=parted(cell, samples),
         evidence=msgspec.structs.replace(
             seen, minor_faults=len(samples) * cell.batch * faults[cell.allocator]
         ),

@@ -23,6 +23,7 @@ from coresplit.records import (
     Run,
     Settings,
     Started,
+    Visit,
 )
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -108,6 +109,16 @@ def measured_run(
         software={"python": "3.12.3", "torch": "2.13.0", "coresplit": "0.1.0"},
         measurements=tuple(_measurement(cell, rng) for cell in cells),
         journal=journal(anchor, optimizations, threads, floor),
+    )
+
+
+def parted(cell: Cell, samples: Sequence[float], each: int = 3) -> tuple[Visit, ...]:
+    """Visits of ``each`` samples, side by side with those of other cells of the place."""
+    counts = [len(samples[start : start + each]) for start in range(0, len(samples), each)]
+    first = 100 * (4096 * cell.threads + cell.batch) + (50 if cell.setting == "packed" else 0)
+    return tuple(
+        Visit(samples=count, at=1_767_268_850.0 + number, block=first + number)
+        for number, count in enumerate(counts)
     )
 
 
@@ -201,14 +212,14 @@ def _measurement(cell: Cell, rng: random.Random) -> Measurement:
         )
     count = 12 if cell.batch <= 32 else 3
     samples = tuple(middle * rng.uniform(0.985, 1.015) for _ in range(count))
-    light = count < 6
+    light = count < 9
     return Measurement(
         cell=cell,
         verdict="light" if light else "measured",
-        reason="3 samples before the budget ended" if light else "",
+        reason="1 visit before the budget ended" if light else "",
         samples=samples,
-        warmup=samples[:2],
         evidence=evidence(cell, samples),
+        visits=parted(cell, samples),
     )
 
 
@@ -233,7 +244,7 @@ def evidence(cell: Cell, samples: Sequence[float]) -> Evidence:
     )
 
 
-def run_of(*items: Measurement, journal_floor: float | None = 0.03) -> Run:
+def run_of(*items: Measurement, journal_floor: float | None = 0.005) -> Run:
     """A run of exactly these measurements; its noise floor is ``journal_floor``."""
     optimizations = tuple(dict.fromkeys(item.cell.optimization for item in items)) or ("none",)
     threads = tuple(sorted({item.cell.threads for item in items})) or (1,)
@@ -253,13 +264,23 @@ def run_of(*items: Measurement, journal_floor: float | None = 0.03) -> Run:
     )
 
 
-def exact(optimization: str, threads: int, batch: int, milliseconds: float) -> Measurement:
-    """A measured cell whose samples are all the same."""
+SWING = (1.0, -1.0, 0.5, -0.5, 0.0)
+
+
+def exact(
+    optimization: str, threads: int, batch: int, milliseconds: float, *, noise: float = 0.002
+) -> Measurement:
+    """A measured cell of five visits of this median, which vary by ``noise`` (relative)."""
+    cell = Cell(optimization=optimization, threads=threads, batch=batch)
+    turn = (threads + batch + len(optimization)) % len(SWING)
+    swing = SWING[turn:] + SWING[:turn]
+    samples = tuple(milliseconds / 1e3 * (1 + noise * each) for each in swing for _ in range(3))
     return Measurement(
-        cell=Cell(optimization=optimization, threads=threads, batch=batch),
+        cell=cell,
         verdict="measured",
         reason="",
-        samples=(milliseconds / 1e3,) * 8,
+        samples=samples,
+        visits=parted(cell, samples),
     )
 
 

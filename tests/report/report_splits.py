@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
-from report_runs import BATCHES, exact, journal, machine
+from report_runs import BATCHES, exact, journal, machine, parted
 
 from coresplit.planner import Plan, cores_of, plan, profiles_of
 from coresplit.records import (
@@ -79,7 +79,9 @@ def _cell(
         estimate = Estimate(low=middle * 0.9, latency=middle, high=middle * 1.15)
         return Measurement(cell=cell, verdict="estimated", reason="budget", estimate=estimate)
     samples = tuple(middle * factor for factor in (0.99, 0.995, 1, 1, 1, 1.005, 1.01, 1.01))
-    return Measurement(cell=cell, verdict="measured", reason="", samples=samples)
+    return Measurement(
+        cell=cell, verdict="measured", reason="", samples=samples, visits=parted(cell, samples, 1)
+    )
 
 
 def plan_of(run: Run, batch: int, optimization: str = "script") -> Plan:
@@ -159,10 +161,10 @@ HAND = {
 """Milliseconds by <threads, batch> of four cores."""
 
 
-def hand_run(missing: Sequence[tuple[int, int]] = ()) -> Run:
-    """Four cores, one optimization, exact latencies."""
+def hand_run(missing: Sequence[tuple[int, int]] = (), *, noise: float = 0.002) -> Run:
+    """Four cores, one optimization, latencies of visits that vary by ``noise`` (relative)."""
     items = tuple(
-        exact("script", *place, milliseconds)
+        exact("script", *place, milliseconds, noise=noise)
         for place, milliseconds in HAND.items()
         if place not in missing
     )

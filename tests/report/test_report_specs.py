@@ -148,7 +148,7 @@ def test_the_key_names_the_verdicts_of_the_chart_and_no_others() -> None:
 
     assert key("inception-latency-1") == []
     assert key("inception-latency-4") == ["measured", "unstable"]
-    assert key("inception-latency-64") == ["light (1 to 5 samples)"]
+    assert key("inception-latency-64") == ["light (1 or 2 visits)"]
     assert key("inception-latency-512") == ["estimated"]
 
 

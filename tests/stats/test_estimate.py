@@ -14,7 +14,10 @@ from coresplit.stats.estimate import (
     predict,
     table_of,
 )
+from coresplit.stats.variance import Prior, Variance
 
+CALM = Variance(between=1e-4, within=1e-4, alone=Prior(df=25))
+NOISY = Variance(between=0.3, within=1e-4, alone=Prior(df=25))
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # cost per input relative to batch 1, of a model whose page faults set in between 8 and 64
 BEND = dict(zip(BATCHES, (1.0, 0.97, 0.95, 1.0, 1.15, 1.3, 1.4, 1.41, 1.41), strict=True))
@@ -84,12 +87,12 @@ def test_between_two_measured_batches_the_latency_is_interpolated_on_log_scales(
 def test_a_curve_without_any_measured_cell_is_not_estimated() -> None:
     known = table(script_1=32)
     assert predict(cell("script", 2, 32), known) is None
-    assert estimate(cell("script", 2, 32), known, past_errors(known)) is None
+    assert estimate(cell("script", 2, 32), known, past_errors(known), CALM) is None
 
 
 def test_nothing_measured_gives_no_errors_and_no_estimate() -> None:
     assert past_errors({}) == []
-    assert estimate(cell("script", 1, 8), {}, []) is None
+    assert estimate(cell("script", 1, 8), {}, [], CALM) is None
 
 
 def test_the_interval_is_at_least_what_the_method_got_wrong_before() -> None:
@@ -98,7 +101,7 @@ def test_the_interval_is_at_least_what_the_method_got_wrong_before() -> None:
     known[odd] = {**known[odd], 64: Known(latency=known[odd][64].latency * 1.2)}
     errors = past_errors(known)
     assert max(abs(error) for _, error in errors) > math.log(1.1)
-    prediction = estimate(cell("script", 1, 128), known, errors)
+    prediction = estimate(cell("script", 1, 128), known, errors, CALM)
     assert prediction is not None
     bounds = prediction.estimate
     assert bounds.low < bounds.latency / 1.1
@@ -106,17 +109,17 @@ def test_the_interval_is_at_least_what_the_method_got_wrong_before() -> None:
     assert "from batch 64 of the same threads" in prediction.reason
 
 
-def test_the_interval_is_never_narrower_than_the_noise_floor() -> None:
+def test_the_interval_is_never_narrower_than_one_visit_varies() -> None:
     known = table(none_1=64, script_1=128)
-    prediction = estimate(cell("none", 1, 128), known, past_errors(known), noise=0.3)
+    prediction = estimate(cell("none", 1, 128), known, past_errors(known), NOISY)
     assert prediction is not None
     assert prediction.estimate.high >= prediction.estimate.latency * math.exp(0.3)
 
 
 def test_far_beyond_the_largest_measured_batch_the_reason_says_so() -> None:
     known = table(script_1=32)
-    near = estimate(cell("script", 1, 128), known, past_errors(known))
-    far = estimate(cell("script", 1, 256), known, past_errors(known))
+    near = estimate(cell("script", 1, 128), known, past_errors(known), CALM)
+    far = estimate(cell("script", 1, 256), known, past_errors(known), CALM)
     assert near is not None
     assert far is not None
     assert "4x" not in near.reason
@@ -127,8 +130,10 @@ def test_far_beyond_the_largest_measured_batch_the_reason_says_so() -> None:
 
 def test_a_tensor_of_2_gib_doubles_the_upper_bound_and_is_named() -> None:
     known = table(script_1=256)
-    small = estimate(cell("script", 1, 512), known, past_errors(known), largest_tensor=1000)
-    large = estimate(cell("script", 1, 512), known, past_errors(known), largest_tensor=5_531_904)
+    small = estimate(cell("script", 1, 512), known, past_errors(known), CALM, largest_tensor=1000)
+    large = estimate(
+        cell("script", 1, 512), known, past_errors(known), CALM, largest_tensor=5_531_904
+    )
     assert small is not None
     assert large is not None
     assert large.estimate.high == pytest.approx(2 * small.estimate.high)
@@ -141,7 +146,7 @@ def test_a_curve_that_has_passed_2_gib_shows_the_others_what_it_costs() -> None:
     scout = curve_of(cell("script", 2, 1))
     known[scout] = {**known[scout], 512: Known(latency=known[scout][256].latency * 2 * 1.6)}
     prediction = estimate(
-        cell("script", 1, 512), known, past_errors(known), largest_tensor=5_531_904
+        cell("script", 1, 512), known, past_errors(known), CALM, largest_tensor=5_531_904
     )
     assert prediction is not None
     own = known[curve_of(cell("script", 1, 1))][256].latency
@@ -154,7 +159,7 @@ def test_estimates_are_finite_ordered_and_positive(factors: list[float], ahead: 
     key = curve_of(cell("script", 1, 1))
     known = {key: {2**n: Known(latency=2.0**n * f) for n, f in enumerate(factors)}}
     target = cell("script", 1, 2 ** (len(factors) + ahead))
-    prediction = estimate(target, known, past_errors(known), noise=0.02, largest_tensor=10**7)
+    prediction = estimate(target, known, past_errors(known), CALM, largest_tensor=10**7)
     assert prediction is not None
     bounds = prediction.estimate
     assert 0 < bounds.low < bounds.latency < bounds.high < math.inf
@@ -182,4 +187,27 @@ def test_the_table_holds_measured_cells_with_their_faults_per_input() -> None:
         cell=cell("none", 1, 8), verdict="light", reason="", samples=(1.0, 3.0), evidence=evidence
     )
     bad = Measurement(cell=cell("none", 1, 4), verdict="invalid", reason="", samples=(1.0,))
-    assert table_of([good, bad]) == {curve_of(good.cell): {8: Known(latency=2.0, faults=100.0)}}
+    ((place, known),) = table_of([good, bad], CALM).items()
+    assert place == curve_of(good.cell)
+    assert known[8].latency == pytest.approx(2.0)
+    assert known[8].faults == 100.0
+    assert 0 < known[8].reach < 1e-3
+
+
+def test_a_batch_below_all_measured_ones_costs_in_proportion_within_a_wider_interval() -> None:
+    known = table(script_1=128)
+    own = {curve_of(cell("none", 1, 1)): {8: Known(latency=1.6), 16: Known(latency=3.2)}}
+    alone = estimate(cell("none", 1, 2), own, past_errors(own), CALM)
+    assert alone is not None
+    assert alone.estimate.latency == pytest.approx(0.4)
+    assert alone.estimate.high > 0.4 * 1.3
+    shown = estimate(cell("none", 1, 2), {**own, **known}, [], CALM)
+    assert shown is not None
+    assert shown.estimate.latency == pytest.approx(0.4 * BEND[2] / BEND[8])
+
+
+def test_an_estimate_is_no_surer_than_the_cell_it_is_made_from() -> None:
+    known = {curve_of(cell("none", 1, 1)): {8: Known(latency=1.0, reach=0.5)}}
+    found = estimate(cell("none", 1, 16), known, [], CALM)
+    assert found is not None
+    assert found.estimate.high > found.estimate.latency * math.exp(0.5)

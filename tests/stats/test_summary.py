@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import pytest
 from hypothesis import given
@@ -13,25 +14,20 @@ from coresplit.records import (
     Published,
     Started,
     Verdict,
+    Visit,
 )
 from coresplit.stats.noise import noise_floor
 from coresplit.stats.summary import (
+    located,
     median_interval,
     percentile,
     point_of,
-    relative_halfwidth,
     samples_for_percentile,
 )
-from coresplit.stats.verdict import is_hopeless, is_precise, judge
-from coresplit.stats.warmup import warmup_length
+from coresplit.stats.variance import ASSUMED, PUBLISHED, Prior, Variance
 
 CELL = Cell(optimization="script", threads=2, batch=8)
-
-
-def test_six_samples_are_the_fewest_whose_range_is_a_95_percent_interval() -> None:
-    assert median_interval([1, 2, 3, 4, 5, 6]) == (1, 6)
-    assert 1 - 2 * 0.5**6 >= 0.95 > 1 - 2 * 0.5**5
-    assert relative_halfwidth([1, 2, 3, 4, 5]) == math.inf
+KNOWN = Variance(between=0.02, within=0.01, alone=Prior(df=1e9))
 
 
 @pytest.mark.parametrize(
@@ -65,24 +61,59 @@ def test_only_what_may_be_drawn_has_a_point() -> None:
     samples = (1.0, 2.0, 3.0)
     drawn: list[Verdict] = ["measured", "light", "unstable"]
     for verdict in drawn:
-        point = point_of(Measurement(cell=CELL, verdict=verdict, reason="", samples=samples))
+        point = point_of(
+            Measurement(cell=CELL, verdict=verdict, reason="", samples=samples), ASSUMED
+        )
         assert point is not None
-        assert (point.low, point.latency, point.high) == (1.0, 2.0, 3.0)
-        assert (point.interval, point.samples) == ("range", 3)
+        assert point.low < point.latency == pytest.approx(2.0)
+        assert (point.interval, point.samples, point.visits) == ("95 %", 3, 1)
     hidden: list[Verdict] = ["invalid", "failed", "skipped"]
     for verdict in hidden:
-        assert point_of(Measurement(cell=CELL, verdict=verdict, reason="", samples=samples)) is None
+        measurement = Measurement(cell=CELL, verdict=verdict, reason="", samples=samples)
+        assert point_of(measurement, ASSUMED) is None
+
+
+def test_a_single_forward_has_an_interval_from_how_the_run_varies() -> None:
+    point = point_of(Measurement(cell=CELL, verdict="light", reason="", samples=(1.0,)), KNOWN)
+    assert point is not None
+    sd = math.hypot(0.02, 0.01)
+    assert point.high == pytest.approx(math.exp(1.95996 * sd), rel=1e-4)
+    assert point.low == pytest.approx(1 / point.high)
+
+
+def test_the_value_of_a_cell_is_the_median_of_its_visits_medians() -> None:
+    samples = (1.0, 1.0, 9.0, 2.0, 2.1, 2.2, 3.0)
+    visits = tuple(Visit(samples=count) for count in (3, 3, 1))
+    point = point_of(
+        Measurement(cell=CELL, verdict="measured", reason="", samples=samples, visits=visits),
+        KNOWN,
+    )
+    assert point is not None
+    assert point.latency == pytest.approx(2.1)
+    assert statistics.median(samples) == 2.1
+    assert point.visits == 3
 
 
 def test_estimates_and_published_ranges_are_points_of_their_own_kind() -> None:
     estimate = Estimate(low=1, latency=2, high=4)
-    point = point_of(Measurement(cell=CELL, verdict="estimated", reason="", estimate=estimate))
+    point = point_of(
+        Measurement(cell=CELL, verdict="estimated", reason="", estimate=estimate), ASSUMED
+    )
     assert point is not None
     assert (point.low, point.latency, point.high, point.interval) == (1, 2, 4, "estimate")
     published = Published(minimum=1, mean=2, maximum=3)
-    point = point_of(Measurement(cell=CELL, verdict="measured", reason="", published=published))
+    point = point_of(
+        Measurement(cell=CELL, verdict="measured", reason="", published=published), PUBLISHED
+    )
     assert point is not None
     assert (point.latency, point.interval) == (2, "published range")
+    assert point.location.value == pytest.approx(2)
+
+
+def test_the_farther_end_of_an_estimate_tells_its_error() -> None:
+    low, high = located(Estimate(low=1.5, latency=2, high=4)).bounds
+    assert high == pytest.approx(4, rel=1e-4)
+    assert low == pytest.approx(1, rel=1e-4)
 
 
 def visits(*medians: float) -> list[AnchorVisit]:
@@ -99,61 +130,14 @@ def test_a_steady_machine_has_no_noise_floor_to_speak_of() -> None:
     assert noise_floor(visits(*[2.0] * 30)) == 0.0
 
 
-def test_one_odd_visit_among_many_does_not_make_the_floor() -> None:
-    assert noise_floor(visits(*[1.0, 1.001] * 10, 3.0)) == pytest.approx(0.001, abs=1e-6)
-
-
 def test_three_anchor_visits_make_no_noise_floor() -> None:
     assert noise_floor(visits(1.0, 2.0, 3.0)) is None
 
 
-def test_warm_up_is_what_lies_above_the_rest() -> None:
-    assert warmup_length([3.0, 1.5, 1.0, 1.01, 0.99, 1.0], 0.02) == 2
-    assert warmup_length([1.0, 1.0, 1.0], 0.02) == 0
-    assert warmup_length([9.0], 0.02) == 0
-
-
-def test_warm_up_never_takes_over_half_of_the_forwards() -> None:
-    drift = [2.0**-n for n in range(10)]
-    assert warmup_length(drift, 0.02) == 5
-
-
-def test_few_samples_are_light_and_their_range_is_named() -> None:
-    assert judge([2.0], 1, 0.02, 0.0) == (
-        "light",
-        "1 sample: too few for a 95 % interval",
-    )
-    assert judge([1.0, 1.0, 1.1], 1, 0.02, 0.0) == (
-        "light",
-        "3 samples, range 10 %: too few for a 95 % interval",
-    )
-
-
-def test_precision_over_two_visits_is_measured_and_over_one_is_not() -> None:
-    samples = [1.0, 1.001, 1.002, 1.003, 1.004, 1.005, 1.006]
-    assert judge(samples, 2, 0.02, 0.0) == ("measured", "within 0.30 % over 7 samples")
-    assert judge(samples, 1, 0.02, 0.0)[0] == "unstable"
-    assert is_precise(samples, 2, 0.02)
-    assert not is_precise(samples, 1, 0.02)
-
-
-def test_a_wide_interval_is_unstable_and_names_what_was_asked() -> None:
-    samples = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
-    assert judge(samples, 3, 0.02, 0.0) == (
-        "unstable",
-        "within 20 % over 6 samples, asked 2.0 %",
-    )
-
-
-def test_stolen_time_makes_a_cell_unstable_however_precise_it_looks() -> None:
-    assert judge([1.0] * 10, 2, 0.02, 0.08) == (
-        "unstable",
-        "the hypervisor took 8.0 % of the time",
-    )
-
-
-def test_noise_that_has_converged_is_hopeless() -> None:
-    alternating = [1.0, 1.2] * 24
-    assert is_hopeless(alternating)
-    assert not is_hopeless(alternating[:20])
-    assert is_hopeless([1.0] * 100)
+def test_visits_of_different_anchor_cells_are_not_pooled() -> None:
+    other = Cell(optimization="none", threads=2, batch=4)
+    journal = [
+        *visits(1.0, 1.01, 1.0, 1.01),
+        *(AnchorVisit(at=0, cell=other, samples=(2.0,)) for _ in range(3)),
+    ]
+    assert noise_floor(journal) == pytest.approx(0.01)

@@ -15,6 +15,7 @@ from coresplit.records import (
     Run,
     Settings,
     Started,
+    Visit,
 )
 
 EVIDENCE = Evidence(
@@ -37,13 +38,15 @@ EVIDENCE = Evidence(
 
 
 def measured(threads: int, batch: int, *samples: float, optimization: str = "none") -> Measurement:
+    samples = samples or (0.1, 0.101, 0.102)
     return Measurement(
         cell=Cell(optimization=optimization, threads=threads, batch=batch),
         verdict="measured",
         reason="the interval of the median is within 2 %",
-        samples=samples or (0.1, 0.101, 0.102),
+        samples=samples,
         warmup=(0.2,),
         evidence=EVIDENCE,
+        visits=(Visit(samples=len(samples), warmup=1),),
     )
 
 

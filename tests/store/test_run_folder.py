@@ -56,7 +56,7 @@ def test_a_saved_run_is_loaded_as_it_was(folder: Path) -> None:
 
 def test_the_manifest_is_readable_and_names_schema_and_version(folder: Path) -> None:
     text = (folder / "run.json").read_text()
-    assert text.startswith('{\n  "schema": 2,\n  "coresplit": "0.')
+    assert text.startswith('{\n  "schema": 3,\n  "coresplit": "0.')
     assert '    "batches": [1, 2, 4],\n' in text
     assert '    "anchor": {\n      "optimization": "none",\n' in text
     assert list(json.loads(text)) == [
@@ -161,13 +161,20 @@ def test_a_closed_writer_refuses_to_append(folder: Path) -> None:
             "does not go with samples and estimate",
         ),
         (
-            {"samples": (), "published": Published(minimum=2.0, mean=1.0, maximum=3.0)},
+            {
+                "samples": (),
+                "warmup": (),
+                "visits": (),
+                "published": Published(minimum=2.0, mean=1.0, maximum=3.0),
+            },
             "published minimum, mean and maximum are not in order: 2.0, 1.0, 3.0",
         ),
         (
             {
                 "verdict": "estimated",
                 "samples": (),
+                "warmup": (),
+                "visits": (),
                 "estimate": Estimate(low=1.0, latency=3.0, high=2.0),
             },
             "estimated low, latency and high are not in order: 1.0, 3.0, 2.0",
@@ -244,8 +251,8 @@ def test_an_anchor_sample_that_is_no_duration_is_damage(folder: Path) -> None:
         (b'"seed"', b'"sead"', "run.json line 34: Object contains unknown field `sead`"),
         (b'"Tiny"', b'"T\xffny"', "run.json line 8: 'utf-8' codec"),
         (b"[1, 2, 4]", b"[1, 0, 4]", "run.json line 27: batch 0 is not between"),
-        (b'"schema": 2,', b"", "run.json line 1: Object missing required field `schema`"),
-        (b'"schema": 2', b'"schema": "1"', "run.json line 2: Expected `int`, got `str`"),
+        (b'"schema": 3,', b"", "run.json line 1: Object missing required field `schema`"),
+        (b'"schema": 3', b'"schema": "1"', "run.json line 2: Expected `int`, got `str`"),
     ],
 )
 def test_a_damaged_manifest_is_an_error_that_names_the_line(
@@ -267,7 +274,7 @@ def test_a_cut_off_manifest_is_damaged_at_its_last_line(folder: Path) -> None:
 def test_an_empty_or_deeply_nested_manifest_is_damaged(folder: Path) -> None:
     (folder / "run.json").write_bytes(b"")
     assert refusal(folder).startswith("run.json line 1: ")
-    (folder / "run.json").write_bytes(b'{"schema": 2, "name": ' + b"[" * 100_000)
+    (folder / "run.json").write_bytes(b'{"schema": 3, "name": ' + b"[" * 100_000)
     assert refusal(folder).startswith("run.json line 1: ")
 
 
@@ -324,13 +331,13 @@ def test_a_missing_folder_with_no_run_near_it_says_where_runs_come_from(tmp_path
 
 def test_a_newer_run_is_refused_with_both_versions(folder: Path) -> None:
     manifest = folder / "run.json"
-    manifest.write_bytes(b'{"schema": 3, "unheard": {"of": 1}}')
+    manifest.write_bytes(b'{"schema": 4, "unheard": {"of": 1}}')
     for act in (load, reopen):
         with pytest.raises(RunError) as caught:
             act(folder)
         assert str(caught.value) == (
             f"run {folder} was written by a newer coresplit "
-            "(schema 3, this one reads up to 2); upgrade coresplit"
+            "(schema 4, this one reads up to 3); upgrade coresplit"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from store_samples import JOURNAL, MEASUREMENTS, RUN
 
 from coresplit.errors import DamagedRunError, RunError
-from coresplit.records import SCHEMA, ModelInput, Peak, Prepared
+from coresplit.records import SCHEMA, ModelInput, Peak, Prepared, Visit
 from coresplit.store import UPGRADERS, load, reopen
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -48,6 +48,23 @@ CURRENT = msgspec.structs.replace(
             products={"float32": 1.5e11, "bfloat16": 3e11},
             copy_bytes=2e10,
         ),
+    ),
+)
+
+
+TOLD = msgspec.structs.replace(
+    CURRENT,
+    settings=msgspec.structs.replace(CURRENT.settings, inputs="rotate"),
+    measurements=(
+        msgspec.structs.replace(
+            MEASUREMENTS[0],
+            warmup=(0.2, 0.11),
+            visits=(
+                Visit(samples=2, warmup=1, at=1767268800.5, block=0),
+                Visit(samples=1, warmup=1, at=1767268850.5, block=7, process=1),
+            ),
+        ),
+        *MEASUREMENTS[1:],
     ),
 )
 
@@ -95,6 +112,62 @@ def test_the_example_of_version_1_loads_exactly() -> None:
 
 def test_the_example_of_version_2_loads_exactly() -> None:
     assert load(EXAMPLES / "v2") == CURRENT
+
+
+def test_the_example_of_version_3_loads_exactly() -> None:
+    assert load(EXAMPLES / "v3") == TOLD
+
+
+def of_version_2(path: Path, *lines: dict[str, Any]) -> Path:
+    """A run folder of version 2 whose cells are these lines, told by what differs."""
+    shutil.copytree(EXAMPLES / "v2", path)
+    first = json.loads((path / "cells.jsonl").read_text().splitlines()[0])
+    cells = "".join(json.dumps({**first, **line}) + "\n" for line in lines)
+    (path / "cells.jsonl").write_text(cells)
+    return path
+
+
+def test_what_each_line_adds_to_the_last_one_was_a_visit(tmp_path: Path) -> None:
+    path = of_version_2(
+        tmp_path / "run",
+        {"samples": [0.1, 0.2, 0.3], "warmup": []},
+        {"samples": [0.1, 0.2, 0.3, 0.4, 0.5], "warmup": [0.9]},
+        {"samples": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "warmup": [0.9]},
+    )
+    (found,) = load(path).measurements
+    assert found.by_visit == ((0.2, 0.3), (0.4, 0.5), (0.6,))
+    assert [visit.warmup for visit in found.visits] == [1, 1, 0]
+    assert found.warmup == (0.1, 0.9)
+
+
+def test_slow_forwards_that_were_left_out_by_their_value_are_samples_again(tmp_path: Path) -> None:
+    path = of_version_2(tmp_path / "run", {"samples": [0.1, 0.1], "warmup": [0.9, 0.8, 0.7]})
+    (found,) = load(path).measurements
+    assert found.samples == (0.8, 0.7, 0.1, 0.1)
+    assert found.warmup == (0.9,)
+
+
+def test_samples_that_do_not_go_on_from_the_last_line_begin_anew(tmp_path: Path) -> None:
+    path = of_version_2(
+        tmp_path / "run",
+        {"samples": [0.1, 0.2], "warmup": []},
+        {"samples": [0.5, 0.6, 0.7], "warmup": []},
+    )
+    (found,) = load(path).measurements
+    assert found.by_visit == ((0.6, 0.7),)
+
+
+def test_copies_stay_in_step_with_the_samples_or_are_left_out(tmp_path: Path) -> None:
+    kept = of_version_2(
+        tmp_path / "kept",
+        {"samples": [0.1, 0.2], "warmup": [0.3], "copies": [[0.1, 0.1], [0.2, 0.1]]},
+    )
+    assert load(kept).measurements[0].copies == ((0.1, 0.1), (0.2, 0.1))
+    lost = of_version_2(
+        tmp_path / "lost",
+        {"samples": [0.1, 0.2], "warmup": [0.4, 0.3], "copies": [[0.1, 0.1], [0.2, 0.1]]},
+    )
+    assert load(lost).measurements[0].copies == ()
 
 
 def test_upgraders_are_applied_in_sequence(tmp_path: Path) -> None:

@@ -120,19 +120,70 @@ def test_one_instance_serves_all_batches_of_its_threads() -> None:
     bench = Bench()
     bench.run(settings())
     specs = [(each.spec.optimization, each.spec.threads) for each in bench.opened]
-    assert sorted(specs) == [("none", 1), ("none", 2), ("script", 1), ("script", 2)]
-    assert sum(isinstance(entry, Prepared) for entry in bench.journal) == 4
+    # every one of them is started anew once
+    assert sorted(specs) == sorted(2 * [("none", 1), ("none", 2), ("script", 1), ("script", 2)])
+    assert sum(isinstance(entry, Prepared) for entry in bench.journal) == 8
 
 
-def test_warm_up_forwards_are_kept_apart_from_samples() -> None:
+def test_warm_up_is_chosen_once_and_then_left_out_of_every_visit() -> None:
     def slow_start(spec: InstanceSpec, batch: int, done: int) -> float:
-        return 0.5 if done < 2 else 0.1
+        return 0.5 if done < 2 else 0.1 + 0.01 * (done % 4)
 
     bench = Bench(slow_start)
     bench.run(settings(optimizations=("none",), threads=(1,), batches=(1,)))
     (measurement,) = bench.final.values()
-    assert measurement.warmup == (0.5, 0.5)
-    assert set(measurement.samples) == {0.1}
+    assert 0.5 in measurement.warmup
+    assert 0.5 not in measurement.samples
+    first, *later = [visit for visit in measurement.visits if visit.process == 0]
+    assert first.warmup == 3
+    assert {visit.warmup for visit in later} == {1}
+
+
+def test_no_forward_is_left_out_by_how_long_it_took() -> None:
+    def slow_seventh(spec: InstanceSpec, batch: int, done: int) -> float:
+        return 0.4 if done % 7 == 6 else 0.1
+
+    bench = Bench(slow_seventh)
+    bench.run(settings(optimizations=("none",), threads=(1,), batches=(1,)))
+    (measurement,) = bench.final.values()
+    forwards = [each[3] for each in bench.forwards]
+    assert len(forwards) == len(measurement.samples) + len(measurement.warmup)
+    assert {visit.warmup for visit in measurement.visits[1:] if visit.process == 0} == {1}
+    assert 0.4 in measurement.samples
+
+
+def test_cells_of_one_place_are_visited_side_by_side_in_one_block() -> None:
+    bench = Bench()
+    bench.run(settings())
+    blocks: dict[int | None, list[Cell]] = {}
+    for measurement in bench.final.values():
+        for visit in measurement.visits:
+            blocks.setdefault(visit.block, []).append(measurement.cell)
+    assert None not in blocks
+    for cells in blocks.values():
+        assert {cell.optimization for cell in cells} == {"none", "script"}
+        assert len({(cell.threads, cell.batch) for cell in cells}) == 1
+
+
+def test_instances_are_started_anew_once_and_visits_tell_their_process() -> None:
+    bench = Bench()
+    bench.run(settings())
+    for measurement in bench.final.values():
+        assert [visit.process for visit in measurement.visits] == [0, 0, 1]
+    assert len(bench.opened) == 8
+
+
+def test_a_resumed_sweep_counts_blocks_and_processes_on() -> None:
+    cell = Cell(optimization="none", threads=1, batch=8)
+    chosen = settings(optimizations=("none",), threads=(1,), batches=(8,))
+    first = Bench()
+    first.run(chosen)
+    second = Bench()
+    second.run(chosen, done=[first.lines[0]])
+    visits = second.final[cell].visits
+    assert visits[0] == first.lines[0].visits[0]
+    assert [visit.block for visit in visits] == sorted({visit.block or 0 for visit in visits})
+    assert visits[1].process == 1
 
 
 def test_what_the_budget_does_not_reach_is_estimated_and_the_budget_is_kept() -> None:
@@ -264,7 +315,7 @@ def test_an_optimization_that_cannot_be_prepared_fails_alone() -> None:
     assert {each.reason for each in failed} == {
         "instance script: outputs differ from eager by 3.0 %"
     }
-    assert len(bench.opened) == 4
+    assert len(bench.opened) == 6
 
 
 def test_a_killed_instance_is_replaced_once_and_its_cell_measured() -> None:
@@ -278,7 +329,7 @@ def test_a_killed_instance_is_replaced_once_and_its_cell_measured() -> None:
     bench = Bench(mortal)
     outcome = bench.run(settings(optimizations=("none",), threads=(1,)))
     assert outcome.verdicts == {"measured": 4}
-    assert len(bench.opened) == 2
+    assert len(bench.opened) == 3
 
 
 def test_a_cell_that_kills_its_instance_twice_has_failed() -> None:
@@ -464,7 +515,7 @@ def test_every_allocator_has_instances_of_its_own() -> None:
     chosen = settings(optimizations=("none",), allocators=("default", "glibc_tuned"), batches=(1,))
     assert bench.run(chosen).verdicts == {"measured": 4}
     ready = [entry for entry in bench.journal if isinstance(entry, Prepared)]
-    assert sorted((entry.threads, entry.allocator) for entry in ready) == [
+    assert sorted({(entry.threads, entry.allocator) for entry in ready}) == [
         (1, "default"),
         (1, "glibc_tuned"),
         (2, "default"),

@@ -12,8 +12,10 @@ from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Known, Plan, Profile, outcome_of, plan, verifications_of
 from coresplit.records import Cell, Core, Verification
+from coresplit.stats.variance import Variance
 from coresplit.verify import Verifier
 
+VARIANCE = Variance(between=0.0, within=0.01, df=50.0)
 CORES = tuple(Core(cpu=cpu) for cpu in range(4))
 LATENCIES = {(4, 8): 0.8, (2, 4): 0.5, (2, 8): 0.9, (1, 2): 0.6, (1, 8): 2.0}
 
@@ -21,10 +23,7 @@ LATENCIES = {(4, 8): 0.8, (2, 4): 0.5, (2, 8): 0.9, (1, 2): 0.6, (1, 8): 2.0}
 def planned(latencies: dict[tuple[int, int], float] = LATENCIES, batch: int = 8) -> Plan:
     profile = Profile(
         like=Cell(optimization="script", threads=1, batch=1),
-        cells={
-            cell: Known(low=latency, latency=latency, high=latency)
-            for cell, latency in latencies.items()
-        },
+        cells={cell: Known(latency=latency) for cell, latency in latencies.items()},
     )
     found = plan(profile, 4, batch)
     assert found is not None
@@ -79,6 +78,7 @@ class Bench:
         plan: Plan,
         *,
         budget_s: float = 60.0,
+        rounds: int | None = None,
         accept: Callable[[Ready], None] = lambda ready: None,
         memory: int = 10**12,
         peak: Callable[[int, int], int] = lambda threads, batch: 0,
@@ -93,6 +93,7 @@ class Bench:
             available_memory=lambda: memory,
             peak_memory=peak,
             budget_s=budget_s,
+            rounds=rounds,
             clock=self.clock,
             interrupt=interrupt,
             on_progress=self.said.append,
@@ -144,7 +145,7 @@ def test_a_rival_that_is_faster_refutes_the_plan() -> None:
     def formula(spec: InstanceSpec, batch: int, done: int) -> float:
         return {4: 0.4, 2: 0.5, 1: 0.6}[spec.threads]
 
-    outcome = outcome_of(Bench(formula).run(planned()))
+    outcome = outcome_of(Bench(formula).run(planned()), VARIANCE)
     assert outcome.verdict == "refuted"
     assert outcome.speedups["fat"].ratio == pytest.approx(0.8)
     assert outcome.measured["fat"].error == pytest.approx(1.0)
@@ -153,6 +154,12 @@ def test_a_rival_that_is_faster_refutes_the_plan() -> None:
 def test_rounds_end_with_the_budget_and_there_is_at_least_one() -> None:
     assert len(Bench().run(planned(), budget_s=12.0).trials[0].samples) == 5
     assert len(Bench().run(planned(), budget_s=0.001).trials[0].samples) == 1
+
+
+def test_the_fewest_rounds_asked_for_are_run_whatever_the_budget_says() -> None:
+    found = Bench().run(planned(), budget_s=0.001, rounds=3)
+    assert len(found.trials[0].samples) == 3
+    assert len(Bench().run(planned(), rounds=12).trials[0].samples) == 12
 
 
 def test_noisy_rounds_go_on_until_their_intervals_are_narrow_or_there_are_enough() -> None:
@@ -271,10 +278,10 @@ def test_a_forward_that_hangs_ends_all_instances() -> None:
 def test_one_core_has_nothing_to_compare_with() -> None:
     profile = Profile(
         like=Cell(optimization="script", threads=1, batch=1),
-        cells={(1, 8): Known(low=1.0, latency=1.0, high=1.0)},
+        cells={(1, 8): Known(latency=1.0)},
     )
     only = plan(profile, 1, 8)
     assert only is not None
-    outcome = outcome_of(Bench(lambda spec, batch, done: 1.0).run(only))
+    outcome = outcome_of(Bench(lambda spec, batch, done: 1.0).run(only), VARIANCE)
     assert outcome.speedups == {}
     assert outcome.verdict == "tied"

@@ -11,14 +11,16 @@ from coresplit.cli.app import DONE, INTERRUPTED, NO
 from coresplit.cli.bench import measure
 from coresplit.cli.display import Status
 from coresplit.cli.output import print_json, say, warn
-from coresplit.cli.plan_words import document, lines_of, table
-from coresplit.cli.planning import Answer, Request, additions, answers, check, unmeasured
+from coresplit.cli.plan_json import document
+from coresplit.cli.plan_words import lines_of, table
+from coresplit.cli.planning import Answer, Request, additions, again, answers, check, unmeasured
 from coresplit.cli.request import Options
 from coresplit.cli.verifying import verify
 from coresplit.instance import Interrupt
 from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Run, Verification
 from coresplit.stats.losses import states_losses
+from coresplit.stats.verdict import judged
 from coresplit.units import parse_duration
 
 DEFAULT_BUDGET = "2m"
@@ -35,7 +37,7 @@ DEFAULT_BUDGET = "2m"
 @click.option("--slo", metavar="TIME", help="The highest throughput within a latency: 100ms.")
 @click.option("--interpolate", is_flag=True, help="Also batches between measured ones.")
 @click.option("--measure", is_flag=True, help="Measure first what the plan lacks.")
-@click.option("--verify", is_flag=True, help="Run the split beside fat and thin.")
+@click.option("--verify", is_flag=True, help="Run the fastest split beside fat and thin.")
 @click.option("--budget", metavar="TIME", help="For --measure and --verify each; default 2m.")
 @click.option("--weights", metavar="FILE", help="The state dict of the run, to run its model.")
 @click.option("--trust", is_flag=True, help="Load a pickled model, which runs its code.")
@@ -43,6 +45,7 @@ DEFAULT_BUDGET = "2m"
 def command(**values: object) -> int:
     """Divide cores and a batch over instances, so that the batch is done soonest.
 
+    Recommends a split only where it is shown to be faster than one instance on all cores.
     Predicted from the run folder RUN, also on another machine and without torch; --verify proves
     it on the machine of the run and exits with 1 if a rival was faster.
     """
@@ -57,18 +60,19 @@ def command(**values: object) -> int:
         found = answers(run, request)
         if request.verify and not interrupt.requested:
             _verify(found[0], request, interrupt)
-            run = store.load(request.run)
+            run = judged(store.load(request.run))
+            found = (again(found[0], run),)
         proofs = [proof_of(answer.plan, run.journal) for answer in found]
         _tell(found, proofs, request)
         if interrupt.requested:
             return INTERRUPTED
     proof = proofs[0]
-    refuted = proof is not None and outcome_of(proof, found[0].plan.noise).verdict == "refuted"
+    refuted = proof is not None and outcome_of(proof, found[0].variance).verdict == "refuted"
     return NO if request.verify and refuted else DONE
 
 
 def _load(path: Path) -> Run:
-    run = store.load(path)
+    run = judged(store.load(path))
     for line in run.warnings:
         warn(line)
     return run

@@ -1,118 +1,133 @@
-"""A plan as a person and as a script read it."""
+"""A plan as a person reads it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
-
-import msgspec
 
 from coresplit.cli.planning import Answer
 from coresplit.planner import (
+    RIVALS,
     Option,
     Outcome,
     Plan,
+    Rival,
     Speedup,
     explain,
-    on_fewer_cores,
+    front_of,
     outcome_of,
+    superlinear,
 )
 from coresplit.records import Estimate, Split, Verification
-from coresplit.stats.summary import MIN_INTERVAL_SAMPLES
+from coresplit.stats.difference import MARGIN
 from coresplit.units import format_cores, format_duration, format_share
 
 SETTINGS = {
     "isolated": "measured alone: instances that run together may be slower than this",
-    "packed": "measured with every core busy",
+    "packed": "measured beside copies of themselves",
 }
 DOUBTS = {
     "light": "from few samples",
     "unstable": "from noisy samples",
     "estimated": "estimated, not measured",
-    "scaled": "measured alone, and scaled as other cells are slower with every core busy",
-    "interpolated": "between two measured batches",
+    "scaled": "measured alone, and scaled as other cells are slower beside copies of themselves",
+    "interpolated": "between those of two measured batches",
 }
-
-
-def document(answer: Answer, verification: Verification | None) -> dict[str, object]:
-    """The plan as JSON; all durations in seconds."""
-    plan = answer.plan
-    fat, thin = plan.speedup("fat"), plan.speedup("thin")
-    return {
-        "batch": plan.batch,
-        "cores": plan.cores,
-        "optimization": plan.optimization,
-        "mapping": plan.mapping,
-        "allocator": plan.allocator,
-        "setting": plan.setting,
-        **_option(plan.best),
-        "speedup_over_fat": fat and fat.ratio,
-        "speedup_over_thin": thin and thin.ratio,
-        "tied_with": [name for name, each in (("fat", fat), ("thin", thin)) if each and each.tie],
-        "noise_floor": plan.noise,
-        "slo_s": answer.limit,
-        "fat": plan.fat and _option(plan.fat),
-        "thin": plan.thin and _option(plan.thin),
-        "front": [_option(option) for option in _fewer(answer)],
-        "verified": verification and _verified(plan, verification),
-    }
+MIXED = "Instances of the split differ: each is predicted as if copies of itself ran beside it."
+JUDGEMENTS = {"confirmed": "confirmed", "tied": "too close to call", "refuted": "refuted"}
+SAME = f"equivalent within {MARGIN:.0%}".replace("%", " %")
+RELATIONS = {
+    "faster": "",
+    "slower": " slower",
+    "equivalent": f" {SAME}",
+    "unclear": " too close to call",
+}
+MANY_ROUNDS = 10
 
 
 def lines_of(answer: Answer, verification: Verification | None) -> list[str]:
-    """One plan for a terminal: the configurations, why, fewer cores, and the proof if any."""
+    """One plan for a terminal: what to run, what else there is, why, and the proof if any."""
     plan = answer.plan
     lines = [
         f"batch {plan.batch} on {format_cores(plan.cores)}, "
         f"{_how(plan)}, {plan.setting} profile ({SETTINGS[plan.setting]})",
         "",
+        f"Run {instances(plan.recommended.split)}: {_latency(plan.recommended.predicted)}, "
+        f"{plan.recommended.throughput:.1f}/s.",
+        "",
         *_configurations(plan),
         "",
         explain(plan, answer.profile) + ".",
+        *_asides(answer, verified=verification is not None),
     ]
-    for doubt in plan.best.doubts:
-        lines.append(f"Latencies of the split are {DOUBTS[doubt]}.")
-    if answer.limit is not None and answer.limit < plan.best.predicted.high:
-        lines.append(
-            f"Its interval reaches beyond {format_duration(answer.limit)}: it may miss it."
-        )
-    lines += _beyond_profile(plan)
-    if len(plan.best.split.pieces) > 1:
-        lines.append(
-            "Its instances differ: each is predicted as if only copies of itself ran beside it."
-        )
-    fewer = _fewer(answer)[1:]
+    fewer = front_of(plan, answer.profile)[1:]
     if fewer:
         lines += ["", "on fewer cores", *_front(fewer)]
     if verification is not None:
-        lines += ["", *_verdict_lines(verification, plan.noise)]
+        lines += ["", *_verdict_lines(verification, answer)]
     return lines
 
 
 def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) -> list[str]:
     """The plans of all batches, one line each."""
     rows = [
-        ("batch", "split", "optimization", "latency", "over fat", "over thin", "doubts", "verified")
-    ]
+        (
+            "batch", "run", "optimization", "latency", "fastest predicted", "over fat",
+            "over thin", "doubts", "verified",
+        )
+    ]  # fmt: skip
     for answer, verification in zip(answers, verified, strict=True):
         plan = answer.plan
+        proof = verification and outcome_of(verification, answer.variance).verdict
+        same = plan.recommended.split == plan.fastest.split
         rows.append(
             (
                 str(plan.batch),
-                instances(plan.best.split),
+                instances(plan.recommended.split),
                 plan.optimization,
-                _latency(plan.best.predicted),
+                _latency(plan.recommended.predicted),
+                "the same" if same else instances(plan.fastest.split),
                 _rival(plan, "fat"),
                 _rival(plan, "thin"),
-                ", ".join(plan.best.doubts) or "none",
-                "no" if verification is None else outcome_of(verification, plan.noise).verdict,
+                ", ".join(plan.recommended.doubts) or "none",
+                JUDGEMENTS[proof] if proof else "no",
             )
         )
     return _aligned(rows)
 
 
-def _verdict_lines(verification: Verification, noise: float | None) -> list[str]:
+def _asides(answer: Answer, *, verified: bool) -> list[str]:
+    """What must be known of the numbers, and how to learn more."""
+    plan = answer.plan
+    lines = []
+    if plan.verdict == "too close to call" and not verified and answer.command:
+        lines.append(f"To find out: {answer.command}")
+    named = {} if plan.is_rival("fat") else {"the split": plan.fastest}
+    named |= {"fat": plan.fat} if plan.fat else {}
+    for name, option in named.items():
+        lines += [
+            f"Latencies of {name} are {DOUBTS[doubt]}."
+            for doubt in option.doubts
+            if doubt != "mixed"
+        ]
+    lines += [MIXED] if "mixed" in plan.fastest.doubts else []
+    if superlinear(plan, "thin"):
+        lines.append(
+            f"More than {plan.cores} times as fast as thin is more than {plan.cores} cores can "
+            "give: one of the two latencies is probably wrong."
+        )
+    if answer.close:
+        others = (
+            f"{_how(other)} ({_latency(other.recommended.predicted)})" for other in answer.close
+        )
+        lines.append(f"Too close to call with {plan.optimization}: {', '.join(others)}.")
+    if plan.limit is not None and plan.limit < plan.recommended.predicted.high:
+        lines.append(f"It may take longer than {format_duration(plan.limit)}.")
+    return lines
+
+
+def _verdict_lines(verification: Verification, answer: Answer) -> list[str]:
     """What was run, what had been predicted, and the verdict."""
-    outcome = outcome_of(verification, noise)
+    outcome = outcome_of(verification, answer.variance)
     rounds = len(verification.trials[0].samples)
-    rows = [("verified", "predicted", "measured", "prediction", "split is faster")]
+    rows = [("verified", "predicted", "measured", "prediction", "speedup of the split")]
     for name, measured in outcome.measured.items():
         rows.append(
             (
@@ -123,18 +138,20 @@ def _verdict_lines(verification: Verification, noise: float | None) -> list[str]
                 _times(outcome.speedups.get(name)),
             )
         )
-    lines = [*_aligned(rows), "", f"{outcome.verdict}: {_verdict(outcome, rounds)}"]
+    verdict = JUDGEMENTS[outcome.verdict]
+    lines = [*_aligned(rows), "", f"{verdict}: {_verdict(outcome, rounds, answer)}"]
     return lines + _drift(outcome)
 
 
 def _drift(outcome: Outcome) -> list[str]:
-    """That the machine itself has changed, where all that ran is off alike beyond the noise."""
+    """That the machine itself has changed, where all that ran is off alike."""
     found = outcome.measured.values()
-    longer = [each.latency.latency / each.trial.predicted.latency - 1 for each in found]
-    least = min(map(abs, longer))
-    if len(longer) < 2 or min(longer) < 0 < max(longer) or least <= outcome.floor:
+    slower = all(each.latency.low > each.trial.predicted.high for each in found)
+    faster = all(each.latency.high < each.trial.predicted.low for each in found)
+    if len(found) < 2 or not (slower or faster):
         return []
-    than = "slower" if longer[0] > 0 else "faster"
+    least = min(abs(each.latency.latency / each.trial.predicted.latency - 1) for each in found)
+    than = "slower" if slower else "faster"
     return [
         f"All of them were {than} than predicted, by {format_share(least)} or more: the machine is "
         f"{than} now than when the run was measured."
@@ -150,22 +167,31 @@ def instances(split: Split) -> str:
     )
 
 
-def _verdict(outcome: Outcome, rounds: int) -> str:
+def _verdict(outcome: Outcome, rounds: int, answer: Answer) -> str:
     over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}"
     if not outcome.speedups:
-        return f"the split is the only configuration there is; it was run {over}"
-    if outcome.verdict == "tied" and rounds < MIN_INTERVAL_SAMPLES:
-        return f"nothing can be proven {over}; give it more time: --budget"
-    if outcome.beaten_by:
-        return f"{' and '.join(outcome.beaten_by)} was faster than the split {over}"
-    slower = [name for name, each in outcome.speedups.items() if not each.tie]
-    tied = [name for name, each in outcome.speedups.items() if each.tie]
-    won = f"the split was faster than {' and '.join(slower)}"
-    if not tied:
-        return f"{won} {over}"
-    floor = f"noise floor {format_share(outcome.floor)}"
-    rest = f"no difference from {' and '.join(tied)} was proven {over} ({floor})"
-    return f"{won}; {rest}" if slower else rest
+        return f"there is nothing else to run; it was run {over}"
+    named = _by_relation(outcome)
+    parts = []
+    if "slower" in named:
+        parts.append(f"{named['slower']} was faster than the split")
+    if "faster" in named:
+        parts.append(f"the split was faster than {named['faster']}")
+    if "equivalent" in named:
+        parts.append(f"the split and {named['equivalent']} are {SAME}")
+    if "unclear" in named:
+        parts.append(f"no difference from {named['unclear']} was shown")
+    text = f"{'; '.join(parts)} {over}"
+    more = "unclear" in named and rounds < MANY_ROUNDS and answer.command
+    return f"{text}; give it more time: --budget" if more else text
+
+
+def _by_relation(outcome: Outcome) -> dict[str, str]:
+    """The rivals of each relation, joined."""
+    found: dict[str, list[str]] = {}
+    for name, each in outcome.speedups.items():
+        found.setdefault(each.relation, []).append(name)
+    return {relation: " and ".join(names) for relation, names in found.items()}
 
 
 def _how(plan: Plan) -> str:
@@ -176,36 +202,23 @@ def _how(plan: Plan) -> str:
 
 
 def _configurations(plan: Plan) -> list[str]:
-    rows = [("", "instances", "latency", "throughput", "split is faster")]
-    for name, option, speedup in (
-        ("split", plan.best, None),
-        ("fat", plan.fat, plan.speedup("fat")),
-        ("thin", plan.thin, plan.speedup("thin")),
-    ):
+    """The fastest and its rivals; the one to run has a star."""
+    rows = [("", "instances", "latency", "throughput", "speedup of the split")]
+    rows.append((_starred(plan, "split", plan.fastest), *_cells(plan.fastest), ""))
+    for name in RIVALS:
+        option = plan.rival(name)
         if option is None:
-            rows.append((name, "not in the run", "", "", ""))
-        elif name != "split" and option.split == plan.best.split:
-            rows.append((name, "the split itself", "", "", ""))
+            rows.append((f"  {name}", "not in the run", "", "", ""))
+        elif plan.is_rival(name):
+            rows.append((f"  {name}", "the split itself", "", "", ""))
         else:
-            rows.append((name, *_cells(option), _times(speedup)))
+            shown = _times(plan.speedup(name))
+            rows.append((_starred(plan, name, option), *_cells(option), shown))
     return _aligned(rows)
 
 
-def _beyond_profile(plan: Plan) -> list[str]:
-    """That fat was not measured, and what to do where it is predicted faster than the split."""
-    speedup = plan.speedup("fat")
-    if plan.fat is None or speedup is None or plan.fat.split == plan.best.split:
-        return []
-    if "interpolated" not in plan.fat.doubts:
-        return []
-    lines = ["Fat was not measured: its latency lies between those of two measured batches."]
-    if speedup.ratio < 1 and not speedup.tie:
-        lines.append(f"Measure batch {plan.batch}, or plan with --interpolate.")
-    return lines
-
-
-def _fewer(answer: Answer) -> tuple[Option, ...]:
-    return tuple(on_fewer_cores(answer.profile, answer.plan.cores, answer.plan.batch))
+def _starred(plan: Plan, name: str, option: Option) -> str:
+    return f"{'*' if option.split == plan.recommended.split else ' '} {name}"
 
 
 def _front(options: Sequence[Option]) -> list[str]:
@@ -219,29 +232,29 @@ def _cells(option: Option) -> tuple[str, str, str]:
 
 
 def _latency(estimate: Estimate) -> str:
-    if estimate.low == estimate.high:
-        return format_duration(estimate.latency)
     width = (estimate.high - estimate.low) / 2 / estimate.latency
+    if width < 5e-4:
+        return format_duration(estimate.latency)
     return f"{format_duration(estimate.latency)} +-{format_share(width)}"
 
 
-def _rival(plan: Plan, name: Literal["fat", "thin"]) -> str:
+def _rival(plan: Plan, name: Rival) -> str:
     rival = plan.rival(name)
     if rival is None:
         return "not in the run"
-    if rival.split == plan.best.split:
-        return f"is {name}"
     guess = ", interpolated" if "interpolated" in rival.doubts else ""
+    if plan.is_rival(name):
+        return f"is {name}{guess}"
     return _times(plan.speedup(name)) + guess
 
 
 def _times(speedup: Speedup | None) -> str:
     if speedup is None:
         return ""
-    tie = " (tie)" if speedup.tie else ""
-    if speedup.low == speedup.high:
-        return f"{speedup.ratio:.2f}x{tie}"
-    return f"{speedup.ratio:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]{tie}"
+    shown = RELATIONS[speedup.relation]
+    if f"{speedup.low:.2f}" == f"{speedup.high:.2f}":
+        return f"{speedup.ratio:.2f}x{shown}"
+    return f"{speedup.ratio:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]{shown}"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -250,35 +263,3 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-def _option(option: Option) -> dict[str, object]:
-    return {
-        "latency_s": option.predicted.latency,
-        "latency_low_s": option.predicted.low,
-        "latency_high_s": option.predicted.high,
-        "split": [
-            {"instances": each.instances, "threads": each.threads, "batch": each.batch}
-            for each in option.split.pieces
-        ],
-        "doubts": list(option.doubts),
-    }
-
-
-def _verified(plan: Plan, verification: Verification) -> dict[str, object]:
-    """The verdict; fat or thin that is the split itself has its latency, one not run has null."""
-    outcome = outcome_of(verification, plan.noise)
-    found = {each.trial.split: each.latency.latency for each in outcome.measured.values()}
-    return {
-        "verdict": outcome.verdict,
-        "rounds": len(verification.trials[0].samples),
-        "split_s": found[plan.best.split],
-        "fat_s": plan.fat and found.get(plan.fat.split),
-        "thin_s": plan.thin and found.get(plan.thin.split),
-        "predicted_s": {
-            name: each.trial.predicted.latency for name, each in outcome.measured.items()
-        },
-        "speedup_over": {
-            name: msgspec.structs.asdict(each) for name, each in outcome.speedups.items()
-        },
-    }

@@ -19,10 +19,13 @@ from coresplit.planner import (
     largest_batch,
     nearest_batches,
     profiles_of,
+    settled,
 )
 from coresplit.records import Mapping, Run, Setting
+from coresplit.stats.fitting import variance_of
 from coresplit.stats.losses import lossy_of
-from coresplit.stats.noise import ASSUMED_FLOOR, noise_floor
+from coresplit.stats.noise import noise_floor
+from coresplit.stats.variance import Variance
 from coresplit.sweep import cells_of
 from coresplit.units import (
     format_cores,
@@ -61,11 +64,28 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, the profile it was found in, and the seconds it is to stay within if asked."""
+    """A plan, the profile it was found in, and what its run says beside.
+
+    ``close`` are the plans of other optimizations that are not shown to be slower. ``command``
+    verifies the plan; None where the run cannot be run here. ``noise`` is the noise floor of the
+    run, for information.
+    """
 
     plan: Plan
     profile: Profile
-    limit: float | None = None
+    variance: Variance
+    close: tuple[Plan, ...] = ()
+    command: str | None = None
+    noise: float | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of which run, with its variance."""
+
+    run: Run
+    request: Request
+    cores: int
+    variance: Variance
 
 
 def check(request: Request) -> None:
@@ -94,17 +114,25 @@ def check(request: Request) -> None:
 
 def answers(run: Run, request: Request) -> tuple[Answer, ...]:
     """The plan for the batch or the objective asked, or one for every batch of the run."""
-    cores = _cores(run, request)
-    profiles = _profiles(run, cores, request)
+    cores, variance = _cores(run, request), variance_of(run)
+    profiles = _profiles(run, cores, request, variance)
     batches = sorted({batch for profile in profiles for batch in profile.batches})
     if request.interpolate:
         profiles = tuple(interpolated(each, request.batch or batches[-1]) for each in profiles)
+    asked = Asked(run=run, request=request, cores=cores, variance=variance)
     if request.slo is not None:
-        return (_within(profiles, cores, parse_duration(request.slo), run),)
+        return (_within(profiles, parse_duration(request.slo), asked),)
     if request.batch is not None:
-        return (_for_batch(profiles, cores, request.batch, run, request),)
-    found = (_best(profiles, cores, batch, run) for batch in batches)
+        return (_for_batch(profiles, request.batch, asked),)
+    found = (_best(profiles, batch, asked) for batch in batches)
     return tuple(answer for answer in found if answer is not None)
+
+
+def again(answer: Answer, run: Run) -> Answer:
+    """The same answer with what has been verified in the run since."""
+    variance = variance_of(run)
+    plan = settled(answer.plan, run.journal, variance)
+    return msgspec.structs.replace(answer, plan=plan, variance=variance)
 
 
 def additions(run: Run, request: Request) -> dict[str, str]:
@@ -162,10 +190,10 @@ def _cores(run: Run, request: Request) -> int:
     return request.cores or there
 
 
-def _profiles(run: Run, cores: int, request: Request) -> tuple[Profile, ...]:
+def _profiles(run: Run, cores: int, request: Request, variance: Variance) -> tuple[Profile, ...]:
     """The profiles that may be chosen from: lossless ones, unless an optimization is named."""
     setting = None if request.setting is None else msgspec.convert(request.setting, Setting)
-    profiles = profiles_of(run, setting)
+    profiles = profiles_of(run, setting, variance)
     for field, choices in CHOICES.items():
         wanted = getattr(request, field)
         if wanted is not None:
@@ -195,17 +223,16 @@ def _profiles(run: Run, cores: int, request: Request) -> tuple[Profile, ...]:
     return lossless
 
 
-def _for_batch(
-    profiles: tuple[Profile, ...], cores: int, batch: int, run: Run, request: Request
-) -> Answer:
-    on = format_cores(cores)
+def _for_batch(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer:
+    cores, on = asked.cores, format_cores(asked.cores)
+    measuring = remedy(asked.run, asked.request)
     most = max(largest_batch(each.latencies(cores), cores) for each in profiles)
     if batch > most:
         raise UsageError(
             f"--batch {batch} is beyond the run, whose cells make up {most} on {on} at most; "
-            f"measure it: {remedy(run, request)}"
+            f"measure it: {measuring}"
         )
-    answer = _best(profiles, cores, batch, run)
+    answer = _best(profiles, batch, asked)
     if answer is not None:
         return answer
     near = sorted(
@@ -213,36 +240,56 @@ def _for_batch(
     )
     raise UsageError(
         f"--batch {batch} is not a sum of measured batches on {on}; the nearest that are: "
-        f"{' and '.join(map(str, sorted(near)))}; or add --interpolate, or measure it: "
-        f"{remedy(run, request)}"
+        f"{' and '.join(map(str, sorted(near)))}; or add --interpolate, or measure it: {measuring}"
     )
 
 
-def _within(profiles: tuple[Profile, ...], cores: int, limit: float, run: Run) -> Answer:
+def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer:
+    """The plan of the batch with the highest throughput in time, which is what it recommends."""
     found = [
         (option, profile)
         for profile in profiles
-        if (option := fastest_within(profile, cores, limit)) is not None
+        if (option := fastest_within(profile, asked.cores, limit)) is not None
     ]
     if not found:
         fastest = min(
             (one.among(place, place[0]).latency, place[1])
             for one in profiles
             for place in one.cells
-            if place[0] <= cores
+            if place[0] <= asked.cores
         )
         raise UsageError(
             f"no split is done within {format_duration(limit)}; the fastest takes "
             f"{format_duration(fastest[0])}, for batch {fastest[1]}"
         )
     option, profile = max(found, key=lambda each: each[0].throughput)
-    answer = _best((profile,), cores, option.split.batch, run)
+    answer = _best((profile,), option.split.batch, asked)
     assert answer is not None
-    return msgspec.structs.replace(answer, limit=limit)
+    plan = msgspec.structs.replace(answer.plan, limit=limit)
+    return msgspec.structs.replace(answer, plan=plan)
 
 
-def _best(profiles: tuple[Profile, ...], cores: int, batch: int, run: Run) -> Answer | None:
-    """The plan of the lowest predicted latency over the profiles, with its profile."""
-    noise = noise_floor(run.journal)
-    found = best_plan(profiles, cores, batch, ASSUMED_FLOOR if noise is None else noise)
-    return None if found is None else Answer(plan=found[0], profile=found[1])
+def _best(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer | None:
+    """The plan whose recommendation is predicted fastest over the profiles, with its profile."""
+    journal, variance = asked.run.journal, asked.variance
+    found = best_plan(profiles, asked.cores, batch, lambda made: settled(made, journal, variance))
+    if found is None:
+        return None
+    return Answer(
+        plan=found.plan,
+        profile=found.profile,
+        variance=variance,
+        close=found.close,
+        command=_command(found.plan, asked),
+        noise=noise_floor(journal),
+    )
+
+
+def _command(plan: Plan, asked: Asked) -> str | None:
+    """The command that verifies a plan; None for tables, of which nothing can be run."""
+    if asked.run.machine is None:
+        return None
+    named = {field: getattr(asked.request, field) for field in (*CHOICES, "setting", "cores")}
+    options = "".join(f" --{name} {value}" for name, value in named.items() if value is not None)
+    options += " --interpolate" if asked.request.interpolate else ""
+    return f"coresplit plan {asked.request.run} --batch {plan.batch}{options} --verify"

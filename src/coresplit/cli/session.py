@@ -105,13 +105,22 @@ class Session:
             writer.close()
             raise
 
-    def run(self, begun: float, on_progress: Callable[[Progress], None]) -> Outcome:
-        """Measure; ``begun`` is when the budget began on the monotonic clock."""
+    def run(
+        self, begun: float, on_progress: Callable[[Progress], None], reserved_s: float = 0.0
+    ) -> Outcome:
+        """Measure; ``begun`` is when the budget began on the monotonic clock.
+
+        ``reserved_s`` of the budget are left to what follows.
+        """
         machine = self._run.machine
         assert machine is not None
+        settings = self._run.settings
+        if settings.budget_s is not None:
+            budget_s = settings.budget_s - reserved_s
+            settings = msgspec.structs.replace(settings, budget_s=budget_s)
         try:
             return Sweep(
-                self._run.settings,
+                settings,
                 self._launcher.open,
                 self._writer,
                 available_memory=available_memory,

@@ -23,14 +23,16 @@ def verify(
     weights: str | None,
     trust: bool,
     budget_s: float,
+    rounds: int | None = None,
     interrupt: Interrupt,
     on_progress: Callable[[str], None],
 ) -> None:
     """Run the configurations of ``plan`` and store each round in the run folder ``path``.
 
-    ``weights`` and ``trust`` must be given again where the run needed them. An interrupt keeps
-    the rounds that are complete. Raises MismatchError where the run was measured on another
-    machine, with other libraries or another model.
+    ``weights`` and ``trust`` must be given again where the run needed them. ``rounds`` is the
+    fewest that are run whatever the budget says. An interrupt keeps the rounds that are complete.
+    Raises MismatchError where the run was measured on another machine, with other libraries or
+    another model.
     """
     run, writer = store.reopen(path)
     with writer:
@@ -48,6 +50,7 @@ def verify(
             available_memory=available_memory,
             peak_memory=lambda threads, batch: peaks.get(_cell(plan, threads, batch), 0),
             budget_s=budget_s,
+            rounds=rounds,
             seed=run.settings.seed,
             interrupt=interrupt,
             on_progress=on_progress,

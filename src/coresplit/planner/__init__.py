@@ -2,39 +2,61 @@
 
 profile        latency[t, b] of a run, and how far each value is known
 interference   how much slower an instance is when the other cores are busy
+spread         how far a prediction may be off what is measured later
 solver         the exact split of the lowest latency
-plan           the split, its rivals fat and thin, and what each is predicted to take
+option         a split with its predicted latency, and how two of them compare
+plan           the fastest, its rivals fat and thin, and which of them to run
 explain        where the speedup comes from, in one sentence
 outcome        what the rounds of a verification show
 """
 
-from coresplit.planner.explain import explain
-from coresplit.planner.outcome import Measured, Outcome, outcome_of, proof_of, verifications_of
+from coresplit.planner.explain import explain, superlinear
+from coresplit.planner.interference import copies_on
+from coresplit.planner.option import Option, Speedup, compared
+from coresplit.planner.outcome import (
+    Judgement,
+    Measured,
+    Outcome,
+    halfwidth_of,
+    outcome_of,
+    proof_of,
+    settled,
+    verifications_of,
+)
 from coresplit.planner.plan import (
-    Option,
+    RIVALS,
+    Best,
     Plan,
-    Speedup,
+    Rival,
     best_plan,
     fastest_within,
+    front_of,
     on_fewer_cores,
     plan,
 )
-from coresplit.planner.profile import Known, Profile, copies_on, cores_of, interpolated, profiles_of
+from coresplit.planner.profile import Known, Profile, cores_of, interpolated, profiles_of
 from coresplit.planner.solver import largest_batch, nearest_batches
 
 __all__ = [
+    "RIVALS",
+    "Best",
+    "Judgement",
     "Known",
     "Measured",
     "Option",
     "Outcome",
     "Plan",
     "Profile",
+    "Rival",
     "Speedup",
     "best_plan",
+    "compared",
     "copies_on",
     "cores_of",
     "explain",
     "fastest_within",
+    "front_of",
+    "halfwidth_of",
     "interpolated",
     "largest_batch",
     "nearest_batches",
@@ -43,5 +65,7 @@ __all__ = [
     "plan",
     "profiles_of",
     "proof_of",
+    "settled",
+    "superlinear",
     "verifications_of",
 ]

@@ -1,37 +1,64 @@
 """Where the speedup of a split over one fat instance comes from, in one sentence; pure."""
 
-from coresplit.planner.plan import Option, Plan
+from coresplit.planner.option import Option
+from coresplit.planner.plan import Plan, Rival
 from coresplit.planner.profile import Profile
 from coresplit.units import format_duration, format_share
 
+NOTHING = 0.002
+"""A smaller change of the core time is not worth a word."""
+
 
 def explain(plan: Plan, profile: Profile) -> str:
-    """One sentence that compares the core time of one input in the split and in the fat instance.
+    """One sentence on the fastest and one fat instance, which names no gain that is not shown.
 
     Core time is cores times latency over inputs. Where the profile knows the fat batch on the
     threads of the split, the ratio is parted into fewer threads and smaller batches.
     """
-    speedup = plan.speedup("fat")
-    if plan.fat is None or speedup is None:
+    one = f"one instance on {'both' if plan.cores == 2 else f'all {plan.cores}'} cores"
+    if plan.fat is None:
         return f"The run has no cell of {plan.cores} threads and batch {plan.batch} to compare with"
-    if plan.best.split == plan.fat.split:
-        return f"One instance on all {plan.cores} cores is the fastest: splitting gains nothing"
-    if speedup.tie:
+    if plan.is_rival("fat"):
+        return f"No split is predicted to be faster than {one}"
+    if plan.standing("fat") == "faster":
+        return _gain(plan, plan.fat, profile, one)
+    return _no_gain(plan, one)
+
+
+def _no_gain(plan: Plan, one: str) -> str:
+    speedup, standing = plan.speedup("fat"), plan.standing("fat")
+    if standing == "slower":
+        return f"When both were run, {one} was faster than the split"
+    if standing == "equivalent":
+        return f"Splitting makes no difference that matters: {one} takes as long"
+    if speedup is None:
+        return ""
+    return (
+        f"Too close to call: the split is predicted to run at {speedup.low:.2f} to "
+        f"{speedup.high:.2f} times the speed of {one}"
+    )
+
+
+def _gain(plan: Plan, fat: Option, profile: Profile, one: str) -> str:
+    if superlinear(plan, "fat"):
         return (
-            f"The split is predicted {speedup.ratio:.2f} times as fast as one instance on all "
-            f"{plan.cores} cores, which is within what the run can tell apart"
+            f"The split is predicted to gain more over {one} than {plan.cores} cores can give: one "
+            "of the two latencies is probably wrong"
         )
-    if speedup.ratio < 1:
-        return (
-            f"One instance on all {plan.cores} cores is predicted {1 / speedup.ratio:.2f} times as "
-            f"fast as the split, whose batches were measured while {plan.batch} itself was not"
-        )
-    here, there = _core_time(plan.best), _core_time(plan.fat)
+    here, there = _core_time(plan.fastest), _core_time(fat)
+    if here >= there:
+        return f"When both were run, the split was faster than {one}"
     sentence = (
         f"An input costs {format_duration(here)} of core time in the split and "
-        f"{format_duration(there)} in one instance on all {plan.cores} cores"
+        f"{format_duration(there)} in {one}"
     )
     return sentence + _parts(plan, profile)
+
+
+def superlinear(plan: Plan, rival: Rival) -> bool:
+    """Whether the fastest is predicted to gain more than its cores can give."""
+    speedup = plan.speedup(rival)
+    return speedup is not None and speedup.ratio > plan.cores
 
 
 def _core_time(option: Option) -> float:
@@ -40,16 +67,16 @@ def _core_time(option: Option) -> float:
 
 def _parts(plan: Plan, profile: Profile) -> str:
     """How much fewer threads and smaller batches each give, where all instances are alike."""
-    if len(plan.best.split.pieces) != 1 or plan.fat is None:
+    if len(plan.fastest.split.pieces) != 1 or plan.fat is None:
         return ""
-    piece = plan.best.split.pieces[0]
+    piece = plan.fastest.split.pieces[0]
     place = piece.threads, plan.batch
     if place not in profile.cells or piece.batch == plan.batch:
         return ""
-    between = profile.among(place, plan.best.split.cores)
+    between = profile.among(place, plan.fastest.split.cores)
     alone = piece.threads * between.latency / plan.batch
     threads = _core_time(plan.fat) / alone
-    batches = alone / (piece.threads * plan.best.predicted.latency / piece.batch)
+    batches = alone / (piece.threads * plan.fastest.predicted.latency / piece.batch)
     noun = "thread" if piece.threads == 1 else "threads"
     return (
         f": {piece.threads} {noun} an instance instead of {plan.cores} "
@@ -58,6 +85,8 @@ def _parts(plan: Plan, profile: Profile) -> str:
 
 
 def _change(ratio: float) -> str:
+    if abs(ratio - 1) < NOTHING:
+        return "changes nothing"
     if ratio >= 1:
         return f"saves {format_share(1 - 1 / ratio)}"
     return f"costs {format_share(1 / ratio - 1)} more"

@@ -9,7 +9,7 @@ threads, batch and memory traffic carry no further from one model to another
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -34,6 +34,20 @@ class Interference(msgspec.Struct, frozen=True, kw_only=True):
         return math.exp(self.slope * others / cores)
 
 
+def copies_on(cores: int, threads: int) -> int:
+    """How many instances of ``threads`` fit on ``cores`` at once."""
+    return cores // threads
+
+
+def neighbours_on(cores: int, threads: int) -> int:
+    """Cores that copies keep busy beside an instance, or all others where no second one fits.
+
+    Six threads on 16 cores have six busy neighbours: the second copy leaves four cores idle.
+    """
+    copies = copies_on(cores, threads)
+    return (copies - 1) * threads if copies > 1 else max(0, cores - threads)
+
+
 def calibrate(pairs: Iterable[Pair]) -> Interference | None:
     """Fit the slope by least squares on log ratios; None without a pair that has neighbours.
 
@@ -48,3 +62,17 @@ def calibrate(pairs: Iterable[Pair]) -> Interference | None:
         return None
     slope = sum(x * y for x, y in points) / sum(x * x for x, _ in points)
     return Interference(slope=max(0.0, slope), pairs=len(points))
+
+
+def scaling_errors(groups: Sequence[Sequence[Pair]]) -> Iterator[float]:
+    """Log errors of predicting each packed cell by the slow-down fitted to the other pairs.
+
+    To those of its group, an optimization, or to all others where that has no other one.
+    """
+    for index, group in enumerate(groups):
+        elsewhere = [pair for other in [*groups[:index], *groups[index + 1 :]] for pair in other]
+        for place, pair in enumerate(group):
+            fitted = calibrate([*group[:place], *group[place + 1 :]]) or calibrate(elsewhere)
+            if fitted is not None and pair.others > 0:
+                told = pair.alone * fitted.factor(pair.others, pair.cores)
+                yield math.log(pair.together / told)

@@ -1,14 +1,24 @@
 """What a verification shows: the verdict, speedups and prediction errors; derived, never stored."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from coresplit.planner.plan import Plan, Speedup
+from coresplit.planner.option import Speedup, speedups
+from coresplit.planner.plan import RIVALS, Plan, Rival
 from coresplit.records import Configuration, Estimate, JournalEntry, Trial, Verification
-from coresplit.stats.summary import MIN_INTERVAL_SAMPLES, median_interval
+from coresplit.stats.difference import Contrast, Relation
+from coresplit.stats.student import quantile
+from coresplit.stats.variance import (
+    CONFIDENCE,
+    Variance,
+    VisitValue,
+    locate,
+    median_variance,
+)
 
 _CONDITIONS = ("optimization", "mapping", "allocator", "cores", "batch")
 
@@ -25,43 +35,70 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     latency: Estimate
     error: float
 
+    @property
+    def inside(self) -> bool:
+        """Whether the measured median lies in the interval that was predicted."""
+        return self.trial.predicted.low <= self.latency.latency <= self.trial.predicted.high
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the rounds say.
 
-    ``speedups`` has how many times faster the split was than each configuration that was run
-    beside it, from the ratios within the rounds; ``floor`` is the relative difference below
-    which none was named.
+    ``speedups`` has how many times as fast the split was as each configuration that was run
+    beside it, from the ratios within the rounds.
     """
 
     verdict: Judgement
     measured: Mapping[Configuration, Measured]
     speedups: Mapping[Configuration, Speedup]
-    floor: float
 
     @property
     def beaten_by(self) -> tuple[Configuration, ...]:
         """The rivals that were proven faster than the split."""
-        return tuple(name for name, one in self.speedups.items() if not one.tie and one.ratio < 1)
+        return tuple(name for name, one in self.speedups.items() if one.relation == "slower")
 
 
-def outcome_of(verification: Verification, noise: float | None = None) -> Outcome:
-    """The verdict of the rounds; ``noise`` is the relative noise floor of the run, if known.
+def outcome_of(verification: Verification, variance: Variance) -> Outcome:
+    """The verdict of the rounds; ``variance`` is that of the run.
 
     ``refuted`` if a rival was proven faster, ``confirmed`` if the split was proven faster than
-    every rival, else ``tied``. Proven means that the 95 % interval of the median ratio of the
-    rounds lies on one side of one, and the median itself beyond the noise floor.
+    every rival, else ``tied``: too close to call. The rivals of a verification are one family.
     Raises ValueError for a verification without rounds.
     """
     split, *rivals = verification.trials
-    floor = noise or 0.0
-    speedups = {rival.name: _speedup(_ratios(rival, split), floor) for rival in rivals}
+    contrasts = [contrast_of(_ratios(rival, split), variance) for rival in rivals]
+    found = dict(zip((rival.name for rival in rivals), speedups(contrasts), strict=True))
     return Outcome(
-        verdict=_verdict(speedups),
-        measured={trial.name: _measured(trial) for trial in verification.trials},
-        speedups=speedups,
-        floor=floor,
+        verdict=_verdict(found),
+        measured={trial.name: _measured(trial, variance) for trial in verification.trials},
+        speedups=found,
     )
+
+
+def contrast_of(ratios: Sequence[float], variance: Variance) -> Contrast:
+    """The median ratio of the rounds with its error, moderated by what is known of the run.
+
+    Before the rounds themselves, two forwards that were made side by side are taken to vary as
+    those of the run do (Smyth 2004, as in ``stats.variance``), so that few rounds suffice for a
+    large difference. Every configuration ran in processes of its own.
+    """
+    logs, own = [math.log(ratio) for ratio in ratios], len(ratios) - 1
+    prior = variance.paired.factor * 2 * variance.of_visit(1)
+    known = variance.paired.df
+    each = (known * prior + _squares(logs)) / (known + own)
+    error2 = median_variance(len(logs)) * each + 2 * variance.process**2
+    return Contrast(
+        log=statistics.median(logs), error=math.sqrt(error2), df=known + own, pairs=len(logs)
+    )
+
+
+def halfwidth_of(ratios: Sequence[float]) -> float:
+    """Half the 95 % interval of the median log ratio by the spread of the rounds alone."""
+    own = len(ratios) - 1
+    if not own:
+        return math.inf
+    spread = _squares([math.log(ratio) for ratio in ratios]) / own
+    return quantile(CONFIDENCE, own) * math.sqrt(median_variance(len(ratios)) * spread)
 
 
 def verifications_of(journal: Iterable[JournalEntry]) -> tuple[Verification, ...]:
@@ -78,14 +115,36 @@ def verifications_of(journal: Iterable[JournalEntry]) -> tuple[Verification, ...
 
 
 def proof_of(plan: Plan, journal: Iterable[JournalEntry]) -> Verification | None:
-    """The newest verification of the split of a plan, under the same conditions."""
-    found = [
-        each
-        for each in verifications_of(journal)
-        if each.trials[0].split == plan.best.split
-        and all(getattr(each, name) == getattr(plan, name) for name in _CONDITIONS)
-    ]
-    return found[-1] if found else None
+    """The newest verification of the configurations of a plan, under the same conditions.
+
+    Its trials are named as the plan names them, and what else was run is left out. One rival of
+    the fastest must have been run beside it, where it has any.
+    """
+    for each in reversed(verifications_of(journal)):
+        if all(getattr(each, name) == getattr(plan, name) for name in _CONDITIONS):
+            ran = {trial.split: trial for trial in each.trials}
+            trials = {
+                name: msgspec.structs.replace(ran[option.split], name=name)
+                for name, option in plan.configurations
+                if option.split in ran
+            }
+            if "split" in trials and (len(trials) > 1 or len(plan.configurations) == 1):
+                return msgspec.structs.replace(each, trials=tuple(trials.values()))
+    return None
+
+
+def settled(plan: Plan, journal: Iterable[JournalEntry], variance: Variance) -> Plan:
+    """The plan with what its newest verification decided of the fastest and its rivals."""
+    proof = proof_of(plan, journal)
+    if proof is None:
+        return plan
+    found = outcome_of(proof, variance).speedups
+    shown: dict[Rival, Relation] = {
+        name: found[name].relation
+        for name in RIVALS
+        if name in found and found[name].relation != "unclear"
+    }
+    return msgspec.structs.replace(plan, shown=shown)
 
 
 def _joined(before: Verification, after: Verification) -> Verification:
@@ -96,27 +155,25 @@ def _joined(before: Verification, after: Verification) -> Verification:
     return msgspec.structs.replace(before, trials=trials)
 
 
-def _verdict(speedups: Mapping[Configuration, Speedup]) -> Judgement:
-    proven = [each for each in speedups.values() if not each.tie]
-    if any(each.ratio < 1 for each in proven):
+def _verdict(found: Mapping[Configuration, Speedup]) -> Judgement:
+    relations = {each.relation for each in found.values()}
+    if "slower" in relations:
         return "refuted"
-    return "confirmed" if proven and len(proven) == len(speedups) else "tied"
+    return "confirmed" if relations == {"faster"} else "tied"
 
 
 def _ratios(rival: Trial, split: Trial) -> list[float]:
     return [there / here for there, here in zip(rival.samples, split.samples, strict=True)]
 
 
-def _speedup(ratios: Sequence[float], floor: float) -> Speedup:
-    low, high = median_interval(ratios)
-    ratio = statistics.median(ratios)
-    beyond = ratio > 1 + floor or ratio < 1 / (1 + floor)
-    proven = len(ratios) >= MIN_INTERVAL_SAMPLES and beyond and (low > 1 or high < 1)
-    return Speedup(low=low, ratio=ratio, high=high, tie=not proven)
+def _squares(logs: Sequence[float]) -> float:
+    mean = statistics.fmean(logs)
+    return math.fsum((each - mean) ** 2 for each in logs)
 
 
-def _measured(trial: Trial) -> Measured:
-    low, high = median_interval(trial.samples)
+def _measured(trial: Trial, variance: Variance) -> Measured:
+    rounds = [VisitValue(log=math.log(sample), forwards=1) for sample in trial.samples]
+    low, high = locate(rounds, variance).bounds
     middle = statistics.median(trial.samples)
     return Measured(
         trial=trial,

@@ -1,46 +1,30 @@
-"""The plan: the best split of a batch, its rivals, and what each is predicted to take."""
+"""The plan: the fastest predicted configuration, its rivals, and which of them to run."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as Map
 from typing import Literal
 
 import msgspec
 
-from coresplit.planner.profile import Doubt, Known, Profile, between
+from coresplit.planner.option import SAME, Option, Speedup, compared, option, option_of
+from coresplit.planner.profile import Known, Place, Profile, between
 from coresplit.planner.solver import largest_throughput, solve
-from coresplit.records import Configuration, Estimate, Mapping, Setting, Split, split_of
+from coresplit.records import Configuration, Mapping, Setting, Split, split_of
+from coresplit.stats.difference import Relation
 
-
-class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """A split and its predicted latency of the whole batch, in seconds with an interval.
-
-    ``doubts`` are those about any of its latencies, by name.
-    """
-
-    split: Split
-    predicted: Estimate
-    doubts: tuple[Doubt, ...] = ()
-
-    @property
-    def throughput(self) -> float:
-        """Inputs per second."""
-        return self.split.batch / self.predicted.latency
-
-
-class Speedup(msgspec.Struct, frozen=True, kw_only=True):
-    """How many times faster than a rival, with an interval; a tie where neither is faster."""
-
-    low: float
-    ratio: float
-    high: float
-    tie: bool
+Rival = Literal["fat", "thin"]
+RIVALS: tuple[Rival, ...] = ("fat", "thin")
+Verdict = Literal["faster", "too close to call", "fat is fastest", "thin is fastest"]
+"""How the fastest stands to fat, or to thin where there is no fat."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The answer for one batch; ``fat`` and ``thin`` are None where the profile lacks them.
 
-    ``best`` is made of cells of the profile, and so is ``thin``; ``fat`` is interpolated where its
-    batch lies between two of the profile, and may then be faster than ``best``. ``noise`` is the
-    relative noise floor below which nothing is told apart, None for none.
+    ``fastest`` has the lowest predicted latency: a split of cells of the profile, or fat or thin,
+    which are interpolated where their batches lie between two of the profile. ``shown`` has what
+    a verification decided of it and a rival, which counts for more than the predictions. Nothing
+    that takes longer than ``limit`` seconds is recommended where the fastest does not.
     """
 
     optimization: str
@@ -49,42 +33,110 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     setting: Setting
     cores: int
     batch: int
-    best: Option
+    fastest: Option
     fat: Option | None
     thin: Option | None
-    noise: float | None
+    shown: Map[Rival, Relation] = {}
+    limit: float | None = None
 
-    def rival(self, name: Literal["fat", "thin"]) -> Option | None:
+    def rival(self, name: Rival) -> Option | None:
         """The configuration of that name."""
         return self.fat if name == "fat" else self.thin
 
-    def speedup(self, name: Literal["fat", "thin"]) -> Speedup | None:
-        """How much the best split is predicted to beat a rival by."""
+    def is_rival(self, name: Rival) -> bool:
+        """Whether the fastest is that configuration itself."""
         rival = self.rival(name)
-        return None if rival is None else speedup_over(rival, self.best, self.noise)
+        return rival is not None and rival.split == self.fastest.split
+
+    @property
+    def speedups(self) -> dict[Rival, Speedup]:
+        """How many times as fast the fastest is predicted as each rival there is."""
+        rivals = {name: rival for name in RIVALS if (rival := self.rival(name)) is not None}
+        others = {name: one for name, one in rivals.items() if not self.is_rival(name)}
+        found = compared(self.fastest, list(others.values()))
+        return dict.fromkeys(rivals, SAME) | dict(zip(others, found, strict=True))
+
+    def speedup(self, name: Rival) -> Speedup | None:
+        """How many times as fast the fastest is predicted as a rival."""
+        return self.speedups.get(name)
+
+    def standing(self, name: Rival) -> Relation | None:
+        """How the fastest stands to a rival: as a verification decided, else as predicted."""
+        found = self.speedup(name)
+        return None if found is None else self.shown.get(name, found.relation)
+
+    @property
+    def simplest(self) -> Rival | None:
+        """Fat, or thin where there is no fat: what is run where nothing else is worth it."""
+        return next((name for name in RIVALS if self.rival(name) is not None), None)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How the fastest stands to the simplest, None without one."""
+        instead = self._instead
+        if instead is None:
+            return None if self.simplest is None else "faster"
+        if self.is_rival(instead) or self._beaten_by(instead):
+            return _FASTEST[instead]
+        return "too close to call"
+
+    @property
+    def recommended(self) -> Option:
+        """What to run: the simplest, unless the fastest is shown to be faster than that."""
+        chosen = (self.rival(self._instead) if self._instead else None) or self.fastest
+        if self.limit is not None and self.fastest.predicted.latency <= self.limit:
+            return chosen if chosen.predicted.latency <= self.limit else self.fastest
+        return chosen
+
+    @property
+    def _instead(self) -> Rival | None:
+        """The rival to run instead of the fastest, which it may be itself."""
+        beaten = next((name for name in RIVALS if self._beaten_by(name)), None)
+        name = beaten or self.simplest
+        return None if name is not None and self.standing(name) == "faster" else name
+
+    def _beaten_by(self, name: Rival) -> bool:
+        """Whether a rival was faster and is worth running: thin only where fat does not tie."""
+        if self.standing(name) != "slower":
+            return False
+        return name == "fat" or self.fat is None or self.standing("fat") == "faster"
 
     @property
     def configurations(self) -> tuple[tuple[Configuration, Option], ...]:
-        """The best split and the rivals that differ from it and from each other."""
+        """The fastest, as ``split``, and the rivals that differ from it and from each other."""
         named: tuple[tuple[Configuration, Option | None], ...] = (
-            ("split", self.best),
+            ("split", self.fastest),
             ("fat", self.fat),
             ("thin", self.thin),
         )
         found: dict[Split, tuple[Configuration, Option]] = {}
-        for name, option in named:
-            if option is not None:
-                found.setdefault(option.split, (name, option))
+        for name, each in named:
+            if each is not None:
+                found.setdefault(each.split, (name, each))
         return tuple(found.values())
 
 
-def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -> Plan | None:
-    """The best split of ``batch`` over ``cores``; None where no cells make up the batch."""
-    best = next(on_fewer_cores(profile, cores, batch), None)
-    if best is None:
+_FASTEST: dict[Rival, Verdict] = {"fat": "fat is fastest", "thin": "thin is fastest"}
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan whose recommendation has the lowest predicted latency, with its profile.
+
+    ``close`` are the plans of other profiles that are not shown to be slower.
+    """
+
+    plan: Plan
+    profile: Profile
+    close: tuple[Plan, ...] = ()
+
+
+def plan(profile: Profile, cores: int, batch: int) -> Plan | None:
+    """The fastest of ``batch`` over ``cores``; None where nothing makes up the batch."""
+    split = next(on_fewer_cores(profile, cores, batch), None)
+    fat, thin = _fat(profile, cores, batch), _thin(profile, cores, batch)
+    options = [each for each in (split, fat, thin) if each is not None]
+    if not options:
         return None
-    latencies = profile.latencies(cores).items()
-    thin = solve({cell: latency for cell, latency in latencies if cell[0] == 1}, cores, batch)
     like = profile.like
     return Plan(
         optimization=like.optimization,
@@ -93,23 +145,42 @@ def plan(profile: Profile, cores: int, batch: int, noise: float | None = None) -
         setting=like.setting,
         cores=cores,
         batch=batch,
-        best=best,
-        fat=_fat(profile, cores, batch),
-        thin=option_of(profile, thin) if thin else None,
-        noise=noise,
+        fastest=min(options, key=_order),
+        fat=fat,
+        thin=thin,
     )
 
 
 def best_plan(
-    profiles: Iterable[Profile], cores: int, batch: int, noise: float | None = None
-) -> tuple[Plan, Profile] | None:
-    """The plan of the lowest predicted latency among profiles, with its profile; None without."""
+    profiles: Iterable[Profile],
+    cores: int,
+    batch: int,
+    settle: Callable[[Plan], Plan] = lambda made: made,
+) -> Best | None:
+    """The plan whose recommendation is predicted fastest among profiles; None without any.
+
+    ``settle`` adds to a plan what is known of it beside its predictions.
+    """
     found = [
-        (made, profile)
+        (settle(made), profile)
         for profile in profiles
-        if (made := plan(profile, cores, batch, noise)) is not None
+        if (made := plan(profile, cores, batch)) is not None
     ]
-    return min(found, key=lambda pair: pair[0].best.predicted.latency, default=None)
+    if not found:
+        return None
+    first = min(found, key=lambda pair: pair[0].recommended.predicted.latency)
+    others = [made for made, _ in found if made is not first[0]]
+    faster = compared(first[0].recommended, [made.recommended for made in others])
+    close = tuple(
+        made for made, each in zip(others, faster, strict=True) if each.relation != "faster"
+    )
+    return Best(plan=first[0], profile=first[1], close=close)
+
+
+def front_of(made: Plan, profile: Profile) -> tuple[Option, ...]:
+    """The fastest, then the best split on every fewer cores that is faster than all on fewer."""
+    fewer = on_fewer_cores(profile, made.fastest.split.cores - 1, made.batch)
+    return made.fastest, *fewer
 
 
 def on_fewer_cores(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
@@ -120,10 +191,10 @@ def on_fewer_cores(profile: Profile, cores: int, batch: int) -> Iterator[Option]
     options: Iterable[Option] = _options(profile, cores, batch)
     if profile.alone:
         options = sorted(options, key=_order)
-    for option in options:
-        if option.split.cores <= cores:
-            yield option
-            cores = option.split.cores - 1
+    for each in options:
+        if each.split.cores <= cores:
+            yield each
+            cores = each.split.cores - 1
 
 
 def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
@@ -137,16 +208,6 @@ def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
     return max(within, key=lambda one: one.throughput, default=None)
 
 
-def option_of(profile: Profile, split: Split) -> Option:
-    """A split with its prediction: the whole batch is done when its slowest instance is.
-
-    Instances that differ are each predicted to take what the profile says of them, as if the
-    other cores of the split were busy with copies of their own.
-    """
-    cells = dict.fromkeys(split.cells)
-    return _option(split, [profile.among(cell, split.cores) for cell in cells])
-
-
 def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
     """The best split of each number of cores, of the most first; some may not be on the front.
 
@@ -158,30 +219,42 @@ def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
         cores = cores - 1 if profile.alone else split.cores - 1
 
 
-def _order(option: Option) -> tuple[float, int, int]:
-    return option.predicted.latency, option.split.cores, option.split.count
+def _order(one: Option) -> tuple[float, int, int]:
+    return one.predicted.latency, one.split.cores, one.split.count
 
 
 def _fat(profile: Profile, cores: int, batch: int) -> Option | None:
-    cells = profile.alone or profile.cells
-    known = cells.get((cores, batch)) or between(cells, cores, batch)
-    return None if known is None else _option(split_of([(cores, batch)]), [known])
+    known = _at(profile.alone or profile.cells, (cores, batch))
+    return None if known is None else option(profile, split_of([(cores, batch)]), [known])
 
 
-def _option(split: Split, known: Collection[Known]) -> Option:
-    predicted = Estimate(
-        low=max(each.low for each in known),
-        latency=max(each.latency for each in known),
-        high=max(each.high for each in known),
-    )
-    doubts = sorted(frozenset[Doubt]().union(*(each.doubts for each in known)))
-    return Option(split=split, predicted=predicted, doubts=tuple(doubts))
+def _thin(profile: Profile, cores: int, batch: int) -> Option | None:
+    """The faster of the best split of profiled one-thread cells and the most even one.
+
+    The batches of the latter may lie between those of the profile.
+    """
+    latencies = profile.latencies(cores).items()
+    solved = solve({cell: latency for cell, latency in latencies if cell[0] == 1}, cores, batch)
+    options = [option_of(profile, solved)] if solved else []
+    each, more = divmod(batch, cores)
+    even = split_of((1, each + (place < more)) for place in range(min(cores, batch)))
+    filled = _with(profile, even)
+    options += [option_of(filled, even)] if filled else []
+    return min(options, key=_order, default=None)
 
 
-def speedup_over(rival: Option, best: Option, noise: float | None) -> Speedup:
-    """How many times faster ``best`` is; a tie within the noise floor or overlapping intervals."""
-    there, here = rival.predicted, best.predicted
-    ratio, low, high = there.latency / here.latency, there.low / here.high, there.high / here.low
-    floor = 1 + (noise or 0.0)
-    within = 1 / floor <= ratio <= floor
-    return Speedup(low=low, ratio=ratio, high=high, tie=within or low <= 1 <= high)
+def _with(profile: Profile, split: Split) -> Profile | None:
+    """The profile with the cells of a split, interpolated if need be; None where it lacks them."""
+    cells, alone = dict(profile.cells), dict(profile.alone)
+    for place in set(split.cells):
+        known, single = _at(profile.cells, place), _at(profile.alone, place)
+        if known is None:
+            return None
+        cells[place] = known
+        if single is not None:
+            alone[place] = single
+    return msgspec.structs.replace(profile, cells=cells, alone=alone)
+
+
+def _at(cells: Map[Place, Known], place: Place) -> Known | None:
+    return cells.get(place) or between(cells, *place)

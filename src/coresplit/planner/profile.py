@@ -1,34 +1,58 @@
 """The profile of a run: latency[t, b] of one optimization, and how far each value is known."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
-from coresplit.planner.interference import Interference, Pair, calibrate
-from coresplit.records import Cell, Estimate, Measurement, Run, Setting
+from coresplit.planner.interference import (
+    Interference,
+    Pair,
+    calibrate,
+    copies_on,
+    neighbours_on,
+    scaling_errors,
+)
+from coresplit.planner.spread import (
+    Part,
+    Spread,
+    interpolating_errors,
+    joined,
+    part_of,
+    straight,
+    visit_part,
+)
+from coresplit.records import Cell, Measurement, Run, Setting
+from coresplit.stats.fitting import variance_of
 from coresplit.stats.summary import point_of
+from coresplit.stats.variance import Variance
 
-Doubt = Literal["light", "unstable", "estimated", "scaled", "interpolated"]
-"""Why a latency is less sure than a measured one: its verdict, and what was made of it."""
+Doubt = Literal["light", "unstable", "estimated", "scaled", "interpolated", "mixed"]
+"""Why a latency is less sure than a measured one: its verdict, and what was made of it.
+
+``mixed`` is a split whose instances differ: each is told as if copies of itself ran beside it.
+"""
 
 Place = tuple[int, int]
 """Threads and batch of a cell."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A latency in seconds with its interval, and the doubts about it; none if it was measured."""
+    """A latency in seconds, the standard error of its log, and the doubts about it.
 
-    low: float
+    ``error`` has ``df`` degrees of freedom; there are no doubts where the latency was measured.
+    """
+
     latency: float
-    high: float
+    error: float = 0.0
+    df: float = math.inf
     doubts: frozenset[Doubt] = frozenset()
 
-    @property
-    def estimate(self) -> Estimate:
-        """The same as a record."""
-        return Estimate(low=self.low, latency=self.latency, high=self.high)
+    def part(self, weight: float = 1.0) -> Part:
+        """Its error as a part of that of something its log has this weight in."""
+        return Part(variance=(weight * self.error) ** 2, df=self.df)
 
 
 _Groups = Mapping[Setting, dict[Place, Known]]
@@ -40,7 +64,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     The threads and batch of ``like`` mean nothing. Packed ``cells`` are of instances beside which
     copies of them fill ``cores``, as ``neighbours_on`` counts them; then ``alone`` has what
     instances take that have no neighbours, and ``interference`` is what scaled latencies were
-    scaled by.
+    scaled by. ``spread`` is how far predictions may be off beside the errors of the cells.
     """
 
     like: Cell
@@ -48,6 +72,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     alone: Mapping[Place, Known] = {}
     cores: int = 0
     interference: Interference | None = None
+    spread: Spread = Spread()
 
     def among(self, place: Place, busy: int) -> Known:
         """What an instance takes while ``busy`` cores are, its own among them.
@@ -62,14 +87,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             return packed
         if share == 0.0:
             return alone
-        # beyond the copies, the slower an instance was alone the less did they slow it down
-        least, most = (alone.low, alone.high) if share < 1.0 else (alone.high, alone.low)
-        return Known(
-            low=_blend(least, packed.low, share),
-            latency=_blend(alone.latency, packed.latency, share),
-            high=_blend(most, packed.high, share),
-            doubts=alone.doubts | packed.doubts | {"scaled"},
-        )
+        latency = _blend(alone.latency, packed.latency, share)
+        return _told(latency, [(alone, 1 - share), (packed, share)], "scaled")
 
     def latencies(self, busy: int) -> dict[Place, float]:
         """Seconds of every instance of at most ``busy`` threads while so many cores are busy."""
@@ -97,20 +116,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted({batch for _, batch in self.cells}))
 
 
-def copies_on(cores: int, threads: int) -> int:
-    """How many instances of ``threads`` fit on ``cores`` at once."""
-    return cores // threads
-
-
-def neighbours_on(cores: int, threads: int) -> int:
-    """Cores that copies keep busy beside an instance, or all others where no second one fits.
-
-    Six threads on 16 cores have six busy neighbours: the second copy leaves four cores idle.
-    """
-    copies = copies_on(cores, threads)
-    return (copies - 1) * threads if copies > 1 else max(0, cores - threads)
-
-
 def cores_of(run: Run) -> int:
     """Cores that a run can speak of: the usable ones, or the most threads of a table."""
     if run.machine is not None:
@@ -118,30 +123,45 @@ def cores_of(run: Run) -> int:
     return max(each.cell.threads for each in run.measurements)
 
 
-def profiles_of(run: Run, setting: Setting | None = None) -> tuple[Profile, ...]:
+def profiles_of(
+    run: Run, setting: Setting | None = None, variance: Variance | None = None
+) -> tuple[Profile, ...]:
     """A profile for each optimization, mapping and allocator of a run, in its order.
 
     ``setting`` None takes packed for all where any packed cell was measured, else isolated. What
     was not measured packed is scaled by the slow-down fitted to its own optimization, or to all
-    of the run where that has no packed cell. Profiles without a cell are left out.
+    of the run where that has no packed cell. Profiles without a cell are left out. ``variance``
+    is that of the run, where it is known already.
     """
+    variance = variance or variance_of(run)
     groups: dict[Cell, _Groups] = {}
     for measurement in run.measurements:
-        cell, value = measurement.cell, _known(measurement)
+        cell, value = measurement.cell, _known(measurement, variance)
         if value is not None:
             like = msgspec.structs.replace(cell, threads=1, batch=1, setting="isolated")
             group = groups.setdefault(like, {"isolated": {}, "packed": {}})
             group[cell.setting][cell.threads, cell.batch] = value
+    if not groups:
+        return ()
     if setting is None:
         packed = (known for group in groups.values() for known in group["packed"].values())
         setting = "isolated" if all(map(_estimated, packed)) else "packed"
+    cores = cores_of(run)
+    pairs = {like: list(_pairs(group, cores)) for like, group in groups.items()}
+    spread = Spread(
+        visit=visit_part(variance),
+        between=part_of(list(interpolating_errors(_curves(groups.values())))),
+        scaled=part_of(list(scaling_errors(list(pairs.values())))),
+    )
     if setting == "isolated":
         made = [Profile(like=like, cells=group["isolated"]) for like, group in groups.items()]
     else:
-        cores = cores_of(run)
-        pooled = calibrate(pair for group in groups.values() for pair in _pairs(group, cores))
-        made = [_packed(like, group, cores, pooled) for like, group in groups.items()]
-    return tuple(profile for profile in made if profile.cells)
+        pooled = calibrate(pair for each in pairs.values() for pair in each)
+        made = [
+            _packed(like, group, cores, calibrate(pairs[like]) or pooled)
+            for like, group in groups.items()
+        ]
+    return tuple(msgspec.structs.replace(one, spread=spread) for one in made if one.cells)
 
 
 def interpolated(profile: Profile, largest: int) -> Profile:
@@ -176,27 +196,29 @@ def _gaps(cells: Mapping[Place, Known], threads: int) -> Iterator[tuple[int, int
 
 
 def _mix(cells: Mapping[Place, Known], threads: int, ends: tuple[int, int], batch: int) -> Known:
-    """Latencies run straight between neighbours, as do the bounds of their intervals.
-
-    The cost per input does not change much between them.
-    """
+    """Latencies run straight between neighbours; the errors of both are mixed as they are."""
     below, above = (cells[threads, end] for end in ends)
+    latency = straight(ends, (below.latency, above.latency), batch)
     share = (batch - ends[0]) / (ends[1] - ends[0])
+    weights = (1 - share) * below.latency / latency, share * above.latency / latency
+    return _told(latency, list(zip((below, above), weights, strict=True)), "interpolated")
+
+
+def _told(latency: float, sources: Collection[tuple[Known, float]], doubt: Doubt) -> Known:
+    """A latency that was made of others, whose logs have these weights in its own."""
+    error = joined([known.part(weight) for known, weight in sources])
+    doubts = frozenset[Doubt]().union(*(known.doubts for known, _ in sources))
     return Known(
-        low=below.low + (above.low - below.low) * share,
-        latency=below.latency + (above.latency - below.latency) * share,
-        high=below.high + (above.high - below.high) * share,
-        doubts=below.doubts | above.doubts | {"interpolated"},
+        latency=latency, error=math.sqrt(error.variance), df=error.df, doubts=doubts | {doubt}
     )
 
 
-def _packed(like: Cell, group: _Groups, cores: int, pooled: Interference | None) -> Profile:
+def _packed(like: Cell, group: _Groups, cores: int, interference: Interference | None) -> Profile:
     """Packed cells, and isolated ones scaled where there are none; what was measured comes first.
 
     Either way a cell is of an instance among its copies. One on all cores has no neighbours, so
     that its isolated cell is its packed one.
     """
-    interference = calibrate(_pairs(group, cores)) or pooled
     like = msgspec.structs.replace(like, setting="packed")
     if interference is None and not group["packed"]:
         return Profile(like=like, cells={})
@@ -243,23 +265,30 @@ def _pairs(group: _Groups, cores: int) -> Iterator[Pair]:
             )
 
 
-def _known(measurement: Measurement) -> Known | None:
-    point = point_of(measurement)
+def _curves(groups: Iterable[_Groups]) -> Iterator[dict[int, float]]:
+    """The measured latencies of each number of threads by batch."""
+    for group in groups:
+        for cells in group.values():
+            for threads in {count for count, _ in cells}:
+                yield {
+                    batch: known.latency
+                    for (count, batch), known in cells.items()
+                    if count == threads and not _estimated(known)
+                }
+
+
+def _known(measurement: Measurement, variance: Variance) -> Known | None:
+    point = point_of(measurement, variance)
     if point is None:
         return None
-    if point.interval == "published range":
-        # the range of single passes says nothing of how far the mean is known
-        return Known(low=point.latency, latency=point.latency, high=point.latency)
     doubts: frozenset[Doubt] = frozenset()
     if measurement.verdict in ("light", "unstable", "estimated"):
         doubts = frozenset([measurement.verdict])
-    return Known(low=point.low, latency=point.latency, high=point.high, doubts=doubts)
+    where = point.location
+    return Known(latency=point.latency, error=where.error, df=where.df, doubts=doubts)
 
 
 def _scaled(known: Known, factor: float) -> Known:
-    return Known(
-        low=known.low * factor,
-        latency=known.latency * factor,
-        high=known.high * factor,
-        doubts=known.doubts | {"scaled"},
+    return msgspec.structs.replace(
+        known, latency=known.latency * factor, doubts=known.doubts | {"scaled"}
     )

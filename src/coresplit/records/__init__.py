@@ -3,7 +3,14 @@
 from coresplit.records.cell import Cell, Mapping, Setting
 from coresplit.records.journal import AnchorVisit, Ended, JournalEntry, Peak, Prepared, Started
 from coresplit.records.machine import Core, Machine
-from coresplit.records.measurement import Estimate, Evidence, Measurement, Published, Verdict
+from coresplit.records.measurement import (
+    Estimate,
+    Evidence,
+    Measurement,
+    Published,
+    Verdict,
+    Visit,
+)
 from coresplit.records.run import SCHEMA, Form, Inputs, ModelInfo, ModelInput, Run, Settings
 from coresplit.records.split import Configuration, Piece, Split, Trial, Verification, split_of
 
@@ -36,5 +43,6 @@ __all__ = [
     "Trial",
     "Verdict",
     "Verification",
+    "Visit",
     "split_of",
 ]

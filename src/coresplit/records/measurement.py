@@ -1,5 +1,6 @@
 """What a cell yielded."""
 
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import msgspec
@@ -50,6 +51,21 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     maximum: float
 
 
+class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One visit to a cell: how many samples and warm-up forwards of the measurement are its own.
+
+    ``at`` is its start in Unix seconds. Cells that were visited side by side have the same
+    ``block``, a number of the run; None where that is not known. ``process`` counts the processes
+    that the instance of the cell has had, from 0.
+    """
+
+    samples: int
+    warmup: int = 0
+    at: float = 0.0
+    block: int | None = None
+    process: int = 0
+
+
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a cell yielded: raw samples in seconds, the verdict and its reason, the evidence.
 
@@ -59,6 +75,9 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     Exactly one of these holds: ``samples`` is not empty (``measured``, ``light``, ``unstable``,
     ``invalid``), ``estimate`` is set (``estimated``), ``published`` is set (imported), or there
     is no value at all (``skipped``, ``failed``).
+
+    ``visits`` parts the samples and the warm-up samples, in order. It is empty where a cell has
+    no samples, or none that count (``invalid``).
     """
 
     cell: Cell
@@ -70,3 +89,12 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     estimate: Estimate | None = None
     published: Published | None = None
     copies: tuple[tuple[float, ...], ...] = ()
+    visits: tuple[Visit, ...] = ()
+
+    @property
+    def by_visit(self) -> tuple[tuple[float, ...], ...]:
+        """The samples of every visit; all as those of one where visits are not told apart."""
+        if not self.visits:
+            return (self.samples,) if self.samples else ()
+        ends = list(accumulate(visit.samples for visit in self.visits))
+        return tuple(self.samples[start:end] for start, end in pairwise([0, *ends]))

@@ -9,7 +9,7 @@ from coresplit.records.journal import JournalEntry
 from coresplit.records.machine import Machine
 from coresplit.records.measurement import Measurement
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 Form = Literal["module", "onnx"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from coresplit.errors import StorageError, UsageError
 from coresplit.records import Run
+from coresplit.stats.verdict import judged
 
 if TYPE_CHECKING:
     from coresplit.report.book import Book
@@ -44,6 +45,7 @@ def build(
     for needed in sorted({name for made in formats for name in _LIBRARIES[made]}):
         library(needed)
     tell = on_progress or (lambda name: None)
+    run = judged(run)
     book = book_of(run)
     written: list[Path] = []
     if "png" in formats:

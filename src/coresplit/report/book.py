@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from coresplit.report.contrast import Floor
 from coresplit.report.dataset import Dataset
 from coresplit.report.table import Group
 from coresplit.report.theme import Spec
+from coresplit.stats.claims import Claims
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +86,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything drawn for a run, and the one table of points behind it."""
+    """Everything drawn for a run, and the one table of points behind it.
+
+    ``noise`` is the noise floor of the run, None where it is not known.
+    """
 
     sections: tuple[Section, ...]
     dataset: Dataset
-    floor: Floor
+    claims: Claims
+    noise: float | None
     groups: tuple[Group, ...]
     facts: tuple[Fact, ...] = ()
 

@@ -22,7 +22,7 @@ def line_spec(chart: LineChart) -> Spec:
     layers: list[Spec] = []
     if chart.metric == "speedup":
         layers += _ideal(chart, x, y)
-    if chart.noise:
+    if chart.band:
         layers.append(_tied(chart, y))
     layers += _levels(chart)
     if len(chart.series) <= BANDS_UP_TO:
@@ -37,7 +37,7 @@ def line_spec(chart: LineChart) -> Spec:
 
 def _tied(chart: LineChart, y: Scale) -> Spec:
     """The grey band about 1 in which no difference is named."""
-    top, bottom = min(1 + chart.noise, y.high), max(1 / (1 + chart.noise), y.low)
+    top, bottom = min(1 + chart.band, y.high), max(1 / (1 + chart.band), y.low)
     return {
         "data": {"values": [{"low": bottom, "high": top}]},
         "mark": {"type": "rect", "color": "#e9ecf0", "clip": True, "aria": False},

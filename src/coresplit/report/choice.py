@@ -8,11 +8,20 @@ from typing import Literal
 import msgspec
 
 from coresplit.report.book import Fact, Line, Table
-from coresplit.report.contrast import relation
+from coresplit.report.contrast import differs
 from coresplit.report.frame import Frame
 from coresplit.report.prepared import agreement_of
 from coresplit.report.table import Derived, Row, ratio_of
-from coresplit.report.wording import doubt, listed, number, percent, times, times_exact
+from coresplit.report.wording import (
+    UNCLEAR,
+    doubt,
+    listed,
+    more_time,
+    number,
+    percent,
+    times,
+    times_exact,
+)
 from coresplit.stats.losses import states_losses
 
 Kind = Literal["lossless", "lossy", "any"]
@@ -29,13 +38,22 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
     gain: Derived | None
 
     @property
+    def sole(self) -> bool:
+        """Whether it is shown to be faster than every other optimization there."""
+        return all(row.cell.optimization == self.row.cell.optimization for row in self.tied)
+
+    @property
     def guessed(self) -> bool:
         """Whether nothing but estimates was there to choose from."""
         return self.row.verdict == "estimated"
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True):
-    """All places of one kind of choice: the best by <threads, batch>, and their candidates."""
+    """All places of one kind of choice: the best by <threads, batch>, and their candidates.
+
+    ``wins`` has every optimization that leads somewhere, with the number of places where it is
+    shown to be the fastest.
+    """
 
     kind: Kind
     best: dict[tuple[int, int], Best]
@@ -54,7 +72,7 @@ def contests_of(frame: Frame) -> tuple[Contest, ...]:
     A run that does not state which optimizations are lossy has one contest of them all.
 
     An estimate wins only where nothing else is there. Of allocators and mappings with which the
-    best optimization is tied the default is named: another must be shown to be better. Cells of
+    best optimization is level the default is named: another must be shown to be better. Cells of
     packed instances take no part where there are others: they answer another question.
     """
     if not frame.groups:
@@ -106,36 +124,57 @@ def tied_text(best: Best) -> str:
 
 
 def finding_of(contest: Contest, frame: Frame) -> str:
-    """Which optimization is best in how many places, and what it gains."""
-    (name, count), *others = contest.wins
-    text = f"{name} is the {contest.title} in {_places(contest, count)}"
-    ties = sum(_ties(best, name) for best in contest.best.values())
-    text += f" and tied with the best in {ties} more" if ties else ""
-    parts = [_gain(contest, name, frame)]
+    """Which optimization is shown to be best in how many places, and what it gains."""
+    winners = [(name, count) for name, count in contest.wins if count]
+    open_places = sum(not best.sole for best in contest.best.values())
+    if not winners:
+        text = f"No {contest.title} is shown in any of {len(contest.best)} places: "
+        return f"{text}{listed(_contenders(contest))} are {UNCLEAR}{_unstated(contest)}."
+    name, count = winners[0]
+    parts = [f"{name} is the {contest.title} in {_places(contest, count)}"]
+    parts += [_gain(contest, name, frame)]
     parts += [_loss(name, frame)] if contest.kind == "lossy" else []
-    text = ", ".join([text, *(part for part in parts if part)])
-    if others:
+    text = ", ".join(part for part in parts if part)
+    if others := winners[1:]:
         text += f"; then {listed([f'{other} ({number})' for other, number in others[:3]])}"
+    text += f"; {UNCLEAR} in {open_places}" if open_places else ""
     first = frame.groups[0]
     odd = sum(placing(best.row) != "" for best in contest.best.values())
     if odd and (first.allocator, first.mapping) == ("default", "sequential"):
         text += f"; in {odd} with an allocator or mapping that is not the default"
     if guessed := sum(best.guessed for best in contest.best.values()):
         text += f"; {guessed} of the places {'is' if guessed == 1 else 'are'} estimated"
-    unknown = ". The run does not state which optimizations are lossy"
-    return f"{text}{unknown if contest.kind == 'any' else ''}."
+    return f"{text}{_unstated(contest)}."
 
 
 def facts_of_choice(contests: Sequence[Contest], frame: Frame) -> tuple[Fact, ...]:
-    """The best lossless and the best lossy optimization as key facts."""
+    """The best lossless and the best lossy optimization as key facts, where there is one."""
     facts = []
     for contest in contests:
-        name, count = contest.wins[0]
+        label = contest.title.capitalize()
+        name, count = max(contest.wins, key=lambda win: win[1])
+        if not count:
+            names = _contenders(contest)
+            more = [f"{len(names) - MOST_TIED} more"] if len(names) > MOST_TIED else []
+            note = f"between {listed([*names[:MOST_TIED], *more])}; {more_time(frame.run)}"
+            facts.append(Fact(label=label, value=UNCLEAR, note=note))
+            continue
         lossy = contest.kind == "lossy"
-        where = _loss(name, frame) if lossy else f"best in {_places(contest, count)}"
+        where = _loss(name, frame) if lossy else f"fastest in {_places(contest, count)}"
         note = ", ".join(part for part in (_gain(contest, name, frame), where) if part)
-        facts.append(Fact(label=contest.title.capitalize(), value=name, note=note))
+        facts.append(Fact(label=label, value=name, note=note))
     return tuple(facts)
+
+
+def _contenders(contest: Contest) -> list[str]:
+    """Every optimization that leads somewhere or is not told from one that does."""
+    rows = [row for best in contest.best.values() for row in (best.row, *best.tied)]
+    return list(dict.fromkeys(row.cell.optimization for row in rows))
+
+
+def _unstated(contest: Contest) -> str:
+    unknown = ". The run does not state which optimizations are lossy"
+    return unknown if contest.kind == "any" else ""
 
 
 def choice_table(contests: Sequence[Contest], frame: Frame) -> Table:
@@ -148,7 +187,7 @@ def choice_table(contests: Sequence[Contest], frame: Frame) -> Table:
             "inferences/s",
             over,
             "interval",
-            "tied with",
+            "not told apart from",
         ]
     places = sorted({place for contest in contests for place in contest.best})
     lines = []
@@ -188,17 +227,18 @@ def _contest(
     best = {}
     for place, own in sorted(by_place.items()):
         firm = [row for row in own if row.verdict != "estimated"] or own
-        ordered = sorted(firm, key=lambda row: (-row.throughput, row.cell))
-        level = [row for row in ordered if relation(ordered[0], row, frame.floor) != "differs"]
-        top = _simplest([r for r in level if r.cell.optimization == ordered[0].cell.optimization])
+        leader = min(firm, key=lambda row: (-row.throughput, row.cell))
+        level = [row for row in own if not differs(leader, row, frame.claims)]
+        level.sort(key=lambda row: (row is not leader, -row.throughput, row.cell))
+        top = _simplest([r for r in level if r.cell.optimization == leader.cell.optimization])
         best[place] = Best(
             row=top,
             tied=tuple(row for row in level if row is not top),
-            gain=ratio_of(top, base[place], frame.base) if place in base else None,
+            gain=ratio_of(top, base[place], frame.claims, frame.base) if place in base else None,
         )
-    wins = Counter(one.row.cell.optimization for one in best.values())
-    shared = {name: sum(_ties(one, name) for one in best.values()) for name in wins}
-    ranked = sorted(wins, key=lambda o: (-wins[o] - shared[o], -wins[o], frame.order.index(o)))
+    leads = Counter(one.row.cell.optimization for one in best.values())
+    wins = Counter(one.row.cell.optimization for one in best.values() if one.sole)
+    ranked = sorted(leads, key=lambda o: (-wins[o], -leads[o], frame.order.index(o)))
     return Contest(kind=kind, best=best, rows=rows, wins=tuple((o, wins[o]) for o in ranked))
 
 
@@ -221,7 +261,7 @@ def _gain(contest: Contest, name: str, frame: Frame) -> str:
         place = _place(row)
         if row.cell.optimization == name and place in base:
             tops[place] = max((row, tops.get(place, row)), key=lambda one: one.throughput)
-    ratios = [ratio_of(row, base[place]) for place, row in tops.items()]
+    ratios = [ratio_of(row, base[place], frame.claims) for place, row in tops.items()]
     firm = [ratio for ratio in ratios if ratio.verdict != "estimated"]
     if not ratios:
         return ""
@@ -244,11 +284,6 @@ def _loss(name: str, frame: Frame) -> str:
         return "at an accuracy that is not known"
     share, compared = told
     return f"with eager's top-1 class for {percent(share)} of {compared} inputs"
-
-
-def _ties(best: Best, name: str) -> bool:
-    own = best.row.cell.optimization == name
-    return not own and any(row.cell.optimization == name for row in best.tied)
 
 
 def _way(row: Row) -> tuple[str, str]:

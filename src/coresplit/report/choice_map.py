@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.report.choice import Best, Contest, placing, tied_names, tied_text, way
+from coresplit.report.choice import Best, Contest, placing, tied_text, way
 from coresplit.report.labels import column_end, title_layer
 from coresplit.report.maps import MOST_WRITTEN, map_axes
 from coresplit.report.palette import INK, MUTED, PAPER, tint
 from coresplit.report.plot import given_colour, pixel
 from coresplit.report.theme import HEIGHT, WIDTH, Spec, base
-from coresplit.report.wording import doubt, number, times_exact
+from coresplit.report.wording import UNCLEAR, doubt, number, times_exact
 
 NAMED_FROM = 118
 """Least width in pixels of a place whose winner is named in it; else colours tell."""
+OPEN = "#eceff3"
+"""Where no optimization is shown to be the fastest."""
 STRIPE = 4.5
 
 
@@ -28,7 +30,7 @@ class ChoiceMap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choice_map_spec(chart: ChoiceMap) -> Spec:
-    """The winner of every place and its gain; stripes below are those tied with it."""
+    """The winner of every place and its gain; grey with stripes where none is shown to win."""
     best = chart.contest.best
     threads = sorted({place[0] for place in best})
     batches = sorted({place[1] for place in best})
@@ -65,8 +67,8 @@ def _entry(one: Best, place: tuple[int, int], chart: ChoiceMap, width: float) ->
         "threads": place[0],
         "batch": place[1],
         "o": name,
-        "way": way(one.row),
-        "fill": PAPER if one.guessed else tint(chart.colours[name], 0.42),
+        "way": way(one.row) if one.sole else UNCLEAR,
+        "fill": PAPER if one.guessed else tint(chart.colours[name], 0.42) if one.sole else OPEN,
         "stroke": chart.colours[name] if one.guessed else PAPER,
         "hollow": one.guessed,
         "value": f"{value}{star}",
@@ -78,17 +80,18 @@ def _entry(one: Best, place: tuple[int, int], chart: ChoiceMap, width: float) ->
 
 
 def _short_tie(one: Best) -> str:
-    names = tied_names(one)
-    if not names:
+    if one.sole:
         return ""
-    return f"= {names[0]} +{len(names) - 1}" if len(names) > 1 else f"= {names[0]}"
+    names = dict.fromkeys(row.cell.optimization for row in (one.row, *one.tied))
+    return ", ".join(names)
 
 
 def _stripes(one: Best, chart: ChoiceMap, box: Spec) -> list[Spec]:
-    """A stripe for each other optimization of a tie, side by side at the foot of the place."""
-    names = dict.fromkeys(row.cell.optimization for row in one.tied)
-    others = [name for name in names if name != one.row.cell.optimization]
-    share = (box["x1"] - box["x0"] - 2) / max(len(others), 1)
+    """A stripe for each of several optimizations not told apart, at the foot of the place."""
+    if one.sole:
+        return []
+    others = list(dict.fromkeys(row.cell.optimization for row in (one.row, *one.tied)))
+    share = (box["x1"] - box["x0"] - 2) / len(others)
     return [
         {
             "x0": box["x0"] + 1 + share * index,
@@ -118,7 +121,7 @@ def _cells(entries: Sequence[Spec]) -> Spec:
         "batch": "batch",
         "said": "throughput",
         "gain": "gain",
-        "tied": "tied with",
+        "tied": "not told apart from",
     }
     return {
         "data": {"values": list(entries)},
@@ -180,7 +183,7 @@ def _middle(entry: Spec) -> float:
 
 
 def _key(chart: ChoiceMap) -> list[Spec]:
-    """Winners with their colour and the number of places they are best in."""
+    """Leaders with their colour and the number of places where they are shown to be fastest."""
     entries = [
         {"name": name, "wins": f"{count}", "edge": chart.colours[name], "y": 14 + 20 * index}
         for index, (name, count) in enumerate(chart.contest.wins)
@@ -213,14 +216,14 @@ def _key(chart: ChoiceMap) -> list[Spec]:
         },
         {
             "data": {"values": [{}]},
-            "mark": {**text, "fontSize": 11.5, "color": MUTED, "text": "best in places"},
+            "mark": {**text, "fontSize": 11.5, "color": MUTED, "text": "fastest in places"},
             "encoding": {"x": {"value": WIDTH + 16}, "y": {"value": -6}},
         },
     ]
 
 
 def _note(entries: Sequence[Spec], stripes: Sequence[Spec]) -> Spec:
-    notes = ["stripe: tied with that optimization"] if stripes else []
+    notes = ["grey: too close to call between the striped ones"] if stripes else []
     odd = any(str(entry["value"]).endswith("*") for entry in entries)
     notes += ["*: not with the default allocator or mapping"] if odd else []
     notes += ["white, ~: estimated"] if any(entry["hollow"] for entry in entries) else []

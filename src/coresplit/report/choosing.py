@@ -12,7 +12,7 @@ from coresplit.report.choice import (
     finding_of,
 )
 from coresplit.report.choice_map import ChoiceMap, choice_map_spec
-from coresplit.report.contrast import by_optimization, relation
+from coresplit.report.contrast import FASTER, SLOWER, by_optimization, relation
 from coresplit.report.frame import Frame
 from coresplit.report.prepared import cost_table
 from coresplit.report.table import Row, ratio_of
@@ -59,7 +59,7 @@ def _gains(frame: Frame) -> list[Figure]:
     figures = []
     for threads in dict.fromkeys((group.threads[0], group.threads[-1])):
         rows = [
-            msgspec.structs.replace(row, derived=ratio_of(row, rival, frame.base))
+            msgspec.structs.replace(row, derived=ratio_of(row, rival, frame.claims, frame.base))
             for row in group.rows
             if row.cell.threads == threads and row.cell.optimization != frame.base
             if (rival := base.get((threads, row.cell.batch)))
@@ -81,23 +81,19 @@ def _gain(rows: list[Row], frame: Frame, base: dict[tuple[int, int], Row]) -> Fi
 
 
 def _gain_finding(rows: list[Row], frame: Frame, base: dict[tuple[int, int], Row]) -> str:
-    """The widest gain of the leading optimizations, and those that lose somewhere."""
+    """The widest shown gain of the leading optimizations, and those that lose somewhere."""
     threads, over = rows[0].cell.threads, BASE_NAMES.get(frame.base, frame.base)
     tops, slower = [], []
     for name, own in by_optimization(rows).items():
-        firm = [row for row in own if row.derived and row.derived.verdict != "estimated"] or own
-        tops.append(max(firm, key=_value))
-        if any(
-            _value(row) < 1
-            and relation(row, base[threads, row.cell.batch], frame.floor) == "differs"
-            for row in firm
-        ):
-            slower.append(name)
+        kinds = [relation(row, base[threads, row.cell.batch], frame.claims) for row in own]
+        gaining = [row for row, kind in zip(own, kinds, strict=True) if kind == FASTER]
+        firm = [r for r in gaining if r.derived and r.derived.verdict != "estimated"] or gaining
+        tops += [max(firm, key=_value)] if firm else []
+        slower += [name] if SLOWER in kinds else []
     tops.sort(key=lambda row: (-_value(row), row.cell.optimization))
     said = [f"{named(r)} {times(_value(r))} at batch {r.cell.batch}" for r in tops[:3]]
-    text = f"On {on_threads(threads)}, times {over} at most: {listed(said)}"
-    if _value(tops[0]) <= 1 + frame.floor.share:
-        text = f"On {on_threads(threads)}, nothing gains over {over} beyond {frame.floor}"
+    text = f"On {on_threads(threads)}, times {over} at most: {listed(said)}" if said else ""
+    text = text or f"On {on_threads(threads)}, nothing is shown to be faster than {over}"
     return f"{text}; slower than {over} somewhere: {listed(slower)}." if slower else f"{text}."
 
 

@@ -1,17 +1,18 @@
 """Sections that compare allocators and mappings, cell by cell, where several were measured."""
 
-import statistics
 from collections.abc import Sequence
 
 import msgspec
 
 from coresplit.report.book import Block, Caption, Figure, Section
-from coresplit.report.contrast import Floor, relation
+from coresplit.report.contrast import differs
 from coresplit.report.dataset import pair_records
+from coresplit.report.findings import counted
 from coresplit.report.frame import Frame
 from coresplit.report.maps import GridMap, gain_map_spec
 from coresplit.report.table import Group, Row, ratio_of
-from coresplit.report.wording import on_threads, some_cells, times
+from coresplit.report.wording import on_threads
+from coresplit.stats.claims import Claims
 
 Pair = tuple[Row, Row]
 
@@ -51,27 +52,10 @@ def comparison_sections(frame: Frame) -> list[Section]:
     return sections
 
 
-def compared(rivalry: Rivalry, pairs: Sequence[Pair], floor: Floor) -> str:
+def compared(rivalry: Rivalry, pairs: Sequence[Pair], claims: Claims) -> str:
     """In how many cells the value is faster or slower, by how much, and its page faults."""
-    kinds = [relation(row, rival, floor) for row, rival in pairs]
-    apart = [
-        row.throughput / rival.throughput
-        for (row, rival), kind in zip(pairs, kinds, strict=True)
-        if kind == "differs"
-    ]
-    faster = [ratio for ratio in apart if ratio > 1]
-    slower = [ratio for ratio in apart if ratio <= 1]
-    text = f"{rivalry.value} is faster than {rivalry.over} in {len(faster)} of "
-    text += some_cells(len(pairs))
-    text += f", {times(statistics.median(faster))} in the median" if faster else ""
-    if slower:
-        text += f"; slower in {len(slower)}, {times(statistics.median(slower))} in the median"
-    if tied := kinds.count("tied"):
-        text += f"; tied within {floor} in {tied}"
-    if overlapping := kinds.count("overlap"):
-        text += f"; not told apart by their intervals in {overlapping}"
-    guessed = sum("estimated" in (row.verdict, rival.verdict) for row, rival in pairs)
-    return f"{text}{f' ({guessed} estimated)' if guessed else ''}.{_faults(rivalry, pairs)}"
+    text = counted(pairs, rivalry.value, rivalry.over, claims)
+    return f"{text}.{_faults(rivalry, pairs)}"
 
 
 def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
@@ -153,7 +137,7 @@ def _lines(rivalry: Rivalry, frame: Frame) -> list[Figure]:
     for threads in dict.fromkeys((counts[0], counts[-1])):
         pairs = [pair for pair in rivalry.pairs if pair[0].cell.threads == threads]
         rows = [
-            msgspec.structs.replace(row, derived=ratio_of(row, rival, rivalry.over))
+            msgspec.structs.replace(row, derived=ratio_of(row, rival, frame.claims, rivalry.over))
             for row, rival in pairs
         ]
         title = (
@@ -162,7 +146,7 @@ def _lines(rivalry: Rivalry, frame: Frame) -> list[Figure]:
         )
         chart = frame.ratio_chart(title, rows, rivalry.over)
         alt = f"{frame.model.title} {rivalry.value.capitalize()} Threads={threads}"
-        finding = f"On {on_threads(threads)}: {compared(rivalry, pairs, frame.floor)}"
+        finding = f"On {on_threads(threads)}: {compared(rivalry, pairs, frame.claims)}"
         caption = Caption(name=f"{rivalry.name}-{threads}", alt=alt, finding=finding)
         batches = sorted({row.cell.batch for row in frame.rows})
         figures.append(frame.derived_figure(caption, chart, batches))
@@ -185,14 +169,14 @@ def _maps(rivalry: Rivalry, frame: Frame) -> list[Figure]:
         apart = [
             row.throughput / rival.throughput
             for row, rival in pairs
-            if relation(row, rival, frame.floor) == "differs"
+            if differs(row, rival, frame.claims)
         ]
         title = f"{frame.model.title}: gain of {rivalry.value}, {name}{rivalry.where}"
         alt = f"{frame.model.title} {rivalry.value.capitalize()} Map Opt={name.capitalize()}"
         over = rivalry.over.removeprefix("the ").removesuffix(" allocator")
         chart = GridMap(title=title, description=alt, rows=rows, over=over)
-        points = {"values": pair_records(pairs, frame.floor)}
-        finding = f"{name}: {compared(rivalry, pairs, frame.floor)}"
+        points = {"values": pair_records(pairs, frame.claims)}
+        finding = f"{name}: {compared(rivalry, pairs, frame.claims)}"
         caption = Caption(name=f"map-{rivalry.name}-{name}", alt=alt, finding=finding)
         spec = {**gain_map_spec(chart, apart), "data": points}
         figures.append(frame.figure(caption, title, spec))

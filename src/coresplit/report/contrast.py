@@ -1,15 +1,13 @@
-"""When two values differ: beyond the noise floor, and with intervals that stay apart; pure."""
+"""How rows of a run stand to each other, as its claims decide; pure."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Literal
-
-import msgspec
 
 from coresplit.records import Run
 from coresplit.report.table import DOUBT, Row
-from coresplit.report.wording import percent
-from coresplit.stats.noise import ASSUMED_FLOOR, noise_floor
+from coresplit.stats.claims import Claims
+from coresplit.stats.difference import LEVEL, Contrast, Relation, decide
 
 DIMINISHED = 0.03
 """A further thread that brings less than this share is hardly worth it."""
@@ -17,25 +15,8 @@ DIMINISHED = 0.03
 BASELINE = "none"
 """What other optimizations are compared with, where it was measured."""
 
-Relation = Literal["tied", "overlap", "differs"]
-
-
-class Floor(msgspec.Struct, frozen=True, kw_only=True):
-    """The relative difference below which none is named, and whether it was measured."""
-
-    share: float
-    known: bool
-
-    def __str__(self) -> str:
-        """Name it as sentences do."""
-        kind = "the" if self.known else "an assumed"
-        return f"{kind} noise floor of {percent(self.share)}"
-
-
-def floor_of(run: Run) -> Floor:
-    """The noise floor of a run's anchor visits, or the assumed one."""
-    share = noise_floor(run.journal)
-    return Floor(share=ASSUMED_FLOOR if share is None else share, known=share is not None)
+FASTER: Relation = "faster"
+SLOWER: Relation = "slower"
 
 
 def baseline_of(run: Run) -> str:
@@ -45,20 +26,27 @@ def baseline_of(run: Run) -> str:
     return next((name for name in order if name in drawn), BASELINE)
 
 
-def relation(first: Row, second: Row, floor: Floor) -> Relation:
-    """How the throughputs of two rows stand to each other.
+def relation(first: Row, second: Row, claims: Claims) -> Relation:
+    """How the throughput of the first row stands to that of the second."""
+    return claims.relation(first.cell, second.cell)
 
-    ``tied``: their ratio is within the floor. ``overlap``: it is beyond, but their intervals
-    share values, so neither is shown to be larger. A published range is no such interval: one
-    slow outlier sets its end.
+
+def differs(first: Row, second: Row, claims: Claims) -> bool:
+    """Whether the throughputs of two rows are shown to differ, either way."""
+    return relation(first, second, claims) in (FASTER, SLOWER)
+
+
+def gains_differ(first: Contrast, second: Contrast, claims: Claims) -> bool:
+    """Whether one gain is shown to be larger than another that shares no cell with it.
+
+    As the two were picked from all there are, it must hold against the number of their pairs.
     """
-    a, b = first.throughput, second.throughput
-    if max(a, b) / min(a, b) <= 1 + floor.share:
-        return "tied"
-    if "published range" in (first.point.interval, second.point.interval):
-        return "differs"
-    (low_a, high_a), (low_b, high_b) = first.throughput_interval, second.throughput_interval
-    return "differs" if low_a > high_b or low_b > high_a else "overlap"
+    apart = Contrast(
+        log=first.log - second.log,
+        error=math.hypot(first.error, second.error),
+        df=min(first.df, second.df),
+    )
+    return decide([apart], LEVEL / math.comb(len(claims.points), 2))[0] in (FASTER, SLOWER)
 
 
 def quickest(rows: Iterable[Row]) -> Row:
@@ -80,27 +68,23 @@ def by_optimization(rows: Iterable[Row]) -> dict[str, tuple[Row, ...]]:
     }
 
 
-def knee(rows: Sequence[Row], floor: Floor) -> int | None:
-    """Threads beyond which each added thread gains less than 3 %, or less than the noise floor.
+def knee(rows: Sequence[Row], claims: Claims) -> int | None:
+    """Threads beyond which each added thread gains less than 3 %, as far as that is shown.
 
     The fewest threads t such that for every larger t' the mean gain per added thread,
-    (y(t') / y(t)) ** (1 / (t' - t)) - 1, stays under the limit. None where fewer
-    than two larger counts follow: one step shows no trend.
+    (y(t') / y(t)) ** (1 / (t' - t)) - 1, stays under the limit, and for the largest t' the upper
+    bound of its 95 % interval does too. None where fewer than two larger counts follow: one step
+    shows no trend.
     """
-    limit = gain_limit(floor)
     ordered = sorted(rows, key=lambda row: row.cell.threads)
     for place, row in enumerate(ordered[:-2]):
         later = ordered[place + 1 :]
-        if all(_gain_per_thread(row, other) < limit for other in later):
+        means = [_per_thread(other.throughput / row.throughput, row, other) for other in later]
+        last = claims.contrast(later[-1].cell, row.cell).bounds[1]
+        if max(*means, _per_thread(last, row, later[-1])) < DIMINISHED:
             return row.cell.threads
     return None
 
 
-def gain_limit(floor: Floor) -> float:
-    """The gain per thread under which a thread is said to bring little."""
-    return max(DIMINISHED, floor.share)
-
-
-def _gain_per_thread(row: Row, later: Row) -> float:
-    added = later.cell.threads - row.cell.threads
-    return float((later.throughput / row.throughput) ** (1 / added) - 1)
+def _per_thread(gain: float, row: Row, later: Row) -> float:
+    return float(gain ** (1 / (later.cell.threads - row.cell.threads)) - 1)

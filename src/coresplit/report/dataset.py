@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.report.contrast import BASELINE, Floor, relation
+from coresplit.report.contrast import BASELINE, relation
 from coresplit.report.table import Group, Row, ratio_of
+from coresplit.stats.claims import Claims
 
 COLUMNS = (
     "o", "t", "b", "ms", "lo", "hi", "th", "tl", "tu", "sp", "sl", "su", "v", "sv", "r", "n",
@@ -14,8 +15,8 @@ COLUMNS = (
 """o optimization, t threads, b batch; ms lo hi latency and interval in milliseconds; th tl tu
 throughput per second; sp sl su speedup; v verdict and r reason, sv and sr those of the speedup;
 n samples, iv what the interval is; rt, rb number of the unbroken stretch along threads and along
-batches; g throughput over that of the baseline in the same place, gk whether the two are told
-apart."""
+batches; g throughput over that of the baseline in the same place, gk how the two stand to each
+other."""
 
 Value = str | float | int | None
 
@@ -55,12 +56,12 @@ def derived_records(rows: Sequence[Row], batches: Sequence[int]) -> list[dict[st
     ]
 
 
-def pair_records(pairs: Sequence[tuple[Row, Row]], floor: Floor) -> list[dict[str, Value]]:
+def pair_records(pairs: Sequence[tuple[Row, Row]], claims: Claims) -> list[dict[str, Value]]:
     """Points of a map of rows against rivals, each with its own ``g`` and ``gk``."""
     records: list[dict[str, Value]] = []
     for row, rival in pairs:
-        ratio, kind = _gain(row, rival, floor)
-        firm = ratio_of(row, rival)
+        ratio, kind = _gain(row, rival, claims)
+        firm = ratio_of(row, rival, claims)
         cell = row.cell
         point: dict[str, Value] = {"o": cell.optimization, "t": cell.threads, "b": cell.batch}
         told = {"th": _short(row.throughput), "v": firm.verdict, "r": firm.reason}
@@ -68,7 +69,7 @@ def pair_records(pairs: Sequence[tuple[Row, Row]], floor: Floor) -> list[dict[st
     return records
 
 
-def dataset_of(groups: Sequence[Group], floor: Floor, base: str = BASELINE) -> Dataset:
+def dataset_of(groups: Sequence[Group], claims: Claims, base: str = BASELINE) -> Dataset:
     """Every point of the groups, numbered in their order."""
     points: list[tuple[Value, ...]] = []
     index: dict[str, int] = {}
@@ -84,7 +85,7 @@ def dataset_of(groups: Sequence[Group], floor: Floor, base: str = BASELINE) -> D
             name = str(row.cell)
             index[name] = len(points)
             rival = plain.get((row.cell.threads, row.cell.batch))
-            gain = _gain(row, rival, floor)
+            gain = _gain(row, rival, claims)
             points.append(_point(row, along_threads[name], along_batches[name]) + gain)
     return Dataset(points=tuple(points), index=index)
 
@@ -105,10 +106,11 @@ def _point(row: Row, thread_stretch: int, batch_stretch: int) -> tuple[Value, ..
     )  # fmt: skip
 
 
-def _gain(row: Row, rival: Row | None, floor: Floor) -> tuple[Value, Value]:
+def _gain(row: Row, rival: Row | None, claims: Claims) -> tuple[Value, Value]:
     if rival is None:
         return None, None
-    return _short(row.throughput / rival.throughput), relation(row, rival, floor)
+    ratio = ratio_of(row, rival, claims)
+    return _short(ratio.value), relation(row, rival, claims)
 
 
 def _stretches(rows: Sequence[Row], axis: Sequence[int], *, by_threads: bool) -> dict[str, int]:

@@ -6,14 +6,13 @@ from coresplit.records import AnchorVisit, Measurement, Prepared, Run
 from coresplit.report.book import Line, Table
 from coresplit.report.prepared import said_error
 from coresplit.report.summary import date, sentence_of
-from coresplit.report.table import DOUBT, undrawn_of
+from coresplit.report.table import DOUBT, Points, undrawn_of
 from coresplit.report.wording import number
-from coresplit.stats.summary import point_of
 from coresplit.units import format_duration, format_share, format_size
 
 CELL_COLUMNS = (
-    "optimization", "threads", "batch", "placing", "verdict", "latency", "interval", "samples",
-    "inferences/s", "faults per input", "kernel time", "reason",
+    "optimization", "threads", "batch", "placing", "verdict", "latency", "interval", "visits",
+    "samples", "inferences/s", "faults per input", "kernel time", "reason",
 )  # fmt: skip
 CHOSEN_BY = 5
 """So many first columns of the table of every cell have few different values."""
@@ -22,16 +21,16 @@ PREPARED_COLUMNS = (
     "largest tensor",
 )  # fmt: skip
 _SHORT = {
-    "median 95 %": "95 %",
-    "range": "range",
+    "95 %": "95 %",
     "estimate": "expected",
     "published range": "min, max",
 }
 
 
-def cell_table(run: Run) -> Table:
+def cell_table(run: Run, points: Points) -> Table:
     """Every cell with its value and evidence."""
-    lines = tuple(_cell_line(item) for item in sorted(run.measurements, key=lambda m: m.cell))
+    ordered = sorted(run.measurements, key=lambda item: item.cell)
+    lines = tuple(_cell_line(item, points) for item in ordered)
     return Table(
         summary=sentence_of(run),
         head=CELL_COLUMNS,
@@ -42,9 +41,9 @@ def cell_table(run: Run) -> Table:
     )
 
 
-def undrawn_table(run: Run) -> Table:
+def undrawn_table(run: Run, points: Points) -> Table:
     """Every cell without a point, and why."""
-    items = undrawn_of(run)
+    items = undrawn_of(run, points)
     lines = tuple(
         Line(texts=(str(item.cell), item.verdict, item.reason), kind=item.verdict) for item in items
     )
@@ -82,7 +81,7 @@ def visit_table(run: Run) -> Table:
         )
         for visit in visits
     )
-    summary = f"{len(visits)} visits; their spread is the noise floor"
+    summary = f"{len(visits)} visits; their spread gives the noise floor"
     return Table(summary=summary, head=("time", "median", "samples"), lines=lines, open_up_to=12)
 
 
@@ -94,8 +93,8 @@ def _placing(mapping: str, allocator: str) -> str:
     return mapping if allocator == "default" else f"{mapping}, {allocator}"
 
 
-def _cell_line(item: Measurement) -> Line:
-    cell, point = item.cell, point_of(item) if item.verdict in DOUBT else None
+def _cell_line(item: Measurement, points: Points) -> Line:
+    cell, point = item.cell, points.get(item.cell) if item.verdict in DOUBT else None
     evidence = item.evidence
     faults = kernel = None
     if evidence and evidence.forwards:
@@ -117,6 +116,7 @@ def _cell_line(item: Measurement) -> Line:
         item.verdict,
         format_duration(latency) if latency else "",
         interval,
+        str(point.visits) if point and point.visits else "",
         str(len(item.samples)) if item.samples else "",
         number(rate) if rate else "",
         number(faults) if faults is not None else "",
@@ -126,6 +126,6 @@ def _cell_line(item: Measurement) -> Line:
     width = (point.high - point.low) / point.latency if point and point.latency else None
     keys = (
         cell.optimization, cell.threads, cell.batch, placing, item.verdict, latency, width,
-        len(item.samples), rate, faults, kernel, item.reason,
+        point.visits if point else None, len(item.samples), rate, faults, kernel, item.reason,
     )  # fmt: skip
     return Line(texts=texts, keys=keys, kind=item.verdict)

@@ -10,7 +10,7 @@ from coresplit.report.book import Block, Book, Caption, Figure, Section
 from coresplit.report.charts import line_spec
 from coresplit.report.choosing import choice_section
 from coresplit.report.comparisons import comparison_sections
-from coresplit.report.contrast import Floor, relation
+from coresplit.report.contrast import differs
 from coresplit.report.distance import distance_section
 from coresplit.report.frame import Frame
 from coresplit.report.maps import GridMap, gain_map_spec, throughput_map_spec
@@ -20,11 +20,13 @@ from coresplit.report.scales import LOG_SPAN
 from coresplit.report.splitting import split_section
 from coresplit.report.table import Group, Row
 from coresplit.report.theme import Spec
+from coresplit.stats.claims import Claims
+from coresplit.stats.noise import noise_floor
 
 FEW_THREADS = 3
 """Up to this many thread counts a speedup is drawn over batch: two points make no curve."""
 
-Sentence = Callable[[Sequence[Row], Floor], str]
+Sentence = Callable[[Sequence[Row], Claims], str]
 
 
 def book_of(run: Run) -> Book:
@@ -46,7 +48,8 @@ def book_of(run: Run) -> Book:
     return Book(
         sections=tuple(sections),
         dataset=frame.dataset,
-        floor=frame.floor,
+        claims=frame.claims,
+        noise=noise_floor(frame.run.journal),
         groups=frame.groups,
         facts=(*facts, *split_facts),
     )
@@ -59,7 +62,7 @@ class _Maker:
         self.frame = frame
         self.model = frame.model
         self.group = group
-        self.floor = frame.floor
+        self.claims = frame.claims
         self.base = frame.base
         self.optimizations = group.optimizations(frame.run.settings.optimizations)
         others = tuple(name for name in self.optimizations if name != self.base)
@@ -98,7 +101,7 @@ class _Maker:
             alt = f"{self.model.title} {metric.capitalize()} BS={batch}"
             figures.append(
                 self._line(
-                    Caption(name=f"{metric}-{batch}", alt=alt, finding=sentence(rows, self.floor)),
+                    Caption(name=f"{metric}-{batch}", alt=alt, finding=sentence(rows, self.claims)),
                     chart,
                 )
             )
@@ -117,7 +120,7 @@ class _Maker:
             alt = f"{self.model.title} {metric.capitalize()} Opt={name.capitalize()}"
             figures.append(
                 self._line(
-                    Caption(name=f"{metric}-{name}", alt=alt, finding=sentence(rows, self.floor)),
+                    Caption(name=f"{metric}-{name}", alt=alt, finding=sentence(rows, self.claims)),
                     chart,
                 )
             )
@@ -137,7 +140,7 @@ class _Maker:
             series = self._ordered("t" if few else "b", drawn)
             chart = self._chart("speedup", axis, "t" if few else "b", series, name)
             alt = f"{self.model.title} Throughput Speedup Opt={name.capitalize()}"
-            finding = findings.speedup_of_optimization(rows, self.floor)
+            finding = findings.speedup_of_optimization(rows, self.claims)
             figures.append(
                 self._line(
                     Caption(name=f"throughput-speedup-{name}", alt=alt, finding=finding), chart
@@ -151,7 +154,7 @@ class _Maker:
             rows = self._of(name)
             chart = self._chart("throughput", "b", "t", self._ordered("t", rows), name)
             alt = f"{self.model.title} Throughput per BS Opt={name.capitalize()}"
-            finding = findings.throughput_over_batch(rows, self.floor)
+            finding = findings.throughput_over_batch(rows, self.claims)
             figures.append(
                 self._line(
                     Caption(name=f"throughput-{name}-perBS", alt=alt, finding=finding), chart
@@ -166,7 +169,7 @@ class _Maker:
             title = f"{self.model.title}: throughput, {name}{self._where()}"
             alt = f"{self.model.title} Throughput Map Opt={name.capitalize()}"
             spec = throughput_map_spec(GridMap(title=title, description=alt, rows=rows))
-            finding = findings.throughput_map(rows, self.floor)
+            finding = findings.throughput_map(rows, self.claims)
             figures.append(
                 self._figure(
                     Caption(name=f"map-throughput-{name}", alt=alt, finding=finding),
@@ -192,13 +195,13 @@ class _Maker:
             apart = [
                 row.throughput / rival.throughput
                 for row, rival in pairs
-                if relation(row, rival, self.floor) == "differs"
+                if differs(row, rival, self.claims)
             ]
             title = f"{self.model.title}: gain of {name} over {self.base}{self._where()}"
             alt = f"{self.model.title} Gain Map Opt={name.capitalize()}"
             chart = GridMap(title=title, description=alt, rows=rows, over=self.base)
             spec = gain_map_spec(chart, apart)
-            finding = findings.gain_map(pairs, self.floor)
+            finding = findings.gain_map(pairs, self.claims)
             figures.append(
                 self._figure(
                     Caption(name=f"map-gain-{name}", alt=alt, finding=finding), title, spec, rows

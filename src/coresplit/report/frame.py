@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from coresplit.records import Run
 from coresplit.report.book import Caption, Figure, file_name
 from coresplit.report.charts import line_spec
-from coresplit.report.contrast import Floor, baseline_of, floor_of
+from coresplit.report.contrast import baseline_of
 from coresplit.report.dataset import Dataset, dataset_of, derived_records
 from coresplit.report.palette import optimization_colours
 from coresplit.report.plot import LineChart, Series
 from coresplit.report.table import Group, Row, groups_of
 from coresplit.report.theme import Spec
+from coresplit.stats.claims import Claims
+from coresplit.stats.difference import MARGIN
 from coresplit.stats.losses import lossy_of
 
 
@@ -20,11 +22,11 @@ class Frame:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.model = run.model
-        self.groups: tuple[Group, ...] = groups_of(run)
-        self.floor: Floor = floor_of(run)
+        self.claims = Claims(run)
+        self.groups: tuple[Group, ...] = groups_of(run, self.claims)
         self.base = baseline_of(run)
         self.lossy = lossy_of(run)
-        self.dataset: Dataset = dataset_of(self.groups, self.floor, self.base)
+        self.dataset: Dataset = dataset_of(self.groups, self.claims, self.base)
         drawn = (name for g in self.groups for name in g.optimizations(run.settings.optimizations))
         self.order = tuple(dict.fromkeys([*run.settings.optimizations, *drawn]))
         self.colours = optimization_colours(self.order)
@@ -57,7 +59,7 @@ class Frame:
             lossy=self.lossy,
             unit=f"throughput (times {over})",
             suffix="x",
-            noise=self.floor.share,
+            band=MARGIN,
         )
 
     def figure(self, caption: Caption, title: str, spec: Spec, rows: Sequence[Row] = ()) -> Figure:

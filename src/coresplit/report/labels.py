@@ -46,7 +46,7 @@ def key_layers(verdicts: Sequence[Verdict]) -> list[Spec]:
         return []
     texts = {
         "measured": "measured",
-        "light": "light (1 to 5 samples)",
+        "light": "light (1 or 2 visits)",
         "unstable": "unstable",
         "estimated": "estimated",
     }

@@ -14,6 +14,7 @@ from coresplit.report.theme import HEIGHT, WIDTH, Spec, base
 MOST_WRITTEN = 200
 """Most cells whose values are written into them."""
 TIED_COLOUR = "#dfe3e8"
+APART = "datum.gk === 'faster' || datum.gk === 'slower'"
 
 
 class GridMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +43,7 @@ def throughput_map_spec(chart: GridMap) -> Spec:
     }
     text = "datum.th < 9.95 ? format(datum.th, '.2~r') : format(datum.th, ',.0f')"
     dark = f"datum.th < {most * 0.62:.5g}"
-    return _map(chart, colour, text, dark)
+    return _map(chart, colour, text, dark, gain=False)
 
 
 def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
@@ -59,7 +60,7 @@ def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
         "nice": False,
     }
     colour = {
-        "condition": {"test": "datum.gk !== 'differs'", "value": TIED_COLOUR},
+        "condition": {"test": f"!({APART})", "value": TIED_COLOUR},
         "field": "g",
         "type": "quantitative",
         "scale": scale,
@@ -69,18 +70,19 @@ def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
             "values": _ratio_ticks(span),
         },
     }
-    text = "datum.gk === 'differs' ? format(datum.g, datum.g < 1.995 ? '.2f' : '.2r') + 'x' : '='"
-    dark = f"datum.gk === 'differs' && abs(log(datum.g)) > {math.log(span) * 0.62:.5g}"
-    return _map(chart, colour, text, dark)
+    neither = "datum.gk === 'equivalent' ? '=' : '?'"
+    text = f"({APART}) ? format(datum.g, datum.g < 1.995 ? '.2f' : '.2r') + 'x' : {neither}"
+    dark = f"({APART}) && abs(log(datum.g)) > {math.log(span) * 0.62:.5g}"
+    return _map(chart, colour, text, dark, gain=True)
 
 
-def _map(chart: GridMap, colour: Spec, text: str, dark: str) -> Spec:
+def _map(chart: GridMap, colour: Spec, text: str, dark: str, *, gain: bool) -> Spec:
     threads = sorted({row.cell.threads for row in chart.rows})
     batches = sorted({row.cell.batch for row in chart.rows})
     layers: list[Spec] = [_cells(chart, colour, 1.0 if len(threads) <= 24 else 0.4)]
     if len(threads) * len(batches) <= MOST_WRITTEN:
         layers.append(_texts(text, dark))
-    layers += [_note(chart), title_layer(chart.title)]
+    layers += [_note(chart, gain=gain), title_layer(chart.title)]
     frame = {**base(chart.description), "view": {"fill": "#f4f5f7"}}
     return {**frame, "encoding": map_axes(threads, batches), "layer": layers}
 
@@ -119,7 +121,8 @@ def _cells(chart: GridMap, colour: Spec, gap: float) -> Spec:
         "transform": [
             {"calculate": "format(datum.th, ',.4~r')", "as": "said"},
             {
-                "calculate": "isValid(datum.g) ? format(datum.g, '.3~r') + 'x, ' + datum.gk : '-'",
+                "calculate": "isValid(datum.g) ? format(datum.g, '.3~r') + 'x, ' + "
+                "(datum.gk === 'unclear' ? 'too close to call' : datum.gk) : '-'",
                 "as": "over",
             },
         ],
@@ -150,12 +153,19 @@ def _texts(text: str, dark: str) -> Spec:
     }
 
 
-def _note(chart: GridMap) -> Spec:
+def _note(chart: GridMap, *, gain: bool) -> Spec:
     guessed = any(row.verdict == "estimated" for row in chart.rows)
-    note = "paler, ~: estimated" if guessed else ""
+    notes = ["=: equivalent; ?: too close to call"] if gain else []
+    notes += ["paler, ~: estimated"] if guessed else []
     return {
         "data": {"values": [{}]},
-        "mark": {"type": "text", "align": "left", "fontSize": 11.5, "color": MUTED, "text": note},
+        "mark": {
+            "type": "text",
+            "align": "left",
+            "fontSize": 11.5,
+            "color": MUTED,
+            "text": "; ".join(notes),
+        },
         "encoding": {"x": {"value": 0}, "y": {"value": HEIGHT + 60}},
     }
 

@@ -32,7 +32,7 @@ def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -
                 lines += ["", *_figure(figure, has_picture(figure))]
             for table in block.tables:
                 lines += ["", *_folded(table)]
-    lines += _undrawn(run)
+    lines += _undrawn(run, book)
     return "\n".join(lines) + "\n"
 
 
@@ -62,8 +62,8 @@ def _folded(table: Table) -> list[str]:
     return ["<details>", f"<summary>{_safe(table.summary)}</summary>", *lines, "</details>"]
 
 
-def _undrawn(run: Run) -> list[str]:
-    items = undrawn_of(run)
+def _undrawn(run: Run, book: Book) -> list[str]:
+    items = undrawn_of(run, book.claims.points)
     if not items:
         return []
     rows = [(str(item.cell), item.verdict, item.reason) for item in items[:MOST_UNDRAWN]]

@@ -67,7 +67,7 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     has, so that ideal scaling is straight. ``lossy`` are the optimizations drawn as such.
 
     A chart of derived values has a ``unit`` for its axis, a ``suffix`` behind its numbers,
-    ``levels``, and ``noise``: the relative width of the grey band about 1 in which values are tied.
+    ``levels``, and ``band``: the relative width of the grey band about 1, of equivalence.
     """
 
     title: str
@@ -82,7 +82,7 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     suffix: str = ""
     levels: tuple[Level, ...] = ()
-    noise: float = 0.0
+    band: float = 0.0
 
 
 def chart_verdicts(chart: LineChart) -> tuple[Verdict, ...]:
@@ -143,7 +143,7 @@ def scales_of(chart: LineChart) -> tuple[Scale, Scale]:
 
 def _derived_scale(chart: LineChart, values: Sequence[tuple[float, float, float]]) -> Scale:
     """Ratios stay near 1 or span factors; anything else is read from zero, or spans decades."""
-    marks = [level.value for level in chart.levels] + ([1.0] if chart.noise else [])
+    marks = [level.value for level in chart.levels] + ([1.0] if chart.band else [])
     # intervals of estimates may be far wider than all values: they are cut at the edge
     middles = [middle for middle, _, _ in values]
     lows = [max(low, min(middles) / 1.5) for _, low, _ in values]

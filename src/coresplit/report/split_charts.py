@@ -19,8 +19,8 @@ COLOURS: dict[Configuration, str] = {"split": "#0072B2", "fat": "#D55E00", "thin
 class RatioChart(msgspec.Struct, frozen=True, kw_only=True):
     """What to draw: points, the name of each colour at the right, and a key of shapes below.
 
-    ``noise`` is the relative width of the grey band about 1 in which values are tied; ``unit`` is
-    the title of the y axis.
+    ``band`` is the relative width of the grey band about 1 in which two are equivalent; ``unit``
+    is the title of the y axis.
     """
 
     title: str
@@ -29,7 +29,7 @@ class RatioChart(msgspec.Struct, frozen=True, kw_only=True):
     points: tuple[Point, ...]
     names: dict[Configuration, str]
     key: tuple[tuple[str, str], ...]
-    noise: float
+    band: float
 
 
 def ratio_spec(chart: RatioChart) -> Spec:
@@ -38,7 +38,7 @@ def ratio_spec(chart: RatioChart) -> Spec:
     x = count_scale(batches, WIDTH, log=True if len(batches) > 1 else None)
     y = _ratio_scale(chart.points)
     joined = [point for point in chart.points if point.stretch is not None]
-    layers = [_tied(chart.noise, y), _one(), _bands(joined), _segments(joined)]
+    layers = [_alike(chart.band, y), _one(), _bands(joined), _segments(joined)]
     layers += [_whiskers(chart.points, x), _marks(chart.points, x), *_names(chart, y)]
     layers += [*_key(chart.key), title_layer(chart.title)]
     return {**base(chart.description), "encoding": _axes(chart.unit, x, y), "layer": layers}
@@ -86,9 +86,9 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _tied(noise: float, y: Scale) -> Spec:
-    """The grey band about 1 in which no difference is named."""
-    ends = {"low": max(1 / (1 + noise), y.low), "high": min(1 + noise, y.high)}
+def _alike(band: float, y: Scale) -> Spec:
+    """The grey band about 1 in which two are equivalent."""
+    ends = {"low": max(1 / (1 + band), y.low), "high": min(1 + band, y.high)}
     return {
         "data": {"values": [ends]},
         "mark": {"type": "rect", "color": "#e9ecf0", "clip": True, "aria": False},

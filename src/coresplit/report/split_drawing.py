@@ -9,7 +9,7 @@ from coresplit.report.labels import title_layer
 from coresplit.report.maps import map_axes
 from coresplit.report.palette import INK, MUTED, PAPER, ordered_colours
 from coresplit.report.plot import given_colour, pixel
-from coresplit.report.split_words import instances, seconds, verdict
+from coresplit.report.split_words import JUDGEMENTS, instances, seconds, verdict
 from coresplit.report.splits import Choice
 from coresplit.report.theme import HEIGHT, WIDTH, Spec, base
 
@@ -50,7 +50,7 @@ def drawing_spec(drawing: Drawing) -> Spec:
     cores = drawing.choices[0].plan.cores
     rows = [choice.plan.batch for choice in drawing.choices]
     height = HEIGHT / len(rows)
-    sizes = sorted({p.batch for c in drawing.choices for p in c.plan.best.split.pieces})
+    sizes = sorted({p.batch for c in drawing.choices for p in c.plan.recommended.split.pieces})
     colours = dict(zip(sizes, ordered_colours(len(sizes)), strict=True))
     blocks: list[Spec] = []
     labels: list[Spec] = []
@@ -61,7 +61,7 @@ def drawing_spec(drawing: Drawing) -> Spec:
         blocks += _blocks(choice, place, colours)
         if height >= TALL:
             labels += _labels(choice, place, colours)
-        idle += _idle(choice.plan.best.split, cores, place, written=height >= TALL)
+        idle += _idle(choice.plan.recommended.split, cores, place, written=height >= TALL)
     layers = [_ground(), *_empty(idle), _filled(blocks), *_written(labels)]
     layers += _verdicts(drawing.choices, height)
     layers += [*_key(drawing.choices, colours), _note(drawing.choices), title_layer(drawing.title)]
@@ -74,15 +74,15 @@ def drawing_spec(drawing: Drawing) -> Spec:
 
 def _blocks(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]:
     """A block for each instance, hollow where its latency is estimated."""
-    plan, hollow = choice.plan, choice.guessed()
+    plan, hollow = choice.plan, choice.hollow
     told = {
         "batch": plan.batch,
-        "split": instances(plan.best.split),
-        "said": seconds(plan.best.predicted),
+        "split": instances(plan.recommended.split),
+        "said": seconds(plan.recommended.predicted),
         "verified": verdict(choice),
     }
     found, core = [], 0
-    for threads, batch in plan.best.split.cells:
+    for threads, batch in plan.recommended.split.cells:
         gap = min(1.0, threads * place.core * 0.18)
         found.append(
             {
@@ -103,8 +103,8 @@ def _blocks(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]
 def _labels(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]:
     """The batch of each instance in its block, or once over all alike where blocks are narrow."""
     found, core = [], 0
-    for piece in choice.plan.best.split.pieces:
-        ground = PAPER if choice.guessed() else colours[piece.batch]
+    for piece in choice.plan.recommended.split.pieces:
+        ground = PAPER if choice.hollow else colours[piece.batch]
         text = {"y": round(place.middle, 2), "ink": _ink(ground)}
         own, span = piece.threads * place.core, piece.threads * piece.instances * place.core
         left = core * place.core
@@ -189,7 +189,7 @@ def _empty(idle: list[Spec]) -> list[Spec]:
 def _filled(blocks: list[Spec]) -> Spec:
     titles = {
         "batch": "batch",
-        "split": "split",
+        "split": "run",
         "each": "this instance",
         "said": "predicted latency",
         "verified": "verified",
@@ -239,7 +239,7 @@ def _verdicts(choices: Sequence[Choice], height: float) -> list[Spec]:
     """The verdict of each verified split at the end of its row."""
     entries = [
         {
-            "text": choice.outcome.verdict,
+            "text": JUDGEMENTS[choice.outcome.verdict],
             "y": HEIGHT - height * (index + 0.5),
             "ink": ALARM if choice.beaten_by else MUTED,
         }
@@ -282,9 +282,9 @@ def _key(choices: Sequence[Choice], colours: dict[int, str]) -> list[Spec]:
 
 
 def _note(choices: Sequence[Choice]) -> Spec:
-    idle = any(c.plan.best.split.cores < c.plan.cores for c in choices)
+    idle = any(c.plan.recommended.split.cores < c.plan.cores for c in choices)
     notes = ["dashed: idle cores"] if idle else []
-    notes += ["white: predicted from estimated cells"] if any(c.guessed() for c in choices) else []
+    notes += ["white: predicted from estimated cells"] if any(c.hollow for c in choices) else []
     mark = {"type": "text", "align": "left", "fontSize": 11.5, "color": MUTED}
     return {
         "data": {"values": [{}]},

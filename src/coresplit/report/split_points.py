@@ -5,9 +5,10 @@ from itertools import cycle, groupby
 
 import msgspec
 
-from coresplit.planner import Measured
+from coresplit.planner import RIVALS, Measured, Rival
 from coresplit.records import Configuration
 from coresplit.report.split_words import (
+    JUDGEMENTS,
     error,
     gain,
     instances,
@@ -16,7 +17,7 @@ from coresplit.report.split_words import (
     seconds,
     verdict,
 )
-from coresplit.report.splits import RIVALS, Choice, Proof, Rival, Way, way_of
+from coresplit.report.splits import Choice, Proof, Way, way_of
 
 CONFIGURATIONS: tuple[Configuration, ...] = ("split", "fat", "thin")
 SHAPES = {"confirmed": "square", "tied": "diamond", "refuted": "cross"}
@@ -64,7 +65,7 @@ def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
                 high=expected.high,
                 told=_expected(choice, rival),
             )
-            hollow = choice.guessed(rival) and not choice.is_rival(rival)
+            hollow = choice.guessed(rival) and not choice.plan.is_rival(rival)
             found.append(msgspec.structs.replace(point, hollow=hollow, stretch=stretch))
             if actual:
                 found.append(
@@ -125,7 +126,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
     return {
         "batch": str(plan.batch),
         "optimization": str(way_of(plan)),
-        "split": instances(plan.best.split),
+        "split": instances(plan.fastest.split),
         "over": f"{rival}: {instances(option.split)}" if option else rival,
         "expected": gain(choice, rival),
         "actual": ratio(actual) if actual else "not run",
@@ -144,5 +145,5 @@ def _ran(proof: Proof, each: Measured) -> dict[str, str]:
         "measured": seconds(each.latency),
         "prediction error": error(each),
         "rounds": str(len(each.trial.samples)),
-        "verdict": proof.outcome.verdict,
+        "verdict": JUDGEMENTS[proof.outcome.verdict],
     }

@@ -5,11 +5,10 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from coresplit.planner import Measured, Speedup
-from coresplit.planner.outcome import Judgement
+from coresplit.planner import RIVALS, Judgement, Measured, Rival, Speedup
 from coresplit.records import Estimate, Split
 from coresplit.report.frame import Frame
-from coresplit.report.splits import RIVALS, Choice, Proof, Rival, leading
+from coresplit.report.splits import Choice, Proof, leading
 from coresplit.report.wording import listed, on_threads, times_exact
 from coresplit.stats.losses import states_losses
 from coresplit.units import format_duration
@@ -19,13 +18,19 @@ SETTINGS = {
         "latencies are predicted from cells measured alone: instances that run together may be "
         "slower than this"
     ),
-    "packed": "latencies are predicted from cells measured with all cores busy",
+    "packed": "latencies are predicted from cells measured beside copies of themselves",
 }
 DOUBTS = {
-    "light": "light: from 1 to 5 samples",
+    "light": "light: from one or two visits",
     "unstable": "unstable: from samples that never settled",
     "estimated": "estimated: from cells that were not measured",
     "interpolated": "interpolated: between two measured batches",
+    "mixed": "mixed: instances differ, and each is told as if copies of itself ran beside it",
+}
+JUDGEMENTS: dict[Judgement, str] = {
+    "confirmed": "confirmed",
+    "tied": "too close to call",
+    "refuted": "refuted",
 }
 
 
@@ -47,36 +52,36 @@ def briefly(split: Split) -> str:
 def seconds(estimate: Estimate) -> str:
     """A latency with its interval: ``208 ms (205 ms to 211 ms)``."""
     text = format_duration(estimate.latency)
-    if estimate.low == estimate.high:
+    if format_duration(estimate.low) == format_duration(estimate.high):
         return text
     return f"{text} ({format_duration(estimate.low)} to {format_duration(estimate.high)})"
 
 
 def gain(choice: Choice, rival: Rival) -> str:
-    """The predicted speedup: ``2.05x (1.98x to 2.13x)``, ``tie, 1.02x``, ``is fat`` or ``-``."""
+    """The predicted speedup of the fastest: ``2.05x (1.98x to 2.13x)``, ``is fat`` or ``-``."""
     option, found = choice.plan.rival(rival), choice.speedup(rival)
     if option is None or found is None:
         return "-"
-    if choice.is_rival(rival):
-        return f"is {rival}"
-    return ratio(found) + (", interpolated" if "interpolated" in option.doubts else "")
+    guess = ", interpolated" if "interpolated" in option.doubts else ""
+    return (f"is {rival}" if choice.plan.is_rival(rival) else ratio(found)) + guess
 
 
 def ratio(speedup: Speedup) -> str:
-    """A speedup with its interval, a tie named as one: ``tie, 1.02x (0.98x to 1.06x)``."""
-    text = ("tie, " if speedup.tie else "") + times_exact(speedup.ratio)
-    if speedup.low == speedup.high:
+    """A speedup with its interval: ``too close to call, 1.02x (0.98x to 1.06x)``."""
+    words = {"equivalent": "about the same, ", "unclear": "too close to call, "}
+    text = words.get(speedup.relation, "") + times_exact(speedup.ratio)
+    if times_exact(speedup.low) == times_exact(speedup.high):
         return text
     return f"{text} ({times_exact(speedup.low)} to {times_exact(speedup.high)})"
 
 
 def verdict(choice: Choice) -> str:
-    """``no``, ``confirmed``, ``tied``, ``refuted: fat was faster``."""
+    """``no``, ``confirmed``, ``too close to call``, ``refuted: fat was faster``."""
     if choice.outcome is None:
         return "no"
     beaten = choice.beaten_by
     if not beaten:
-        return choice.outcome.verdict
+        return JUDGEMENTS[choice.outcome.verdict]
     return f"refuted: {listed(beaten)} {'was' if len(beaten) == 1 else 'were'} faster"
 
 
@@ -84,7 +89,7 @@ def judgement(speedup: Speedup) -> Judgement:
     """What one speedup of a verification shows, by itself."""
     if speedup.tie:
         return "tied"
-    return "confirmed" if speedup.ratio > 1 else "refuted"
+    return "confirmed" if speedup.relation == "faster" else "refuted"
 
 
 def error(measured: Measured) -> str:
@@ -99,19 +104,17 @@ def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
     parts = [
         f"{text[0].upper()}{text[1:]}.",
         "Fat is one instance on all cores, thin are instances of one thread, both with the "
-        "optimization of the split.",
+        "optimization of the split. A split is recommended where it is shown to be faster than "
+        "fat; else fat is.",
+        "Intervals say where a measurement is expected, 95 times in 100.",
     ]
     if any(plan.fat and "interpolated" in plan.fat.doubts for plan in plans):
         parts.append("Where fat was not measured, it is interpolated between two batches.")
-    seen = {doubt for plan in plans for doubt in plan.best.doubts}
+    seen = {d for plan in plans for d in (*plan.recommended.doubts, *plan.fastest.doubts)}
     doubts = [text for doubt, text in DOUBTS.items() if doubt in seen]
     doubts += [_scaled(choices)] if "scaled" in seen else []
     parts += [f"Doubts: {'; '.join(doubts)}."] if doubts else []
-    if any(len(plan.best.split.pieces) > 1 for plan in plans):
-        parts.append(
-            "Instances that differ are each predicted as if only copies of themselves ran beside "
-            "them."
-        )
+    parts += [_close(choices)] if any(choice.close for choice in choices) else []
     if not states_losses(frame.run):
         parts.append(
             "The run does not state which optimizations are lossy, so all of them compete."
@@ -122,67 +125,66 @@ def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
 
 
 def drawing_finding(choices: Sequence[Choice]) -> str:
-    """How many instances are best from which batch on, and which splits leave cores idle."""
-    shapes = [_shapes(choice.plan.best.split) for choice in choices]
+    """What to run from which batch on, and where that leaves cores idle."""
+    shapes = [_shapes(choice.plan.recommended.split) for choice in choices]
     cores, total = choices[0].plan.cores, len(choices)
     same = total - next(
         (place for place, shape in enumerate(reversed(shapes)) if shape != shapes[-1]), total
     )
     if same == 0:
-        text = f"On {cores} cores the best split is {shapes[-1]} at every batch"
+        text = f"On {cores} cores run {shapes[-1]} at every batch"
     else:
         text = (
-            f"On {cores} cores the best split is {shapes[0]} at batch {choices[0].plan.batch}, and "
+            f"On {cores} cores run {shapes[0]} at batch {choices[0].plan.batch}, and "
             f"{shapes[-1]} {_from(choices[same].plan.batch, choices[-1].plan.batch)}"
         )
-    idle = [choice.plan for choice in choices if choice.plan.best.split.cores < cores]
+    idle = [choice.plan for choice in choices if choice.plan.recommended.split.cores < cores]
     if idle:
-        most = min(idle, key=lambda plan: plan.best.split.cores)
-        left = cores - most.best.split.cores
+        most = min(idle, key=lambda plan: plan.recommended.split.cores)
+        left = cores - most.recommended.split.cores
         text += f"; cores stay idle at {_batches(len(idle), total)} ({left} at batch {most.batch})"
-    mixed = sum(len(choice.plan.best.split.pieces) > 1 for choice in choices)
+    mixed = sum(len(choice.plan.recommended.split.pieces) > 1 for choice in choices)
     text += f"; instances differ in size at {_batches(mixed, total)}" if mixed else ""
     return f"{text}."
 
 
 def speedup_finding(choices: Sequence[Choice]) -> str:
-    """The largest predicted gains over fat and thin, the ties, and what verifications showed."""
+    """The largest gains over fat and thin that are shown, and what verifications showed."""
     cores = choices[0].plan.cores
     parts = []
     for rival in RIVALS:
         top = leading(choices, rival)
-        found = top.speedup(rival) if top else None
+        found = top.shown(rival) if top else None
         if top and found:
-            guess = ", estimated" if top.guessed(rival) else ""
+            how = "when run" if found is top.proven(rival) else "predicted"
+            how += ", estimated" if top.guessed(rival) else ""
             parts.append(
                 f"up to {times_exact(found.ratio)} as fast as {named_rival(rival, cores)} "
-                f"(batch {top.plan.batch}{guess})"
+                f"(batch {top.plan.batch}, {how})"
             )
     if parts:
-        text = f"The best split is predicted {listed(parts)}"
+        text = f"The fastest split is {listed(parts)}"
     else:
-        text = "No split is predicted to be faster than fat or thin beyond what can be told apart"
-    ties = [one.plan.batch for one in choices if (own := one.speedup("fat")) and own.tie]
-    if parts and ties:
-        text += f"; at {_named_batches(ties)} it is fat, or tied with fat"
-    slower = [one.plan.batch for one in choices if _slower_than_fat(one)]
-    if slower:
-        text += f"; at {_named_batches(slower)} fat, not measured, is predicted faster"
+        text = "No split is shown to be faster than fat or thin"
+    ties = [one.plan.batch for one in choices if _undecided(one)]
+    text += f"; at {_named_batches(ties)} it is too close to call with fat" if ties else ""
+    fat = [one.plan.batch for one in choices if one.plan.verdict == "fat is fastest"]
+    text += f"; at {_named_batches(fat)} fat is the fastest" if fat else ""
     return f"{text}.{_verified(choices)}"
 
 
 def prediction_finding(proofs: Sequence[Proof]) -> str:
-    """Median and largest absolute error of the predictions, and where the largest is."""
+    """How many medians lie where they were predicted, and how far predictions were off."""
     found = [(each, proof.verification.batch) for proof, each in measured_of(proofs)]
     errors = [abs(each.error) for each, _ in found]
     worst, batch = max(found, key=lambda pair: abs(pair[0].error))
     count = len(found)
-    inside = sum(_within(each) for each, _ in found)
+    inside = sum(each.inside for each, _ in found)
     text = (
-        f"Predictions of {count} configurations that were run are off by "
-        f"{statistics.median(errors):.1%} in the median and {max(errors):.1%} at most "
-        f"({worst.trial.name} at batch {batch}, predicted {_side(worst)} than it ran); "
-        f"{inside} of {count} measured intervals meet the predicted one"
+        f"{inside} of {count} measured medians lie inside the interval that was predicted for "
+        f"them; predictions are off by {statistics.median(errors):.1%} in the median and "
+        f"{max(errors):.1%} at most ({worst.trial.name} at batch {batch}, predicted "
+        f"{_side(worst)} than it ran)"
     )
     return f"{text.replace('%', ' %')}."
 
@@ -201,37 +203,36 @@ def named_rival(rival: Rival, cores: int) -> str:
     return "one instance on both cores" if cores == 2 else f"one instance on all {cores} cores"
 
 
-def _slower_than_fat(choice: Choice) -> bool:
-    found = choice.speedup("fat")
-    return found is not None and not found.tie and found.ratio < 1
+def _undecided(choice: Choice) -> bool:
+    return choice.plan.verdict == "too close to call" and choice.plan.fat is not None
+
+
+def _close(choices: Sequence[Choice]) -> str:
+    """Which other optimizations are not shown to be slower than the recommended one."""
+    batches: dict[str, list[int]] = {}
+    for choice in choices:
+        for other in dict.fromkeys(plan.optimization for plan in choice.close):
+            batches.setdefault(other, []).append(choice.plan.batch)
+    named = [f"{name} at {_named_batches(found)}" for name, found in batches.items()]
+    return f"Not shown to be slower than the optimization named: {'; '.join(named)}."
 
 
 def _verified(choices: Sequence[Choice]) -> str:
-    """How many splits were verified, with which verdicts, and the largest gain over fat."""
+    """How many splits were verified, and with which verdicts."""
     done = [choice for choice in choices if choice.outcome]
     counts = Counter(choice.outcome.verdict for choice in done if choice.outcome)
     if not counts:
         return " None of these splits was verified by running it."
-    verdicts = listed(
-        [f"{counts[one]} {one}" for one in ("confirmed", "tied", "refuted") if counts[one]]
-    )
+    verdicts = listed([f"{counts[one]} {JUDGEMENTS[one]}" for one in JUDGEMENTS if counts[one]])
     text = f" Of {len(done)} that {'was' if len(done) == 1 else 'were'} run, {verdicts}"
     worse = [f"{listed(c.beaten_by)} at batch {c.plan.batch}" for c in done if c.beaten_by]
     text += f" (faster was {listed(worse)})" if worse else ""
-    actual = [(own.ratio, c.plan.batch) for c in done if (own := c.proven("fat")) and not own.tie]
-    if actual and max(actual)[0] > 1:
-        text += f"; the actual speedup over fat is up to {times_exact(max(actual)[0])}"
-        text += f" (batch {max(actual)[1]})"
     return f"{text}."
 
 
 def _scaled(choices: Sequence[Choice]) -> str:
     """By how much cells measured alone were made slower, and what that was learnt from."""
-    found = [
-        choice.profile.interference
-        for choice in choices
-        if "scaled" in choice.plan.best.doubts and choice.profile.interference
-    ]
+    found = [choice.profile.interference for choice in choices if choice.profile.interference]
     most = max(math.exp(each.slope) for each in found)
     pairs = max(each.pairs for each in found)
     cells = "1 cell" if pairs == 1 else f"{pairs} cells"
@@ -265,8 +266,3 @@ def _named_batches(batches: Sequence[int]) -> str:
 
 def _side(measured: Measured) -> str:
     return "slower" if measured.error > 0 else "faster"
-
-
-def _within(measured: Measured) -> bool:
-    predicted, actual = measured.trial.predicted, measured.latency
-    return predicted.low <= actual.high and actual.low <= predicted.high

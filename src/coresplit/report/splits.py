@@ -1,7 +1,6 @@
 """The split of every batch of a run, and what was proven of it; pure."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
@@ -10,6 +9,7 @@ from coresplit.planner import (
     Outcome,
     Plan,
     Profile,
+    Rival,
     Speedup,
     best_plan,
     cores_of,
@@ -17,14 +17,14 @@ from coresplit.planner import (
     outcome_of,
     profiles_of,
     proof_of,
+    settled,
+    superlinear,
     verifications_of,
 )
 from coresplit.records import Cell, Mapping, Run, Split, Verification
-from coresplit.report.contrast import Floor
 from coresplit.report.frame import Frame
+from coresplit.stats.variance import Variance
 
-Rival = Literal["fat", "thin"]
-RIVALS: tuple[Rival, ...] = ("fat", "thin")
 GUESSES = {"estimated", "interpolated"}
 
 
@@ -53,27 +53,37 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     profile: Profile
     outcome: Outcome | None
+    close: tuple[Plan, ...] = ()
 
     def speedup(self, rival: Rival) -> Speedup | None:
-        """The predicted speedup; exactly one where the split is the rival itself."""
-        found = self.plan.speedup(rival)
-        same = Speedup(low=1.0, ratio=1.0, high=1.0, tie=True)
-        return same if found and self.is_rival(rival) else found
-
-    def is_rival(self, rival: Rival) -> bool:
-        """Whether the split is the fat or the thin one."""
-        option = self.plan.rival(rival)
-        return option is not None and option.split == self.plan.best.split
+        """The predicted speedup of the fastest; exactly one over itself."""
+        return self.plan.speedup(rival)
 
     def proven(self, rival: Rival) -> Speedup | None:
         """The speedup as it ran, None where it was not run beside that rival."""
         return self.outcome.speedups.get(rival) if self.outcome else None
 
+    def shown(self, rival: Rival) -> Speedup | None:
+        """The speedup as it ran where that shows a difference, else as predicted."""
+        actual = self.proven(rival)
+        return actual if actual and not actual.tie else self.speedup(rival)
+
+    def gains(self, rival: Rival) -> bool:
+        """Whether the fastest is shown to be faster, as it ran or as predicted and believable."""
+        if self.plan.standing(rival) != "faster" or self.beaten_by:
+            return False
+        return self.plan.shown.get(rival) == "faster" or not superlinear(self.plan, rival)
+
     def guessed(self, rival: Rival | None = None) -> bool:
         """Whether the prediction, or that of a rival beside it, rests on cells not measured."""
-        options: list[Option | None] = [self.plan.best]
+        options: list[Option | None] = [self.plan.fastest]
         options += [self.plan.rival(rival)] if rival else []
         return any(option is not None and GUESSES & set(option.doubts) for option in options)
+
+    @property
+    def hollow(self) -> bool:
+        """Whether the recommendation rests on cells that were not measured."""
+        return bool(GUESSES & set(self.plan.recommended.doubts))
 
     @property
     def beaten_by(self) -> tuple[str, ...]:
@@ -89,18 +99,17 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choices_of(frame: Frame, way: Way | None = None) -> tuple[Choice, ...]:
-    """The best split of every batch, ascending; empty where there are no cores to split.
+    """The plan of every batch, ascending; empty where there are no cores to split.
 
-    Batches are those of the run and others of which the split was verified. Lossless optimizations
-    compete, all of them where the run has none that is known to be lossless; ``way`` allows one
-    alone. The noise floor is that of the page, so that both name the same ties.
+    Batches are those of the run and others that were verified. Lossless optimizations compete,
+    all of them where the run has none that is known to be lossless; ``way`` allows one alone.
     """
     if not frame.groups:
         return ()
     cores = cores_of(frame.run)
     if cores < 2:
         return ()
-    profiles = profiles_of(frame.run)
+    profiles = profiles_of(frame.run, variance=frame.claims.variance)
     if way is None:
         profiles = _competing(profiles, frame.lossy)
     else:
@@ -126,29 +135,40 @@ def _proven_of(choices: Iterable[Choice]) -> set[tuple[Way, int]]:
     return {(way_of(one.plan), one.plan.batch) for one in choices if one.outcome}
 
 
-def proofs_of(run: Run, floor: Floor) -> tuple[Proof, ...]:
+def proofs_of(run: Run, variance: Variance) -> tuple[Proof, ...]:
     """The newest verification of every split under its conditions, ascending by batch."""
     newest: dict[tuple[str, str, str, int, Split], Verification] = {}
     for each in verifications_of(run.journal):
         split = each.trials[0].split
         newest[each.optimization, each.mapping, each.allocator, each.cores, split] = each
     ordered = sorted(newest.values(), key=lambda each: (each.batch, each.at))
-    return tuple(
-        Proof(verification=each, outcome=outcome_of(each, floor.share)) for each in ordered
-    )
+    return tuple(Proof(verification=each, outcome=outcome_of(each, variance)) for each in ordered)
 
 
 def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
-    """The choice of the largest predicted gain over a rival that is no tie; None where none is.
+    """The choice of the largest gain over a rival that is shown; None where none is.
 
-    Splits that were refuted, and predictions from estimated cells, come after all others.
+    What was proven comes before what is predicted, that before what rests on estimated cells.
     """
     gains = [
-        (not one.beaten_by, not one.guessed(rival), gain.ratio, one)
+        (one.plan.shown.get(rival) == "faster", not one.guessed(rival), _ratio(one, rival), one)
         for one in choices
-        if (gain := one.speedup(rival)) and not gain.tie and gain.ratio > 1
+        if one.gains(rival)
     ]
     return max(gains, key=lambda gain: gain[:3])[3] if gains else None
+
+
+def undecided(choices: Sequence[Choice]) -> Choice | None:
+    """Of those too close to call and never run, the one predicted to gain most over fat, if any."""
+    found = [
+        one for one in choices if one.plan.standing("fat") == "unclear" and one.outcome is None
+    ]
+    return max(found, key=lambda one: _ratio(one, "fat"), default=None)
+
+
+def _ratio(choice: Choice, rival: Rival) -> float:
+    found = choice.shown(rival)
+    return found.ratio if found else 0.0
 
 
 def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Profile, ...]:
@@ -157,13 +177,17 @@ def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Pr
 
 
 def _choice(profiles: Iterable[Profile], cores: int, batch: int, frame: Frame) -> Choice | None:
-    floor = frame.floor.share
-    found = best_plan(profiles, cores, batch, floor)
+    journal, variance = frame.run.journal, frame.claims.variance
+    found = best_plan(profiles, cores, batch, lambda made: settled(made, journal, variance))
     if found is None:
         return None
-    best, profile = found
-    proof = proof_of(best, frame.run.journal)
-    return Choice(plan=best, profile=profile, outcome=outcome_of(proof, floor) if proof else None)
+    proof = proof_of(found.plan, journal)
+    return Choice(
+        plan=found.plan,
+        profile=found.profile,
+        outcome=outcome_of(proof, variance) if proof else None,
+        close=found.close,
+    )
 
 
 def _proven(profiles: Sequence[Profile], cores: int, batch: int, frame: Frame) -> Choice | None:

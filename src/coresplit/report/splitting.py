@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from coresplit.planner import explain
+from coresplit.planner import RIVALS, explain
 from coresplit.report.book import Block, Caption, Fact, Figure, Line, Section, Table
 from coresplit.report.frame import Frame
 from coresplit.report.split_charts import RatioChart, ratio_spec
@@ -28,7 +28,6 @@ from coresplit.report.split_words import (
     verdict,
 )
 from coresplit.report.splits import (
-    RIVALS,
     Choice,
     Proof,
     Way,
@@ -36,13 +35,15 @@ from coresplit.report.splits import (
     leading,
     others_of,
     proofs_of,
+    undecided,
     way_of,
 )
 from coresplit.report.wording import number, times_exact
+from coresplit.stats.difference import MARGIN
 
 COLUMNS = (
-    "batch", "split", "optimization", "predicted latency", "inferences/s", "over fat", "over thin",
-    "doubts", "verified", "measured latency", "prediction error",
+    "batch", "run", "optimization", "predicted latency", "inferences/s", "fastest predicted",
+    "over fat", "over thin", "doubts", "verified", "measured latency", "prediction error",
 )  # fmt: skip
 ABOUT_PROOFS = (
     "The split, fat and thin were run in turn as real processes, round by round. A prediction "
@@ -52,7 +53,7 @@ ABOUT_PROOFS = (
 
 def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
     """Drawing, table, speedups and proofs, and the fact to show first; None without a split."""
-    choices, proofs = choices_of(frame), proofs_of(frame.run, frame.floor)
+    choices, proofs = choices_of(frame), proofs_of(frame.run, frame.claims.variance)
     if not choices:
         return None, ()
     note = f"{_explained(choices)} {about_profiles(choices, frame)}"
@@ -63,7 +64,7 @@ def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
         figure = _predictions(proofs, frame)
         blocks.append(Block(heading="Predicted and Measured", figures=(figure,), note=ABOUT_PROOFS))
     section = Section(heading="How to split this machine", blocks=tuple(blocks))
-    return section, _facts(choices)
+    return section, _facts(choices, frame)
 
 
 def _block(choices: tuple[Choice, ...], frame: Frame, note: str, way: Way | None = None) -> Block:
@@ -84,26 +85,28 @@ def _with(way: Way | None, before: str = ", ") -> str:
 
 
 def split_table(choices: Sequence[Choice], frame: Frame) -> Table:
-    """The best split of every batch: predicted, and measured where it was verified."""
+    """What to run at every batch: predicted, and measured where it was verified."""
     cores = choices[0].plan.cores
     lines = tuple(_line(choice, frame) for choice in choices)
-    summary = f"The best split of {cores} cores for every batch, predicted and verified"
+    summary = f"What to run on {cores} cores at every batch, predicted and verified"
     return Table(summary=summary, head=COLUMNS, lines=lines, sortable=True)
 
 
 def _line(choice: Choice, frame: Frame) -> Line:
-    plan, outcome = choice.plan, choice.outcome
-    best, ran = plan.best, outcome.measured["split"] if outcome else None
+    plan, best, fastest = choice.plan, choice.plan.recommended, choice.plan.fastest
+    measured = choice.outcome.measured.values() if choice.outcome else ()
+    ran = next((each for each in measured if each.trial.split == best.split), None)
     doubts = ", ".join(best.doubts)
+    other = "the same" if fastest.split == best.split else instances(fastest.split)
     texts = (
         str(plan.batch), instances(best.split), str(way_of(plan)), seconds(best.predicted),
-        number(best.throughput), *(gain(choice, rival) for rival in RIVALS), doubts,
+        number(best.throughput), other, *(gain(choice, rival) for rival in RIVALS), doubts,
         verdict(choice), seconds(ran.latency) if ran else "", error(ran) if ran else "",
     )  # fmt: skip
     gains = [choice.speedup(rival) for rival in RIVALS]
     keys = (
         plan.batch, best.split.count, str(way_of(plan)), best.predicted.latency, best.throughput,
-        *(each.ratio if each else None for each in gains), doubts or None,
+        fastest.split.count, *(each.ratio if each else None for each in gains), doubts or None,
         verdict(choice), ran.latency.latency if ran else None, ran.error if ran else None,
     )  # fmt: skip
     return Line(texts=texts, keys=keys, kind="lossy" if plan.optimization in frame.lossy else "")
@@ -111,7 +114,7 @@ def _line(choice: Choice, frame: Frame) -> Line:
 
 def _drawing(choices: tuple[Choice, ...], frame: Frame, way: Way | None) -> Figure:
     cores = choices[0].plan.cores
-    title = f"{frame.model.title}: the best split of {cores} cores for each batch{_with(way)}"
+    title = f"{frame.model.title}: what to run on {cores} cores at each batch{_with(way)}"
     alt = f"{frame.model.title} Best Split Cores={cores}{_with(way, ' ')}"
     name = f"split-cores{_with(way, '-')}"
     caption = Caption(name=name, alt=alt, finding=drawing_finding(choices))
@@ -137,7 +140,7 @@ def _speedups(
         points=points,
         names={"fat": "over fat", "thin": "over thin"},
         key=tuple(key),
-        noise=frame.floor.share,
+        band=MARGIN,
     )
     name = f"split-speedup{_with(way, '-')}"
     caption = Caption(name=name, alt=alt, finding=speedup_finding(choices))
@@ -155,7 +158,7 @@ def _predictions(proofs: Sequence[Proof], frame: Frame) -> Figure:
         points=prediction_points(proofs),
         names={"split": "split", "fat": "fat", "thin": "thin"},
         key=tuple((shape, str(way)) for way, shape in shapes.items()) if len(shapes) > 1 else (),
-        noise=frame.floor.share,
+        band=MARGIN,
     )
     caption = Caption(name="split-prediction", alt=alt, finding=prediction_finding(proofs))
     return frame.figure(caption, title, ratio_spec(chart))
@@ -167,12 +170,12 @@ def _explained(choices: Sequence[Choice]) -> str:
     one = top or choices[-1]
     where, why = f"batch {one.plan.batch} with {way_of(one.plan)}", explain(one.plan, one.profile)
     if top:
-        return f"The largest gain over fat is predicted for {where}. {why}."
-    return f"No gain over fat is predicted; for {where}, {why[0].lower()}{why[1:]}."
+        return f"The largest gain over fat is at {where}. {why}."
+    return f"No gain over fat is shown; for {where}, {why[0].lower()}{why[1:]}."
 
 
-def _facts(choices: Sequence[Choice]) -> tuple[Fact, ...]:
-    """The split that gains most over fat, or that none gains."""
+def _facts(choices: Sequence[Choice], frame: Frame) -> tuple[Fact, ...]:
+    """The split that is shown to gain most over fat, or that none is."""
     cores = choices[0].plan.cores
     over = named_rival("fat", cores)
     top = leading(choices)
@@ -180,15 +183,20 @@ def _facts(choices: Sequence[Choice]) -> tuple[Fact, ...]:
     if top is None or found is None:
         if all(choice.plan.fat is None for choice in choices):
             return ()
-        note = f"no split is predicted to beat {over} by more than can be told apart"
+        note = f"no split is shown to be faster than {over}"
+        open_one = undecided(choices)
+        if open_one and frame.run.machine is not None:
+            command = f"coresplit plan RUN --batch {open_one.plan.batch} --verify"
+            note += f"; to find out for batch {open_one.plan.batch}: {command}"
         return (Fact(label="Best split", value="one instance", note=note),)
     plan, actual = top.plan, top.proven("fat")
     proof = f"when run {times_exact(actual.ratio)}, {verdict(top)}" if actual else "not verified"
     guess = ", estimated" if top.guessed("fat") else ""
+    guess += ", from cells measured alone" if plan.setting == "isolated" and not actual else ""
     return (
         Fact(
             label=f"Split for batch {plan.batch}",
-            value=briefly(plan.best.split),
+            value=briefly(plan.fastest.split),
             note=(
                 f"{way_of(plan)}, predicted {times_exact(found.ratio)} as fast as {over}{guess}; "
                 f"{proof}"

@@ -1,22 +1,29 @@
 """What both pages say beside the figures: key facts, circumstances, tables; pure."""
 
+import math
 from collections import Counter
 from datetime import UTC, datetime
 
 from coresplit.records import AnchorVisit, Cell, Ended, Run, Verdict
 from coresplit.report.book import Book, Fact
 from coresplit.report.contrast import busiest, quickest
+from coresplit.report.findings import beyond_linear, gains
 from coresplit.report.table import Row
 from coresplit.report.wording import (
     MEANING,
     listed,
+    more_time,
     named,
     number,
     on_threads,
     percent,
     some_cells,
     times,
+    times_exact,
 )
+from coresplit.stats.claims import Claims
+from coresplit.stats.noise import visit_drift
+from coresplit.stats.variance import Variance
 from coresplit.units import format_duration, format_numbers, format_share, format_size
 
 NOT_STATED = "not stated"
@@ -35,27 +42,36 @@ def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
         Fact(
             label="Highest throughput",
             value=f"{number(top.throughput)} inferences/s",
-            note=_where(top, top.verdict),
+            note=f"{_span(*top.throughput_interval)}; {_where(top, top.verdict)}",
         ),
         Fact(
             label=f"Lowest latency at batch {smallest}",
             value=format_duration(fast.point.latency),
-            note=_where(fast, fast.verdict),
+            note=(
+                f"{format_duration(fast.point.low)} to {format_duration(fast.point.high)}; "
+                f"{_where(fast, fast.verdict)}"
+            ),
         ),
     ]
-    scaled = [row for row in rows if row.speedup and row.speedup.base < row.cell.threads]
-    if scaled:
-        far = max(_firm(scaled), key=lambda row: row.speedup.value if row.speedup else 0.0)
-        if far.speedup:
-            facts.append(
-                Fact(
-                    label=f"Best speedup over {on_threads(far.speedup.base)}",
-                    value=times(far.speedup.value),
-                    note=_where(far, far.speedup.verdict),
-                )
-            )
-    facts.append(_floor_fact(book))
-    return tuple(facts)
+    return (*facts, *_speedup_fact(run, rows, book.claims), _noise_fact(run, book))
+
+
+def _speedup_fact(run: Run, rows: list[Row], claims: Claims) -> tuple[Fact, ...]:
+    """The largest speedup that is shown to be one, by the lower end of its interval."""
+    scaled = [row for row in _firm(rows) if row.speedup and row.speedup.base < row.cell.threads]
+    if not scaled:
+        return ()
+    base = scaled[0].speedup.base if scaled[0].speedup else 1
+    label = f"Best speedup over {on_threads(base)}"
+    shown = [row for row in scaled if gains(row, claims)]
+    if not shown:
+        note = f"no gain from more threads is shown; {more_time(run)}"
+        return (Fact(label=label, value="not known yet", note=note),)
+    far = max(shown, key=lambda row: row.speedup.low if row.speedup else 0.0)
+    assert far.speedup is not None
+    span = f"{times_exact(far.speedup.low)} to {times_exact(far.speedup.high)}"
+    note = f"{span}{beyond_linear(far.speedup)}; {_where(far, far.speedup.verdict)}"
+    return (Fact(label=label, value=times(far.speedup.value), note=note),)
 
 
 def counts_of(run: Run) -> tuple[tuple[Verdict, int, str], ...]:
@@ -71,7 +87,7 @@ def counts_of(run: Run) -> tuple[tuple[Verdict, int, str], ...]:
 
 def about(run: Run, book: Book) -> tuple[tuple[str, str], ...]:
     """What was measured, on what, and how, as pairs of label and text."""
-    return (*_about_model(run), *_about_machine(run), *_about_sweep(run))
+    return (*_about_model(run), *_about_machine(run), *_about_sweep(run), *_about_noise(run, book))
 
 
 def date(at: float) -> str:
@@ -86,12 +102,25 @@ def sentence_of(run: Run) -> str:
     return f"{total}: {listed(parts)}." if parts else "No cells."
 
 
-def _floor_fact(book: Book) -> Fact:
-    share = percent(book.floor.share)
-    if book.floor.known:
-        return Fact(label="Noise floor", value=share, note="no difference below it is named")
-    note = "this run does not tell its own: differences below are not named"
-    return Fact(label="Noise floor", value=f"{share}, assumed", note=note)
+def _noise_fact(run: Run, book: Book) -> Fact:
+    """How far two measurements of one cell are apart, and what that consists of."""
+    variance = book.claims.variance
+    if book.noise is None or not variance.known:
+        note = f"too few visits to tell, so hardly any difference is named; {more_time(run)}"
+        if run.machine is None:
+            note = "the tables do not state it; differences are judged by an assumed 2.5 % a visit"
+        return Fact(label="Noise floor", value="not known", note=note)
+    note = f"two measurements of one cell stay within it; {noise_parts(variance)}"
+    return Fact(label="Noise floor", value=percent(book.noise), note=note)
+
+
+def noise_parts(variance: Variance) -> str:
+    """The standard deviations that a run's noise consists of, of a cell that varies as most do."""
+    typical = math.sqrt(variance.alone.factor)
+    return (
+        f"{format_share(typical * variance.between)} between visits, "
+        f"{format_share(typical * variance.within)} between forwards of a visit"
+    )
 
 
 def _firm(rows: list[Row]) -> list[Row]:
@@ -101,6 +130,10 @@ def _firm(rows: list[Row]) -> list[Row]:
         for row in rows
         if row.verdict != "estimated" and not (row.speedup and row.speedup.verdict == "estimated")
     ] or rows
+
+
+def _span(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
 
 
 def _where(row: Row, verdict: Verdict) -> str:
@@ -143,6 +176,20 @@ def _about_machine(run: Run) -> list[tuple[str, str]]:
         ("Kernel", machine.kernel),
         ("Software", software or NOT_STATED),
     ]
+
+
+def _about_noise(run: Run, book: Book) -> list[tuple[str, str]]:
+    """What the variance of the run consists of, and what is left of warm-up."""
+    variance, drift = book.claims.variance, visit_drift(run)
+    if not variance.known:
+        return []
+    pairs = [("Standard deviations", noise_parts(variance))]
+    if any(visit.process for item in run.measurements for visit in item.visits):
+        shown = format_share(variance.process) if variance.process else "not shown to matter"
+        pairs.append(("Restarted instances", f"differences between processes: {shown}"))
+    if drift is not None:
+        pairs.append(("First forward after warm-up", f"{drift * 100:+.1f} % against the others"))
+    return pairs
 
 
 def anchor_of(run: Run) -> Cell | None:

@@ -1,17 +1,21 @@
 """The drawable rows of a run, grouped as the page shows them."""
 
 import math
+from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from itertools import groupby
 
 import msgspec
 
 from coresplit.records import Cell, Mapping, Measurement, Run, Setting, Verdict
+from coresplit.stats.claims import Claims
 from coresplit.stats.losses import lossy_of
-from coresplit.stats.summary import Point, point_of
+from coresplit.stats.summary import Point
 
 DOUBT: dict[Verdict, int] = {"measured": 0, "light": 1, "unstable": 2, "estimated": 3}
 """Verdicts that are drawn, from the firmest to the least firm."""
+
+Points = AbstractMapping[Cell, Point]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +61,15 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Speedup(Derived, frozen=True, kw_only=True):
-    """How many times the throughput of ``base`` threads."""
+    """How many times the throughput of ``base`` threads; ``threads`` is how many there are."""
 
     base: int
+    threads: int
+
+    @property
+    def linear(self) -> float:
+        """The speedup of threads that do not hinder each other."""
+        return self.threads / self.base
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,29 +122,34 @@ class Undrawn(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def ratio_of(row: Row, base: Row, name: str = "") -> Derived:
-    """Throughput of a row over that of another, with a cautious interval from both.
+def ratio_of(row: Row, base: Row, claims: Claims, name: str = "") -> Derived:
+    """Throughput of a row over that of another, with its 95 % interval.
 
-    ``name`` tells in the reason which row it is, where the doubt comes from ``base``.
+    Where both were visited side by side it is the median ratio of those visits, so that it may
+    differ a little from that of the two values. ``name`` tells in the reason which row it is, where
+    the doubt comes from ``base``.
     """
     own = row.cell == base.cell
     weaker = max((row, base), key=lambda one: DOUBT[one.verdict])
     of_base = weaker is base and not own and base.reason
-    (low, high), (base_low, base_high) = row.throughput_interval, base.throughput_interval
-    value = row.throughput / base.throughput
+    contrast = claims.contrast(row.cell, base.cell)
+    low, high = (1.0, 1.0) if own else contrast.bounds
     return Derived(
-        value=value,
-        low=value if own else low / base_high,
-        high=value if own else high / base_low,
+        value=1.0 if own else contrast.ratio,
+        low=low,
+        high=high,
         verdict=weaker.verdict,
         reason=f"of {name or base.cell}: {base.reason}" if of_base else weaker.reason,
     )
 
 
-def groups_of(run: Run) -> tuple[Group, ...]:
+def groups_of(run: Run, claims: Claims) -> tuple[Group, ...]:
     """Every drawable cell of a run, in groups: sequential before interleave, defaults first."""
     lossy = lossy_of(run)
-    found = (_row(item, lossy=item.cell.optimization in lossy) for item in run.measurements)
+    found = (
+        _row(item, claims.points, lossy=item.cell.optimization in lossy)
+        for item in run.measurements
+    )
     rows = [row for row in found if row is not None]
     rows.sort(key=lambda row: (_group_key(row.cell), row.cell))
     groups = []
@@ -146,13 +161,13 @@ def groups_of(run: Run) -> tuple[Group, ...]:
                 mapping=first.mapping,
                 allocator=first.allocator,
                 setting=first.setting,
-                rows=_with_speedup(listed),
+                rows=_with_speedup(listed, claims),
             )
         )
     return tuple(groups)
 
 
-def undrawn_of(run: Run) -> tuple[Undrawn, ...]:
+def undrawn_of(run: Run, points: Points) -> tuple[Undrawn, ...]:
     """Every cell of a run that is not drawn, by cell."""
     missing = [
         Undrawn(
@@ -161,7 +176,7 @@ def undrawn_of(run: Run) -> tuple[Undrawn, ...]:
             reason=item.reason or "no value was recorded",
         )
         for item in run.measurements
-        if _row(item) is None
+        if _row(item, points) is None
     ]
     return tuple(sorted(missing, key=lambda item: (_group_key(item.cell), item.cell)))
 
@@ -175,10 +190,10 @@ def _group_key(cell: Cell) -> tuple[bool, bool, str, bool]:
     )
 
 
-def _row(measurement: Measurement, *, lossy: bool = False) -> Row | None:
+def _row(measurement: Measurement, points: Points, *, lossy: bool = False) -> Row | None:
     if measurement.verdict not in DOUBT:
         return None
-    point = point_of(measurement)
+    point = points.get(measurement.cell)
     if point is None or not (math.isfinite(point.latency) and point.latency > 0):
         return None
     # An interval that reaches zero has no place on a log axis nor an inverse.
@@ -200,21 +215,23 @@ def _faults(measurement: Measurement) -> float | None:
     return seen.minor_faults / seen.forwards if seen and seen.forwards else None
 
 
-def _with_speedup(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+def _with_speedup(rows: tuple[Row, ...], claims: Claims) -> tuple[Row, ...]:
     base = min(row.cell.threads for row in rows)
     bases = {
         (row.cell.optimization, row.cell.batch): row for row in rows if row.cell.threads == base
     }
     return tuple(
         msgspec.structs.replace(
-            row, speedup=_speedup(row, bases.get((row.cell.optimization, row.cell.batch)))
+            row, speedup=_speedup(row, bases.get((row.cell.optimization, row.cell.batch)), claims)
         )
         for row in rows
     )
 
 
-def _speedup(row: Row, base: Row | None) -> Speedup | None:
+def _speedup(row: Row, base: Row | None, claims: Claims) -> Speedup | None:
     if base is None:
         return None
-    ratio = ratio_of(row, base, f"t={base.cell.threads}")
-    return Speedup(**msgspec.structs.asdict(ratio), base=base.cell.threads)
+    ratio = ratio_of(row, base, claims, f"t={base.cell.threads}")
+    return Speedup(
+        **msgspec.structs.asdict(ratio), base=base.cell.threads, threads=row.cell.threads
+    )

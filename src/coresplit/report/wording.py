@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 
-from coresplit.records import Verdict
+from coresplit.records import Run, Verdict
 from coresplit.report.table import Row
+from coresplit.stats.difference import MARGIN
 from coresplit.units import format_duration
 
 MEANING: dict[Verdict, str] = {
-    "measured": "the median of enough samples for the precision asked",
-    "light": "1 to 5 samples, drawn with their whole range",
-    "unstable": "measured, but the samples never settled within the precision asked",
+    "measured": "three visits or more, and an interval within the precision asked",
+    "light": "one or two visits; the interval rests on how much other cells vary",
+    "unstable": "three visits or more, but the interval is wider than the precision asked",
     "estimated": "not measured: worked out from neighbours, drawn hollow with its expected range",
     "invalid": "measured under conditions that spoil it, such as throttling: not drawn",
     "skipped": "not measured, for the reason given: not drawn",
     "failed": "could not be measured: not drawn",
 }
+
+EQUIVALENT = f"equivalent within {MARGIN:.0%}".replace("%", " %")
+UNCLEAR = "too close to call"
 
 
 def rate(value: float) -> str:
@@ -80,3 +84,10 @@ def throughput(row: Row) -> str:
 def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def more_time(run: Run) -> str:
+    """How to learn what a run does not tell yet; imported tables tell no more."""
+    if run.machine is None:
+        return "the tables tell no more"
+    return f"measure longer: coresplit bench --resume {run.name} --budget 30m"

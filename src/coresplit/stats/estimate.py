@@ -21,7 +21,9 @@ from itertools import pairwise
 import msgspec
 
 from coresplit.records import Cell, Estimate, Mapping, Measurement, Setting
+from coresplit.stats.student import quantile
 from coresplit.stats.summary import point_of
+from coresplit.stats.variance import ASSUMED, CONFIDENCE, Variance
 from coresplit.units import format_share
 
 DAMPING = 0.5
@@ -41,10 +43,14 @@ PastError = tuple[int, float]
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured cell: its latency in seconds and minor page faults per input, if counted."""
+    """A measured cell: its latency in seconds and minor page faults per input, if counted.
+
+    ``reach`` is half of the 95 % interval of its log latency.
+    """
 
     latency: float
     faults: float | None = None
+    reach: float = 0.0
 
 
 Table = abc.Mapping[Curve, abc.Mapping[int, Known]]
@@ -62,18 +68,20 @@ def curve_of(cell: Cell) -> Curve:
     return (cell.optimization, cell.threads, cell.mapping, cell.allocator, cell.setting)
 
 
-def table_of(measurements: Iterable[Measurement]) -> dict[Curve, dict[int, Known]]:
+def table_of(
+    measurements: Iterable[Measurement], variance: Variance = ASSUMED
+) -> dict[Curve, dict[int, Known]]:
     """The measured cells by curve and batch; estimates and invalid cells are left out."""
     table: dict[Curve, dict[int, Known]] = {}
     for measurement in measurements:
-        point = point_of(measurement)
+        point = point_of(measurement, variance)
         if point is None or measurement.estimate is not None:
             continue
         cell, evidence = measurement.cell, measurement.evidence
         faults = None
         if evidence is not None and evidence.forwards:
             faults = evidence.minor_faults / evidence.forwards / cell.batch
-        known = Known(latency=point.latency, faults=faults)
+        known = Known(latency=point.latency, faults=faults, reach=point.location.halfwidth)
         table.setdefault(curve_of(cell), {})[cell.batch] = known
     return table
 
@@ -86,7 +94,8 @@ def predict(cell: Cell, table: Table) -> float | None:
     below = [batch for batch in own if batch <= cell.batch]
     if not below:
         base = min(own)
-        return own[base].latency
+        growth = _reference(curve_of(cell), cell.batch, base, table)
+        return own[base].latency * cell.batch / base * math.exp(-growth)
     base = max(below)
     above = [batch for batch in own if batch > cell.batch]
     if above:
@@ -99,12 +108,12 @@ def estimate(
     cell: Cell,
     table: Table,
     errors: Sequence[PastError],
-    noise: float | None = None,
+    variance: Variance,
     largest_tensor: int = 0,
 ) -> Prediction | None:
     """Estimate of a cell with its interval and reason; None where nothing supports one.
 
-    ``errors`` are the ``past_errors`` of the table, ``noise`` is the run's noise floor (relative)
+    ``errors`` are the ``past_errors`` of the table, ``variance`` is that of the run
     and ``largest_tensor`` the bytes per input of the model's largest activation.
     """
     latency = predict(cell, table)
@@ -112,7 +121,8 @@ def estimate(
         return None
     own = table[curve_of(cell)]
     base = max((batch for batch in own if batch <= cell.batch), default=min(own))
-    error = max(_expected_error(cell, base, table, errors), noise or 0.0, FLOOR)
+    error = math.hypot(_expected_error(cell, base, table, errors), own[base].reach)
+    error = max(error, _reach_of_visit(variance), FLOOR)
     low, high = math.exp(-error), math.exp(error)
     reason = f"from batch {base} of the same threads, within {_within(error)}"
     reached = max(_batches(table))
@@ -125,6 +135,12 @@ def estimate(
         reason += "; its largest tensor passes 2 GiB, where kernels may fall back to slow ones"
     bounds = Estimate(low=latency * low, latency=latency, high=latency * high)
     return Prediction(estimate=bounds, reason=reason)
+
+
+def _reach_of_visit(variance: Variance) -> float:
+    """How far one visit of a forward may lie from all: what is seen later varies too."""
+    sd = math.sqrt(variance.alone.factor * variance.of_visit(1))
+    return sd * quantile(CONFIDENCE, variance.alone.df)
 
 
 def _within(error: float) -> str:
@@ -157,6 +173,8 @@ def _expected_error(cell: Cell, base: int, table: Table, errors: Sequence[PastEr
 
     A percentile and not the largest, so that one disturbed cell does not void all estimates.
     """
+    if cell.batch < base:
+        return _error_below(cell, base, table, errors)
     distance = _doublings(base, cell.batch)
     near = [(ahead, abs(error)) for ahead, error in errors if ahead <= distance]
     sizes = sorted(error for _, error in near) or [UNKNOWN_STEP]
@@ -164,6 +182,22 @@ def _expected_error(cell: Cell, base: int, table: Table, errors: Sequence[PastEr
     reach = max(1.0, distance / max((ahead for ahead, _ in near), default=1))
     unreferenced = _unreferenced(curve_of(cell), base, cell.batch, table)
     return SAFETY * usual * reach + UNREFERENCED * unreferenced
+
+
+def _error_below(cell: Cell, base: int, table: Table, errors: Sequence[PastError]) -> float:
+    """Log half-width of a batch smaller than all that were measured on its curve.
+
+    What an input costs beside others is not known there, unless other curves show it.
+    """
+    distance = _doublings(cell.batch, base)
+    usual = max((abs(error) for ahead, error in errors if ahead <= distance), default=UNKNOWN_STEP)
+    grid = sorted({b for b in _batches(table) if cell.batch < b < base} | {cell.batch, base})
+    unknown = sum(
+        _doublings(start, end)
+        for start, end in pairwise(grid)
+        if not _steps(curve_of(cell), start, end, table)
+    )
+    return SAFETY * usual + UNKNOWN_STEP * unknown
 
 
 def _large_half(table: Table) -> dict[Curve, dict[int, Known]]:
@@ -192,6 +226,13 @@ def _growth(curve: Curve, base: int, batch: int, table: Table) -> float:
                 trend *= DAMPING
                 total += trend
     return total
+
+
+def _reference(curve: Curve, start: int, end: int, table: Table) -> float:
+    """Log growth of the cost per input between two batches as far as other curves show it."""
+    grid = sorted({b for b in _batches(table) if start < b < end} | {start, end})
+    steps = (_steps(curve, low, high, table) for low, high in pairwise(grid))
+    return sum(statistics.fmean(each) for each in steps if each)
 
 
 def _last_step(own: abc.Mapping[int, Known], base: int) -> float:

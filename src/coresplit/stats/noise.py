@@ -1,4 +1,4 @@
-"""The noise floor of a run: how far a cell is from itself when it is measured twice."""
+"""The noise of a run in numbers for people: its floor, and the drift within visits."""
 
 import math
 import random
@@ -6,12 +6,13 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from coresplit.records import AnchorVisit, JournalEntry
+from coresplit.records import JournalEntry, Run
+from coresplit.stats.fitting import anchor_groups
+from coresplit.stats.variance import visit_values
 
 MIN_VISITS = 4
 MAX_SPLITS = 2000
-ASSUMED_FLOOR = 0.05
-"""Taken where a run has no anchor visits to tell its noise by; said whenever it is used."""
+MIN_SAMPLES = 3
 
 
 def noise_floor(journal: Sequence[JournalEntry]) -> float | None:
@@ -21,12 +22,12 @@ def noise_floor(journal: Sequence[JournalEntry]) -> float | None:
     ways where there are more); each half is one measurement of the same cell, spread over the
     run as those of other cells are. The 95th percentile of |log ratio| of their medians is
     returned as a relative difference. None with fewer than four visits: there is no telling.
+    Where the anchor changed in the course of the run, the cell with most visits counts alone.
+
+    It is a number for people. What differs is decided by ``difference.decide``.
     """
-    medians = [
-        statistics.median(entry.samples)
-        for entry in journal
-        if isinstance(entry, AnchorVisit) and entry.samples
-    ]
+    groups = anchor_groups(journal, None).values()
+    medians = [statistics.median(samples) for samples in max(groups, key=len, default=[])]
     if len(medians) < MIN_VISITS:
         return None
     gaps = sorted(_gap(medians, set(half)) for half in _halves(len(medians)))
@@ -47,3 +48,19 @@ def _gap(medians: Sequence[float], half: set[int]) -> float:
     one = statistics.median(value for index, value in enumerate(medians) if index in half)
     other = statistics.median(value for index, value in enumerate(medians) if index not in half)
     return abs(math.log(one / other))
+
+
+def visit_drift(run: Run) -> float | None:
+    """How much slower the first sample of a visit is than the others (relative), in the median.
+
+    Over all visits of three samples and more; None without any. Warm-up is over by then, so that
+    this is a drift within visits, which no cut hides.
+    """
+    gaps = [
+        math.log(samples[0] / statistics.median(samples[1:]))
+        for measurement in run.measurements
+        if visit_values(measurement)
+        for samples in measurement.by_visit
+        if len(samples) >= MIN_SAMPLES
+    ]
+    return math.expm1(statistics.median(gaps)) if gaps else None

@@ -1,31 +1,38 @@
-"""What samples say: median, its interval, and the percentiles they can support."""
+"""What samples say: the value of a cell with its interval, and percentiles they can support."""
 
 import math
-import statistics
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from coresplit.records import Measurement
-
-MIN_INTERVAL_SAMPLES = 6
-"""Fewest samples whose range is a 95 % interval of the median: 2 * 0.5**6 <= 0.05 < 2 * 0.5**5."""
+from coresplit.records import Estimate, Measurement
+from coresplit.stats.student import quantile
+from coresplit.stats.variance import (
+    CONFIDENCE,
+    Location,
+    Variance,
+    VisitValue,
+    locate,
+    visit_values,
+)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One drawable latency in seconds, with the interval around it and what the interval is.
 
-    ``interval`` says what ``low`` and ``high`` are: a 95 % confidence interval of the median, the
-    range of too few samples, the expected range of an estimate, or the published minimum and
-    maximum around a mean.
+    ``interval`` says what ``low`` and ``high`` are: a 95 % confidence interval of the latency, the
+    expected range of an estimate, or the published minimum and maximum around a mean. ``location``
+    is what differences are tested by.
     """
 
     latency: float
     low: float
     high: float
-    interval: Literal["median 95 %", "range", "estimate", "published range"]
+    interval: Literal["95 %", "estimate", "published range"]
     samples: int
+    visits: int = 0
+    location: Location
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -34,7 +41,7 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
     The k-th smallest and k-th largest sample enclose the median with probability
     1 - 2 * P(Binomial(n, 1/2) < k) (David & Nagaraja, Order Statistics, 2003, section 7.1);
     the largest such k is taken. With too few samples for the confidence, the full range is
-    returned: see ``MIN_INTERVAL_SAMPLES``. Raises ValueError for no samples.
+    returned. Raises ValueError for no samples.
     """
     if not samples:
         raise ValueError("no samples")
@@ -49,14 +56,6 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
             break
         rank = k
     return ordered[rank], ordered[count - 1 - rank]
-
-
-def relative_halfwidth(samples: Sequence[float]) -> float:
-    """Half the width of the median's 95 % interval over the median; inf for under 6 samples."""
-    if len(samples) < MIN_INTERVAL_SAMPLES:
-        return math.inf
-    low, high = median_interval(samples)
-    return (high - low) / 2 / statistics.median(samples)
 
 
 def samples_for_percentile(share: float, confidence: float = 0.99) -> int:
@@ -78,37 +77,58 @@ def percentile(samples: Sequence[float], share: float) -> float | None:
     return sorted(samples)[math.ceil(share * len(samples)) - 1]
 
 
-def point_of(measurement: Measurement) -> Point | None:
-    """The drawable value of a measurement; None where nothing may be drawn as data."""
-    if measurement.estimate is not None:
-        estimate = measurement.estimate
+def point_of(measurement: Measurement, variance: Variance) -> Point | None:
+    """The drawable value of a measurement; None where nothing may be drawn as data.
+
+    ``variance`` is that of the run, which tells how far a cell of few visits is known.
+    """
+    if (estimate := measurement.estimate) is not None:
         return Point(
             latency=estimate.latency,
             low=estimate.low,
             high=estimate.high,
             interval="estimate",
             samples=0,
+            location=located(estimate),
         )
-    if measurement.published is not None:
-        published = measurement.published
+    if (published := measurement.published) is not None:
+        if not (math.isfinite(published.mean) and published.mean > 0):
+            return None
+        value = VisitValue(log=math.log(published.mean), forwards=1)
         return Point(
             latency=published.mean,
             low=published.minimum,
             high=published.maximum,
             interval="published range",
             samples=0,
+            location=locate([value], variance),
         )
-    if not measurement.samples or measurement.verdict in ("invalid", "failed", "skipped"):
+    values = visit_values(measurement)
+    if not values:
         return None
-    low, high = median_interval(measurement.samples)
-    count = len(measurement.samples)
+    location = locate(values, variance)
+    low, high = location.bounds
     return Point(
-        latency=statistics.median(measurement.samples),
+        latency=location.value,
         low=low,
         high=high,
-        interval="range" if count < MIN_INTERVAL_SAMPLES else "median 95 %",
-        samples=count,
+        interval="95 %",
+        samples=len(measurement.samples),
+        visits=len(values),
+        location=location,
     )
+
+
+def located(estimate: Estimate) -> Location:
+    """The location whose 95 % interval is as wide as that of an estimate, its farther end counts.
+
+    An estimate that has no width is taken as exact.
+    """
+    reach = max(
+        math.log(estimate.latency / estimate.low), math.log(estimate.high / estimate.latency)
+    )
+    error = reach / quantile(CONFIDENCE, math.inf)
+    return Location(log=math.log(estimate.latency), error=error, df=math.inf)
 
 
 def _log_choose(n: int, k: int) -> float:

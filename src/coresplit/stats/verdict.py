@@ -1,55 +1,111 @@
-"""When a cell has been measured enough, and what its samples are worth."""
+"""When a cell has been measured enough, what its samples are worth, and how to go on; pure."""
 
-import statistics
+import math
 from collections.abc import Sequence
 
-from coresplit.records import Verdict
-from coresplit.stats.summary import MIN_INTERVAL_SAMPLES, relative_halfwidth
+import msgspec
+
+from coresplit.records import Measurement, Run, Verdict
+from coresplit.stats.fitting import variance_of
+from coresplit.stats.variance import Location, Variance, VisitValue, locate, visit_values
 from coresplit.units import format_share
 
-MAX_SAMPLES = 100
-MIN_VISITS = 2
+FEWEST_VISITS = 3
+"""Fewer cannot show how a cell behaves at other times of the run: such a cell is ``light``."""
+MOST_VISITS = 40
+HOPELESS_VISITS = 10
 STEAL_LIMIT = 0.05
-NOISE_WINDOW = 12
+FEWEST_FORWARDS, MOST_FORWARDS = 3, 21
 
 
-def is_precise(samples: Sequence[float], visits: int, precision: float) -> bool:
-    """Whether the median's 95 % interval is within ``precision``, over at least two visits.
-
-    One visit cannot show how the cell behaves at another time of the run.
-    """
-    return visits >= MIN_VISITS and relative_halfwidth(samples) <= precision
-
-
-def is_hopeless(samples: Sequence[float]) -> bool:
-    """Whether more samples would no longer help: the ceiling, or noise that has converged.
-
-    Noise has converged when the interval of the median has not shrunk by a twentieth over the
-    last dozen samples although it should have (after nvbench's stdrel criterion).
-    """
-    if len(samples) >= MAX_SAMPLES:
-        return True
-    if len(samples) < 3 * NOISE_WINDOW:
+def is_precise(values: Sequence[VisitValue], variance: Variance, precision: float) -> bool:
+    """Whether the 95 % interval is within ``precision`` (relative), over three visits at least."""
+    if len(values) < FEWEST_VISITS:
         return False
-    before = relative_halfwidth(samples[:-NOISE_WINDOW])
-    return relative_halfwidth(samples) >= 0.95 * before
+    return locate(values, variance).halfwidth <= math.log1p(precision)
+
+
+def is_hopeless(values: Sequence[VisitValue], variance: Variance, precision: float) -> bool:
+    """Whether more visits would not lead to the precision asked.
+
+    So it is after forty visits, and after ten where the interval, which shrinks with the square
+    root of their number, would take more than forty.
+    """
+    if len(values) >= MOST_VISITS:
+        return True
+    if len(values) < HOPELESS_VISITS:
+        return False
+    return len(values) + visits_wanted(values, variance, precision) > MOST_VISITS
+
+
+def visits_wanted(values: Sequence[VisitValue], variance: Variance, precision: float) -> int:
+    """How many more visits are likely to bring the interval within ``precision``."""
+    missing = max(0, FEWEST_VISITS - len(values))
+    if not values or not variance.known:
+        return missing
+    ratio = locate(values, variance).halfwidth / math.log1p(precision)
+    if ratio <= 1:
+        return missing
+    return max(missing, math.ceil(min(len(values) * (ratio**2 - 1), 10.0 * MOST_VISITS)), 1)
+
+
+def forwards_wanted(variance: Variance, latency_s: float, overhead_s: float) -> int:
+    """How many forwards make a visit the cheapest way to a precision; odd, from 3 to 21.
+
+    Of a visit that costs ``overhead_s`` beside its forwards of ``latency_s`` the product of cost
+    and variance is least (two-stage sampling: Cochran, Sampling Techniques, 1977, section 10.6).
+    """
+
+    def cost(count: int) -> float:
+        return (overhead_s + count * latency_s) * variance.of_visit(count)
+
+    return min(range(FEWEST_FORWARDS, MOST_FORWARDS + 1, 2), key=cost)
 
 
 def judge(
-    samples: Sequence[float], visits: int, precision: float, steal_share: float
+    values: Sequence[VisitValue], variance: Variance, precision: float, steal_share: float
 ) -> tuple[Verdict, str]:
-    """Verdict and reason of a cell with at least one clean sample."""
-    count = len(samples)
-    if count < MIN_INTERVAL_SAMPLES:
-        low, high, mid = min(samples), max(samples), statistics.median(samples)
-        spread = f", range {format_share((high - low) / mid)}" if count > 1 else ""
-        noun = "sample" if count == 1 else "samples"
-        return "light", f"{count} {noun}{spread}: too few for a 95 % interval"
-    width = format_share(relative_halfwidth(samples))
+    """Verdict and reason of a cell with at least one visit; ``precision`` is relative."""
+    count, location = len(values), locate(values, variance)
+    within = f"within {_width(location)} over {count} {'visit' if count == 1 else 'visits'}"
+    if count < FEWEST_VISITS:
+        source = "how other cells vary" if variance.known else "an assumed variance"
+        return "light", f"{within}, judged by {source}"
     if steal_share > STEAL_LIMIT:
         return "unstable", f"the hypervisor took {format_share(steal_share)} of the time"
-    if is_precise(samples, visits, precision):
-        return "measured", f"within {width} over {count} samples"
-    if relative_halfwidth(samples) <= precision:
-        return "unstable", f"within {width} over {count} samples, but of one visit only"
-    return "unstable", f"within {width} over {count} samples, asked {format_share(precision)}"
+    if is_precise(values, variance, precision):
+        return "measured", within
+    return "unstable", f"{within}, asked {format_share(precision)}"
+
+
+def judged(run: Run) -> Run:
+    """The run with the verdict that its raw samples get from the variance of the whole run.
+
+    A verdict was stored when less of the run was known, or by an older version.
+    """
+    variance = variance_of(run)
+    precision = run.settings.precision
+    return msgspec.structs.replace(
+        run,
+        measurements=tuple(_judged(item, variance, precision) for item in run.measurements),
+    )
+
+
+def steal_share(measurement: Measurement) -> float:
+    """Share of the time of its cores that a hypervisor took from a cell."""
+    evidence = measurement.evidence
+    if evidence is None or evidence.wall_s <= 0:
+        return 0.0
+    return evidence.steal_s / evidence.wall_s / measurement.cell.threads
+
+
+def _judged(measurement: Measurement, variance: Variance, precision: float) -> Measurement:
+    values = visit_values(measurement)
+    if not values:
+        return measurement
+    verdict, reason = judge(values, variance, precision, steal_share(measurement))
+    return msgspec.structs.replace(measurement, verdict=verdict, reason=reason)
+
+
+def _width(location: Location) -> str:
+    return format_share(math.expm1(min(location.halfwidth, math.log(1000))))

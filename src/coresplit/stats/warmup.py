@@ -1,20 +1,39 @@
-"""Where warm-up ends in a sequence of forwards."""
+"""How many forwards at the start of a visit are warm-up: chosen once, then fixed; pure."""
 
 import statistics
 from collections.abc import Sequence
 
+MOST_CALIBRATING = 6
+CALIBRATING_S = 1.0
+UNKNOWN_CALIBRATING = 3
+COSTLY_SHARE = 1 / 100
+TOLERANCE = 0.02
 
-def warmup_length(durations: Sequence[float], tolerance: float) -> int:
-    """How many leading forwards are warm-up: those above the median of what follows them.
 
-    A forward belongs to the warm-up while it exceeds the median of all later ones by more than
-    ``tolerance`` (relative). At most half of the forwards are given up, so that a drift is not
-    mistaken for warm-up; a single forward is never warm-up, as there is nothing to tell it by.
+def calibrating_forwards(latency_s: float | None, budget_s: float) -> int:
+    """How many forwards a cell is calibrated with, which are never used as data.
+
+    As many as fit in a second, from one to six. None where a forward takes over a hundredth of
+    the budget: the instance is then warm from smaller batches, and a second forward would cost as
+    much as the measurement.
+    """
+    if latency_s is None:
+        return UNKNOWN_CALIBRATING
+    if latency_s > COSTLY_SHARE * budget_s:
+        return 0
+    return max(1, min(MOST_CALIBRATING, int(CALIBRATING_S / latency_s)))
+
+
+def warmup_length(calibration: Sequence[float]) -> int:
+    """How many leading forwards of every later visit are warm-up, from the calibrating ones.
+
+    A forward belongs to the warm-up while it exceeds the median of all later ones by over 2 %; at
+    least one does, at most half of what was calibrated with. None without a calibration.
     """
     length = 0
-    while length < len(durations) // 2:
-        rest = statistics.median(durations[length + 1 :])
-        if durations[length] <= rest * (1 + tolerance):
+    while length < len(calibration) // 2:
+        rest = statistics.median(calibration[length + 1 :])
+        if calibration[length] <= rest * (1 + TOLERANCE):
             break
         length += 1
-    return length
+    return min(len(calibration), max(1, length))

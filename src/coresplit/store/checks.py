@@ -42,11 +42,24 @@ def check_measurement(measurement: Measurement) -> None:
         raise ValueError(f"verdict '{measurement.verdict}' does not go with {holds}")
     check_durations(measurement.samples, "sample")
     check_durations(measurement.warmup, "warm-up sample")
+    _check_visits(measurement)
     _check_copies(measurement)
     if measurement.estimate is not None:
         _check_estimate(measurement.estimate)
     if measurement.published is not None:
         check_published(measurement.published)
+
+
+def _check_visits(measurement: Measurement) -> None:
+    """Every sample and every warm-up sample belongs to one visit, and every visit has a sample."""
+    if not measurement.visits:
+        return
+    for what, values, counts in (
+        ("samples", measurement.samples, [visit.samples for visit in measurement.visits]),
+        ("warm-up samples", measurement.warmup, [visit.warmup for visit in measurement.visits]),
+    ):
+        if min(counts) < (what == "samples") or sum(counts) != len(values):
+            raise ValueError(f"visits have {counts} {what}, but there are {len(values)}")
 
 
 def _check_copies(measurement: Measurement) -> None:

@@ -5,7 +5,8 @@ A document is a whole run folder as plain JSON values: ``{"run": {...}, "cells":
 version and returns it in the next; it keeps the number and order of the lines.
 
 History: version 1 is the first. Version 2 knows models of several inputs, whatever file or
-package they come from, and what their cores can do at most.
+package they come from, and what their cores can do at most. Version 3 tells the visits of a cell
+apart, and no longer chooses warm-up by how long a forward took.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from coresplit.records import SCHEMA
 
 Document = dict[str, Any]
 Upgrader = Callable[[Document], Document]
+_Forwards = list[float]
 
 
 def _from_1(document: Document) -> Document:
@@ -29,7 +31,50 @@ def _from_1(document: Document) -> Document:
     return {**document, "run": {**run, "model": model}}
 
 
-UPGRADERS: dict[int, Upgrader] = {1: _from_1}
+def _from_2(document: Document) -> Document:
+    """A line held all samples of a cell so far, so that each visit is what it adds to the last.
+
+    Leading forwards of a visit were left out where they were slow. They are samples again, but for
+    the first forward of a visit of two and more, which is warm-up however long it took. The
+    durations of copies are dropped where a round is a sample again whose copies were not kept.
+    """
+    before: dict[str, tuple[list[float], list[float], list[_Forwards]]] = {}
+    cells = []
+    for line in document["cells"]:
+        key = repr(sorted(line["cell"].items()))
+        samples, warmup = line.get("samples", []), line.get("warmup", [])
+        if line["verdict"] not in ("measured", "light", "unstable") or not samples:
+            cells.append(line)
+            continue
+        had, cut, visits = before.get(key, ([], [], []))
+        goes_on = samples[: len(had)] == had and warmup[: len(cut)] == cut
+        if not goes_on:
+            had, cut, visits = [], [], []
+        if forwards := warmup[len(cut) :] + samples[len(had) :]:
+            visits = [*visits, forwards]
+        before[key] = samples, warmup, visits
+        cells.append(_with_visits(line, visits))
+    return {**document, "cells": cells}
+
+
+def _with_visits(line: dict[str, Any], visits: list[_Forwards]) -> dict[str, Any]:
+    firsts = [min(1, len(forwards) - 1) for forwards in visits]
+    parted = [
+        (forwards[:first], forwards[first:]) for forwards, first in zip(visits, firsts, strict=True)
+    ]
+    samples = [value for _, kept in parted for value in kept]
+    copies = dict(zip(line["samples"], line.get("copies") or [], strict=False))
+    rounds = [copies.get(value) for value in samples]
+    return {
+        **line,
+        "samples": samples,
+        "warmup": [value for first, _ in parted for value in first],
+        "copies": [] if None in rounds else rounds,
+        "visits": [{"samples": len(kept), "warmup": len(first)} for first, kept in parted],
+    }
+
+
+UPGRADERS: dict[int, Upgrader] = {1: _from_1, 2: _from_2}
 
 
 def upgrade(path: Path, document: Document, upgraders: Mapping[int, Upgrader]) -> Document:

@@ -1,7 +1,8 @@
 """The sweep: which cell is visited next, for how long, and when it is enough.
 
 runner.Sweep   the loop; the only part with a clock, instances and a sink
-choice         which cell next (pure)
+choice         which cells next, side by side (pure)
+restart        which instances are started anew (pure)
 state          what is known of each cell so far, and its verdict
 guard          which batches would not fit in memory (pure)
 pool           the instances that are alive

@@ -1,4 +1,4 @@
-"""The cell that is repeated through the sweep, whose spread is the noise floor."""
+"""The cell that is repeated through the sweep, whose spread shows how the machine varies."""
 
 import math
 import time
@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from coresplit.errors import InstanceError
 from coresplit.instance import Instance
 from coresplit.records import AnchorVisit, Cell
-from coresplit.stats.warmup import warmup_length
 
-SAMPLES = 5
-TOLERANCE = 0.02
+SAMPLES, WARMUP = 3, 1
 TIMEOUT_S = 120.0
 VISITS_PER_BUDGET = 15
 LONGEST_GAP_S = 90.0
 LARGEST_SHARE = 1 / 20
+FEWEST_VISITS = 6
+"""Few visits tell no noise: so many fit in a budget however long one takes."""
 
 
 class Anchor:
@@ -27,10 +27,14 @@ class Anchor:
         self._cells = list(cells)
         share = LONGEST_GAP_S if budget_s is None else budget_s / VISITS_PER_BUDGET
         self._gap = min(LONGEST_GAP_S, share)
+        self._longest = math.inf if budget_s is None else budget_s / FEWEST_VISITS
         self._due_at = -math.inf
 
     def due(self, now: float) -> bool:
-        """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits."""
+        """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits.
+
+        The gap is never over a sixth of the budget.
+        """
         return bool(self._cells) and now >= self._due_at
 
     def visit(
@@ -44,11 +48,11 @@ class Anchor:
         begin = clock()
         cell = self._cells[0]
         try:
-            timed = get(cell).forwards(cell.batch, SAMPLES + 1, self._gap, timeout)
+            timed = get(cell).forwards(cell.batch, SAMPLES, self._gap, timeout, warmup=WARMUP)
         except InstanceError:
             del self._cells[0]
             return None
         self._cells = [cell]
-        self._due_at = clock() + max(self._gap, (clock() - begin) / LARGEST_SHARE)
-        warmup = warmup_length(timed.durations, TOLERANCE)
-        return AnchorVisit(at=time.time(), cell=cell, samples=timed.durations[warmup:])
+        gap = max(self._gap, (clock() - begin) / LARGEST_SHARE)
+        self._due_at = clock() + min(gap, self._longest)
+        return AnchorVisit(at=time.time(), cell=cell, samples=timed.durations)

@@ -12,7 +12,6 @@ SLACK_S = 30.0
 FIRST_FORWARD_S = 300.0
 VISIT_SHARE = 1 / 200
 SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
-SECOND_SHARE = 1 / 100
 
 
 class Budget:
@@ -46,17 +45,15 @@ class Budget:
         """Seconds until what is not prepared is given up, so that the rest can be measured."""
         return max(PREPARE_SHARE * self.limit, PREPARE_S) - self.elapsed
 
-    def visit_seconds(self, expected: float | None) -> float:
-        """How long a visit goes on starting forwards; at least two where that comes cheap."""
-        latency = expected or 0.0
+    def visit_seconds(self, latency: float, warmup: int) -> float:
+        """How long a visit goes on starting forwards of ``latency`` after those of the warm-up."""
         seconds = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, self.limit * VISIT_SHARE))
-        if latency <= self.limit * SECOND_SHARE:
-            # the first forward of a batch still sets up its kernels, and should be told apart
-            seconds = max(seconds, 1.2 * latency)
         # the last forward of a visit starts before these seconds are over, and must end in time
-        return max(1e-3, min(seconds, self.left - latency))
+        return max(1e-3, min(seconds, self.left - (1 + warmup) * latency))
 
-    def timeout(self, expected: float | None, seconds: float) -> float:
-        """When a visit that starts forwards for ``seconds`` is taken to hang."""
-        patience = FIRST_FORWARD_S if expected is None else PATIENCE * expected + SLACK_S
+    def timeout(self, expected: float | None, seconds: float, warmup: int) -> float:
+        """When a visit that starts forwards for ``seconds``, after warm-up ones, is hanging."""
+        patience = FIRST_FORWARD_S
+        if expected is not None:
+            patience = (PATIENCE + warmup) * expected + SLACK_S
         return max(1.0, min(patience + seconds, self.until_deadline))

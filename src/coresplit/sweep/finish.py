@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 from coresplit.records import Cell, Measurement
 from coresplit.stats.estimate import Table, estimate, past_errors
+from coresplit.stats.variance import Variance
 
 
 def measurements_of_unreached(
     cells: Iterable[Cell],
     table: Table,
     why: str,
-    noise: float | None,
+    variance: Variance,
     largest_tensor: int,
 ) -> list[Measurement]:
     """One measurement per cell: ``estimated`` where the table supports it, else ``skipped``.
@@ -20,7 +21,7 @@ def measurements_of_unreached(
     errors = past_errors(table)
     found = []
     for cell in cells:
-        prediction = estimate(cell, table, errors, noise, largest_tensor)
+        prediction = estimate(cell, table, errors, variance, largest_tensor)
         if prediction is None:
             reason = f"{why}; no cell of the same threads was measured to estimate it from"
             found.append(Measurement(cell=cell, verdict="skipped", reason=reason))

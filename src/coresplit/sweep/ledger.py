@@ -1,19 +1,24 @@
 """What is known of every cell of a sweep, and the sink that hears of it at once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from coresplit.errors import InstanceError
-from coresplit.records import Cell, Measurement, Settings
+from coresplit.records import AnchorVisit, Cell, Measurement, Settings
 from coresplit.stats.estimate import curve_of, predict, table_of
+from coresplit.stats.fitting import anchor_groups, fit_values
+from coresplit.stats.variance import ASSUMED, Variance, visit_value
 from coresplit.sweep.finish import measurements_of_unreached
 from coresplit.sweep.grid import cells_of, copies_of
 from coresplit.sweep.guard import reason_to_skip
 from coresplit.sweep.pool import key_of
 from coresplit.sweep.progress import Sink
 from coresplit.sweep.state import CellState
+
+REFIT_GROWTH = 1.05
+"""The variance is estimated anew when there are so many times as many visits as before."""
 
 
 class Ledger:
@@ -25,11 +30,16 @@ class Ledger:
     def __init__(self, settings: Settings, sink: Sink, done: Iterable[Measurement]) -> None:
         self._settings = settings
         self._sink = sink
+        done = tuple(done)
         self._by_cell = _states_of(settings, done)
         self._table = table_of(
             measurement for state in self.states if (measurement := state.measurement()) is not None
         )
         self.largest_tensor = 0
+        self.variance: Variance = ASSUMED
+        self._visits_fitted = 0
+        self._noted: dict[Cell, Measurement] = {each.cell: each for each in done}
+        self.refit(())
 
     @property
     def states(self) -> list[CellState]:
@@ -51,11 +61,27 @@ class Ledger:
         """Latency in seconds expected of a cell; None where nothing is known of its curve."""
         return predict(cell, self._table)
 
-    def note(self, state: CellState) -> None:
-        """Tell the sink what stands of a cell after a visit."""
-        measurement = state.measurement()
-        if measurement is None:
+    def refit(self, anchors: Sequence[AnchorVisit]) -> None:
+        """Estimate the variance of the run anew, unless hardly anything has come since."""
+        visits = len(anchors) + sum(len(state.values) for state in self.states)
+        if visits < REFIT_GROWTH * self._visits_fitted:
             return
+        self._visits_fitted = visits
+        groups = [state.values for state in self.states if state.values]
+        samples = [part for state in self.states for part in state.by_visit]
+        for parts in anchor_groups(anchors, self._settings.anchor).values():
+            groups.append(tuple(map(visit_value, parts)))
+            samples += parts
+        self.variance = fit_values(groups, samples, {s.cell: s.values for s in self.states})
+        for state in self.states:
+            state.variance = self.variance
+
+    def note(self, state: CellState) -> None:
+        """Tell the sink what stands of a cell, unless it has heard that already."""
+        measurement = state.measurement()
+        if measurement is None or self._noted.get(state.cell) == measurement:
+            return
+        self._noted[state.cell] = measurement
         self._sink.append(measurement)
         for curve, known in table_of([measurement]).items():
             self._table.setdefault(curve, {}).update(known)
@@ -105,11 +131,17 @@ class Ledger:
         measurement = self._by_cell[cell].measurement()
         return measurement is not None and measurement.verdict == "failed"
 
-    def finish(self, why: str, noise: float | None) -> None:
-        """Estimate what was not reached, or say why not."""
+    def finish(self, why: str, anchors: Sequence[AnchorVisit]) -> None:
+        """Judge every cell by what is known in the end; estimate what was not reached."""
+        self._visits_fitted = 0
+        self.refit(anchors)
+        for state in self.states:
+            self.note(state)
+        measured = (state.measurement() for state in self.states)
+        self._table = table_of((each for each in measured if each is not None), self.variance)
         unreached = [state.cell for state in self.states if state.measurement() is None]
         for measurement in measurements_of_unreached(
-            unreached, self._table, why, noise, self.largest_tensor
+            unreached, self._table, why, self.variance, self.largest_tensor
         ):
             self._end(self._by_cell[measurement.cell], measurement)
 
@@ -122,7 +154,7 @@ class Ledger:
 
     def _end(self, state: CellState, measurement: Measurement) -> None:
         state.end(measurement)
-        self._sink.append(measurement)
+        self.note(state)
 
 
 def _states_of(settings: Settings, done: Iterable[Measurement]) -> dict[Cell, CellState]:

@@ -1,14 +1,15 @@
 """The instances that are alive, as many as memory allows."""
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as AbstractMapping
 
 import msgspec
 
 from coresplit.errors import InstanceError
 from coresplit.instance import PREPARE_TIMEOUT_S, Instance, Interrupt, Ready
-from coresplit.records import Cell, Mapping, Setting
+from coresplit.records import Cell, Mapping, Measurement, Setting
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free before the first instance; the rest is left to the forwards."""
@@ -35,6 +36,16 @@ def key_of(cell: Cell) -> Key:
     )
 
 
+def processes_of(done: Iterable[Measurement]) -> dict[Key, int]:
+    """How many processes the instances of an earlier sweep have had."""
+    found: dict[Key, int] = {}
+    for each in done:
+        key = key_of(each.cell)
+        for visit in each.visits:
+            found[key] = max(found.get(key, 0), visit.process + 1)
+    return found
+
+
 Opener = Callable[[Cell], Instance]
 Opened = Callable[[Key, Ready], None]
 
@@ -42,6 +53,7 @@ Opened = Callable[[Key, Ready], None]
 class Pool:
     """Opens instances on demand and closes the least recently used where memory runs short.
 
+    ``opened_before`` is how many processes an earlier sweep of the run has used for an instance.
     ``on_ready`` hears of every instance that became ready. ``available_memory`` gives bytes;
     instances may take half of what it gives at first.
     """
@@ -51,6 +63,7 @@ class Pool:
         opener: Opener,
         on_ready: Opened,
         available_memory: Callable[[], int],
+        opened_before: AbstractMapping[Key, int] | None = None,
     ) -> None:
         self._opener = opener
         self._on_ready = on_ready
@@ -59,6 +72,7 @@ class Pool:
         self._alive: OrderedDict[Key, Instance] = OrderedDict()
         self._ready: set[Key] = set()
         self._crowded = False
+        self._opened = Counter(opened_before or {})
 
     def prepare(
         self,
@@ -85,7 +99,7 @@ class Pool:
                     continue
                 starting.append(cell)
                 if key_of(cell) not in self._alive:
-                    self._alive[key_of(cell)] = self._opener(cell)
+                    self._open(cell)
             if not starting or (interrupt is not None and interrupt.requested):
                 return
             cell = starting.pop(0)
@@ -110,7 +124,7 @@ class Pool:
         key = key_of(cell)
         if key not in self._alive:
             self._make_room()
-            self._alive[key] = self._opener(cell)
+            self._open(cell)
         self._alive.move_to_end(key)
         instance = self._alive[key]
         if key not in self._ready:
@@ -127,6 +141,15 @@ class Pool:
         """Whether a cell needs no change of instance: always, until one had to make room."""
         return not self._crowded or next(reversed(self._alive), None) == key_of(cell)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether instances take turns, as memory cannot hold them all."""
+        return self._crowded
+
+    def process_of(self, cell: Cell) -> int:
+        """Which of its processes the instance of a cell runs in now, counted from 0."""
+        return self._opened[key_of(cell)] - 1
+
     def drop(self, cell: Cell) -> None:
         """Close the instance of a cell, so that the next ``get`` opens a fresh one."""
         key = key_of(cell)
@@ -141,6 +164,10 @@ class Pool:
             _, instance = self._alive.popitem()
             instance.close()
         self._ready.clear()
+
+    def _open(self, cell: Cell) -> None:
+        self._alive[key_of(cell)] = self._opener(cell)
+        self._opened[key_of(cell)] += 1
 
     def _has_room(self) -> bool:
         return not self._alive or self._available() > self._reserve

@@ -10,31 +10,33 @@ from coresplit.errors import (
     InstanceError,
     InstanceMemory,
     InstanceTimeout,
+    LateStart,
     PrepareFailed,
     ReadbackMismatch,
 )
 from coresplit.instance import Interrupt, Ready
 from coresplit.records import (
+    AnchorVisit,
     Cell,
     Ended,
-    JournalEntry,
     Measurement,
     Peak,
     Prepared,
     Settings,
     Started,
 )
-from coresplit.stats.noise import noise_floor
+from coresplit.stats.verdict import forwards_wanted
+from coresplit.stats.warmup import calibrating_forwards
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.budget import Budget
 from coresplit.sweep.choice import Chooser
 from coresplit.sweep.grid import anchors_of
 from coresplit.sweep.ledger import Ledger
-from coresplit.sweep.pool import Key, Opener, Pool
+from coresplit.sweep.pool import Key, Opener, Pool, key_of, processes_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
+from coresplit.sweep.restart import is_due, to_restart
 from coresplit.sweep.state import CellState
 
-VISIT_SAMPLES = 40
 PEAK_TIMEOUT_S = 120.0
 
 
@@ -69,18 +71,26 @@ class Sweep:
         self._interrupt = interrupt
         self._on_progress = on_progress
         self._together = together
+        done = tuple(done)
         self._ledger = Ledger(settings, sink, done)
         self._budget = Budget(settings.budget_s, clock, clock() if begun is None else begun)
-        self._pool = Pool(opener, self._log_ready, available_memory)
+        self._pool = Pool(opener, self._log_ready, available_memory, processes_of(done))
         self._chooser = Chooser(settings.seed, settings.budget_s)
         self._forward_s = 0.0
         self._anchor = Anchor((), settings.budget_s)
-        self._journal: list[JournalEntry] = []
+        self._anchors: list[AnchorVisit] = []
         self._died: Counter[Cell] = Counter()
+        self._block = 1 + max(
+            (visit.block for each in done for visit in each.visits if visit.block is not None),
+            default=-1,
+        )
+        self._prepare_s: dict[Key, float] = {}
+        self._restarted = False
+        self._too_long: set[Cell] = set()
 
     def run(self) -> Outcome:
         """Measure until everything is settled, the budget is spent, or an end is asked for."""
-        self._log(Started(at=time.time()))
+        self._sink.log(Started(at=time.time()))
         try:
             self._prepare()
             self._find_peaks()
@@ -89,9 +99,9 @@ class Sweep:
         finally:
             self._pool.close()
         why = {"interrupted": "the sweep was interrupted"}.get(reason, reason)
-        self._ledger.finish(why, noise_floor(self._journal))
+        self._ledger.finish(why, self._anchors)
         wall = self._budget.elapsed
-        self._log(Ended(at=time.time(), reason=reason, wall_s=wall, forward_s=self._forward_s))
+        self._sink.log(Ended(at=time.time(), reason=reason, wall_s=wall, forward_s=self._forward_s))
         return Outcome(
             reason=reason,
             interrupted=self._interrupted,
@@ -135,7 +145,7 @@ class Sweep:
             except InstanceError:
                 # its cells will say what is wrong with it
                 continue
-            self._log(
+            self._sink.log(
                 Peak(
                     at=time.time(),
                     threads=key.threads,
@@ -147,39 +157,84 @@ class Sweep:
 
     def _loop(self) -> str:
         while not self._interrupted:
-            states = self._ledger.states
-            state = self._chooser.next(
-                states, self._ledger.expected, self._budget.left, self._pool.is_near
-            )
-            if state is None:
-                settled = all(state.settled for state in states)
-                return "complete" if settled else "the budget ran out"
             if self._forward_s > 0 and self._anchor.due(self._clock()):
                 self._visit_anchor()
                 continue
-            self._report(str(state.cell))
-            self._visit(state)
+            self._ledger.refit(self._anchors)
+            states = self._ledger.states
+            block = self._chooser.next(
+                [state for state in states if state.cell not in self._too_long],
+                self._ledger.expected,
+                self._budget.left,
+                self._pool.is_near,
+            )
+            if not block:
+                settled = all(state.settled for state in states)
+                return "complete" if settled else "the budget ran out"
+            self._restart()
+            self._block += 1
+            for state in block:
+                if self._interrupted:
+                    break
+                self._report(str(state.cell))
+                self._visit(state)
         return "interrupted"
 
     def _visit(self, state: CellState) -> None:
         if self._ledger.skipped(state, self._free_for(state.cell)):
             return
-        cell = state.cell
+        cell, expected = state.cell, self._ledger.expected(state.cell)
+        latency = expected or 0.0
         try:
             instance = self._pool.get(cell, self._interrupt, self._budget.until_deadline)
-            expected = self._ledger.expected(cell)
-            seconds = self._budget.visit_seconds(expected)
-            timeout = self._budget.timeout(expected, seconds)
-            timed = instance.forwards(cell.batch, VISIT_SAMPLES, seconds, timeout, self._interrupt)
+            process = self._pool.process_of(cell)
+            warmup = state.warmup_forwards(
+                process, calibrating_forwards(expected, self._budget.limit)
+            )
+            if (1 + warmup) * latency > self._budget.left:
+                # what is left only shrinks, so that it will not fit later either
+                self._too_long.add(cell)
+                return
+            count = forwards_wanted(
+                self._ledger.variance, latency, state.overhead_s + warmup * latency
+            )
+            seconds = self._budget.visit_seconds(latency, warmup)
+            timeout = self._budget.timeout(expected, seconds, warmup)
+            begin = self._clock()
+            timed = instance.forwards(
+                cell.batch, count, seconds, timeout, self._interrupt, warmup=warmup
+            )
         except InstanceError as error:
             self._fail(state, error)
             return
-        self._forward_s += sum(timed.durations)
-        state.add(timed.durations, timed.evidence, timed.copies)
+        forward_s = sum(timed.durations) + sum(timed.warmup)
+        self._forward_s += forward_s
+        state.overhead_s = max(0.0, self._clock() - begin - forward_s)
+        state.add(timed, process=process, block=self._block)
         self._ledger.note(state)
+
+    def _restart(self) -> None:
+        """Once, so that later visits tell how far a process differs from another one."""
+        elapsed, limit = self._budget.elapsed, self._budget.limit
+        crowded = self._pool.crowded
+        if self._restarted or crowded or not is_due(self._chooser.rounds, elapsed, limit):
+            return
+        self._restarted = True
+        cells = {key_of(state.cell): state.cell for state in self._ledger.states}
+        again = [cells[key] for key in to_restart(self._prepare_s, limit)]
+        again = [cell for cell in again if not self._ledger.failed(cell)]
+        for cell in again:
+            self._report(f"restarting {cell.optimization} t={cell.threads}")
+            self._pool.drop(cell)
+        for cell, error in self._pool.prepare(again, self._together, self._interrupt):
+            if error is not None and not self._interrupted:
+                self._ledger.fail_instance(cell, error)
 
     def _fail(self, state: CellState, error: InstanceError) -> None:
         """Decide what a failed visit means for its cell, and for those that would fare alike."""
+        if isinstance(error, LateStart) and not state.given_up:
+            state.retries += 1
+            return
         self._pool.drop(state.cell)
         if self._interrupted or self._ended_by_budget(error):
             return
@@ -201,11 +256,13 @@ class Sweep:
         visit = self._anchor.visit(self._pool.get, self._clock, self._budget.until_deadline)
         if visit is not None:
             self._forward_s += sum(visit.samples)
-            self._log(visit)
+            self._anchors.append(visit)
+            self._sink.log(visit)
 
     def _log_ready(self, key: Key, ready: Ready) -> None:
         self._ledger.largest_tensor = ready.largest_tensor
-        self._log(
+        self._prepare_s[key] = ready.start_s + ready.prepare_s
+        self._sink.log(
             Prepared(
                 at=time.time(),
                 optimization=key.optimization,
@@ -222,10 +279,6 @@ class Sweep:
                 facts=ready.facts,
             )
         )
-
-    def _log(self, entry: JournalEntry) -> None:
-        self._journal.append(entry)
-        self._sink.log(entry)
 
     def _report(self, doing: str) -> None:
         states = self._ledger.states

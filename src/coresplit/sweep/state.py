@@ -1,30 +1,39 @@
 """What is known of one cell while the sweep goes on."""
 
-from collections.abc import Sequence
+import msgspec
 
+from coresplit.instance import Timed
 from coresplit.instance.tally import in_turn
-from coresplit.records import Cell, Evidence, Measurement
-from coresplit.stats.summary import relative_halfwidth
-from coresplit.stats.verdict import MIN_VISITS, is_hopeless, is_precise, judge
+from coresplit.records import Cell, Evidence, Measurement, Verdict, Visit
+from coresplit.stats.variance import ASSUMED, Variance, VisitValue, visit_values
+from coresplit.stats.verdict import is_hopeless, is_precise, judge, steal_share, visits_wanted
 from coresplit.stats.warmup import warmup_length
 
-WARMUP_TOLERANCE = 0.02
 MAX_RETRIES = 2
 
 
 class CellState:
-    """The samples, evidence and end of one cell; ``measurement`` gives what stands now."""
+    """The visits, evidence and end of one cell; ``measurement`` gives what stands now.
+
+    ``variance`` is that of the run as far as it is known, and is kept up to date by the ledger.
+    ``overhead_s`` is what the last visit took beside its timed forwards.
+    """
 
     def __init__(self, cell: Cell, precision: float) -> None:
         self.cell = cell
+        self.variance: Variance = ASSUMED
         self.samples: list[float] = []
         self.warmup: list[float] = []
         self.copies: list[tuple[float, ...]] = []
+        self.visits: list[Visit] = []
         self.throttled: list[float] = []
         self.evidence: Evidence | None = None
         self.retries = 0
+        self.overhead_s = 0.0
         self.ended: Measurement | None = None
         self._precision = precision
+        self._values: tuple[VisitValue, ...] = ()
+        self._warm_in: tuple[int, int] | None = None
 
     @classmethod
     def resumed(cls, before: Measurement, precision: float) -> "CellState":
@@ -35,60 +44,85 @@ class CellState:
             state.warmup = list(before.warmup)
             state.evidence = before.evidence
             state.copies = list(before.copies)
+            state.visits = list(before.visits)
+            state._values = visit_values(before)
         return state
 
     @property
-    def visits(self) -> int:
-        """Visits that yielded clean samples."""
-        return self.evidence.visits if self.evidence and self.samples else 0
+    def values(self) -> tuple[VisitValue, ...]:
+        """The value of every visit that yielded clean samples."""
+        return self._values
+
+    @property
+    def by_visit(self) -> tuple[tuple[float, ...], ...]:
+        """The samples of every visit."""
+        return self._record("light", "").by_visit
 
     @property
     def covered(self) -> bool:
         """Whether there is anything to show, or an end without it."""
-        return bool(self.samples) or self.ended is not None or self.retries > MAX_RETRIES
+        return bool(self.samples) or self.ended is not None or self.given_up
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it has been tried too often without a visit that counts."""
+        return self.retries > MAX_RETRIES
 
     @property
     def settled(self) -> bool:
         """Whether another visit would add nothing."""
-        if self.ended is not None or (not self.samples and self.retries > MAX_RETRIES):
+        if self.ended is not None or (not self.samples and self.given_up):
             return True
-        precise = is_precise(self.samples, self.visits, self._precision)
-        return precise or (self.visits >= MIN_VISITS and is_hopeless(self.samples))
+        return is_precise(self._values, self.variance, self._precision) or is_hopeless(
+            self._values, self.variance, self._precision
+        )
 
     @property
     def wanted(self) -> int:
-        """Fewest further samples that could settle it, for the time left to be foretold."""
+        """Fewest further forwards that could settle it, for the time left to be foretold."""
         if self.settled:
             return 0
-        width = relative_halfwidth(self.samples)
-        if width == float("inf"):
-            return max(1, 6 - len(self.samples))
-        # an interval shrinks with the square root of the count
-        return max(1, round(len(self.samples) * min(4.0, (width / self._precision) ** 2 - 1)))
+        forwards = self._values[-1].forwards if self._values else 1
+        return forwards * visits_wanted(self._values, self.variance, self._precision)
 
-    def add(
-        self,
-        durations: Sequence[float],
-        evidence: Evidence,
-        copies: Sequence[tuple[float, ...]] = (),
-    ) -> None:
-        """Take in one visit; a throttled one yields no samples and may be tried again.
+    def warmup_forwards(self, process: int, calibrating: int) -> int:
+        """How many forwards come before those of a visit, whatever they take.
 
-        ``copies`` are the durations of every copy of a packed cell, for each of ``durations``.
+        In a ``process`` that has not run the cell they are the ``calibrating`` ones, of which the
+        first visit learns how many every later one needs.
         """
+        if self._warm_in is not None and self._warm_in[0] == process:
+            return self._warm_in[1]
+        return calibrating
+
+    def add(self, timed: Timed, *, process: int = 0, block: int | None = None) -> None:
+        """Take in one visit; a throttled one yields no samples and may be tried again."""
+        evidence = timed.evidence
+        if self._warm_in is None or self._warm_in[0] != process:
+            length = warmup_length(timed.warmup) if self._warm_in is None else self._warm_in[1]
+            self._warm_in = process, length
         if evidence.throttled_periods > 0:
-            self.throttled.extend(durations)
+            self.throttled.extend(timed.durations)
             self.retries += 1
             if not self.samples:
                 self.evidence = in_turn(self.evidence, evidence)
             return
         if self.throttled and not self.samples:
             self.evidence = None
-        warmup = warmup_length(durations, max(self._precision, WARMUP_TOLERANCE))
-        self.warmup.extend(durations[:warmup])
-        self.samples.extend(durations[warmup:])
-        self.copies.extend(copies[warmup:])
+        self.samples.extend(timed.durations)
+        self.warmup.extend(timed.warmup)
+        self.copies.extend(timed.copies)
+        self.visits.append(
+            Visit(
+                samples=len(timed.durations),
+                warmup=len(timed.warmup),
+                at=evidence.started_at,
+                block=block,
+                process=process,
+            )
+        )
         self.evidence = in_turn(self.evidence, evidence)
+        self._values = visit_values(self._record("light", ""))
 
     def end(self, measurement: Measurement) -> None:
         """Close the cell with a measurement of its own, such as ``skipped`` or ``failed``."""
@@ -99,18 +133,11 @@ class CellState:
         if self.ended is not None:
             return self.ended
         if self.samples:
-            assert self.evidence is not None
-            steal = self.evidence.steal_s / max(self.evidence.wall_s, 1e-9) / self.cell.threads
-            verdict, reason = judge(self.samples, self.visits, self._precision, steal)
-            return Measurement(
-                cell=self.cell,
-                verdict=verdict,
-                reason=reason,
-                samples=tuple(self.samples),
-                warmup=tuple(self.warmup),
-                evidence=self.evidence,
-                copies=tuple(self.copies),
+            whole = self._record("light", "")
+            verdict, reason = judge(
+                self._values, self.variance, self._precision, steal_share(whole)
             )
+            return msgspec.structs.replace(whole, verdict=verdict, reason=reason)
         if self.throttled and self.evidence is not None:
             return Measurement(
                 cell=self.cell,
@@ -123,3 +150,15 @@ class CellState:
                 evidence=self.evidence,
             )
         return None
+
+    def _record(self, verdict: Verdict, reason: str) -> Measurement:
+        return Measurement(
+            cell=self.cell,
+            verdict=verdict,
+            reason=reason,
+            samples=tuple(self.samples),
+            warmup=tuple(self.warmup),
+            evidence=self.evidence,
+            copies=tuple(self.copies),
+            visits=tuple(self.visits),
+        )

@@ -1,5 +1,6 @@
 """The rounds of a verification."""
 
+import math
 import random
 import time
 from collections import Counter
@@ -9,9 +10,8 @@ from typing import Literal
 
 from coresplit.errors import EnvironmentFault, LateStart
 from coresplit.instance import Ensemble, Interrupt, Member, Ready
-from coresplit.planner import Option, Plan
+from coresplit.planner import Option, Plan, halfwidth_of
 from coresplit.records import Configuration, Trial, Verification
-from coresplit.stats.summary import relative_halfwidth
 from coresplit.units import format_size
 
 SECOND_SHARE = 1 / 50
@@ -49,9 +49,9 @@ class Verifier:
 
     Every complete round is given to ``log`` at once. ``accept`` raises where the first instance
     that is ready is not of the model that was planned for. ``budget_s`` bounds the rounds, not the
-    preparing; ``clock`` is the monotonic one of the instances, ``available_memory`` in bytes, and
-    ``peak_memory`` the bytes that an instance of so many threads and batch was seen to take, 0
-    where that is not known.
+    preparing, but ``rounds`` of them are run whatever it says; ``clock`` is the monotonic one of
+    the instances, ``available_memory`` in bytes, and ``peak_memory`` the bytes that an instance of
+    so many threads and batch was seen to take, 0 where that is not known.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Verifier:
         available_memory: Callable[[], int],
         peak_memory: Callable[[int, int], int] = lambda threads, batch: 0,
         budget_s: float,
+        rounds: int | None = None,
         seed: int = 0,
         clock: Callable[[], float] = time.perf_counter,
         interrupt: Interrupt | None = None,
@@ -79,6 +80,7 @@ class Verifier:
         self._available = available_memory
         self._peak = peak_memory
         self._budget_s = budget_s
+        self._fewest = rounds or 1
         self._random = random.Random(seed)
         self._clock = clock
         self._interrupt = interrupt
@@ -87,7 +89,7 @@ class Verifier:
         self._at = time.time()
 
     def run(self) -> None:
-        """All rounds, as many as fit in the budget but at least one.
+        """All rounds, as many as fit in the budget but at least one, or the fewest asked.
 
         Raises InstanceError where an instance fails, and EnvironmentFault where memory cannot
         hold them all, the CPU quota throttles them, or they cannot be started together. An
@@ -180,15 +182,16 @@ class Verifier:
 
     def _enough(self, rounds: Sequence[Latencies], elapsed_s: float) -> bool:
         """By the width of the intervals, never by what they say: that would bias the verdict."""
+        if len(rounds) < self._fewest:
+            return False
         if elapsed_s * (len(rounds) + 1) / len(rounds) > self._budget_s:
             return True
         if len(rounds) < FEWEST_ROUNDS:
             return False
         rivals = [name for name in self._options if name != "split"]
-        widths = [
-            relative_halfwidth([each[name] / each["split"] for each in rounds]) for name in rivals
-        ]
-        return len(rounds) >= MOST_ROUNDS or all(width <= PRECISION for width in widths)
+        widths = [halfwidth_of([each[name] / each["split"] for each in rounds]) for name in rivals]
+        narrow = math.log1p(PRECISION)
+        return len(rounds) >= MOST_ROUNDS or all(width <= narrow for width in widths)
 
     def _round(self, ensembles: Mapping[Configuration, Ensemble]) -> Latencies | Spoiled | None:
         """The latency of every configuration, or what spoiled it; None where one was not run."""

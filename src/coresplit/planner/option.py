@@ -1,0 +1,109 @@
+"""A split with its predicted latency, and how two of them compare."""
+
+import math
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from coresplit.planner.profile import Doubt, Known, Profile
+from coresplit.planner.spread import Part, located
+from coresplit.records import Estimate, Split
+from coresplit.stats.difference import Contrast, Relation, between, decide
+from coresplit.stats.student import quantile
+from coresplit.stats.variance import CONFIDENCE, Location
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """A split and its predicted latency of the whole batch, in seconds.
+
+    The interval of ``predicted`` is one of prediction: the median that a verification measures
+    lies in it 95 times in 100. ``location`` says the same for comparisons. ``doubts`` are those
+    about any of its latencies, by name.
+    """
+
+    split: Split
+    predicted: Estimate
+    location: Location
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def throughput(self) -> float:
+        """Inputs per second."""
+        return self.split.batch / self.predicted.latency
+
+
+class Speedup(msgspec.Struct, frozen=True, kw_only=True):
+    """How many times as fast as a rival, with a 95 % interval, and what that shows."""
+
+    low: float
+    ratio: float
+    high: float
+    relation: Relation
+
+    @property
+    def tie(self) -> bool:
+        """Whether neither is shown to be faster."""
+        return self.relation not in ("faster", "slower")
+
+
+SAME = Speedup(low=1.0, ratio=1.0, high=1.0, relation="equivalent")
+"""Of a split over itself."""
+
+
+def option_of(profile: Profile, split: Split) -> Option:
+    """A split with its prediction: the whole batch is done when its slowest instance is.
+
+    Instances that differ are each predicted to take what the profile says of them, as if the
+    other cores of the split were busy with copies of their own.
+    """
+    cells = dict.fromkeys(split.cells)
+    return option(profile, split, [profile.among(cell, split.cores) for cell in cells])
+
+
+def option(profile: Profile, split: Split, known: Collection[Known]) -> Option:
+    """A split whose different instances take this each."""
+    mixed = len(split.pieces) > 1
+    places = [located(each.latency, _parts(profile, each, mixed)) for each in known]
+    latency = max(each.latency for each in known)
+    latest = max(places, key=lambda place: place.bounds[1])
+    predicted = Estimate(
+        low=min(latency, max(place.bounds[0] for place in places)),
+        latency=latency,
+        high=max(latency, latest.bounds[1]),
+    )
+    # as wide as the upper end, which another instance than the slowest may set
+    reach = latest.log + latest.halfwidth - math.log(latency)
+    doubts = frozenset[Doubt](["mixed"] if mixed else [])
+    doubts = doubts.union(*(each.doubts for each in known))
+    return Option(
+        split=split,
+        predicted=predicted,
+        location=Location(
+            log=math.log(latency),
+            error=max(0.0, reach / quantile(CONFIDENCE, latest.df)),
+            df=latest.df,
+        ),
+        doubts=tuple(sorted(doubts)),
+    )
+
+
+def _parts(profile: Profile, known: Known, mixed: bool) -> list[Part]:
+    spread = profile.spread
+    parts = [known.part(), spread.visit]
+    parts += [spread.between] if "interpolated" in known.doubts else []
+    parts += [spread.scaled] if mixed or "scaled" in known.doubts else []
+    return parts
+
+
+def compared(one: Option, others: Sequence[Option]) -> list[Speedup]:
+    """How many times as fast one is predicted as each of the others: one family of claims."""
+    contrasts = [between(one.location, other.location) for other in others]
+    return speedups(contrasts)
+
+
+def speedups(contrasts: Sequence[Contrast]) -> list[Speedup]:
+    """Contrasts of one family with what is decided of them."""
+    return [
+        Speedup(low=found.bounds[0], ratio=found.ratio, high=found.bounds[1], relation=relation)
+        for found, relation in zip(contrasts, decide(contrasts), strict=True)
+    ]

@@ -1,0 +1,76 @@
+"""How far a prediction may be off what is measured later, from a run's own errors; pure.
+
+The log of the median that a later verification measures differs from the log of the prediction by
+what is not known of the cells, by the variance of one more visit, by the error of interpolating
+where a batch was not measured, and by that of a slow-down where it was carried over from other
+cells. The last two are told by leaving out what was measured and predicting it from the rest.
+"""
+
+import math
+import statistics
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import msgspec
+
+from coresplit.stats.variance import Location, Variance
+
+ASSUMED_ERROR, ASSUMED_DF = 0.05, 3.0
+"""Of interpolating or scaling, where fewer than three cells can be left out to tell it."""
+FEWEST_LEFT_OUT = 3
+FORWARDS = 3
+"""A median over the rounds of a verification varies as a visit of so many forwards does."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of error: its variance on the log scale and how well that is known."""
+
+    variance: float = 0.0
+    df: float = math.inf
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prediction may be off by beside the errors of its cells; by default nothing."""
+
+    visit: Part = Part()
+    between: Part = Part()
+    scaled: Part = Part()
+
+
+def joined(parts: Collection[Part]) -> Part:
+    """The sum of independent errors; df by Welch and Satterthwaite (Biometrika 34, 1947)."""
+    total = math.fsum(part.variance for part in parts)
+    spread = math.fsum(part.variance**2 / part.df for part in parts)
+    return Part(variance=total, df=total**2 / spread if spread else math.inf)
+
+
+def located(latency: float, parts: Collection[Part]) -> Location:
+    """Where a latency in seconds is predicted to be measured."""
+    sum_of = joined(parts)
+    return Location(log=math.log(latency), error=math.sqrt(sum_of.variance), df=sum_of.df)
+
+
+def visit_part(variance: Variance) -> Part:
+    """The variance of one more visit of a run, in a process of its own."""
+    own = variance.alone.factor * variance.of_visit(FORWARDS) + variance.process**2
+    return Part(variance=own, df=variance.alone.df)
+
+
+def part_of(errors: Collection[float]) -> Part:
+    """The mean square of log errors that were seen, or what is assumed where they are too few."""
+    if len(errors) < FEWEST_LEFT_OUT:
+        return Part(variance=ASSUMED_ERROR**2, df=ASSUMED_DF)
+    return Part(variance=statistics.fmean(each**2 for each in errors), df=len(errors))
+
+
+def straight(ends: tuple[int, int], values: tuple[float, float], batch: int) -> float:
+    """The latency of a batch between two others: the cost per input changes little there."""
+    return values[0] + (values[1] - values[0]) * (batch - ends[0]) / (ends[1] - ends[0])
+
+
+def interpolating_errors(curves: Iterable[Mapping[int, float]]) -> Iterator[float]:
+    """Log errors of interpolating each batch from its neighbours, of latencies by batch."""
+    for curve in curves:
+        batches = sorted(curve)
+        for below, batch, above in zip(batches, batches[1:], batches[2:], strict=False):
+            told = straight((below, above), (curve[below], curve[above]), batch)
+            yield math.log(curve[batch] / told)
