@@ -119,7 +119,7 @@ def test_only_cells_with_a_value_are_in_a_profile() -> None:
         (1, 2): 0.2,
     }
     assert found.cells[1, 2].doubts == {"estimated"}
-    assert found.cells[1, 2].error == pytest.approx(math.log(2) / 1.96, rel=1e-3)
+    assert found.cells[1, 2].error == pytest.approx(math.log(2) / quantile(0.95, 3.0), rel=1e-3)
     assert (found.threads, found.batches) == ((1,), (1, 2))
 
 

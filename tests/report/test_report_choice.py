@@ -284,3 +284,14 @@ def test_a_run_of_mostly_doubtful_cells_gives_every_section() -> None:
     book = book_of(mostly_doubtful())
     assert book.sections[0].heading == "Choice"
     assert "; 8 of the places are estimated" in next(book.figures).finding
+
+
+def test_of_equal_allocators_none_is_called_best_and_no_gain_is_named() -> None:
+    items = [near("none", b, 20 * b) for b in (1, 2, 4)]
+    others = [
+        with_allocator(exact("none", 1, b, 19.7 * b, noise=0.06), "tcmalloc") for b in (1, 2, 4)
+    ]
+    run = run_of(*items, *others)
+    assert finding(run) == "none: no allocator or mapping is shown to be better than the default."
+    frame = Frame(run)
+    assert facts_of_choice(contests_of(frame), frame) == ()

@@ -102,7 +102,7 @@ def test_threads_that_gain_nothing_are_said_to() -> None:
 
 def test_threads_that_are_slower_are_not_called_faster() -> None:
     drawn = told(exact("none", 1, 1, 100), exact("none", 2, 1, 130))
-    assert "with more threads it is not faster" in findings.latency_of_optimization(*drawn)
+    assert "no gain from more threads is shown" in findings.latency_of_optimization(*drawn)
 
 
 def test_the_smallest_and_the_largest_batch_stand_for_an_optimization() -> None:

@@ -190,3 +190,29 @@ def test_the_interval_holds_the_median_of_the_visits(medians: list[float]) -> No
     low, high = locate(values, ASSUMED).bounds
     assert low < statistics.median(medians) * (1 + 1e-6)
     assert high > math.exp(statistics.median(math.log(each) for each in medians)) * (1 - 1e-6)
+
+
+def test_a_moderated_variance_has_no_more_degrees_of_freedom_than_there_are_in_all() -> None:
+    assert Prior(df=4.0, total=4.0).degrees(2) == 4.0
+    assert Prior(df=4.0, total=50.0).degrees(2) == 6.0
+    few = fit([measured(cell(1), [[1.0], [1.1], [1.05]]), measured(cell(2), [[1.0], [1.1], [1.0]])])
+    assert few.known
+    assert locate([VisitValue(log=0.0, forwards=1)] * 3, few).df <= few.df == 4.0
+
+
+def test_pairs_that_vary_differently_in_one_place_leave_heavier_tails() -> None:
+    rng = random.Random(8)
+    spreads = (0.005, 0.005, 0.005, 0.005, 0.1)
+
+    def places(sizes: tuple[float, ...]) -> list[Measurement]:
+        return [
+            measured(
+                cell(number, f"o{place}"),
+                [[math.exp(rng.gauss(0, size))] for _ in range(5)],
+                blocks=[100 * number + n for n in range(5)],
+            )
+            for number in range(1, 17)
+            for place, size in enumerate(sizes)
+        ]
+
+    assert fit(places(spreads)).paired.df < 8 < fit(places((0.01,) * 5)).paired.df

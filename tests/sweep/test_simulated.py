@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 from simulation import Law, Machine, Noise, grid, spec_of
 
@@ -112,3 +113,23 @@ def test_a_true_difference_is_found_in_spite_of_a_drift() -> None:
     kinds = [claims.relation(*pair) for pair in pairs]
     assert kinds.count("faster") >= 0.9 * len(kinds)
     assert "slower" not in kinds
+
+
+def test_of_two_equal_optimizations_none_leads_though_others_are_plainly_slower() -> None:
+    speeds = {"o0": 1.0, "o1": 1.0, "o2": 0.5, "o3": 0.6, "o4": 0.7}
+
+    def latency(spec: InstanceSpec, batch: int) -> float:
+        return same(spec, batch) / speeds[spec.optimization]
+
+    led = 0
+    for seed in range(SWEEPS):
+        machine = Machine(Noise(law="normal", size=0.03, correlation=0.5), latency, seed, BUDGET_S)
+        claims = Claims(machine.run(grid(5, BATCHES, BUDGET_S, seed)))
+        pairs = [
+            (one, msgspec.structs.replace(one, optimization="o1"))
+            for one in claims.points
+            if one.optimization == "o0"
+        ]
+        pairs = [pair for pair in pairs if pair[1] in claims.points]
+        led += any(claims.leads(*pair) or claims.leads(*pair[::-1]) for pair in pairs)
+    assert led == 0

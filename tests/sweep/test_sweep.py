@@ -538,3 +538,49 @@ def test_another_cell_stands_in_for_an_anchor_that_cannot_be_prepared() -> None:
     visits = [entry for entry in bench.journal if isinstance(entry, AnchorVisit)]
     assert len(visits) >= 2
     assert {visit.cell for visit in visits} == {Cell(optimization="none", threads=2, batch=4)}
+
+
+def test_a_cell_that_is_throttled_after_a_clean_visit_does_not_go_on_for_ever() -> None:
+    bench = Bench()
+    seen: list[int] = []
+
+    def later(spec: InstanceSpec, batch: int) -> int:
+        seen.append(batch)
+        return int(batch == 8 and seen.count(8) > 1)
+
+    bench.options["throttled"] = later
+    outcome = bench.run(settings(optimizations=("none",), threads=(1,)))
+    assert outcome.reason == "complete"
+    left = bench.final[Cell(optimization="none", threads=1, batch=8)]
+    assert left.verdict == "light"
+    assert len(left.visits) == 1
+
+
+def test_a_dear_cell_is_never_the_first_that_a_process_computes() -> None:
+    firsts: dict[int, int] = {}
+
+    def noted(spec: InstanceSpec, batch: int, done: int) -> float:
+        firsts.setdefault(len(bench.opened), batch)
+        return linear(spec, batch, done)
+
+    bench = Bench(noted)
+    chosen = settings(optimizations=("none",), threads=(1,), batches=(1, 64), budget_s=200.0)
+    first = Bench()
+    first.run(chosen)
+    done = [each for each in first.final.values() if each.cell.batch == 1]
+    bench.run(chosen, done=done)
+    assert firsts[1] == 1
+    dear = bench.final[Cell(optimization="none", threads=1, batch=64)]
+    assert dear.samples
+    assert dear.visits[0].warmup == 0
+
+
+def test_how_many_forwards_a_visit_has_does_not_hang_on_how_long_they_take() -> None:
+    def uneven(spec: InstanceSpec, batch: int, done: int) -> float:
+        return 1.2 * (1.5 if done % 2 else 0.7)
+
+    bench = Bench(uneven)
+    chosen = settings(optimizations=("none",), threads=(1,), batches=(1,), budget_s=600.0)
+    bench.run(chosen)
+    (measurement,) = bench.final.values()
+    assert {visit.samples for visit in measurement.visits[1:]} == {3}

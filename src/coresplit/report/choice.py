@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from coresplit.report.book import Fact, Line, Table
-from coresplit.report.contrast import differs
 from coresplit.report.frame import Frame
 from coresplit.report.prepared import agreement_of
 from coresplit.report.table import Derived, Row, ratio_of
@@ -125,6 +124,10 @@ def tied_text(best: Best) -> str:
 
 def finding_of(contest: Contest, frame: Frame) -> str:
     """Which optimization is shown to be best in how many places, and what it gains."""
+    if _only_placings(contest):
+        return (
+            f"{contest.wins[0][0]}: no allocator or mapping is shown to be better than the default."
+        )
     winners = [(name, count) for name, count in contest.wins if count]
     open_places = sum(not best.sole for best in contest.best.values())
     if not winners:
@@ -151,6 +154,8 @@ def facts_of_choice(contests: Sequence[Contest], frame: Frame) -> tuple[Fact, ..
     """The best lossless and the best lossy optimization as key facts, where there is one."""
     facts = []
     for contest in contests:
+        if _only_placings(contest):
+            continue
         label = contest.title.capitalize()
         name, count = max(contest.wins, key=lambda win: win[1])
         if not count:
@@ -164,6 +169,15 @@ def facts_of_choice(contests: Sequence[Contest], frame: Frame) -> tuple[Fact, ..
         note = ", ".join(part for part in (_gain(contest, name, frame), where) if part)
         facts.append(Fact(label=label, value=name, note=note))
     return tuple(facts)
+
+
+def _only_placings(contest: Contest) -> bool:
+    """Whether there is one optimization, and no allocator or mapping is shown to be better."""
+    names = {row.cell.optimization for row in contest.rows}
+    ways = {_way(row) for row in contest.rows}
+    return len(names) == 1 < len(ways) and all(
+        placing(best.row) == "" for best in contest.best.values()
+    )
 
 
 def _contenders(contest: Contest) -> list[str]:
@@ -228,7 +242,9 @@ def _contest(
     for place, own in sorted(by_place.items()):
         firm = [row for row in own if row.verdict != "estimated"] or own
         leader = min(firm, key=lambda row: (-row.throughput, row.cell))
-        level = [row for row in own if not differs(leader, row, frame.claims)]
+        level = [
+            row for row in own if row is leader or not frame.claims.leads(leader.cell, row.cell)
+        ]
         level.sort(key=lambda row: (row is not leader, -row.throughput, row.cell))
         top = _simplest([r for r in level if r.cell.optimization == leader.cell.optimization])
         best[place] = Best(
@@ -260,7 +276,10 @@ def _gain(contest: Contest, name: str, frame: Frame) -> str:
     for row in contest.rows:
         place = _place(row)
         if row.cell.optimization == name and place in base:
-            tops[place] = max((row, tops.get(place, row)), key=lambda one: one.throughput)
+            # the one with most defaults, unless another was shown to be better
+            best = contest.best[place].row
+            own = best if best.cell.optimization == name else _simplest([tops.get(place, row), row])
+            tops[place] = own
     ratios = [ratio_of(row, base[place], frame.claims) for place, row in tops.items()]
     firm = [ratio for ratio in ratios if ratio.verdict != "estimated"]
     if not ratios:

@@ -117,14 +117,17 @@ def speedup_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
     gaining = [row for row in peaks if gains(row, claims)]
     if not gaining:
         return f"{name}: no batch is shown to gain from more threads."
-    best, least = gaining[0], peaks[-1]
+    best = gaining[0]
+    others = [row for row in peaks if row is not best]
+    lower = [row for row in others if _gains_less(row, best, claims)]
     start = f"Batch {best.cell.batch}: {name} scales to {_said_speedup(best)}"
     start += beyond_linear(best.speedup)
     whole = [row for row in rows if row.cell.batch == best.cell.batch]
-    if best is least:
+    if not others:
         return f"{start}{_beyond(whole, claims)}."
-    if not gains_differ(_gain_of(best, claims), _gain_of(least, claims), claims):
+    if not lower:
         return f"{start}; the other batches are {UNCLEAR} with it{_beyond(whole, claims)}."
+    least = lower[-1]
     stop = f"; batch {least.cell.batch} only to {_said_speedup(least)}"
     point = knee([row for row in rows if row.cell.batch == least.cell.batch], claims)
     if point is None:
@@ -203,7 +206,7 @@ def beyond_linear(speedup: Speedup | None) -> str:
     if speedup is None or speedup.value <= speedup.linear:
         return ""
     linear = f"linear would be {times(speedup.linear)}"
-    if speedup.low <= speedup.linear:
+    if not speedup.superlinear:
         return f" ({linear}, and the rest is within noise)"
     return f" ({linear}: caches or the clock frequency must differ too)"
 
@@ -214,7 +217,7 @@ def _fall(rows: Sequence[Row], claims: Claims) -> str:
     if len({row.cell.threads for row in rows}) == 1:
         return start
     if best is first:
-        return f"{start}, and with more threads it is not faster"
+        return f"{start}, and no gain from more threads is shown"
     if (said := _alike(best, first, claims)) is not None:
         return f"{start}, and with more threads it is {said}"
     ratio = times(first.point.latency / best.point.latency)
@@ -272,6 +275,12 @@ def _elsewhere(leader: Row, row: Row) -> str:
     """The threads of a row where they differ from those of the leader."""
     same = row.cell.threads == leader.cell.threads
     return "" if same else f" on {on_threads(row.cell.threads)}"
+
+
+def _gains_less(row: Row, best: Row, claims: Claims) -> bool:
+    """Whether the threads of a row are shown to gain less than those of another one."""
+    lower = _speedup(row) < _speedup(best)
+    return lower and gains_differ(_gain_of(best, claims), _gain_of(row, claims), claims)
 
 
 def _gain_of(row: Row, claims: Claims) -> Contrast:

@@ -174,6 +174,11 @@ def _explained(choices: Sequence[Choice]) -> str:
     return f"No gain over fat is shown; for {where}, {why[0].lower()}{why[1:]}."
 
 
+def _predicted(ratio: float, cores: int) -> str:
+    """A predicted gain, unless it is more than the cores can give: it is then no number to show."""
+    return "predicted" if ratio > cores else f"predicted {times_exact(ratio)}"
+
+
 def _facts(choices: Sequence[Choice], frame: Frame) -> tuple[Fact, ...]:
     """The split that is shown to gain most over fat, or that none is."""
     cores = choices[0].plan.cores
@@ -191,15 +196,15 @@ def _facts(choices: Sequence[Choice], frame: Frame) -> tuple[Fact, ...]:
         return (Fact(label="Best split", value="one instance", note=note),)
     plan, actual = top.plan, top.proven("fat")
     proof = f"when run {times_exact(actual.ratio)}, {verdict(top)}" if actual else "not verified"
+    if actual and actual.ratio > cores:
+        proof += f" (more than {cores} cores can give: other work may have run beside it)"
+    gained = _predicted(found.ratio, cores)
     guess = ", estimated" if top.guessed("fat") else ""
     guess += ", from cells measured alone" if plan.setting == "isolated" and not actual else ""
     return (
         Fact(
             label=f"Split for batch {plan.batch}",
             value=briefly(plan.fastest.split),
-            note=(
-                f"{way_of(plan)}, predicted {times_exact(found.ratio)} as fast as {over}{guess}; "
-                f"{proof}"
-            ),
+            note=f"{way_of(plan)}, {gained} as fast as {over}{guess}; {proof}",
         ),
     )

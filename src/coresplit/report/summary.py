@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 from coresplit.records import AnchorVisit, Cell, Ended, Run, Verdict
 from coresplit.report.book import Book, Fact
-from coresplit.report.contrast import busiest, quickest
+from coresplit.report.contrast import busiest, differs, quickest
 from coresplit.report.findings import beyond_linear, gains
 from coresplit.report.table import Row
 from coresplit.report.wording import (
     MEANING,
+    UNCLEAR,
     listed,
     more_time,
     named,
@@ -42,7 +43,10 @@ def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
         Fact(
             label="Highest throughput",
             value=f"{number(top.throughput)} inferences/s",
-            note=f"{_span(*top.throughput_interval)}; {_where(top, top.verdict)}",
+            note=(
+                f"{_span(*top.throughput_interval)}; {_where(top, top.verdict)}"
+                f"{_rivals(top, rows, book.claims)}"
+            ),
         ),
         Fact(
             label=f"Lowest latency at batch {smallest}",
@@ -50,6 +54,7 @@ def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
             note=(
                 f"{format_duration(fast.point.low)} to {format_duration(fast.point.high)}; "
                 f"{_where(fast, fast.verdict)}"
+                f"{_rivals(fast, [row for row in rows if row.cell.batch == smallest], book.claims)}"
             ),
         ),
     ]
@@ -130,6 +135,12 @@ def _firm(rows: list[Row]) -> list[Row]:
         for row in rows
         if row.verdict != "estimated" and not (row.speedup and row.speedup.verdict == "estimated")
     ] or rows
+
+
+def _rivals(row: Row, others: list[Row], claims: Claims) -> str:
+    """How many cells are not told apart from one that was picked for its value."""
+    close = sum(not differs(row, other, claims) for other in others if other.cell != row.cell)
+    return f"; {UNCLEAR} with {some_cells(close)}" if close else ""
 
 
 def _span(low: float, high: float) -> str:

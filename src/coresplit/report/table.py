@@ -9,6 +9,7 @@ import msgspec
 
 from coresplit.records import Cell, Mapping, Measurement, Run, Setting, Verdict
 from coresplit.stats.claims import Claims
+from coresplit.stats.difference import LEVEL, decide
 from coresplit.stats.losses import lossy_of
 from coresplit.stats.summary import Point
 
@@ -61,10 +62,15 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Speedup(Derived, frozen=True, kw_only=True):
-    """How many times the throughput of ``base`` threads; ``threads`` is how many there are."""
+    """How many times the throughput of ``base`` threads; ``threads`` is how many there are.
+
+    ``superlinear`` says that more than threads alone could give is shown, against the number of
+    all cells, as such a row is picked from among them.
+    """
 
     base: int
     threads: int
+    superlinear: bool = False
 
     @property
     def linear(self) -> float:
@@ -232,6 +238,8 @@ def _speedup(row: Row, base: Row | None, claims: Claims) -> Speedup | None:
     if base is None:
         return None
     ratio = ratio_of(row, base, claims, f"t={base.cell.threads}")
-    return Speedup(
-        **msgspec.structs.asdict(ratio), base=base.cell.threads, threads=row.cell.threads
-    )
+    threads, fewest = row.cell.threads, base.cell.threads
+    gain = claims.contrast(row.cell, base.cell)
+    excess = msgspec.structs.replace(gain, log=gain.log - math.log(threads / fewest))
+    shown = decide([excess], LEVEL / len(claims.points))[0] == "faster"
+    return Speedup(**msgspec.structs.asdict(ratio), base=fewest, threads=threads, superlinear=shown)

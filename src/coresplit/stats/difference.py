@@ -136,7 +136,9 @@ def _paired(pairs: Sequence[tuple[VisitValue, VisitValue]], variance: Variance) 
     factor = variance.paired.moderated(pair_squares(pairs, variance) if own else 0.0, own)
     error2 = median_variance(count) * factor * _unpaired(pairs, variance)
     error2 += variance.process**2 * sum(concentration(side) for side in zip(*pairs, strict=True))
-    return Contrast(log=middle, error=math.sqrt(error2), df=variance.paired.df + own, pairs=count)
+    return Contrast(
+        log=middle, error=math.sqrt(error2), df=variance.paired.degrees(own), pairs=count
+    )
 
 
 def _unpaired(pairs: Sequence[tuple[VisitValue, VisitValue]], variance: Variance) -> float:

@@ -42,7 +42,7 @@ _MOST_STEPS = 30
 
 def variance_of(run: Run) -> Variance:
     """The variance of a run; assumed where it has too few visits, or was imported."""
-    if any(item.published is not None for item in run.measurements):
+    if run.measurements and all(item.published is not None for item in run.measurements):
         return PUBLISHED
     return fit(run.measurements, run.journal, run.settings.anchor)
 
@@ -116,21 +116,24 @@ def fit_values(
 
 def _paired_prior(cells: Mapping[Cell, Sequence[VisitValue]], variance: Variance) -> Prior | None:
     """The prior of differences within blocks, over all <threads, batch, setting>."""
-    found = []
+    found: list[tuple[float, float]] = []
+    total = 0.0
     for members in _places(cells).values():
         each = []
         for first, second in combinations(members, 2):
             pairs = block_pairs(first, second)
             if len(pairs) > 1:
-                each.append((pair_squares(pairs, variance) / (len(pairs) - 1), len(pairs) - 1))
+                df = float(len(pairs) - 1)
+                each.append((pair_squares(pairs, variance) / df, df))
         if each:
-            # pairs that share a cell are not independent: so many cells have one less contrast
-            df = (len(members) - 1) * statistics.fmean(count for _, count in each)
-            found.append((statistics.fmean(square for square, _ in each), df))
-    return _prior(found) if sum(df for _, df in found) >= FEWEST_DF else None
+            # every pair counts as one that may vary by itself, but pairs that share a cell are
+            # not independent: so many cells have one contrast less
+            total += (len(members) - 1) * statistics.fmean(count for _, count in each)
+            found += each
+    return _prior(found, total) if total >= FEWEST_DF else None
 
 
-def _prior(variances: Sequence[tuple[float, float]]) -> Prior:
+def _prior(variances: Sequence[tuple[float, float]], total: float | None = None) -> Prior:
     """The prior of variances with their degrees of freedom, by maximum likelihood.
 
     True variances are taken to be inverse gamma, as Smyth (2004) does; with the one or two degrees
@@ -138,11 +141,11 @@ def _prior(variances: Sequence[tuple[float, float]]) -> Prior:
     """
     floor = max(1e-4 * statistics.median(square for square, _ in variances), SMALLEST_SD**2)
     found = [(max(square, floor), own) for square, own in variances]
-    total = sum(own for _, own in found)
+    total = sum(own for _, own in found) if total is None else total
     candidates = [df for df in _PRIOR_DF if df <= total] or [min(total, MOST_DF)]
     fitted = [(_factor(found, df), df) for df in candidates]
     factor, df = max(fitted, key=lambda prior: _likelihood(found, *prior))
-    return Prior(factor=factor, df=df)
+    return Prior(factor=factor, df=df, total=total)
 
 
 def _factor(variances: Sequence[tuple[float, float]], prior_df: float) -> float:

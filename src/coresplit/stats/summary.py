@@ -17,6 +17,8 @@ from coresplit.stats.variance import (
     visit_values,
 )
 
+ESTIMATE_DF = 3.0
+
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One drawable latency in seconds, with the interval around it and what the interval is.
@@ -122,13 +124,14 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
 def located(estimate: Estimate) -> Location:
     """The location whose 95 % interval is as wide as that of an estimate, its farther end counts.
 
-    An estimate that has no width is taken as exact.
+    Its tails are those of t with few degrees of freedom: it rests on a few past errors. An estimate
+    that has no width is taken as exact.
     """
     reach = max(
         math.log(estimate.latency / estimate.low), math.log(estimate.high / estimate.latency)
     )
-    error = reach / quantile(CONFIDENCE, math.inf)
-    return Location(log=math.log(estimate.latency), error=error, df=math.inf)
+    error = reach / quantile(CONFIDENCE, ESTIMATE_DF)
+    return Location(log=math.log(estimate.latency), error=error, df=ESTIMATE_DF)
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -44,14 +44,22 @@ class VisitValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prior(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a variance before a cell's own visits: a factor, and its weight in df."""
+    """What is known of a variance before a cell's own visits: a factor, and its weight in df.
+
+    ``total`` is how many degrees of freedom all that it was learnt from has.
+    """
 
     factor: float = 1.0
     df: float = ASSUMED_DF
+    total: float = math.inf
 
     def moderated(self, squares: float, df: float) -> float:
         """The variance factor of a cell with this sum of squares over ``df`` of its own."""
         return (self.df * self.factor + squares) / (self.df + df)
+
+    def degrees(self, own: float) -> float:
+        """Degrees of freedom of a moderated variance: never more than there are in all."""
+        return max(self.df, min(self.df + own, self.total))
 
 
 class Variance(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +165,7 @@ def locate(values: Sequence[VisitValue], variance: Variance) -> Location:
     factor = variance.alone.moderated(squares, own)
     error2 = median_variance(len(values)) * factor * statistics.fmean(expected)
     error2 += variance.process**2 * concentration(values)
-    return Location(log=log, error=math.sqrt(error2), df=variance.alone.df + own)
+    return Location(log=log, error=math.sqrt(error2), df=variance.alone.degrees(own))
 
 
 def concentration(values: Sequence[VisitValue]) -> float:

@@ -40,7 +40,7 @@ class Anchor:
     def visit(
         self, get: Callable[[Cell], Instance], clock: Callable[[], float], left_s: float
     ) -> AnchorVisit | None:
-        """One visit, or None where its instance fails: the cell's own visit will say why.
+        """One visit, or None where it was throttled or its instance fails, as its cell will say.
 
         Once there has been a visit no other cell is taken, since two cells tell no noise.
         """
@@ -55,4 +55,6 @@ class Anchor:
         self._cells = [cell]
         gap = max(self._gap, (clock() - begin) / LARGEST_SHARE)
         self._due_at = clock() + min(gap, self._longest)
+        if timed.evidence.throttled_periods > 0:
+            return None
         return AnchorVisit(at=time.time(), cell=cell, samples=timed.durations)

@@ -45,11 +45,17 @@ class Budget:
         """Seconds until what is not prepared is given up, so that the rest can be measured."""
         return max(PREPARE_SHARE * self.limit, PREPARE_S) - self.elapsed
 
-    def visit_seconds(self, latency: float, warmup: int) -> float:
-        """How long a visit goes on starting forwards of ``latency`` after those of the warm-up."""
-        seconds = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, self.limit * VISIT_SHARE))
+    def visit(self, latency: float, warmup: int, wanted: int) -> tuple[float, int]:
+        """Seconds after which a visit starts no more forwards, and how many it has at most.
+
+        Their number is fixed beforehand from the ``latency`` expected, so that slow ones do not
+        make a visit of fewer; the seconds only keep it within the budget after its warm-up.
+        """
+        share = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, self.limit * VISIT_SHARE))
+        count = min(wanted, max(1, math.ceil(share / latency))) if latency else wanted
         # the last forward of a visit starts before these seconds are over, and must end in time
-        return max(1e-3, min(seconds, self.left - (1 + warmup) * latency))
+        most = self.left - (1 + warmup) * latency
+        return max(1e-3, min(PATIENCE * share, most)), count
 
     def timeout(self, expected: float | None, seconds: float, warmup: int) -> float:
         """When a visit that starts forwards for ``seconds``, after warm-up ones, is hanging."""

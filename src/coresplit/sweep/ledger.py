@@ -1,5 +1,6 @@
 """What is known of every cell of a sweep, and the sink that hears of it at once."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -14,7 +15,7 @@ from coresplit.sweep.finish import measurements_of_unreached
 from coresplit.sweep.grid import cells_of, copies_of
 from coresplit.sweep.guard import reason_to_skip
 from coresplit.sweep.pool import key_of
-from coresplit.sweep.progress import Sink
+from coresplit.sweep.progress import Progress, Sink
 from coresplit.sweep.state import CellState
 
 REFIT_GROWTH = 1.05
@@ -56,6 +57,22 @@ class Ledger:
         """How many cells have each verdict."""
         found = (state.measurement() for state in self.states)
         return dict(Counter(str(each.verdict) for each in found if each is not None))
+
+    def progress(self, doing: str, elapsed_s: float, left_s: float) -> Progress:
+        """How far the sweep is, ``elapsed_s`` into it and with ``left_s`` of its budget left."""
+        states = self.states
+        open_states = [state for state in states if not state.settled]
+        costs = [(state.wanted, self.expected(state.cell)) for state in open_states]
+        known = [wanted * cost for wanted, cost in costs if cost is not None]
+        foreseen = sum(known) if len(known) == len(costs) else math.inf
+        return Progress(
+            doing=doing,
+            cells=len(states),
+            covered=sum(state.covered for state in states),
+            settled=len(states) - len(open_states),
+            elapsed_s=elapsed_s,
+            left_s=max(0.0, min(left_s, foreseen)),
+        )
 
     def expected(self, cell: Cell) -> float | None:
         """Latency in seconds expected of a cell; None where nothing is known of its curve."""

@@ -8,12 +8,16 @@ SHARE = 1 / 20
 """Of the budget that restarts may take."""
 LONGEST_S = 60.0
 AFTER_ROUNDS = 2
-AFTER_SHARE = 1 / 2
+AFTER_SHARE, LAST_SHARE = 1 / 2, 4 / 5
 
 
 def is_due(rounds: int, elapsed_s: float, budget_s: float) -> bool:
-    """Whether there are visits to compare with: after two rounds, or half of the budget."""
-    return rounds >= AFTER_ROUNDS or elapsed_s > AFTER_SHARE * budget_s
+    """Whether there are visits to compare with: after two rounds, or half of the budget.
+
+    Not in the last fifth of it: too few visits would follow.
+    """
+    due = rounds >= AFTER_ROUNDS or elapsed_s > AFTER_SHARE * budget_s
+    return due and elapsed_s < LAST_SHARE * budget_s
 
 
 def to_restart(prepare_s: Mapping[Key, float], budget_s: float) -> list[Key]:

@@ -1,6 +1,5 @@
 """The loop of a sweep."""
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -87,6 +86,7 @@ class Sweep:
         self._prepare_s: dict[Key, float] = {}
         self._restarted = False
         self._too_long: set[Cell] = set()
+        self._warmed: set[tuple[Key, int]] = set()
 
     def run(self) -> Outcome:
         """Measure until everything is settled, the budget is spent, or an end is asked for."""
@@ -188,17 +188,17 @@ class Sweep:
         try:
             instance = self._pool.get(cell, self._interrupt, self._budget.until_deadline)
             process = self._pool.process_of(cell)
-            warmup = state.warmup_forwards(
-                process, calibrating_forwards(expected, self._budget.limit)
-            )
+            calibrating = calibrating_forwards(expected, self._budget.limit)
+            warmup = state.warmup_forwards(process, calibrating)
             if (1 + warmup) * latency > self._budget.left:
                 # what is left only shrinks, so that it will not fit later either
                 self._too_long.add(cell)
                 return
-            count = forwards_wanted(
-                self._ledger.variance, latency, state.overhead_s + warmup * latency
-            )
-            seconds = self._budget.visit_seconds(latency, warmup)
+            if calibrating == 0:
+                self._warm(cell, process)
+            overhead_s = state.overhead_s + warmup * latency
+            count = forwards_wanted(self._ledger.variance, latency, overhead_s)
+            seconds, count = self._budget.visit(latency, warmup, count)
             timeout = self._budget.timeout(expected, seconds, warmup)
             begin = self._clock()
             timed = instance.forwards(
@@ -210,8 +210,19 @@ class Sweep:
         forward_s = sum(timed.durations) + sum(timed.warmup)
         self._forward_s += forward_s
         state.overhead_s = max(0.0, self._clock() - begin - forward_s)
+        self._warmed.add((key_of(cell), process))
         state.add(timed, process=process, block=self._block)
         self._ledger.note(state)
+
+    def _warm(self, cell: Cell, process: int) -> None:
+        """Have a process that has computed nothing yet run a small batch, which is not kept.
+
+        A cell whose forwards are too dear to have warm-up ones of its own is not to be the first.
+        """
+        if (key_of(cell), process) not in self._warmed:
+            small = min(self._settings.batches)
+            timeout = self._budget.timeout(None, 0.0, 1)
+            self._pool.get(cell).forwards(small, 1, 1.0, timeout, self._interrupt, warmup=1)
 
     def _restart(self) -> None:
         """Once, so that later visits tell how far a process differs from another one."""
@@ -226,9 +237,11 @@ class Sweep:
         for cell in again:
             self._report(f"restarting {cell.optimization} t={cell.threads}")
             self._pool.drop(cell)
-        for cell, error in self._pool.prepare(again, self._together, self._interrupt):
-            if error is not None and not self._interrupted:
-                self._ledger.fail_instance(cell, error)
+        # one that fails to start again is tried once more by the next visit of its cells
+        for _ in self._pool.prepare(
+            again, self._together, self._interrupt, lambda: self._budget.until_deadline
+        ):
+            self._report("restarting instances")
 
     def _fail(self, state: CellState, error: InstanceError) -> None:
         """Decide what a failed visit means for its cell, and for those that would fare alike."""
@@ -281,18 +294,5 @@ class Sweep:
         )
 
     def _report(self, doing: str) -> None:
-        states = self._ledger.states
-        open_states = [state for state in states if not state.settled]
-        costs = [(state.wanted, self._ledger.expected(state.cell)) for state in open_states]
-        known = [wanted * cost for wanted, cost in costs if cost is not None]
-        foreseen = sum(known) if len(known) == len(costs) else math.inf
-        self._on_progress(
-            Progress(
-                doing=doing,
-                cells=len(states),
-                covered=sum(state.covered for state in states),
-                settled=len(states) - len(open_states),
-                elapsed_s=self._budget.elapsed,
-                left_s=max(0.0, min(self._budget.left, foreseen)),
-            )
-        )
+        budget = self._budget
+        self._on_progress(self._ledger.progress(doing, budget.elapsed, budget.left))

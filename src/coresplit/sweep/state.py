@@ -71,7 +71,7 @@ class CellState:
     @property
     def settled(self) -> bool:
         """Whether another visit would add nothing."""
-        if self.ended is not None or (not self.samples and self.given_up):
+        if self.ended is not None or self.given_up:
             return True
         return is_precise(self._values, self.variance, self._precision) or is_hopeless(
             self._values, self.variance, self._precision
@@ -109,6 +109,7 @@ class CellState:
             return
         if self.throttled and not self.samples:
             self.evidence = None
+        self.retries = 0
         self.samples.extend(timed.durations)
         self.warmup.extend(timed.warmup)
         self.copies.extend(timed.copies)
