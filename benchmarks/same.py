@@ -4,7 +4,7 @@
 
 Five optimizations of one law over two thread counts and eight batches within ten minutes,
 simulated through the real sweep. Every pair of optimizations in one place is a possible claim. A
-sweep counts as wrong if a single one of its 160 pairs is named different. Then two of one law beside
+sweep counts as wrong if one of its 160 pairs is named different. Then two of one law beside
 three that are plainly slower: in how many sweeps one of the two is called the best somewhere. Then
 one optimization 1.10 times as fast as the others: how many of its true differences are named.
 Beside it the rule that stood before: beyond the noise floor, and order-statistics intervals apart.
