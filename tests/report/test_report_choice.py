@@ -8,15 +8,8 @@ from report_runs import exact, guessed, machine, run_of
 
 from coresplit.records import Cell, Measurement, Prepared, Run
 from coresplit.report.book import Table
-from coresplit.report.choice import (
-    Contest,
-    contests_of,
-    facts_of_choice,
-    finding_of,
-    tied_names,
-    tied_text,
-    way,
-)
+from coresplit.report.choice import facts_of_choice, finding_of, tied_names, tied_text
+from coresplit.report.contests import Contest, contests_of, way
 from coresplit.report.contrast import baseline_of
 from coresplit.report.figures import book_of
 from coresplit.report.frame import Frame

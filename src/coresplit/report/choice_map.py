@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.report.choice import Best, Contest, placing, tied_text, way
+from coresplit.report.choice import tied_text
+from coresplit.report.contests import Best, Contest, placing, way
 from coresplit.report.labels import column_end, title_layer
 from coresplit.report.maps import MOST_WRITTEN, map_axes
 from coresplit.report.palette import INK, MUTED, PAPER, tint

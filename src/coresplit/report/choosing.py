@@ -3,15 +3,9 @@
 import msgspec
 
 from coresplit.report.book import Block, Caption, Fact, Figure, Section
-from coresplit.report.choice import (
-    BASE_NAMES,
-    Contest,
-    choice_table,
-    contests_of,
-    facts_of_choice,
-    finding_of,
-)
+from coresplit.report.choice import BASE_NAMES, choice_table, facts_of_choice, finding_of
 from coresplit.report.choice_map import ChoiceMap, choice_map_spec
+from coresplit.report.contests import Contest, contests_of
 from coresplit.report.contrast import FASTER, SLOWER, by_optimization, relation
 from coresplit.report.frame import Frame
 from coresplit.report.prepared import cost_table

@@ -40,6 +40,8 @@ from coresplit.report.wording import (
 from coresplit.stats.claims import Claims
 from coresplit.stats.difference import Contrast
 
+LITTLE = f"under {percent(DIMINISHED)}"
+
 
 def latency_at_batch(rows: Sequence[Row], claims: Claims) -> str:
     """Which optimization is fastest at one batch, and by how much the others trail it."""
@@ -123,16 +125,15 @@ def speedup_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
     start = f"Batch {best.cell.batch}: {name} scales to {_said_speedup(best)}"
     start += beyond_linear(best.speedup)
     whole = [row for row in rows if row.cell.batch == best.cell.batch]
-    if not others:
-        return f"{start}{_beyond(whole, claims)}."
     if not lower:
-        return f"{start}; the other batches are {UNCLEAR} with it{_beyond(whole, claims)}."
+        start += f"; the other batches are {UNCLEAR} with it" if others else ""
+        return f"{start}{_beyond(whole, claims)}."
     least = lower[-1]
     stop = f"; batch {least.cell.batch} only to {_said_speedup(least)}"
     point = knee([row for row in rows if row.cell.batch == least.cell.batch], claims)
     if point is None:
         return f"{start}{stop}."
-    return f"{start}{stop}, where beyond {point} each added thread gains {_little()}."
+    return f"{start}{stop}, where beyond {point} each added thread gains {LITTLE}."
 
 
 def throughput_over_batch(rows: Sequence[Row], claims: Claims) -> str:
@@ -148,10 +149,9 @@ def throughput_over_batch(rows: Sequence[Row], claims: Claims) -> str:
         said = EQUIVALENT if every == {"equivalent"} else UNCLEAR
         return f"{head}all batches are {said}, at {throughput(top)}."
     start = f"{head}{throughput(top)} at batch {top.cell.batch} is the peak"
-    first = next(row for row in line if not differs(row, top, claims))
+    first, last = next(row for row in line if not differs(row, top, claims)), line[-1]
     if first is not top:
         start += f"; batch {first.cell.batch} is {_alike(first, top, claims)}"
-    last = line[-1]
     if relation(last, top, claims) != SLOWER:
         return f"{start}."
     lost = percent(1 - last.throughput / top.throughput)
@@ -232,11 +232,7 @@ def _alike(row: Row, other: Row, claims: Claims) -> str | None:
 
 def _beyond(rows: Sequence[Row], claims: Claims) -> str:
     point = knee(rows, claims)
-    return "" if point is None else f"; beyond {point} each added thread gains {_little()}"
-
-
-def _little() -> str:
-    return f"under {percent(DIMINISHED)}"
+    return "" if point is None else f"; beyond {point} each added thread gains {LITTLE}"
 
 
 def _ranking(best: Sequence[Row], claims: Claims) -> tuple[Row, list[Row], list[Row]]:
