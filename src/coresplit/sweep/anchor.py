@@ -13,7 +13,7 @@ TIMEOUT_S = 120.0
 VISITS_PER_BUDGET = 15
 LONGEST_GAP_S = 90.0
 LARGEST_SHARE = 1 / 20
-FEWEST_VISITS = 6
+FEWEST_VISITS = 8
 """Few visits tell no noise: so many fit in a budget however long one takes."""
 
 
@@ -33,7 +33,7 @@ class Anchor:
     def due(self, now: float) -> bool:
         """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits.
 
-        The gap is never over a sixth of the budget.
+        The gap is never over an eighth of the budget.
         """
         return bool(self._cells) and now >= self._due_at
 
