@@ -27,6 +27,7 @@ from coresplit.records import (
 )
 from coresplit.stats.noise import noise_floor
 from coresplit.sweep import Outcome, Sweep, anchor_of, cells_of
+from coresplit.sweep.budget import Budget
 
 GIB = 2**30
 
@@ -575,12 +576,12 @@ def test_a_dear_cell_is_never_the_first_that_a_process_computes() -> None:
     assert dear.visits[0].warmup == 0
 
 
-def test_how_many_forwards_a_visit_has_does_not_hang_on_how_long_they_take() -> None:
-    def uneven(spec: InstanceSpec, batch: int, done: int) -> float:
-        return 1.2 * (1.5 if done % 2 else 0.7)
-
-    bench = Bench(uneven)
-    chosen = settings(optimizations=("none",), threads=(1,), batches=(1,), budget_s=600.0)
-    bench.run(chosen)
-    (measurement,) = bench.final.values()
-    assert {visit.samples for visit in measurement.visits[1:]} == {3}
+def test_how_many_forwards_a_visit_has_is_fixed_before_it_begins() -> None:
+    clock = FakeClock()
+    budget = Budget(600.0, clock, 0.0)
+    assert budget.visit(1.2, 1, 21) == (15.0, 3)
+    assert budget.visit(0.01, 1, 5) == (15.0, 5)
+    assert budget.visit(40.0, 0, 3) == (15.0, 1)
+    clock.now = 597.0
+    seconds, _ = budget.visit(1.0, 1, 3)
+    assert seconds == 1.0
