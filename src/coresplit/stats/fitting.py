@@ -81,8 +81,14 @@ def fit_values(
     groups: Sequence[Sequence[VisitValue]],
     visits: Iterable[Sequence[float]],
     cells: Mapping[Cell, Sequence[VisitValue]],
+    *,
+    pairs: bool = True,
 ) -> Variance:
-    """The variance from the visits of every group, their samples, and the cells of the grid."""
+    """The variance from the visits of every group, their samples, and the cells of the grid.
+
+    Without ``pairs`` the prior of differences is left out, which is dear and nobody asks for while
+    a sweep goes on.
+    """
     visits = list(visits)
     within = _within(visits)
     repeated = [group for group in groups if len(group) > 1]
@@ -111,7 +117,8 @@ def fit_values(
         ]
     )
     found = msgspec.structs.replace(found, alone=alone)
-    return msgspec.structs.replace(found, paired=_paired_prior(cells, found) or alone)
+    paired = _paired_prior(cells, found) if pairs else None
+    return msgspec.structs.replace(found, paired=paired or alone)
 
 
 def _paired_prior(cells: Mapping[Cell, Sequence[VisitValue]], variance: Variance) -> Prior | None:

@@ -89,7 +89,8 @@ class Ledger:
         for parts in anchor_groups(anchors, self._settings.anchor).values():
             groups.append(tuple(map(visit_value, parts)))
             samples += parts
-        self.variance = fit_values(groups, samples, {s.cell: s.values for s in self.states})
+        cells = {state.cell: state.values for state in self.states}
+        self.variance = fit_values(groups, samples, cells, pairs=False)
         for state in self.states:
             state.variance = self.variance
 
