@@ -18,6 +18,7 @@ from coresplit.stats.variance import (
     VisitValue,
     locate,
     median_variance,
+    sum_of_squares,
 )
 
 _CONDITIONS = ("optimization", "mapping", "allocator", "cores", "batch")
@@ -85,7 +86,7 @@ def contrast_of(ratios: Sequence[float], variance: Variance) -> Contrast:
     logs, own = [math.log(ratio) for ratio in ratios], len(ratios) - 1
     prior = variance.paired.factor * 2 * variance.of_visit(1)
     known = variance.paired.df
-    each = (known * prior + _squares(logs)) / (known + own)
+    each = (known * prior + sum_of_squares(logs)) / (known + own)
     error2 = median_variance(len(logs)) * each + 2 * variance.process**2
     return Contrast(
         log=statistics.median(logs), error=math.sqrt(error2), df=known + own, pairs=len(logs)
@@ -97,7 +98,7 @@ def halfwidth_of(ratios: Sequence[float]) -> float:
     own = len(ratios) - 1
     if not own:
         return math.inf
-    spread = _squares([math.log(ratio) for ratio in ratios]) / own
+    spread = sum_of_squares([math.log(ratio) for ratio in ratios]) / own
     return quantile(CONFIDENCE, own) * math.sqrt(median_variance(len(ratios)) * spread)
 
 
@@ -164,11 +165,6 @@ def _verdict(found: Mapping[Configuration, Speedup]) -> Judgement:
 
 def _ratios(rival: Trial, split: Trial) -> list[float]:
     return [there / here for there, here in zip(rival.samples, split.samples, strict=True)]
-
-
-def _squares(logs: Sequence[float]) -> float:
-    mean = statistics.fmean(logs)
-    return math.fsum((each - mean) ** 2 for each in logs)
 
 
 def _measured(trial: Trial, variance: Variance) -> Measured:

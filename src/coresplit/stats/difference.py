@@ -21,6 +21,7 @@ from coresplit.stats.variance import (
     Variance,
     VisitValue,
     block_pairs,
+    bounds_of,
     concentration,
     locate,
     median_variance,
@@ -54,8 +55,7 @@ class Contrast(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bounds(self) -> tuple[float, float]:
         """The 95 % confidence interval of the ratio."""
-        reach = min(self.error * quantile(CONFIDENCE, self.df), math.log(1000))
-        return math.exp(self.log - reach), math.exp(self.log + reach)
+        return bounds_of(self.log, self.error, self.df)
 
     @property
     def p_different(self) -> float:

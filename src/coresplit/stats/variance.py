@@ -98,6 +98,12 @@ PUBLISHED = Variance(
 )
 
 
+def bounds_of(log: float, error: float, df: float) -> tuple[float, float]:
+    """The 95 % interval around the exponential of ``log``, at most a factor of 1000 either way."""
+    reach = min(error * quantile(CONFIDENCE, df), math.log(1000))
+    return math.exp(log - reach), math.exp(log + reach)
+
+
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """Where a cell's log latency lies: the value, its standard error, and the df of its t."""
 
@@ -113,8 +119,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bounds(self) -> tuple[float, float]:
         """The 95 % confidence interval in seconds."""
-        reach = min(self.error * quantile(CONFIDENCE, self.df), math.log(1000))
-        return math.exp(self.log - reach), math.exp(self.log + reach)
+        return bounds_of(self.log, self.error, self.df)
 
     @property
     def halfwidth(self) -> float:

@@ -4,7 +4,7 @@ import msgspec
 
 from coresplit.instance import Timed
 from coresplit.instance.tally import in_turn
-from coresplit.records import Cell, Evidence, Measurement, Verdict, Visit
+from coresplit.records import Cell, Evidence, Measurement, Visit
 from coresplit.stats.variance import ASSUMED, Variance, VisitValue, visit_values
 from coresplit.stats.verdict import is_hopeless, is_precise, judge, steal_share, visits_wanted
 from coresplit.stats.warmup import warmup_length
@@ -56,7 +56,7 @@ class CellState:
     @property
     def by_visit(self) -> tuple[tuple[float, ...], ...]:
         """The samples of every visit."""
-        return self._record("light", "").by_visit
+        return self._record().by_visit
 
     @property
     def covered(self) -> bool:
@@ -123,7 +123,7 @@ class CellState:
             )
         )
         self.evidence = in_turn(self.evidence, evidence)
-        self._values = visit_values(self._record("light", ""))
+        self._values = visit_values(self._record())
 
     def end(self, measurement: Measurement) -> None:
         """Close the cell with a measurement of its own, such as ``skipped`` or ``failed``."""
@@ -134,7 +134,7 @@ class CellState:
         if self.ended is not None:
             return self.ended
         if self.samples:
-            whole = self._record("light", "")
+            whole = self._record()
             verdict, reason = judge(
                 self._values, self.variance, self._precision, steal_share(whole)
             )
@@ -152,11 +152,12 @@ class CellState:
             )
         return None
 
-    def _record(self, verdict: Verdict, reason: str) -> Measurement:
+    def _record(self) -> Measurement:
+        """Everything of the cell but its verdict, which is still to come."""
         return Measurement(
             cell=self.cell,
-            verdict=verdict,
-            reason=reason,
+            verdict="light",
+            reason="",
             samples=tuple(self.samples),
             warmup=tuple(self.warmup),
             evidence=self.evidence,
