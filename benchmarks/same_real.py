@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from coresplit import store
-from coresplit.cli.session import instance_spec, model_info, together
+from coresplit.cli.launching import instance_spec, together
+from coresplit.cli.session import model_info
 from coresplit.instance import Instance, Process
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import inspect

@@ -7,8 +7,8 @@ import pytest
 from plan_runs import MACHINE, four_cores
 
 from coresplit import store
+from coresplit.cli.launching import instance_spec
 from coresplit.cli.request import Options, extended, settings_of
-from coresplit.cli.session import instance_spec
 from coresplit.errors import UsageError
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, Run

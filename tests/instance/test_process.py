@@ -20,6 +20,7 @@ from coresplit.errors import (
     UsageError,
 )
 from coresplit.instance import InstanceSpec, Interrupt, Process, handle
+from coresplit.instance.readback import check_threads
 from coresplit.instance.turns import inputs_wanted
 from coresplit.machine.allocators import usable_allocators
 from coresplit.machine.caches import last_level_cache
@@ -66,6 +67,29 @@ def test_an_instance_reads_back_what_was_asked(shared: Process) -> None:
     assert ready.inputs == (ModelInput(name="x", shape=(3, 75, 75)),)
     assert 0 < ready.error < 1e-3
     assert ready.largest_tensor > 0
+
+
+def test_a_paused_instance_computes_nothing_until_it_is_resumed(own: Process) -> None:
+    def cpu_ticks() -> int:
+        fields = Path(f"/proc/{own.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    assert not own.answered(0.3)
+    own.pause()
+    time.sleep(0.2)
+    before = cpu_ticks()
+    assert not own.answered(1.0)
+    assert cpu_ticks() == before
+    own.resume()
+    ready = own.wait_ready()
+    assert own.answered(0.0)
+    assert ready.input_s > 0
+
+
+def test_a_paused_instance_can_be_ended(own: Process) -> None:
+    own.pause()
+    own.close()
+    assert not Path(f"/proc/{own.pid}").exists()
 
 
 def test_every_busy_thread_has_a_core_of_its_own(shared: Process) -> None:
@@ -277,10 +301,10 @@ def test_busy_threads_outside_the_cores_or_more_than_them_are_a_mismatch(shared:
     evidence = shared.forwards(batch=1, count=1, seconds=1, timeout=60).evidence
     two = InstanceSpec(model=SMALL, optimization="openvino", cpus=(4, 6), home=(4, 6))
     for fine in [("4", "6"), ("4",), ("4", "4,6"), ("4,6", "4,6")]:
-        handle.check_threads(two, msgspec.structs.replace(evidence, thread_cores=fine))
+        check_threads(two, msgspec.structs.replace(evidence, thread_cores=fine))
     for wrong in [("4", "4"), ("4", "5"), ("4-6",), ("4", "6", "4,6")]:
         with pytest.raises(ReadbackMismatch, match=r"each should have one of 4, 6 to itself"):
-            handle.check_threads(two, msgspec.structs.replace(evidence, thread_cores=wrong))
+            check_threads(two, msgspec.structs.replace(evidence, thread_cores=wrong))
 
 
 TURNS = """

@@ -493,24 +493,6 @@ def test_the_peak_is_found_once_for_every_thread_count() -> None:
     assert peaks[1].copy_bytes == 2e10
 
 
-def test_what_is_not_ready_by_half_of_the_budget_is_given_up_and_the_rest_measured() -> None:
-    bench = Bench()
-    opener = bench.open
-
-    def slow(cell: Cell) -> FakeInstance:
-        bench.options["prepare_s"] = 500.0 if cell.optimization == "script" else 1.0
-        return opener(cell)
-
-    bench.open = slow  # type: ignore[method-assign]
-    outcome = bench.run(settings(budget_s=100.0, batches=(1, 2)))
-    assert outcome.verdicts == {"measured": 4, "failed": 4}
-    assert {each.reason for each in bench.final.values() if each.verdict == "failed"} == {
-        "instance script t=1 was not ready in time and was ended",
-        "instance script t=2 was not ready in time and was ended",
-    }
-    assert bench.clock.now < 100.0
-
-
 def test_every_allocator_has_instances_of_its_own() -> None:
     bench = Bench()
     chosen = settings(optimizations=("none",), allocators=("default", "glibc_tuned"), batches=(1,))

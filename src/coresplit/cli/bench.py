@@ -1,5 +1,6 @@
 """``coresplit bench``."""
 
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,7 +22,7 @@ from coresplit.machine.inspect import inspect
 from coresplit.models import describe
 from coresplit.records import Run
 from coresplit.stats.verdict import judged
-from coresplit.sweep import Outcome
+from coresplit.sweep import Forecast, Outcome
 from coresplit.units import format_duration
 
 UNLIMITED_PROOF_S = 60.0
@@ -73,8 +74,20 @@ def measure(options: Options, interrupt: Interrupt) -> tuple[Path, Outcome]:
     begun = time.monotonic()
     session = _session(options, interrupt)
     reserved = RESERVED * (budget_of(options) or 0.0) if options.quick else 0.0
+    say(_foretold(session.forecast(reserved), budget_of(options)))
     with Display() as display:
         return session.path, session.run(begun, display.show, reserved)
+
+
+def _foretold(found: Forecast, budget_s: float | None) -> str:
+    """How far the budget will reach, said before it is spent."""
+    if budget_s is None or found.reached == found.cells:
+        return f"{found.cells} cells to measure"
+    minutes = math.ceil(max(found.whole_s, budget_s) / 60)
+    return (
+        f"{found.cells} cells to measure: about {found.reached} fit in the budget; "
+        f"--budget {minutes}m would fit about all of them"
+    )
 
 
 def _prove(options: Options, path: Path, begun: float, interrupt: Interrupt) -> None:

@@ -1,6 +1,5 @@
 """One sweep into one run folder: a fresh one, or an earlier one that is resumed."""
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,32 +8,48 @@ from pathlib import Path
 import msgspec
 
 from coresplit import store
+from coresplit.cli.efforts import Kept, NotingSink, by_effort, efforts_of
+from coresplit.cli.launching import free_for, launcher_of, together
 from coresplit.errors import InstanceError, MismatchError, RunError
-from coresplit.instance import Instance, InstanceSpec, Interrupt, Pack, Process, Ready
+from coresplit.instance import Interrupt, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
-from coresplit.machine.numa import free_memory, nodes_of
-from coresplit.machine.placement import place, place_together
 from coresplit.machine.software import software
-from coresplit.models import MODELS, ModelSpec, describe, packages_of, validate
+from coresplit.models import MODELS, ModelSpec, describe, form_of, packages_of, validate
 from coresplit.optimizations import optimization_named
-from coresplit.records import Cell, Inputs, Machine, ModelInfo, Run, Settings
-from coresplit.sweep import Launcher, Outcome, Progress, Sweep, cells_of
-
-PREPARING_MEMORY = 2 * 2**30
+from coresplit.records import Cell, Machine, ModelInfo, Run, Settings
+from coresplit.sweep import (
+    Efforts,
+    Forecast,
+    Launcher,
+    Outcome,
+    Progress,
+    Sweep,
+    cells_of,
+    forecast,
+)
 
 
 class Session:
     """A run folder open for writing and the instances that were started for it."""
 
     def __init__(
-        self, run: Run, writer: store.RunWriter, launcher: Launcher, interrupt: Interrupt
+        self,
+        run: Run,
+        writer: store.RunWriter,
+        launcher: Launcher,
+        interrupt: Interrupt,
+        *,
+        kept: Kept,
+        ready: Ready | None,
     ) -> None:
         self.path = writer.path
         self._run = run
         self._writer = writer
         self._launcher = launcher
         self._interrupt = interrupt
+        self._kept = kept
+        self._ready = ready
 
     @classmethod
     def fresh(
@@ -50,9 +65,12 @@ class Session:
         ``spec`` and ``settings`` were checked against ``machine`` by the caller.
         """
         store.require_new(path)
-        launcher = _launcher(spec, machine, settings.inputs)
+        launcher = launcher_of(spec, machine, settings.inputs)
         with _ending(launcher, interrupt):
-            ready = launcher.probe(cells_of(settings), together(machine), interrupt)
+            kept = Kept(spec)
+            ready = launcher.probe(
+                by_effort(cells_of(settings), spec, kept), together(machine), interrupt
+            )
             run = Run(
                 name=path.name,
                 created_at=time.time(),
@@ -62,7 +80,7 @@ class Session:
                 software=software(libraries_of(settings, spec.name)),
                 measurements=(),
             )
-            return cls(run, store.create(path, run), launcher, interrupt)
+            return cls(run, store.create(path, run), launcher, interrupt, kept=kept, ready=ready)
 
     @classmethod
     def resumed(
@@ -89,18 +107,19 @@ class Session:
             wider = extend(before, machine)
             settings = msgspec.structs.replace(wider, budget_s=budget_s)
             run = msgspec.structs.replace(before, settings=settings)
-            launcher = _launcher(spec, machine, settings.inputs)
+            launcher = launcher_of(spec, machine, settings.inputs)
             with _ending(launcher, interrupt):
-                finished = _finished(before)
-                missing = [cell for cell in cells_of(settings) if cell not in finished]
+                kept, ready = Kept(spec), None
+                missing = _missing(run)
                 if missing:
+                    missing = by_effort(missing, spec, kept)
                     ready = launcher.probe(missing, together(machine), interrupt)
                     require_same(before, machine, model_info(spec, ready))
                 if wider != before.settings:
                     libraries = software(libraries_of(wider, spec.name))
                     stored = msgspec.structs.replace(before, settings=wider, software=libraries)
                     writer.rewrite(stored)
-                return cls(run, writer, launcher, interrupt)
+                return cls(run, writer, launcher, interrupt, kept=kept, ready=ready)
         except BaseException:
             writer.close()
             raise
@@ -114,26 +133,52 @@ class Session:
         """
         machine = self._run.machine
         assert machine is not None
-        settings = self._run.settings
-        if settings.budget_s is not None:
-            budget_s = settings.budget_s - reserved_s
-            settings = msgspec.structs.replace(settings, budget_s=budget_s)
         try:
             return Sweep(
-                settings,
+                self._within(reserved_s),
                 self._launcher.open,
-                self._writer,
+                NotingSink(self._writer, self._kept),
                 available_memory=available_memory,
-                free_for=lambda cell: _free_for(cell, machine),
+                free_for=lambda cell: free_for(cell, machine),
                 done=self._run.measurements,
                 interrupt=self._interrupt,
                 on_progress=on_progress,
                 together=together(machine),
+                efforts=self._efforts(),
                 begun=begun,
             ).run()
         finally:
             self._launcher.close()
             self._writer.close()
+
+    def forecast(self, reserved_s: float = 0.0) -> Forecast:
+        """How far the budget will reach, of which ``reserved_s`` are left to what follows.
+
+        A cell that has not been measured is taken to need as long as the first instance that was
+        started, per input and core.
+        """
+        machine, ready = self._run.machine, self._ready
+        assert machine is not None
+        core_s = ready.input_s * ready.threads if ready is not None else 0.0
+        return forecast(
+            _missing(self._run),
+            self._efforts(),
+            lambda cell: core_s * cell.batch / cell.threads,
+            together(machine),
+            self._within(reserved_s).budget_s,
+        )
+
+    def _efforts(self) -> Efforts:
+        ready, form = self._ready, form_of(self._run.model.source)
+        if ready is None:
+            return efforts_of(form, self._kept.names())
+        return efforts_of(form, self._kept.names(), ready.start_s + ready.prepare_s)
+
+    def _within(self, reserved_s: float) -> Settings:
+        settings = self._run.settings
+        if settings.budget_s is None:
+            return settings
+        return msgspec.structs.replace(settings, budget_s=settings.budget_s - reserved_s)
 
 
 @contextmanager
@@ -163,8 +208,10 @@ def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
     return spec
 
 
-def _finished(run: Run) -> set[Cell]:
-    return {each.cell for each in run.measurements if each.verdict == "measured"}
+def _missing(run: Run) -> list[Cell]:
+    """The cells of a run that are not measured yet."""
+    finished = {each.cell for each in run.measurements if each.verdict == "measured"}
+    return [cell for cell in cells_of(run.settings) if cell not in finished]
 
 
 def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
@@ -181,30 +228,10 @@ def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
         )
 
 
-def _nodes(cell: Cell, machine: Machine) -> tuple[int, ...]:
-    """The NUMA nodes that the memory of a cell's instance is bound to; none on a single one."""
-    if machine.nodes < 2:
-        return ()
-    return nodes_of(place(machine.cores[: machine.usable], cell.threads, cell.mapping), machine)
-
-
-def _free_for(cell: Cell, machine: Machine) -> int:
-    """Bytes that an instance can still get: less than all where its memory is bound to nodes."""
-    # the copies of a packed cell are spread over all nodes
-    nodes = _nodes(cell, machine) if cell.setting == "isolated" else ()
-    on_nodes = free_memory(nodes) if nodes else None
-    return available_memory() if on_nodes is None else min(available_memory(), on_nodes)
-
-
 def libraries_of(settings: Settings, model: str) -> tuple[str, ...]:
     """Distributions that a run's results depend on: those of its optimizations and its model."""
     packages = [optimization_named(name).packages for name in settings.optimizations]
     return tuple(dict.fromkeys(["torch", "numpy", *sum(packages, ()), *packages_of(model)]))
-
-
-def together(machine: Machine) -> int:
-    """How many instances may prepare at once: one a core, as far as memory goes."""
-    return max(1, min(machine.usable, available_memory() // PREPARING_MEMORY))
 
 
 def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
@@ -219,48 +246,4 @@ def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
         parameters=ready.parameters,
         weights=ready.weights,
         largest_tensor=ready.largest_tensor,
-    )
-
-
-def _launcher(spec: ModelSpec, machine: Machine, inputs: Inputs) -> Launcher:
-    cores = machine.cores[: machine.usable]
-    homes = itertools.count()
-
-    def start(cell: Cell) -> Instance:
-        if cell.setting == "packed":
-            each = [cell.threads] * (machine.usable // cell.threads)
-            return Pack(
-                [
-                    Process(instance_spec(spec, cell, cpus, cpus, machine, inputs=inputs))
-                    for cpus in place_together(cores, each, cell.mapping)
-                ]
-            )
-        first = cell.threads * next(homes) % len(cores)
-        # instances that prepare at once do so on different cores
-        home = machine.usable_cores[first:] + machine.usable_cores[:first]
-        cpus = place(cores, cell.threads, cell.mapping)
-        return Process(instance_spec(spec, cell, cpus, home, machine, inputs=inputs))
-
-    return Launcher(start)
-
-
-def instance_spec(
-    model: ModelSpec,
-    cell: Cell,
-    cpus: tuple[int, ...],
-    home: tuple[int, ...],
-    machine: Machine,
-    *,
-    inputs: Inputs,
-) -> InstanceSpec:
-    """The instance of a cell on these logical CPUs; its memory is bound where there are nodes."""
-    return InstanceSpec(
-        model=model,
-        optimization=cell.optimization,
-        cpus=cpus,
-        home=home,
-        nodes=nodes_of(cpus, machine) if machine.nodes > 1 else (),
-        mapping=cell.mapping,
-        allocator=cell.allocator,
-        inputs=inputs,
     )

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coresplit import store
-from coresplit.cli.session import instance_spec, model_info, require_same, spec_again
+from coresplit.cli.launching import instance_spec
+from coresplit.cli.session import model_info, require_same, spec_again
 from coresplit.errors import InstanceError
 from coresplit.instance import Interrupt, Member, Process, Ready
 from coresplit.machine.cgroups import available_memory

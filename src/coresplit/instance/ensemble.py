@@ -115,6 +115,23 @@ class Pack:
         ready = [copy.wait_ready(interrupt, timeout) for copy in self._copies]
         return msgspec.structs.replace(ready[0], memory=sum(each.memory for each in ready))
 
+    def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
+        """Whether every copy is ready or has failed, after at most ``timeout`` seconds."""
+        deadline = self._clock() + timeout
+        return all(
+            copy.answered(max(0.0, deadline - self._clock()), interrupt) for copy in self._copies
+        )
+
+    def pause(self) -> None:
+        """Have all copies compute nothing until they are resumed."""
+        for copy in self._copies:
+            copy.pause()
+
+    def resume(self) -> None:
+        """Have all copies go on."""
+        for copy in self._copies:
+            copy.resume()
+
     def forwards(
         self,
         batch: int,

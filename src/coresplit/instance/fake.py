@@ -45,22 +45,19 @@ class FakeInstance:
         self.closed = False
         self._formula = formula
         self._clock = clock
-        self._prepare_s = prepare_s
+        self.paused = False
+        self._prepare_s = self._unready_s = prepare_s
         self._memory = memory
         self._throttled = throttled
         self._faults = faults
         self._counts: dict[int, int] = {}
-        self._ready = False
         self._begun = (0, 0.0, 0.0)
 
     def wait_ready(self, interrupt: Interrupt | None = None, timeout: float = math.inf) -> Ready:
         """Ready after ``prepare_s`` of fake time."""
-        if not self._ready:
-            self._clock.now += min(self._prepare_s, timeout)
-            if self._prepare_s > timeout:
-                self.closed = True
-                raise InstanceTimeout(f"{self.spec} was not ready in time and was ended")
-            self._ready = True
+        if not self.answered(timeout):
+            self.closed = True
+            raise InstanceTimeout(f"{self.spec} was not ready in time and was ended")
         return Ready(
             threads=self.spec.threads,
             interop_threads=1,
@@ -76,6 +73,23 @@ class FakeInstance:
             weights="fake",
             memory=self._memory(1),
         )
+
+    def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
+        """Whether it is ready after at most ``timeout`` seconds of fake time."""
+        if self.paused:
+            raise InstanceError(f"{self.spec} is paused and would never answer")
+        waited = min(self._unready_s, timeout)
+        self._clock.now += waited
+        self._unready_s -= waited
+        return self._unready_s <= 0.0
+
+    def pause(self) -> None:
+        """Refuse to be waited for."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused = False
 
     def forwards(
         self,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -22,7 +23,6 @@ from coresplit.errors import (
     InstanceMemory,
     InstanceTimeout,
     PrepareFailed,
-    ReadbackMismatch,
     UsageError,
 )
 from coresplit.instance.interrupt import GRACE_S, Interrupt
@@ -37,9 +37,8 @@ from coresplit.instance.messages import (
     Reply,
     Timed,
 )
+from coresplit.instance.readback import check_readback, check_threads
 from coresplit.machine.environment import instance_environment
-from coresplit.machine.topology import parse_cpu_list
-from coresplit.records import Evidence
 
 PREPARE_TIMEOUT_S = 1800.0
 FAILURES: dict[str, type[CoresplitError]] = {
@@ -60,6 +59,15 @@ class Instance(Protocol):
         self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
     ) -> Ready:
         """Block until the model is prepared; the same answer at every call."""
+
+    def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
+        """Whether ``wait_ready`` would not block, after at most ``timeout`` seconds."""
+
+    def pause(self) -> None:
+        """Compute nothing until resumed, while it is being prepared."""
+
+    def resume(self) -> None:
+        """Go on; harmless where it is not paused."""
 
     def forwards(
         self,
@@ -93,6 +101,8 @@ class Process:
     def __init__(self, spec: InstanceSpec) -> None:
         self.spec = spec
         self._ready: Ready | None = None
+        self._paused_at: float | None = None
+        self._paused_s = 0.0
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._pipe, theirs = Pipe()
         with theirs:
@@ -134,9 +144,34 @@ class Process:
                 ) from error
             if not isinstance(reply, Ready):
                 raise self._unexpected(reply)
-            _check_readback(self.spec, reply)
-            self._ready = reply
+            check_readback(self.spec, reply)
+            prepare_s = max(0.0, reply.prepare_s - self._paused_s)
+            self._ready = msgspec.structs.replace(reply, prepare_s=prepare_s)
         return self._ready
+
+    def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
+        """Whether ``wait_ready`` would not block, after at most ``timeout`` seconds.
+
+        An interrupt ends the wait early.
+        """
+        if self._ready is not None:
+            return True
+        return self._pipe in wait(
+            [self._pipe, *([interrupt.fileno()] if interrupt else [])], timeout
+        )
+
+    def pause(self) -> None:
+        """Stop the process, and the compilers it has started, until it is resumed."""
+        if self._paused_at is None and self._ready is None:
+            self._paused_at = time.monotonic()
+            self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have a paused process go on."""
+        if self._paused_at is not None:
+            self._signal(signal.SIGCONT)
+            self._paused_s += time.monotonic() - self._paused_at
+            self._paused_at = None
 
     def forwards(
         self,
@@ -244,8 +279,14 @@ class Process:
         return lines[-1].strip() if lines else ""
 
     def _kill(self) -> None:
-        self._process.kill()
+        self._signal(signal.SIGKILL)
         self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the child and to what it has started, which are a group of their own."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
 
 def _environment(spec: InstanceSpec) -> dict[str, str]:
@@ -257,32 +298,3 @@ def _environment(spec: InstanceSpec) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONFAULTHANDLER": "1",
     }
-
-
-def _check_readback(spec: InstanceSpec, ready: Ready) -> None:
-    pairs: dict[str, tuple[object, object]] = {
-        "threads": (spec.threads, ready.threads),
-        "cores": (sorted(spec.cpus), sorted(ready.cpus)),
-        "allocator": (spec.allocator, ready.allocator),
-    }
-    if spec.nodes and ready.nodes is not None:
-        pairs["memory nodes"] = (sorted(spec.nodes), sorted(ready.nodes))
-    for what, (asked, found) in pairs.items():
-        if asked != found:
-            raise ReadbackMismatch(f"{spec}: asked for {what} {asked}, but it runs with {found}")
-
-
-def check_threads(spec: InstanceSpec, evidence: Evidence) -> None:
-    """Each busy thread has a core of the instance to itself, or moves among all of them.
-
-    OpenVINO's threads take the cores of their process for theirs again and again; there are never
-    more of them than cores.
-    """
-    allowed = [parse_cpu_list(text) for text in evidence.thread_cores]
-    bound = [cpus for cpus in allowed if len(cpus) == 1]
-    outside = set().union(*allowed) - set(spec.cpus)
-    if len(set(bound)) < len(bound) or len(allowed) > len(spec.cpus) or outside:
-        raise ReadbackMismatch(
-            f"{spec}: its busy threads were allowed on cores {' and '.join(evidence.thread_cores)}"
-            f", but each should have one of {', '.join(map(str, sorted(spec.cpus)))} to itself"
-        )

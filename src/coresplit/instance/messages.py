@@ -70,7 +70,8 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     outputs' relative error against eager over ``compared`` inputs, and ``agreement`` the share of
     them with the same top-1 class, where there are enough classes. ``facts`` are what the library
     of the optimization stated. ``start_s`` counts from the start of the process to the imported
-    library, ``prepare_s`` from there to ready.
+    library, ``prepare_s`` from there to ready. ``input_s`` is what each input of a small batch took
+    in a first forward, in seconds: a rough idea before anything is measured.
     """
 
     threads: int
@@ -80,6 +81,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     allocator: str
     start_s: float
     prepare_s: float
+    input_s: float = 0.0
     error: float
     agreement: float | None = None
     compared: int = 0

@@ -12,20 +12,23 @@ TRIAL_S = 0.3
 _TASKS = Path("/proc/self/task")
 
 
-def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[], float]) -> None:
+def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[], float]) -> float:
     """Bind every thread of this process to one of ``cpus``, those that compute to different ones.
 
     OpenMP has bound its workers already, and they keep their places. Other libraries start
     threads that may run anywhere: a trial of ``forward`` shows which of them compute, and these
-    get a core each, the calling thread the first. Raises PrepareFailed where more threads compute
-    than there are cores.
+    get a core each, the calling thread the first. Returns the seconds that the last forward of
+    the trial took. Raises PrepareFailed where more threads compute than there are cores.
     """
     confine(cpus)
     before = read_counters(cpus)
-    end = clock() + TRIAL_S
-    forward()
-    while clock() < end:
+    begin = clock()
+    end = begin + TRIAL_S
+    while True:
         forward()
+        took, begin = clock() - begin, clock()
+        if begin >= end:
+            break
     computing = busy(before, read_counters(cpus))
     if len(computing) > len(cpus):
         raise PrepareFailed(
@@ -35,6 +38,7 @@ def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[
     calling = os.getpid()
     for thread, cpu in assignment(cpus, calling, computing, _threads()).items():
         bind(thread, {cpu})
+    return took
 
 
 def assignment(

@@ -74,7 +74,7 @@ class Worker:
             comparison = measure_loss(subject, self._prepared, eager, spec.model.seed)
         _accept(comparison, lossy=optimization.lossy)
         del eager
-        settle(spec.cpus, self.forward, time.monotonic)
+        self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS
         self.ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
 
     def time(self, command: Forwards) -> Timed:
@@ -117,6 +117,7 @@ class Worker:
             allocator=loaded_allocator(),
             start_s=_age() - (time.monotonic() - begin),
             prepare_s=time.monotonic() - begin,
+            input_s=self._input_s,
             error=comparison.error,
             agreement=comparison.agreement,
             compared=comparison.compared,

@@ -2,7 +2,7 @@
 
 from coresplit.optimizations.equality import MAX_ERROR, Comparison, compare, relative_error
 from coresplit.optimizations.loss import LOSS_INPUTS, measure_loss, reference
-from coresplit.optimizations.record import Optimization, Prepared, Subject
+from coresplit.optimizations.record import Makes, Optimization, Prepared, Subject
 from coresplit.optimizations.registry import (
     OPTIMIZATIONS,
     missing_packages,
@@ -16,6 +16,7 @@ __all__ = [
     "MAX_ERROR",
     "OPTIMIZATIONS",
     "Comparison",
+    "Makes",
     "Optimization",
     "Prepared",
     "Subject",

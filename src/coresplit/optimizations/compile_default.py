@@ -9,6 +9,7 @@ OPTIMIZATION = Optimization(
     packages=("torch",),
     extra="torch",
     programs=("g++",),
+    makes="compiled",
     module=__name__,
 )
 

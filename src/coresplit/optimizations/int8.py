@@ -17,6 +17,7 @@ OPTIMIZATION = Optimization(
     takes=("module", "onnx"),
     packages=("torch", "onnx", "onnxscript", "openvino", "nncf"),
     extra="int8",
+    makes="quantized",
     module=__name__,
 )
 

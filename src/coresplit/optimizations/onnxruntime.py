@@ -17,6 +17,7 @@ OPTIMIZATION = Optimization(
     takes=("module", "onnx"),
     packages=("torch", "onnx", "onnxscript", "onnxruntime"),
     extra="onnxruntime",
+    makes="export",
     module=__name__,
 )
 

@@ -9,6 +9,7 @@ OPTIMIZATION = Optimization(
     takes=("module", "onnx"),
     packages=("torch", "onnx", "onnxscript", "openvino"),
     extra="openvino",
+    makes="export",
     module=__name__,
 )
 

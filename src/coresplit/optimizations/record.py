@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -63,12 +63,18 @@ class Prepared(Protocol):
         """
 
 
+Makes = Literal["nothing", "export", "quantized", "compiled"]
+"""What preparing leaves in the cache: one export or one quantized model for all instances, or code
+that a compiler makes for each thread count."""
+
+
 class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A way to prepare a model for inference.
 
     ``lossy`` says that outputs differ from eager by more than rounding, on purpose. ``takes`` are
     the forms of a model it can start from. ``packages`` must be importable for it, and come with
-    ``extra``; ``programs`` must be on the path. ``module`` is imported when it is used.
+    ``extra``; ``programs`` must be on the path. What preparing it ``makes`` tells how long that may
+    take. ``module`` is imported when it is used.
     """
 
     name: str
@@ -79,6 +85,7 @@ class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     packages: tuple[str, ...]
     extra: str
     programs: tuple[str, ...] = ()
+    makes: Makes = "nothing"
     module: str
 
     def prepare(self, subject: Subject) -> Prepared:

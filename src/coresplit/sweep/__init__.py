@@ -2,6 +2,9 @@
 
 runner.Sweep   the loop; the only part with a clock, instances and a sink
 choice         which cells next, side by side (pure)
+order          which instances are prepared first (pure)
+preparing      makes instances ready, in slices of time
+forecast       how far a budget will reach (pure)
 restart        which instances are started anew (pure)
 state          what is known of each cell so far, and its verdict
 guard          which batches would not fit in memory (pure)
@@ -9,9 +12,27 @@ pool           the instances that are alive
 finish         estimates for what was not reached (pure)
 """
 
+from coresplit.sweep.forecast import Forecast, forecast
 from coresplit.sweep.grid import anchor_of, cells_of
 from coresplit.sweep.launch import Launcher
+from coresplit.sweep.order import Effort, Efforts, in_order
+from coresplit.sweep.pool import Key, key_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
 from coresplit.sweep.runner import Sweep
 
-__all__ = ["Launcher", "Outcome", "Progress", "Sink", "Sweep", "anchor_of", "cells_of"]
+__all__ = [
+    "Effort",
+    "Efforts",
+    "Forecast",
+    "Key",
+    "Launcher",
+    "Outcome",
+    "Progress",
+    "Sink",
+    "Sweep",
+    "anchor_of",
+    "cells_of",
+    "forecast",
+    "in_order",
+    "key_of",
+]

@@ -7,8 +7,12 @@ OVERRUN = 1.08
 """A forward may end this far beyond the budget before it is cut off."""
 PREPARE_SHARE = 1 / 2
 PREPARE_S = 60.0
+"""Until then, or that share of the budget, what is quick to prepare is prepared first."""
+COMPILE_SHARE = 1 / 4
+"""Of the budget that compilers may take before the rest is measured deeply."""
 PATIENCE = 5.0
 SLACK_S = 30.0
+CHEAP_SHARE = 1 / 400
 FIRST_FORWARD_S = 300.0
 VISIT_SHARE = 1 / 200
 SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
@@ -42,8 +46,18 @@ class Budget:
 
     @property
     def to_prepare(self) -> float:
-        """Seconds until what is not prepared is given up, so that the rest can be measured."""
+        """Seconds until what is ready is measured, and the rest waits."""
         return max(PREPARE_SHARE * self.limit, PREPARE_S) - self.elapsed
+
+    @property
+    def to_compile(self) -> float:
+        """Seconds that compilers may take; at most half of what is left, to measure the rest."""
+        return min(COMPILE_SHARE * self.limit, self.left / 2)
+
+    @property
+    def cheap(self) -> float:
+        """Seconds that a forward may take to be run before any compiler."""
+        return CHEAP_SHARE * self.limit
 
     def visit(self, latency: float, warmup: int, wanted: int) -> tuple[float, int]:
         """Seconds after which a visit starts no more forwards, and how many it has at most.

@@ -157,6 +157,12 @@ def place_of(cell: Cell) -> Place:
     return cell.threads, cell.batch, cell.setting
 
 
+def covers_cheap(states: Iterable[CellState], expected: Expected, limit: float) -> bool:
+    """Whether every cell has been visited of which a forward takes at most ``limit`` seconds."""
+    unseen = (state.cell for state in states if not state.covered)
+    return not any((expected(cell) or 0.0) <= limit for cell in unseen)
+
+
 def scout_of(states: Iterable[CellState]) -> Curve | None:
     """The curve with the lowest measured cost per input; None before any is measured."""
     best: tuple[float, Curve] | None = None

@@ -149,8 +149,11 @@ class Ledger:
         measurement = self._by_cell[cell].measurement()
         return measurement is not None and measurement.verdict == "failed"
 
-    def finish(self, why: str, anchors: Sequence[AnchorVisit]) -> None:
-        """Judge every cell by what is known in the end; estimate what was not reached."""
+    def finish(self, why: Callable[[Cell], str], anchors: Sequence[AnchorVisit]) -> None:
+        """Judge every cell by what is known in the end; estimate what was not reached.
+
+        ``why`` says of a cell why it was not measured.
+        """
         self._visits_fitted = 0
         self.refit(anchors)
         for state in self.states:

@@ -74,41 +74,33 @@ class Pool:
         self._crowded = False
         self._opened = Counter(opened_before or {})
 
-    def prepare(
-        self,
-        cells: Iterable[Cell],
-        together: int,
-        interrupt: Interrupt | None = None,
-        left: Callable[[], float] = lambda: math.inf,
-        failed: Callable[[Cell], bool] = lambda cell: False,
-    ) -> Iterator[tuple[Cell, InstanceError | None]]:
-        """Make the instances of ``cells`` ready, ``together`` at a time, while memory lasts.
+    @property
+    def has_room(self) -> bool:
+        """Whether memory allows another instance beside those that are alive."""
+        return not self._alive or self._available() > self._reserve
 
-        Nothing may be measured meanwhile. Yields the cell of every one and what it failed of;
-        ``left`` gives the seconds after which one that is not ready fails. What has ``failed``
-        already is left out, and the copies of a packed cell are made ready apart from the rest.
-        """
-        waiting = list({key_of(cell): cell for cell in cells}.values())
-        starting: list[Cell] = []
-        while waiting or starting:
-            while waiting and len(starting) < together and self._has_room():
-                if starting and "packed" in (waiting[0].setting, starting[0].setting):
-                    break
-                cell = waiting.pop(0)
-                if failed(cell):
-                    continue
-                starting.append(cell)
-                if key_of(cell) not in self._alive:
-                    self._open(cell)
-            if not starting or (interrupt is not None and interrupt.requested):
-                return
-            cell = starting.pop(0)
-            try:
-                self.get(cell, interrupt, left())
-            except InstanceError as error:
-                yield cell, error
-            else:
-                yield cell, None
+    def open(self, cell: Cell) -> None:
+        """Start the instance of a cell unless it is alive, in the place of others if need be."""
+        if not self.holds(cell):
+            self._make_room()
+            self._alive[key_of(cell)] = self._opener(cell)
+            self._opened[key_of(cell)] += 1
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether the instance of a cell is alive."""
+        return key_of(cell) in self._alive
+
+    def answered(self, cell: Cell, timeout: float, interrupt: Interrupt | None = None) -> bool:
+        """Whether an instance that is alive is ready or has failed; waits ``timeout`` seconds."""
+        return self._alive[key_of(cell)].answered(timeout, interrupt)
+
+    def pause(self, cell: Cell) -> None:
+        """Have an instance that is alive compute nothing until it is resumed."""
+        self._alive[key_of(cell)].pause()
+
+    def resume(self, cell: Cell) -> None:
+        """Have an instance that is alive go on; harmless where it is not paused."""
+        self._alive[key_of(cell)].resume()
 
     def ready(self) -> Iterator[tuple[Key, Instance]]:
         """The instances that are ready now."""
@@ -122,12 +114,11 @@ class Pool:
         ``timeout`` is how many seconds more it may take to become ready.
         """
         key = key_of(cell)
-        if key not in self._alive:
-            self._make_room()
-            self._open(cell)
+        self.open(cell)
         self._alive.move_to_end(key)
         instance = self._alive[key]
         if key not in self._ready:
+            instance.resume()
             try:
                 ready = instance.wait_ready(interrupt, min(PREPARE_TIMEOUT_S, max(1.0, timeout)))
             except InstanceError:
@@ -165,15 +156,8 @@ class Pool:
             instance.close()
         self._ready.clear()
 
-    def _open(self, cell: Cell) -> None:
-        self._alive[key_of(cell)] = self._opener(cell)
-        self._opened[key_of(cell)] += 1
-
-    def _has_room(self) -> bool:
-        return not self._alive or self._available() > self._reserve
-
     def _make_room(self) -> None:
-        while not self._has_room():
+        while not self.has_room:
             self._crowded = True
             key, instance = self._alive.popitem(last=False)
             self._ready.discard(key)

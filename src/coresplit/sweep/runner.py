@@ -19,8 +19,6 @@ from coresplit.records import (
     Cell,
     Ended,
     Measurement,
-    Peak,
-    Prepared,
     Settings,
     Started,
 )
@@ -28,15 +26,17 @@ from coresplit.stats.verdict import forwards_wanted
 from coresplit.stats.warmup import calibrating_forwards
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.budget import Budget
-from coresplit.sweep.choice import Chooser
+from coresplit.sweep.choice import Chooser, covers_cheap
+from coresplit.sweep.finish import why
 from coresplit.sweep.grid import anchors_of
 from coresplit.sweep.ledger import Ledger
+from coresplit.sweep.order import Efforts, alike
+from coresplit.sweep.peaks import find_peaks
 from coresplit.sweep.pool import Key, Opener, Pool, key_of, processes_of
+from coresplit.sweep.preparing import Preparer, entry_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
 from coresplit.sweep.restart import is_due, to_restart
 from coresplit.sweep.state import CellState
-
-PEAK_TIMEOUT_S = 120.0
 
 
 class Sweep:
@@ -44,7 +44,8 @@ class Sweep:
 
     ``opener`` starts an instance for a cell. ``clock`` gives seconds; with a fake clock and fake
     instances a sweep is exact. ``done`` are earlier measurements of a run that is resumed,
-    ``together`` is how many instances prepare at once, and ``begun`` when the budget began.
+    ``together`` is how many instances prepare at once, ``efforts`` gives what each is expected to
+    take, and ``begun`` is when the budget began.
     ``available_memory`` gives bytes, and so does ``free_for`` where a cell may not use all of it.
     """
 
@@ -61,6 +62,7 @@ class Sweep:
         interrupt: Interrupt | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         together: int = 1,
+        efforts: Efforts = alike,
         begun: float | None = None,
     ) -> None:
         self._settings = settings
@@ -70,10 +72,13 @@ class Sweep:
         self._interrupt = interrupt
         self._on_progress = on_progress
         self._together = together
+        self._efforts = efforts
         done = tuple(done)
         self._ledger = Ledger(settings, sink, done)
         self._budget = Budget(settings.budget_s, clock, clock() if begun is None else begun)
         self._pool = Pool(opener, self._log_ready, available_memory, processes_of(done))
+        self._preparer = self._preparer_of(self._ledger.open_cells)
+        self._compiled = False
         self._chooser = Chooser(settings.seed, settings.budget_s)
         self._forward_s = 0.0
         self._anchor = Anchor((), settings.budget_s)
@@ -92,14 +97,15 @@ class Sweep:
         """Measure until everything is settled, the budget is spent, or an end is asked for."""
         self._sink.log(Started(at=time.time()))
         try:
-            self._prepare()
+            self._prepare(self._budget.to_prepare, compilers=False)
+            self._choose_anchor()
             self._find_peaks()
             reason = self._loop()
             self._ledger.skip_what_would_not_fit(self._free_for)
         finally:
             self._pool.close()
-        why = {"interrupted": "the sweep was interrupted"}.get(reason, reason)
-        self._ledger.finish(why, self._anchors)
+        unready = {key_of(cell) for cell in self._preparer.unready}
+        self._ledger.finish(lambda cell: why(reason, cell, unready), self._anchors)
         wall = self._budget.elapsed
         self._sink.log(Ended(at=time.time(), reason=reason, wall_s=wall, forward_s=self._forward_s))
         return Outcome(
@@ -114,46 +120,31 @@ class Sweep:
     def _interrupted(self) -> bool:
         return self._interrupt is not None and self._interrupt.requested
 
-    def _prepare(self) -> None:
+    def _prepare(self, seconds: float, *, compilers: bool, most: int | None = None) -> None:
         self._report("preparing instances")
-        open_cells = self._ledger.open_cells
-        for cell, error in self._pool.prepare(
-            open_cells,
-            self._together,
-            self._interrupt,
-            lambda: self._budget.to_prepare,
-            self._ledger.failed,
-        ):
-            if error is None:
-                self._report(f"preparing, {cell.optimization} t={cell.threads} is ready")
-            elif not self._interrupted:
-                self._ledger.fail_instance(cell, error)
-        anchors = [cell for cell in anchors_of(self._settings) if not self._ledger.failed(cell)]
+        self._preparer.run(
+            seconds, self._prepared, self._ledger.failed, compilers=compilers, most=most
+        )
+
+    def _prepared(self, cell: Cell, error: InstanceError | None) -> None:
+        if error is None:
+            self._report(f"preparing, {cell.optimization} t={cell.threads} is ready")
+        elif not self._interrupted:
+            self._ledger.fail_instance(cell, error)
+
+    def _choose_anchor(self) -> None:
+        unready = {key_of(cell) for cell in self._preparer.unready}
+        anchors = [
+            cell
+            for cell in anchors_of(self._settings)
+            if not self._ledger.failed(cell) and key_of(cell) not in unready
+        ]
         self._anchor = Anchor(anchors, self._settings.budget_s)
 
     def _find_peaks(self) -> None:
-        """Ask one ready instance of every thread count and mapping what its cores can do."""
-        found: set[tuple[int, str]] = set()
-        for key, instance in self._pool.ready():
-            place = key.threads, key.mapping
-            if place in found or self._interrupted or self._budget.left <= 0:
-                continue
-            found.add(place)
-            self._report(f"the peak of t={key.threads}")
-            try:
-                peak = instance.find_peak(PEAK_TIMEOUT_S, self._interrupt)
-            except InstanceError:
-                # its cells will say what is wrong with it
-                continue
-            self._sink.log(
-                Peak(
-                    at=time.time(),
-                    threads=key.threads,
-                    mapping=key.mapping,
-                    products=peak.products,
-                    copy_bytes=peak.copy_bytes,
-                )
-            )
+        for peak in find_peaks(self._pool.ready(), self._interrupt, lambda: self._budget.left):
+            self._sink.log(peak)
+            self._report(f"the peak of t={peak.threads}")
 
     def _loop(self) -> str:
         while not self._interrupted:
@@ -161,15 +152,27 @@ class Sweep:
                 self._visit_anchor()
                 continue
             self._ledger.refit(self._anchors)
-            states = self._ledger.states
+            unready = {key_of(cell) for cell in self._preparer.unready}
+            ready = [state for state in self._ledger.states if key_of(state.cell) not in unready]
+            if (
+                unready
+                and not self._compiled
+                and covers_cheap(ready, self._ledger.expected, self._budget.cheap)
+            ):
+                self._compiled = True
+                self._prepare(self._budget.to_compile, compilers=True)
+                continue
             block = self._chooser.next(
-                [state for state in states if state.cell not in self._too_long],
+                [state for state in ready if state.cell not in self._too_long],
                 self._ledger.expected,
                 self._budget.left,
                 self._pool.is_near,
             )
+            if not block and self._preparer.next_s < self._budget.left:
+                self._prepare(self._budget.left, compilers=True, most=1)
+                continue
             if not block:
-                settled = all(state.settled for state in states)
+                settled = all(state.settled for state in self._ledger.states)
                 return "complete" if settled else "the budget ran out"
             self._restart()
             self._block += 1
@@ -238,10 +241,21 @@ class Sweep:
             self._report(f"restarting {cell.optimization} t={cell.threads}")
             self._pool.drop(cell)
         # one that fails to start again is tried once more by the next visit of its cells
-        for _ in self._pool.prepare(
-            again, self._together, self._interrupt, lambda: self._budget.until_deadline
-        ):
-            self._report("restarting instances")
+        self._preparer_of(again).run(
+            self._budget.until_deadline,
+            lambda cell, error: self._report("restarting instances"),
+            self._ledger.failed,
+        )
+
+    def _preparer_of(self, cells: Iterable[Cell]) -> Preparer:
+        return Preparer(
+            self._pool,
+            cells,
+            self._efforts,
+            together=self._together,
+            clock=self._clock,
+            interrupt=self._interrupt,
+        )
 
     def _fail(self, state: CellState, error: InstanceError) -> None:
         """Decide what a failed visit means for its cell, and for those that would fare alike."""
@@ -275,23 +289,7 @@ class Sweep:
     def _log_ready(self, key: Key, ready: Ready) -> None:
         self._ledger.largest_tensor = ready.largest_tensor
         self._prepare_s[key] = ready.start_s + ready.prepare_s
-        self._sink.log(
-            Prepared(
-                at=time.time(),
-                optimization=key.optimization,
-                threads=key.threads,
-                mapping=key.mapping,
-                allocator=key.allocator,
-                setting=key.setting,
-                start_s=ready.start_s,
-                prepare_s=ready.prepare_s,
-                error=ready.error,
-                agreement=ready.agreement,
-                compared=ready.compared,
-                largest_tensor=ready.largest_tensor,
-                facts=ready.facts,
-            )
-        )
+        self._sink.log(entry_of(key, ready))
 
     def _report(self, doing: str) -> None:
         budget = self._budget

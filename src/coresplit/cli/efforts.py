@@ -1,0 +1,90 @@
+"""What preparing an instance is expected to take: by what it makes, and what the cache holds."""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from coresplit.cache import Cache
+from coresplit.machine.software import software
+from coresplit.models import ModelSpec, form_of
+from coresplit.optimizations import Makes, optimization_named
+from coresplit.records import Cell, Form, JournalEntry, Measurement, Prepared
+from coresplit.sweep import Effort, Efforts, Key, Sink, in_order, key_of
+
+LIGHT_S = 5.0
+"""To start a process, import the library and build a model of some 25 million parameters."""
+FIRST: dict[Makes, float] = {"nothing": 1.0, "export": 3.5, "quantized": 6.0, "compiled": 20.0}
+AGAIN: dict[Makes, float] = {"nothing": 1.0, "export": 1.0, "quantized": 1.5, "compiled": 3.0}
+"""As multiples of the light ones (MobileNetV3 and Inception on two cores)."""
+
+
+class Kept:
+    """Which artefacts of a model the cache holds, as earlier sweeps have noted."""
+
+    def __init__(self, spec: ModelSpec, cache: Cache | None = None) -> None:
+        key = {"model": msgspec.json.encode(spec).decode(), **software(("torch",))}
+        self._folder = (cache or Cache()).folder("prepared", key)
+
+    def names(self) -> set[str]:
+        """The artefacts that were made and not cleared since."""
+        return {path.name for path in self._folder.iterdir()}
+
+    def note(self, entry: Prepared) -> None:
+        """An instance is ready, so what it made is there."""
+        name = artefact(entry.optimization, entry.threads)
+        if name:
+            (self._folder / name).touch()
+
+
+def artefact(optimization: str, threads: int) -> str:
+    """What an instance makes once, as one word; empty where it makes nothing."""
+    makes = optimization_named(optimization).makes
+    return {"nothing": "", "export": "export", "quantized": optimization}.get(
+        makes, f"{optimization}-{threads}"
+    )
+
+
+def efforts_of(form: Form, kept: Collection[str], light_s: float = LIGHT_S) -> Efforts:
+    """Seconds by what an optimization makes, where ``light_s`` is what one that makes nothing took.
+
+    What is ``kept`` already is only loaded, and a model that came as a file is not exported.
+    """
+
+    def effort(key: Key) -> Effort:
+        makes = optimization_named(key.optimization).makes
+        name = artefact(key.optimization, key.threads)
+        there = name in kept or (makes == "export" and form == "onnx")
+        again_s = light_s * AGAIN[makes]
+        return Effort(
+            first_s=again_s if there else light_s * FIRST[makes],
+            again_s=again_s,
+            artefact=name,
+            compiles=makes == "compiled" and not there,
+        )
+
+    return effort
+
+
+def by_effort(cells: Iterable[Cell], spec: ModelSpec, kept: Kept) -> list[Cell]:
+    """A cell of every instance, in the order to prepare them."""
+    by_key = {key_of(cell): cell for cell in cells}
+    efforts = efforts_of(form_of(spec.name), kept.names())
+    return [by_key[key] for key, _ in in_order(by_key, efforts)]
+
+
+class NotingSink:
+    """The sink of a sweep that also notes what the cache holds now."""
+
+    def __init__(self, sink: Sink, kept: Kept) -> None:
+        self._sink = sink
+        self._kept = kept
+
+    def append(self, measurement: Measurement) -> None:
+        """Keep what stands of a cell."""
+        self._sink.append(measurement)
+
+    def log(self, entry: JournalEntry) -> None:
+        """Keep an event."""
+        if isinstance(entry, Prepared):
+            self._kept.note(entry)
+        self._sink.log(entry)

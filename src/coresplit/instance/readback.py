@@ -1,0 +1,36 @@
+"""Whether an instance runs as it was asked to."""
+
+from coresplit.errors import ReadbackMismatch
+from coresplit.instance.messages import InstanceSpec, Ready
+from coresplit.machine.topology import parse_cpu_list
+from coresplit.records import Evidence
+
+
+def check_readback(spec: InstanceSpec, ready: Ready) -> None:
+    """Raise ReadbackMismatch where an instance does not run as it was asked to."""
+    pairs: dict[str, tuple[object, object]] = {
+        "threads": (spec.threads, ready.threads),
+        "cores": (sorted(spec.cpus), sorted(ready.cpus)),
+        "allocator": (spec.allocator, ready.allocator),
+    }
+    if spec.nodes and ready.nodes is not None:
+        pairs["memory nodes"] = (sorted(spec.nodes), sorted(ready.nodes))
+    for what, (asked, found) in pairs.items():
+        if asked != found:
+            raise ReadbackMismatch(f"{spec}: asked for {what} {asked}, but it runs with {found}")
+
+
+def check_threads(spec: InstanceSpec, evidence: Evidence) -> None:
+    """Each busy thread has a core of the instance to itself, or moves among all of them.
+
+    OpenVINO's threads take the cores of their process for theirs again and again; there are never
+    more of them than cores.
+    """
+    allowed = [parse_cpu_list(text) for text in evidence.thread_cores]
+    bound = [cpus for cpus in allowed if len(cpus) == 1]
+    outside = set().union(*allowed) - set(spec.cpus)
+    if len(set(bound)) < len(bound) or len(allowed) > len(spec.cpus) or outside:
+        raise ReadbackMismatch(
+            f"{spec}: its busy threads were allowed on cores {' and '.join(evidence.thread_cores)}"
+            f", but each should have one of {', '.join(map(str, sorted(spec.cpus)))} to itself"
+        )

@@ -1,0 +1,94 @@
+"""How far a budget will reach: a rough and pure prediction before anything is measured."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from coresplit.records import Cell
+from coresplit.sweep.budget import COMPILE_SHARE, PREPARE_S, PREPARE_SHARE
+from coresplit.sweep.choice import COVER_SHARE
+from coresplit.sweep.order import Efforts, in_order
+from coresplit.sweep.pool import Key, key_of
+
+FORWARDS = 2
+"""Of a first visit, with its warm-up."""
+VISIT_S = 0.1
+"""What a visit takes beside its forwards: inputs, a rest, messages."""
+BESIDE = 1.3
+"""What a sweep does meanwhile: the anchor, rounds over small cells, the peaks of the cores."""
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of the ``cells`` a budget reaches, and the seconds of one that reaches all."""
+
+    cells: int
+    reached: int
+    whole_s: float
+
+
+def forecast(
+    cells: Iterable[Cell],
+    efforts: Efforts,
+    latency: Callable[[Cell], float],
+    together: int,
+    budget_s: float | None,
+) -> Forecast:
+    """Predict which cells are visited at least once; a reached cell may still get few samples.
+
+    ``latency`` gives the seconds expected of a forward, ``together`` is how many instances
+    prepare at once, and ``budget_s`` is None for no limit.
+    """
+    cells = list(cells)
+    order = in_order(map(key_of, cells), efforts)
+    quick = [(key, cost / together) for key, cost in order if not efforts(key).compiles]
+    slow = [(key, cost / together) for key, cost in order if efforts(key).compiles]
+    visits = {cell: VISIT_S + FORWARDS * latency(cell) for cell in cells}
+    if budget_s is None:
+        return Forecast(cells=len(cells), reached=len(cells), whole_s=math.inf)
+    ready, prepared_s = _fitting(quick, max(PREPARE_SHARE * budget_s, PREPARE_S))
+    more, compiled_s = _fitting(slow, COMPILE_SHARE * budget_s)
+    ready |= more
+    # a compiler that is not done by then has taken its share all the same
+    left = (
+        budget_s - prepared_s - (compiled_s if len(more) == len(slow) else COMPILE_SHARE * budget_s)
+    )
+    reached = 0
+    for cell in sorted(cells, key=lambda cell: visits[cell]):
+        if key_of(cell) in ready and latency(cell) <= COVER_SHARE * budget_s:
+            left -= BESIDE * visits[cell]
+            reached += left >= 0
+    return Forecast(
+        cells=len(cells),
+        reached=reached,
+        whole_s=_whole(quick, slow, visits.values(), cells, latency),
+    )
+
+
+def _fitting(costs: Sequence[tuple[Key, float]], seconds: float) -> tuple[set[Key], float]:
+    """The first instances that are ready within the seconds, and how many of those they take."""
+    taken = 0.0
+    found: set[Key] = set()
+    for key, cost in costs:
+        if taken + cost > seconds:
+            break
+        taken += cost
+        found.add(key)
+    return found, taken
+
+
+def _whole(
+    quick: Sequence[tuple[Key, float]],
+    slow: Sequence[tuple[Key, float]],
+    visits: Iterable[float],
+    cells: Iterable[Cell],
+    latency: Callable[[Cell], float],
+) -> float:
+    """Seconds of the smallest budget in which everything has its share."""
+    quick_s, slow_s = (sum(cost for _, cost in costs) for costs in (quick, slow))
+    return max(
+        BESIDE * sum(visits) + quick_s + slow_s,
+        slow_s / COMPILE_SHARE,
+        quick_s / PREPARE_SHARE,
+        max(map(latency, cells), default=0.0) / COVER_SHARE,
+    )

@@ -1,0 +1,38 @@
+"""What the cores can do at most, asked of instances that are ready."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from coresplit.errors import InstanceError
+from coresplit.instance import Instance, Interrupt
+from coresplit.records import Peak
+from coresplit.sweep.pool import Key
+
+TIMEOUT_S = 120.0
+
+
+def find_peaks(
+    ready: Iterable[tuple[Key, Instance]],
+    interrupt: Interrupt | None,
+    left: Callable[[], float],
+) -> Iterator[Peak]:
+    """The peak of every thread count and mapping, by one instance each, while seconds are left."""
+    found: set[tuple[int, str]] = set()
+    for key, instance in ready:
+        place = key.threads, key.mapping
+        interrupted = interrupt is not None and interrupt.requested
+        if place in found or interrupted or left() <= 0:
+            continue
+        found.add(place)
+        try:
+            peak = instance.find_peak(TIMEOUT_S, interrupt)
+        except InstanceError:
+            # its cells will say what is wrong with it
+            continue
+        yield Peak(
+            at=time.time(),
+            threads=key.threads,
+            mapping=key.mapping,
+            products=peak.products,
+            copy_bytes=peak.copy_bytes,
+        )
