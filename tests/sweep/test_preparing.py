@@ -149,7 +149,7 @@ def test_every_named_value_is_measured_before_any_compiler_runs_a_second_time() 
 
 def test_compilers_take_their_share_and_are_paused_while_the_rest_is_measured() -> None:
     bench = Bench(lambda key: 1e4 if key.optimization in COMPILERS else 2.0)
-    bench.run(wide(batches=(1, 8, 32, 128, 512)), efforts(), together=2)
+    bench.run(wide(batches=(1, 8, 32, 128, 512)), efforts(50.0), together=2)
     gaps = sorted(
         (b[2] - a[2] for a, b in zip(bench.forwards, bench.forwards[1:], strict=False)),
         reverse=True,
@@ -157,6 +157,24 @@ def test_compilers_take_their_share_and_are_paused_while_the_rest_is_measured() 
     assert gaps[0] == pytest.approx(75.0, abs=5.5)
     # the next longest is that instances are started anew
     assert gaps[1] < 20.0
+
+
+def test_a_compiler_that_would_not_be_done_in_its_share_takes_nothing_from_the_rest() -> None:
+    bench = Bench(slow_compilers)
+    bench.run(wide(batches=(1, 8, 32, 128, 512), budget_s=120.0), efforts())
+    before = {key.optimization for key, _, at in bench.forwards if at < 100.0}
+    gaps = [b[2] - a[2] for a, b in zip(bench.forwards, bench.forwards[1:], strict=False)]
+    assert before == {"none", "openvino"}
+    assert max(gaps) < 20.0
+
+
+def test_no_visit_and_no_instance_is_begun_once_the_budget_is_spent() -> None:
+    bench = Bench(lambda key: 5.0, each_takes=12 * GIB)
+    chosen = wide(batches=(1, 8, 32, 128, 512), budget_s=120.0)
+    chosen = msgspec.structs.replace(chosen, anchor=anchor_of(chosen))
+    bench.run(chosen, efforts(5.0))
+    assert bench.clock.now < 120.0 + 5.0
+    assert max(at for _, _, at in bench.forwards) <= 120.0
 
 
 def test_what_was_given_up_for_want_of_time_goes_on_while_time_is_left() -> None:

@@ -12,7 +12,7 @@ COMPILE_SHARE = 1 / 4
 """Of the budget that compilers may take before the rest is measured deeply."""
 PATIENCE = 5.0
 SLACK_S = 30.0
-CHEAP_SHARE = 1 / 400
+CHEAP_SHARE = 1 / 1000
 FIRST_FORWARD_S = 300.0
 VISIT_SHARE = 1 / 200
 SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0

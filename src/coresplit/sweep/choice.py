@@ -76,7 +76,8 @@ class Chooser:
         covering = any(not state.covered for state in states)
         if not covering or math.isinf(self._budget) or left_s > self._aside_until:
             return []
-        block = self._refine(states, expected, self._budget * ASIDE_COST, near, whole=True)
+        limit = min(self._budget * ASIDE_COST, left_s / MARGIN)
+        block = self._refine(states, expected, limit, near, whole=True)
         if not block or not self._round:
             self._aside_until = left_s - self._budget * ASIDE_SHARE
         return block

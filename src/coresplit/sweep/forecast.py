@@ -41,18 +41,18 @@ def forecast(
     """
     cells = list(cells)
     order = in_order(map(key_of, cells), efforts)
-    quick = [(key, cost / together) for key, cost in order if not efforts(key).compiles]
-    slow = [(key, cost / together) for key, cost in order if efforts(key).compiles]
+    quick = [each for each in order if not efforts(each[0]).compiles]
+    slow = [each for each in order if efforts(each[0]).compiles]
     visits = {cell: VISIT_S + FORWARDS * latency(cell) for cell in cells}
     if budget_s is None:
         return Forecast(cells=len(cells), reached=len(cells), whole_s=math.inf)
-    ready, prepared_s = _fitting(quick, max(PREPARE_SHARE * budget_s, PREPARE_S))
-    more, compiled_s = _fitting(slow, COMPILE_SHARE * budget_s)
+    ready, prepared_s = _fitting(quick, together, max(PREPARE_SHARE * budget_s, PREPARE_S))
+    more, compiled_s = _fitting(slow, together, COMPILE_SHARE * budget_s)
+    if 0 < len(more) < len(slow):
+        # the next one takes the rest of the share, and is not ready
+        compiled_s = COMPILE_SHARE * budget_s
     ready |= more
-    # a compiler that is not done by then has taken its share all the same
-    left = (
-        budget_s - prepared_s - (compiled_s if len(more) == len(slow) else COMPILE_SHARE * budget_s)
-    )
+    left = budget_s - prepared_s - compiled_s
     reached = 0
     for cell in sorted(cells, key=lambda cell: visits[cell]):
         if key_of(cell) in ready and latency(cell) <= COVER_SHARE * budget_s:
@@ -61,34 +61,29 @@ def forecast(
     return Forecast(
         cells=len(cells),
         reached=reached,
-        whole_s=_whole(quick, slow, visits.values(), cells, latency),
+        whole_s=max(
+            BESIDE * sum(visits.values()) + (_sum(quick) + _sum(slow)) / together,
+            _sum(slow) / together / COMPILE_SHARE,
+            max((cost for _, cost in slow), default=0.0) / COMPILE_SHARE,
+            _sum(quick) / together / PREPARE_SHARE if _sum(quick) / together > PREPARE_S else 0.0,
+            max(map(latency, cells), default=0.0) / COVER_SHARE,
+        ),
     )
 
 
-def _fitting(costs: Sequence[tuple[Key, float]], seconds: float) -> tuple[set[Key], float]:
+def _fitting(
+    costs: Sequence[tuple[Key, float]], together: int, seconds: float
+) -> tuple[set[Key], float]:
     """The first instances that are ready within the seconds, and how many of those they take."""
     taken = 0.0
     found: set[Key] = set()
     for key, cost in costs:
-        if taken + cost > seconds:
+        if max(cost, taken + cost / together) > seconds:
             break
-        taken += cost
+        taken += cost / together
         found.add(key)
     return found, taken
 
 
-def _whole(
-    quick: Sequence[tuple[Key, float]],
-    slow: Sequence[tuple[Key, float]],
-    visits: Iterable[float],
-    cells: Iterable[Cell],
-    latency: Callable[[Cell], float],
-) -> float:
-    """Seconds of the smallest budget in which everything has its share."""
-    quick_s, slow_s = (sum(cost for _, cost in costs) for costs in (quick, slow))
-    return max(
-        BESIDE * sum(visits) + quick_s + slow_s,
-        slow_s / COMPILE_SHARE,
-        quick_s / PREPARE_SHARE,
-        max(map(latency, cells), default=0.0) / COVER_SHARE,
-    )
+def _sum(costs: Sequence[tuple[Key, float]]) -> float:
+    return sum(cost for _, cost in costs)

@@ -148,28 +148,28 @@ class Sweep:
 
     def _loop(self) -> str:
         while not self._interrupted:
-            if self._forward_s > 0 and self._anchor.due(self._clock()):
+            left = self._budget.left
+            if self._forward_s > 0 and left > 0 and self._anchor.due(self._clock()):
                 self._visit_anchor()
                 continue
             self._ledger.refit(self._anchors)
             unready = {key_of(cell) for cell in self._preparer.unready}
             ready = [state for state in self._ledger.states if key_of(state.cell) not in unready]
-            if (
-                unready
-                and not self._compiled
-                and covers_cheap(ready, self._ledger.expected, self._budget.cheap)
+            if not self._compiled and covers_cheap(
+                ready, self._ledger.expected, self._budget.cheap
             ):
                 self._compiled = True
-                self._prepare(self._budget.to_compile, compilers=True)
-                continue
+                if self._preparer.next_s <= self._budget.to_compile:
+                    self._prepare(self._budget.to_compile, compilers=True)
+                    continue
             block = self._chooser.next(
                 [state for state in ready if state.cell not in self._too_long],
                 self._ledger.expected,
-                self._budget.left,
+                left,
                 self._pool.is_near,
             )
-            if not block and self._preparer.next_s < self._budget.left:
-                self._prepare(self._budget.left, compilers=True, most=1)
+            if not block and self._preparer.next_s < left:
+                self._prepare(left, compilers=True, most=1)
                 continue
             if not block:
                 settled = all(state.settled for state in self._ledger.states)
@@ -177,7 +177,7 @@ class Sweep:
             self._restart()
             self._block += 1
             for state in block:
-                if self._interrupted:
+                if self._interrupted or self._budget.left <= 0:
                     break
                 self._report(str(state.cell))
                 self._visit(state)
