@@ -51,7 +51,7 @@ class Counting:
 def test_the_loss_is_that_over_all_inputs_at_once(tmp_path: Path) -> None:
     subject = subject_of("images", tmp_path)
     eager, prepared = Counting(subject), Counting(subject, noise=0.05)
-    found = measure_loss(subject, prepared, eager, seed=5)
+    found = measure_loss(subject, prepared, eager, seed=5, name="int8")
     assert prepared.batches == [32] * 8
     inputs = subject.make_inputs(LOSS_INPUTS, 5)
     chunks = Counting(subject, noise=0.05)
@@ -65,7 +65,7 @@ def test_the_loss_is_that_over_all_inputs_at_once(tmp_path: Path) -> None:
 
 def test_what_is_exact_has_no_loss(tmp_path: Path) -> None:
     subject = subject_of("images", tmp_path)
-    found = measure_loss(subject, reference(subject), reference(subject), seed=1)
+    found = measure_loss(subject, reference(subject), reference(subject), seed=1, name="int8")
     assert found.error == 0.0
     assert found.agreement == 1.0
 
@@ -73,25 +73,36 @@ def test_what_is_exact_has_no_loss(tmp_path: Path) -> None:
 def test_the_reference_runs_once_for_all_that_are_compared_with_it(tmp_path: Path) -> None:
     subject = subject_of("images", tmp_path)
     first, second = Counting(subject), Counting(subject)
-    once = measure_loss(subject, reference(subject), first, seed=5)
-    again = measure_loss(subject, reference(subject), second, seed=5)
+    once = measure_loss(subject, reference(subject), first, seed=5, name="int8")
+    again = measure_loss(subject, reference(subject), second, seed=5, name="bf16")
     assert once == again
     assert sum(first.batches) == LOSS_INPUTS + 2
     assert sum(second.batches) == 2
     third = Counting(subject)
     other = msgspec.structs.replace(subject, identity="retrained")
-    measure_loss(other, reference(subject), third, seed=5)
+    measure_loss(other, reference(subject), third, seed=5, name="int8")
     assert sum(third.batches) == LOSS_INPUTS + 2
+
+
+def test_what_was_found_is_kept_for_instances_of_the_same_settings(tmp_path: Path) -> None:
+    subject = subject_of("images", tmp_path)
+    first, second = Counting(subject), Counting(subject)
+    once = measure_loss(subject, first, reference(subject), seed=5, name="int8")
+    again = measure_loss(subject, second, reference(subject), seed=5, name="int8")
+    assert once == again
+    assert (sum(first.batches), sum(second.batches)) == (LOSS_INPUTS, 0)
+    second.facts = {"precision": "other"}
+    measure_loss(subject, second, reference(subject), seed=5, name="int8")
+    assert sum(second.batches) == LOSS_INPUTS
 
 
 def test_a_damaged_reference_is_computed_again(tmp_path: Path) -> None:
     subject = subject_of("images", tmp_path)
-    measure_loss(subject, reference(subject), Counting(subject), seed=5)
-    (entry,) = subject.cache.entries()
-    assert entry.kind == "reference"
+    measure_loss(subject, reference(subject), Counting(subject), seed=5, name="int8")
+    (entry,) = (each for each in subject.cache.entries() if each.kind == "reference")
     (entry.path / "3.pt").write_bytes(b"spoilt")
     eager = Counting(subject)
-    assert measure_loss(subject, reference(subject), eager, seed=5).error == 0.0
+    assert measure_loss(subject, reference(subject), eager, seed=5, name="bf16").error == 0.0
     assert sum(eager.batches) == LOSS_INPUTS + 2
 
 
@@ -103,7 +114,7 @@ def test_large_outputs_are_compared_in_smaller_chunks_and_over_fewer_inputs(
     monkeypatch.setattr("coresplit.optimizations.loss._CHUNK_BYTES", 5 * each)
     monkeypatch.setattr("coresplit.optimizations.loss._STORED_BYTES", 23 * each)
     prepared = Counting(subject)
-    found = measure_loss(subject, prepared, reference(subject), seed=5)
+    found = measure_loss(subject, prepared, reference(subject), seed=5, name="int8")
     assert prepared.batches == [5, 5, 5, 5]
     assert found.compared == 20
 
@@ -122,10 +133,12 @@ def test_an_onnx_file_is_compared_with_itself_as_it_stands(tmp_path: Path) -> No
     for name in ("onnxruntime", "openvino"):
         found = OPTIMIZATIONS[name].prepare(subject).bind(inputs)()
         assert compare(expected, found).error < 1e-5
-    loss = measure_loss(subject, OPTIMIZATIONS["int8"].prepare(subject), plain, seed=5)
+    loss = measure_loss(subject, OPTIMIZATIONS["int8"].prepare(subject), plain, seed=5, name="int8")
     assert 1e-4 < loss.error < 0.1
     assert loss.agreement is not None and loss.agreement > 0.9
-    assert {entry.kind for entry in subject.cache.entries()} == {"onnx", "int8", "reference"}
+    assert {entry.kind for entry in subject.cache.entries()} == {
+        "onnx", "int8", "reference", "loss",
+    }  # fmt: skip
 
 
 def test_an_onnx_file_without_onnx_runtime_says_what_to_install(

@@ -177,6 +177,16 @@ def test_no_visit_and_no_instance_is_begun_once_the_budget_is_spent() -> None:
     assert max(at for _, _, at in bench.forwards) <= 120.0
 
 
+def test_a_value_that_was_not_ready_in_the_first_share_goes_on_before_the_rest_is_deep() -> None:
+    bench = Bench(lambda key: 80.0 if key.optimization == "openvino" else 2.0)
+    noisy = wide(
+        optimizations=("none", "openvino"), allocators=("default",), threads=(1,), budget_s=120.0,
+        precision=1e-9,
+    )  # fmt: skip
+    bench.run(noisy, efforts())
+    assert {key.optimization for key, _, _ in bench.forwards} == {"none", "openvino"}
+
+
 def test_what_was_given_up_for_want_of_time_goes_on_while_time_is_left() -> None:
     bench = Bench(lambda key: 40.0 if key.optimization == "compile" else 2.0)
     chosen = wide(optimizations=("none", "compile"), allocators=("default",), budget_s=120.0)

@@ -71,7 +71,9 @@ class Worker:
         self.forward = self._prepared.bind(example)
         comparison = compare(expected, self.forward())
         if optimization.lossy:
-            comparison = measure_loss(subject, self._prepared, eager, spec.model.seed)
+            comparison = measure_loss(
+                subject, self._prepared, eager, spec.model.seed, name=spec.optimization
+            )
         _accept(comparison, lossy=optimization.lossy)
         del eager
         self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from coresplit.errors import EnvironmentFault
 from coresplit.optimizations.equality import Comparer, Comparison
 from coresplit.optimizations.record import Prepared, Subject
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     Outputs = tuple[Tensor, ...]
 
 LOSS_INPUTS = 256
+_FOUND = "comparison.json"
 _CHUNK_INPUTS = 32
 _CHUNK_BYTES = 128 * 2**20
 _STORED_BYTES = 2**30
@@ -40,22 +43,33 @@ def reference(subject: Subject) -> Prepared:
 
 
 def measure_loss(
-    subject: Subject, prepared: Prepared, reference_forward: Prepared, seed: int
+    subject: Subject, prepared: Prepared, reference_forward: Prepared, seed: int, *, name: str
 ) -> Comparison:
-    """Compare a lossy optimization with the reference over 256 seeded inputs.
+    """Compare a lossy optimization, of that name, with the reference over 256 seeded inputs.
 
     They run in chunks of 32, fewer where the outputs of a chunk take more than 128 MiB, and they
     are fewer in all where their outputs take more than 1 GiB: those of the reference are kept in
-    the cache, since they cost as many slow forwards.
+    the cache, since they cost as many slow forwards. So is what was found, for the other thread
+    counts and allocators of the same library and settings.
     """
     count, chunk = _sizes(subject, reference_forward, seed)
-    stored = _stored(subject, reference_forward, seed, count, chunk)
-    comparer = Comparer()
-    for inputs, expected in zip(
-        _chunks(subject, seed, count, chunk), _load(stored, count // chunk), strict=True
-    ):
-        comparer.add(expected, prepared.bind(inputs)())
-    return comparer.result()
+    key = _key(subject, reference_forward, seed, count, chunk)
+
+    def build(folder: Path) -> None:
+        inputs = _chunks(subject, seed, count, chunk)
+        stored = subject.cache.get(
+            "reference", key, lambda at: _store(inputs, reference_forward, at)
+        )
+        comparer = Comparer()
+        for each, expected in zip(
+            _chunks(subject, seed, count, chunk), _load(stored, count // chunk), strict=True
+        ):
+            comparer.add(expected, prepared.bind(each)())
+        (folder / _FOUND).write_bytes(msgspec.json.encode(comparer.result()))
+
+    lossy = {"optimization": name, **{f"its {fact}": text for fact, text in prepared.facts.items()}}
+    found = subject.cache.get("loss", key | lossy, build) / _FOUND
+    return msgspec.json.decode(found.read_bytes(), type=Comparison)
 
 
 def _sizes(subject: Subject, eager: Prepared, seed: int) -> tuple[int, int]:
@@ -72,16 +86,14 @@ def _chunks(subject: Subject, seed: int, count: int, chunk: int) -> Iterator["Ou
         yield tuple(tensor[start : start + chunk] for tensor in inputs)
 
 
-def _stored(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int) -> Path:
-    """The folder with the reference outputs, a file for every chunk."""
+def _key(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int) -> dict[str, str]:
+    """All that the reference outputs depend on.
+
+    Threads are left out: they move outputs by rounding only, far less than what is measured.
+    """
     import torch  # noqa: PLC0415
 
-    def build(folder: Path) -> None:
-        for index, inputs in enumerate(_chunks(subject, seed, count, chunk)):
-            torch.save(eager.bind(inputs)(), folder / f"{index}.pt")
-
-    # threads are left out: they move outputs by rounding only, far less than what is measured
-    key = {
+    return {
         "identity": subject.identity,
         "inputs": " ".join(map(str, subject.inputs)),
         "library": eager.facts["library"],
@@ -90,7 +102,14 @@ def _stored(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int
         "count": str(count),
         "chunk": str(chunk),
     }
-    return subject.cache.get("reference", key, build)
+
+
+def _store(chunks: Iterator["Outputs"], eager: Prepared, folder: Path) -> None:
+    """Write the reference outputs, a file for every chunk of inputs."""
+    import torch  # noqa: PLC0415
+
+    for index, inputs in enumerate(chunks):
+        torch.save(eager.bind(inputs)(), folder / f"{index}.pt")
 
 
 def _load(folder: Path, chunks: int) -> Iterator["Outputs"]:

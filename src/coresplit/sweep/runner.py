@@ -78,7 +78,8 @@ class Sweep:
         self._budget = Budget(settings.budget_s, clock, clock() if begun is None else begun)
         self._pool = Pool(opener, self._log_ready, available_memory, processes_of(done))
         self._preparer = self._preparer_of(self._ledger.open_cells)
-        self._compiled = False
+        # what is prepared once all cheap cells of what is ready were visited, before any deeply
+        self._slices = ["the rest", "compilers"]
         self._chooser = Chooser(settings.seed, settings.budget_s)
         self._forward_s = 0.0
         self._anchor = Anchor((), settings.budget_s)
@@ -155,12 +156,11 @@ class Sweep:
             self._ledger.refit(self._anchors)
             unready = {key_of(cell) for cell in self._preparer.unready}
             ready = [state for state in self._ledger.states if key_of(state.cell) not in unready]
-            if not self._compiled and covers_cheap(
-                ready, self._ledger.expected, self._budget.cheap
-            ):
-                self._compiled = True
-                if self._preparer.next_s <= self._budget.to_compile:
-                    self._prepare(self._budget.to_compile, compilers=True)
+            if self._slices and covers_cheap(ready, self._ledger.expected, self._budget.cheap):
+                compilers = self._slices.pop(0) == "compilers"
+                seconds = self._budget.to_compile if compilers else left / 2
+                if self._preparer.next_s <= seconds:
+                    self._prepare(seconds, compilers=compilers)
                     continue
             block = self._chooser.next(
                 [state for state in ready if state.cell not in self._too_long],
