@@ -10,6 +10,7 @@ import pytest
 from coresplit.cache import VARIABLE
 from coresplit.cli import main
 from coresplit.machine.cgroups import cpu_levels, cpu_quota
+from coresplit.machine.reservation import SHARED
 
 Ran = tuple[int, str, str]
 Coresplit = Callable[..., Ran]
@@ -22,6 +23,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         path = tmp_path_factory.mktemp("cache")
         patch.setenv(VARIABLE, str(path))
         yield path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cores() -> Iterator[None]:
+    """No test waits for the cores of another one, as none asserts a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SHARED, "1")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
     CoresplitError
     ├── UsageError          the arguments cannot be followed            (cli, models, optimizations)
     ├── EnvironmentFault    the machine lacks what was asked for        (machine, models, report)
+    │   └── CoresInUse          another process measures on the cores: who
     ├── RunError            a run folder cannot be used                 (store)
     │   ├── DamagedRunError     a file of it is damaged: file and line
     │   └── MismatchError       it was measured on something else: the differences
@@ -31,6 +32,10 @@ class UsageError(CoresplitError):
 
 class EnvironmentFault(CoresplitError):
     """This machine or installation lacks something that was asked for."""
+
+
+class CoresInUse(EnvironmentFault):
+    """Another process measures on the cores; the text names it."""
 
 
 class RunError(CoresplitError):

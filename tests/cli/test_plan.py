@@ -349,7 +349,7 @@ def test_measure_goes_on_with_what_the_run_has_not_reached(
     save(msgspec.structs.replace(run, measurements=cells), tmp_path / "four")
     swept: list[dict[str, object]] = []
 
-    def measure(options: Options, interrupt: Interrupt) -> None:
+    def measure(options: Options, interrupt: Interrupt, cores: object) -> None:
         given = msgspec.structs.asdict(options)
         assert given["resume"] == Path("four")
         swept.append({name: given[name] for name in EXTENDING if given[name] is not None})

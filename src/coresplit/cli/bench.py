@@ -14,13 +14,14 @@ from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.pages import build_pages
 from coresplit.cli.quick import RESERVED, prove_headline
 from coresplit.cli.request import Options, budget_of, extended, refuse_settled, settings_of, spec_of
+from coresplit.cli.reserving import Cores
 from coresplit.cli.session import Session
 from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
 from coresplit.machine.advice import fault_advice
 from coresplit.machine.inspect import inspect
 from coresplit.models import describe
-from coresplit.records import Run
+from coresplit.records import Machine, Run, Settings
 from coresplit.stats.verdict import judged
 from coresplit.sweep import Forecast, Outcome
 from coresplit.units import format_duration
@@ -49,6 +50,7 @@ UNLIMITED_PROOF_S = 60.0
 @click.option("--seed", type=int, help="Of weights, inputs and the order of cells; default 0.")
 @click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run, or add to it.")
+@click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
 @click.option("--no-report", is_flag=True, help="Only measure.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(**values: object) -> int:
@@ -58,21 +60,24 @@ def command(**values: object) -> int:
     hf:NAME, torchvision:NAME or timm:NAME.
     """
     options = Options(**values)  # type: ignore[arg-type]
-    with Interrupt() as interrupt:
-        begun = time.monotonic()
-        path, outcome = measure(options, interrupt)
+    with Interrupt() as interrupt, Cores(interrupt, wait=options.wait) as cores:
+        path, outcome = measure(options, interrupt, cores)
         if options.quick and not outcome.interrupted:
-            _prove(options, path, begun, interrupt)
+            _prove(options, path, cores.reserved_at, interrupt)
         run = judged(store.load(path))
         page = None if options.no_report else _report(run, path)
     _tell(run, outcome, path, page, options.as_json)
     return INTERRUPTED if outcome.interrupted else DONE
 
 
-def measure(options: Options, interrupt: Interrupt) -> tuple[Path, Outcome]:
-    """Run the sweep that the options ask for; the run folder it went to, and how it ended."""
+def measure(options: Options, interrupt: Interrupt, cores: Cores) -> tuple[Path, Outcome]:
+    """Run the sweep that the options ask for; the run folder it went to, and how it ended.
+
+    The budget begins when the cores are free.
+    """
     begun = time.monotonic()
-    session = _session(options, interrupt)
+    session = _session(options, interrupt, cores)
+    begun = max(begun, cores.reserved_at)
     reserved = RESERVED * (budget_of(options) or 0.0) if options.quick else 0.0
     say(_foretold(session.forecast(reserved), budget_of(options)))
     with Display() as display:
@@ -99,20 +104,27 @@ def _prove(options: Options, path: Path, begun: float, interrupt: Interrupt) -> 
     )
 
 
-def _session(options: Options, interrupt: Interrupt) -> Session:
+def _session(options: Options, interrupt: Interrupt, cores: Cores) -> Session:
     if options.resume is not None:
         refuse_settled(options)
+
+        def extend(run: Run, machine: Machine) -> Settings:
+            wider = extended(run, options, machine)
+            cores.reserve(machine)
+            return wider
+
         return Session.resumed(
             options.resume,
             weights=options.weights,
             trust=options.trust,
             budget_s=budget_of(options),
             interrupt=interrupt,
-            extend=lambda run, machine: extended(run, options, machine),
+            extend=extend,
         )
     spec = spec_of(options)
     machine = inspect()
     settings = settings_of(options, machine)
+    cores.reserve(machine)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = options.out or Path("runs") / f"{describe(spec.name)[0]}-{stamp}"
     return Session.fresh(spec, settings, machine, path, interrupt)

@@ -55,8 +55,11 @@ def efforts_of(form: Form, kept: Collection[str], light_s: float = LIGHT_S) -> E
         name = artefact(key.optimization, key.threads)
         there = name in kept or (makes == "export" and form == "onnx")
         again_s = light_s * AGAIN[makes]
+        # calibrating is forwards, so it is for the instance with most threads to do
+        shared = key.threads if makes == "quantized" else 1
+        making_s = light_s * (FIRST[makes] - AGAIN[makes]) / shared
         return Effort(
-            first_s=again_s if there else light_s * FIRST[makes],
+            first_s=again_s if there else again_s + making_s,
             again_s=again_s,
             artefact=name,
             compiles=makes == "compiled" and not there,

@@ -15,8 +15,10 @@ from coresplit.cli.plan_json import document
 from coresplit.cli.plan_words import lines_of, table
 from coresplit.cli.planning import Answer, Request, additions, again, answers, check, unmeasured
 from coresplit.cli.request import Options
+from coresplit.cli.reserving import Cores
 from coresplit.cli.verifying import verify
 from coresplit.instance import Interrupt
+from coresplit.machine.inspect import inspect
 from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Run, Verification
 from coresplit.stats.losses import states_losses
@@ -41,6 +43,7 @@ DEFAULT_BUDGET = "2m"
 @click.option("--budget", metavar="TIME", help="For --measure and --verify each; default 2m.")
 @click.option("--weights", metavar="FILE", help="The state dict of the run, to run its model.")
 @click.option("--trust", is_flag=True, help="Load a pickled model, which runs its code.")
+@click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(**values: object) -> int:
     """Divide cores and a batch over instances, so that the batch is done soonest.
@@ -51,14 +54,15 @@ def command(**values: object) -> int:
     """
     request = msgspec.convert(values, Request)
     check(request)
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, Cores(interrupt, wait=request.wait) as cores:
         run = _load(request.run)
         if request.optimization is None and not states_losses(run):
             warn("the run does not state which optimizations are lossy, so all of them compete")
         if request.measure:
-            run = _measured(run, request, interrupt)
+            run = _measured(run, request, interrupt, cores)
         found = answers(run, request)
         if request.verify and not interrupt.requested:
+            cores.reserve(inspect())
             _verify(found[0], request, interrupt)
             run = judged(store.load(request.run))
             found = (again(found[0], run),)
@@ -78,7 +82,7 @@ def _load(path: Path) -> Run:
     return run
 
 
-def _measured(run: Run, request: Request, interrupt: Interrupt) -> Run:
+def _measured(run: Run, request: Request, interrupt: Interrupt, cores: Cores) -> Run:
     """The run with what the plan lacked; an interrupt keeps what was measured and plans with it."""
     lacking = additions(run, request)
     if not lacking and not unmeasured(run, request):
@@ -90,7 +94,7 @@ def _measured(run: Run, request: Request, interrupt: Interrupt) -> Run:
         weights=request.weights,
         trust=request.trust,
     )
-    measure(msgspec.structs.replace(options, **lacking), interrupt)
+    measure(msgspec.structs.replace(options, **lacking), interrupt, cores)
     return _load(request.run)
 
 

@@ -60,6 +60,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     budget: str | None = None
     weights: str | None = None
     trust: bool = False
+    wait: bool = False
     as_json: bool = False
 
 
@@ -99,7 +100,7 @@ def check(request: Request) -> None:
     for option in ("verify", "measure"):
         if getattr(request, option) and request.batch is None:
             raise UsageError(f"--{option} is for one batch; name it with --batch")
-    for option in ("budget", "weights", "trust"):
+    for option in ("budget", "weights", "trust", "wait"):
         if getattr(request, option) and not (request.verify or request.measure):
             raise UsageError(f"--{option} is for --verify and --measure; leave it out")
     if request.budget is not None:

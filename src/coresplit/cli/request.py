@@ -56,6 +56,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     out: Path | None = None
     resume: Path | None = None
+    wait: bool = False
     no_report: bool = False
     as_json: bool = False
 
@@ -154,7 +155,7 @@ def budget_of(options: Options) -> float | None:
 
 def refuse_settled(options: Options) -> None:
     """Refuse what a run that is resumed has settled already; its lists may be extended."""
-    allowed = {"resume", "budget", "weights", "trust", "no_report", "as_json", *EXTENDING}
+    allowed = {"resume", "budget", "weights", "trust", "wait", "no_report", "as_json", *EXTENDING}
     for name, value in msgspec.structs.asdict(options).items():
         if name not in allowed and value not in (None, False, ()):
             shown = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"

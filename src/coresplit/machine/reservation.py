@@ -1,0 +1,128 @@
+"""Cores reserved for one measurement at a time, over all users and folders of the machine.
+
+A core is held by a bound socket in Linux's abstract namespace: it needs no file that others could
+plant or keep, names the process that holds it, and is free the moment that process ends, however
+it ends. Containers with a network of their own do not see each other.
+"""
+
+import errno
+import os
+import shlex
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from coresplit.errors import CoresInUse
+from coresplit.machine.topology import siblings
+from coresplit.units import format_duration, format_numbers
+
+SHARED = "CORESPLIT_SHARED_CORES"
+"""Environment variable; where it is set, cores are measured on whoever else measures there."""
+_CREDENTIALS = struct.Struct("3i")
+_LONGEST_NAME = 80
+_BACKLOG = 128
+
+
+class Reservation:
+    """Cores that no other process can reserve until ``close``, or the end of this process."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, socket.socket] = {}
+
+    def take(self, cpus: Iterable[int], root: Path = Path("/")) -> None:
+        """Reserve the physical cores of these logical CPUs, all or none; what is held is kept.
+
+        Raises CoresInUse, which names whoever holds one of them.
+        """
+        if os.environ.get(SHARED):
+            return
+        cores = {min(siblings(cpu, root)) for cpu in cpus}
+        taken: dict[int, socket.socket] = {}
+        busy: dict[int, str] = {}
+        for core in sorted(cores - set(self._held)):
+            held = _bound(core)
+            if held is None:
+                busy[core] = _holder(core)
+            else:
+                taken[core] = held
+        if busy:
+            for held in taken.values():
+                held.close()
+            word = "core" if len(busy) == 1 else "cores"
+            raise CoresInUse(
+                f"{word} {format_numbers(tuple(busy))} in use by "
+                f"{' and '.join(dict.fromkeys(busy.values()))}, and two measurements on one core "
+                "spoil each other; let it end, or choose other cores with taskset"
+            )
+        self._held |= taken
+
+    def close(self) -> None:
+        """Free all cores."""
+        while self._held:
+            _, held = self._held.popitem()
+            held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _address(core: int) -> str:
+    return f"\0coresplit/core/{core}"
+
+
+def _bound(core: int) -> socket.socket | None:
+    """The socket that holds a core; None where another process has it."""
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        held.bind(_address(core))
+        # whoever asks is told by the kernel which process listens
+        held.listen(_BACKLOG)
+    except OSError as error:
+        held.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return held
+
+
+def _holder(core: int) -> str:
+    """Who holds a core: its command, process id and age, as far as can be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(_address(core))
+            found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except OSError:
+            return "another process"
+    pid = int(_CREDENTIALS.unpack(found)[0])
+    return _described(pid) if pid > 0 else "a process of another container"
+
+
+def _described(pid: int) -> str:
+    folder = Path(f"/proc/{pid}")
+    try:
+        words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return f"process {pid}"
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    age = max(1.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    names = [Path(word).name for word in words]
+    if "coresplit" in names:
+        words = ["coresplit", *words[names.index("coresplit") + 1 :]]
+    text = "".join(letter if letter.isprintable() else "?" for letter in shlex.join(words))
+    if len(text) > _LONGEST_NAME:
+        text = f"{text[:_LONGEST_NAME]}..."
+    return f"'{text}' (process {pid}, running for {format_duration(age)})"
