@@ -9,6 +9,8 @@ from coresplit.records import Peak
 from coresplit.sweep.pool import Key
 
 TIMEOUT_S = 120.0
+LEAST_S = 10.0
+"""Of the budget must be left, as a peak takes some seconds."""
 
 
 def find_peaks(
@@ -21,7 +23,7 @@ def find_peaks(
     for key, instance in ready:
         place = key.threads, key.mapping
         interrupted = interrupt is not None and interrupt.requested
-        if place in found or interrupted or left() <= 0:
+        if place in found or interrupted or left() <= LEAST_S:
             continue
         found.add(place)
         try:

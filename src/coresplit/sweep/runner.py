@@ -78,8 +78,8 @@ class Sweep:
         self._budget = Budget(settings.budget_s, clock, clock() if begun is None else begun)
         self._pool = Pool(opener, self._log_ready, available_memory, processes_of(done))
         self._preparer = self._preparer_of(self._ledger.open_cells)
-        # what is prepared once all cheap cells of what is ready were visited, before any deeply
-        self._slices = ["the rest", "compilers"]
+        # what comes once all cheap cells of what is ready were visited, before any deeply
+        self._next = ["peaks", "the rest", "compilers"]
         self._chooser = Chooser(settings.seed, settings.budget_s)
         self._forward_s = 0.0
         self._anchor = Anchor((), settings.budget_s)
@@ -100,7 +100,6 @@ class Sweep:
         try:
             self._prepare(self._budget.to_prepare, compilers=False)
             self._choose_anchor()
-            self._find_peaks()
             reason = self._loop()
             self._ledger.skip_what_would_not_fit(self._free_for)
         finally:
@@ -142,11 +141,6 @@ class Sweep:
         ]
         self._anchor = Anchor(anchors, self._settings.budget_s)
 
-    def _find_peaks(self) -> None:
-        for peak in find_peaks(self._pool.ready(), self._interrupt, lambda: self._budget.left):
-            self._sink.log(peak)
-            self._report(f"the peak of t={peak.threads}")
-
     def _loop(self) -> str:
         while not self._interrupted:
             left = self._budget.left
@@ -156,12 +150,9 @@ class Sweep:
             self._ledger.refit(self._anchors)
             unready = {key_of(cell) for cell in self._preparer.unready}
             ready = [state for state in self._ledger.states if key_of(state.cell) not in unready]
-            if self._slices and covers_cheap(ready, self._ledger.expected, self._budget.cheap):
-                compilers = self._slices.pop(0) == "compilers"
-                seconds = self._budget.to_compile if compilers else left / 2
-                if self._preparer.next_s <= seconds:
-                    self._prepare(seconds, compilers=compilers)
-                    continue
+            if self._next and covers_cheap(ready, self._ledger.expected, self._budget.cheap):
+                self._between(self._next.pop(0))
+                continue
             block = self._chooser.next(
                 [state for state in ready if state.cell not in self._too_long],
                 self._ledger.expected,
@@ -182,6 +173,18 @@ class Sweep:
                 self._report(str(state.cell))
                 self._visit(state)
         return "interrupted"
+
+    def _between(self, what: str) -> None:
+        """What is done between the first visits and the later ones, if there is time for it."""
+        if what == "peaks":
+            for peak in find_peaks(self._pool.ready(), self._interrupt, lambda: self._budget.left):
+                self._sink.log(peak)
+                self._report(f"the peak of t={peak.threads}")
+            return
+        compilers = what == "compilers"
+        seconds = self._budget.to_compile if compilers else self._budget.left / 2
+        if self._preparer.next_s <= seconds:
+            self._prepare(seconds, compilers=compilers)
 
     def _visit(self, state: CellState) -> None:
         if self._ledger.skipped(state, self._free_for(state.cell)):
