@@ -1,6 +1,7 @@
 """Networks that are prepared in no time, and what an optimization gets of them."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,28 @@ class Branching(nn.Module):
         return x * 2 if float(x.sum()) > 0 and type(x).__name__ == "Tensor" else x - 1
 
 
+class Counting(nn.Module):
+    """Neither scripted nor traced: a trace takes the batch for a constant, and says nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * len(x) if type(x).__name__ == "Tensor" else x
+
+
+class Checking(nn.Module):
+    """Traced, but not scripted: it looks at values, and at names of types."""
+
+    @property
+    def old_name(self) -> int:
+        """What TorchScript reads, though nobody asked for it."""
+        warnings.warn("`old_name` is deprecated", FutureWarning, stacklevel=1)
+        return 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool((x > 1e9).any()) or type(x).__name__ != "Tensor":
+            return x
+        return x * 2
+
+
 class Fixed(nn.Module):
     """Asks for its batch as a number, so that no code can be for any."""
 
@@ -105,6 +128,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[ModelInput, ...]]] = {
     "branches": (Branches, IMAGES),
     "fixed": (Fixed, VECTORS),
     "branching": (Branching, VECTORS),
+    "counting": (Counting, VECTORS),
+    "checking": (Checking, VECTORS),
 }
 
 

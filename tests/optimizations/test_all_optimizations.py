@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from small_networks import subject_of
@@ -332,10 +333,59 @@ def test_mkldnn_is_refused_with_the_operator_that_does_not_take_its_tensors(cach
     assert "\n" not in text
 
 
+def test_script_says_that_it_was_scripted_where_the_code_allows_it(cache: Path) -> None:
+    prepared = OPTIMIZATIONS["script"].prepare(subject_of("images", cache))
+    assert prepared.facts["torchscript"] == "scripted"
+    assert OPTIMIZATIONS["trace"].prepare(subject_of("images", cache)).facts["torchscript"] == (
+        "traced"
+    )
+
+
+@pytest.mark.parametrize("network", ["gathered", "checking"])
+def test_script_is_traced_where_the_code_cannot_be_scripted_and_says_so(
+    network: str, cache: Path
+) -> None:
+    subject = subject_of(network, cache)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        prepared = OPTIMIZATIONS["script"].prepare(subject)
+    assert caught == []
+    assert prepared.facts["torchscript"] == "traced"
+    for batch in (1, 2, 7, 64):
+        inputs = subject.make_inputs(batch, 1)
+        expected, found = reference(subject).bind(inputs)(), prepared.bind(inputs)()
+        for one, other in zip(expected, found, strict=True):
+            assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_module_that_came_as_torchscript_is_taken_as_it_is(cache: Path) -> None:
+    subject = subject_of("images", cache)
+    assert subject.module is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        came = torch.jit.trace(subject.module, subject.make_inputs(2, 0))  # type: ignore[no-untyped-call]
+    prepared = OPTIMIZATIONS["script"].prepare(msgspec.structs.replace(subject, module=came))
+    assert prepared.facts["torchscript"] == "as it came"
+
+
+@pytest.mark.parametrize("name", ["script", "trace"])
+def test_a_trace_that_takes_the_batch_for_a_constant_is_refused(name: str, cache: Path) -> None:
+    with pytest.raises(PrepareFailed, match="trace of 2 inputs does not hold for 1") as caught:
+        OPTIMIZATIONS[name].prepare(subject_of("counting", cache))
+    assert "\n" not in str(caught.value)
+
+
+def test_script_gives_both_reasons_where_it_can_neither_script_nor_trace(cache: Path) -> None:
+    with pytest.raises(PrepareFailed) as caught:
+        OPTIMIZATIONS["script"].prepare(subject_of("counting", cache))
+    text = str(caught.value)
+    assert "cannot be scripted (" in text and "cannot be traced: " in text
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("script", "the model cannot be scripted: "),
+        ("script", "the model cannot be scripted ("),
         pytest.param("onnxruntime", "the model cannot be exported to ONNX: ", marks=slow),
     ],
 )

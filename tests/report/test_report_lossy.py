@@ -139,3 +139,24 @@ def _labels(layer: dict[str, Any]) -> list[dict[str, Any]]:
     values = layer.get("data", {}).get("values", [])
     shown = layer.get("encoding", {}).get("text") == {"field": "label"}
     return list(values) if shown else []
+
+
+def test_script_that_was_traced_says_so_and_that_trace_is_the_same() -> None:
+    entries = tuple(stated(name, facts={"torchscript": "traced"}) for name in ("script", "trace"))
+    run = msgspec.structs.replace(run_of(exact("script", 1, 1, 5)), journal=entries)
+    table = cost_table(run, ("script", "trace"))
+    assert table is not None
+    script, trace = (line.texts for line in table.lines)
+    assert (script[0], trace[0]) == ("script (traced)", "trace")
+    assert "the same as trace" in script[-1] and "the same" not in trace[-1]
+    alone = cost_table(run, ("script",))
+    assert alone is not None
+    assert alone.lines[0].texts[-1] == "torchscript traced"
+
+
+def test_script_that_was_scripted_needs_no_word() -> None:
+    entries = (stated("script", facts={"torchscript": "scripted"}),)
+    run = msgspec.structs.replace(run_of(exact("script", 1, 1, 5)), journal=entries)
+    table = cost_table(run, ("script", "trace"))
+    assert table is not None
+    assert table.lines[0].texts[0] == "script"

@@ -1,14 +1,14 @@
 """TorchScript: compiled to a graph, frozen, and optimized for inference on a CPU."""
 
-from coresplit.errors import PrepareFailed
-from coresplit.optimizations.quiet import without_deprecation
 from coresplit.optimizations.record import Optimization, Prepared, Subject
-from coresplit.optimizations.text import first_line
 
 OPTIMIZATION = Optimization(
     name="script",
     title="TorchScript",
-    description="torch.jit.script, frozen, batch norm folded, convolutions prepacked for oneDNN",
+    description=(
+        "torch.jit.script, or a trace where the code cannot be scripted; frozen, batch norm "
+        "folded, convolutions prepacked for oneDNN"
+    ),
     packages=("torch",),
     extra="torch",
     module=__name__,
@@ -16,20 +16,10 @@ OPTIMIZATION = Optimization(
 
 
 def prepare(subject: Subject) -> Prepared:
-    """Script, freeze, optimize, and only then run.
+    """Scripted where the code allows it, else traced; which of them is among the facts.
 
-    The order matters: a frozen module that runs before it is optimized keeps the graph of that
-    run, and the gain is lost without a word. The result does not survive saving and loading.
-    Raises PrepareFailed where the code of the module is not TorchScript.
+    Raises PrepareFailed, with both reasons, where neither works.
     """
-    import torch  # noqa: PLC0415
+    from coresplit.optimizations.torchscript import scripted_or_traced  # noqa: PLC0415
 
-    from coresplit.optimizations.eager import TorchPrepared  # noqa: PLC0415
-
-    assert subject.module is not None
-    with without_deprecation():
-        try:
-            scripted = torch.jit.script(subject.module)
-        except Exception as error:
-            raise PrepareFailed(f"the model cannot be scripted: {first_line(error)}") from error
-        return TorchPrepared(torch.jit.optimize_for_inference(torch.jit.freeze(scripted)))
+    return scripted_or_traced(subject)

@@ -19,6 +19,8 @@ NUMBER_TYPES = {
 """Names that libraries have for a number type, and what PyTorch calls it."""
 FEWEST_CLASSES = 20
 """Fewest different classes among the outputs for which an agreement is told."""
+TRACE = "trace"
+"""What ``script`` falls back to."""
 SHOWN = ("library", "version", "precision", "lossy")
 """Facts that have a column of their own; the others follow in the last."""
 
@@ -47,7 +49,7 @@ def cost_table(run: Run, order: Sequence[str]) -> Table | None:
     lines = []
     for name in order:
         if own := _of(run, name):
-            lines.append(_cost_line(name, own))
+            lines.append(_cost_line(name, own, order))
         elif name in failed:
             texts = (name, f"failed: {failed[name]}", *("" for _ in COST_COLUMNS[2:]))
             lines.append(Line(texts=texts, kind="failed"))
@@ -64,14 +66,18 @@ def said_error(error: float) -> str:
     return percent(error) if error >= 0.0005 else f"{error:.1e}"
 
 
-def _cost_line(name: str, entries: Sequence[Prepared]) -> Line:
+def _cost_line(name: str, entries: Sequence[Prepared], order: Sequence[str]) -> Line:
     facts = {key: value for entry in entries for key, value in entry.facts.items()}
+    # the other ways of making TorchScript need no word
+    fell_back = name != TRACE and facts.get("torchscript") == "traced"
     library = " ".join(facts[key] for key in ("library", "version") if facts.get(key))
     besides = ", ".join(f"{key} {value}" for key, value in facts.items() if key not in SHOWN)
     lossy = any(map(is_lossy, entries))
     compared = max(entry.compared for entry in entries)
+    if fell_back and TRACE in order:
+        besides += f", the same as {TRACE}"
     texts = (
-        name,
+        f"{name} (traced)" if fell_back else name,
         "lossy" if lossy else "those of eager",
         said_error(max(entry.error for entry in entries)),
         _agreement([entry.agreement for entry in entries], compared),
