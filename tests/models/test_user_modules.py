@@ -165,20 +165,20 @@ def test_a_wrong_shape_is_refused_with_the_cause(tmp_path: Path) -> None:
 def test_a_pickle_is_refused_without_trust_and_a_module_loaded_with_it(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     torch.save(Net(), path)
-    assert refused(path, IMAGE) == (
+    assert refused(path, IMAGE, trust=False) == (
         f"'{path}' is a pickle, not TorchScript: if it holds weights, name the model they are "
         f"for and give --weights {path}; if it holds a module, loading it runs its code: "
         "allow that with --trust"
     )
-    assert outputs(built(path, IMAGE, trust=True))[0].shape == (3, 5)
+    assert outputs(built(path, IMAGE))[0].shape == (3, 5)
 
 
 def test_a_state_dict_is_refused_even_with_trust(tmp_path: Path) -> None:
     for legacy in (False, True):
         path = tmp_path / "net.pth"
         torch.save(Net().state_dict(), path, _use_new_zipfile_serialization=not legacy)
-        assert "is a pickle, not TorchScript" in refused(path, IMAGE)
-        assert refused(path, IMAGE, trust=True) == (
+        assert "is a pickle, not TorchScript" in refused(path, IMAGE, trust=False)
+        assert refused(path, IMAGE) == (
             f"'{path}' holds a OrderedDict, not a module: if these are weights, "
             f"name the model they are for and give --weights {path}"
         )
@@ -191,10 +191,10 @@ def test_a_pickle_whose_code_is_missing_is_refused(folder: Path) -> None:
 
     sys.path.insert(0, str(folder))
     torch.save(importlib.import_module("mine_gone").Net(), folder / "net.pt")
-    assert outputs(built("net.pt", "4", trust=True))[0].shape == (3, 3)
+    assert outputs(built("net.pt", "4"))[0].shape == (3, 3)
     del sys.modules["mine_gone"]
     (folder / "mine_gone.py").unlink()
-    assert "'net.pt' cannot be unpickled: ModuleNotFoundError" in refused("net.pt", "4", trust=True)
+    assert "'net.pt' cannot be unpickled: ModuleNotFoundError" in refused("net.pt", "4")
 
 
 @pytest.mark.parametrize(
@@ -264,13 +264,13 @@ class Returns(nn.Module):
 @pytest.mark.parametrize("kind", ["tensor", "tuple", "named"])
 def test_a_module_that_returns_tensors_is_not_wrapped(kind: str, folder: Path) -> None:
     torch.save(Returns(kind), folder / "net.pt")
-    assert isinstance(built("net.pt", "4", trust=True).module, Returns)
+    assert isinstance(built("net.pt", "4").module, Returns)
 
 
 @pytest.mark.parametrize("kind", ["list", "dict", "dataclass", "nested dataclass"])
 def test_nested_outputs_become_a_tuple_in_their_order(kind: str, folder: Path) -> None:
     torch.save(Returns(kind), folder / "net.pt")
-    model = built("net.pt", "4", trust=True)
+    model = built("net.pt", "4")
     assert isinstance(model.module, Flat)
     (x,) = model.make_inputs(3, 0)
     first, second = outputs(model)

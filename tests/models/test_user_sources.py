@@ -150,8 +150,10 @@ def test_a_compiled_package_is_refused(tmp_path: Path) -> None:
 
 def test_sizes_weights_and_inputs_that_do_not_go_with_a_kind_are_refused(tmp_path: Path) -> None:
     path = str(save_script(Net(), tmp_path / "net.pt"))
-    assert "has no size to choose; give its shapes by --input" in refusal(path, size=9)
-    assert "has weights of its own; leave out --weights" in refusal(path, weights="w.pth")
+    assert "has no size to choose; give its shapes by --input" in refusal(path, size=9, trust=True)
+    assert "has weights of its own; leave out --weights" in refusal(
+        path, weights="w.pth", trust=True
+    )
     assert "size 0 is too small for timm:resnet18" in refusal("timm:resnet18", size=0)
     assert "weights 'w.pth' does not exist" in refusal("timm:resnet18", weights="w.pth")
     assert "is built in and knows its inputs; leave out --input" in refusal(

@@ -45,7 +45,7 @@ UNLIMITED_PROOF_S = 60.0
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
 @click.option("--length", type=int, metavar="N", help="Length of the texts in tokens.")
 @click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
-@click.option("--trust", is_flag=True, help="Load a pickled model, which runs its code.")
+@click.option("--trust", is_flag=True, help="Load a model file that can run code.")
 @click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
 @click.option("--seed", type=int, help="Of weights, inputs and the order of cells; default 0.")
 @click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
@@ -100,7 +100,12 @@ def _prove(options: Options, path: Path, begun: float, interrupt: Interrupt) -> 
     budget_s = budget_of(options)
     left_s = UNLIMITED_PROOF_S if budget_s is None else budget_s - (time.monotonic() - begun)
     prove_headline(
-        path, weights=options.weights, trust=options.trust, left_s=left_s, interrupt=interrupt
+        path,
+        weights=options.weights,
+        # a Python model that this command names was run already
+        trust=options.trust or options.model is not None,
+        left_s=left_s,
+        interrupt=interrupt,
     )
 
 

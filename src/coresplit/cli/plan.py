@@ -42,8 +42,8 @@ DEFAULT_BUDGET = "2m"
 @click.option("--verify", is_flag=True, help="Run the fastest split beside fat and thin.")
 @click.option("--budget", metavar="TIME", help="For --measure and --verify each; default 2m.")
 @click.option("--weights", metavar="FILE", help="The state dict of the run, to run its model.")
-@click.option("--trust", is_flag=True, help="Load a pickled model, which runs its code.")
 @click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
+@click.option("--trust", is_flag=True, help="Load a model file that can run code.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(**values: object) -> int:
     """Divide cores and a batch over instances, so that the batch is done soonest.

@@ -10,12 +10,13 @@ import msgspec
 from coresplit import store
 from coresplit.cli.efforts import Kept, NotingSink, by_effort, efforts_of
 from coresplit.cli.launching import free_for, launcher_of, together
-from coresplit.errors import InstanceError, MismatchError, RunError
+from coresplit.errors import InstanceError, MismatchError, RunError, UsageError
 from coresplit.instance import Interrupt, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
 from coresplit.machine.software import software
 from coresplit.models import MODELS, ModelSpec, describe, form_of, packages_of, validate
+from coresplit.models.sources import source_of
 from coresplit.optimizations import optimization_named
 from coresplit.records import Cell, Machine, ModelInfo, Run, Settings
 from coresplit.sweep import (
@@ -194,7 +195,16 @@ def _ending(launcher: Launcher, interrupt: Interrupt) -> Iterator[None]:
 
 
 def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
-    """What names the model of a run: its inputs stand for the size that was asked for."""
+    """What names the model of a run: its inputs stand for the size that was asked for.
+
+    Raises UsageError for Python code that the run folder names, unless ``trust`` allows it: whoever
+    wrote the folder chose it.
+    """
+    if not trust and source_of(run.model.source).kind == "python":
+        raise UsageError(
+            f"run {run.name} names the Python code '{run.model.source}' as its model: if you "
+            "trust it, give --trust"
+        )
     built_in = run.model.source in MODELS
     spec = ModelSpec(
         name=run.model.source,

@@ -1,8 +1,10 @@
 """What can be told of a model file, folder or module without torch and without running it."""
 
 import hashlib
+import struct
 import sys
 import zipfile
+import zlib
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -13,6 +15,26 @@ _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
 _HEAD_BYTES = 64
 _DIGITS = 16
+# torch.export evaluates expressions and calls functions that the file names, whatever is pickled
+# in it; TorchScript can overwrite files (aten::save). Neither can be checked before it is loaded.
+_UNTRUSTED = {
+    "program": "is a program of torch.export, and loading it can run code: if you trust its "
+    "author, give --trust; or export the model to ONNX",
+    "script": "is TorchScript, which is code and can overwrite files: if you trust its author, "
+    "give --trust; or export the model to ONNX",
+    "pickle": "is a pickle, not TorchScript: if it holds weights, name the model they are for and "
+    "give --weights {name}; if it holds a module, loading it runs its code: allow that with "
+    "--trust",
+}
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 _ALIEN = {
     b"version https://git-lfs": "is a pointer of git LFS, not the file itself; run: git lfs pull",
     b"<": "is a web page or XML, not the model; download the file itself",
@@ -23,7 +45,7 @@ _ALIEN = {
 def check_source(source: Source, *, trust: bool) -> None:
     """Raises ``UsageError`` for a file, folder or module that is missing or of a wrong kind.
 
-    ``trust`` allows a pickle, which runs its code when it is loaded.
+    ``trust`` allows files that can run code: all but ONNX.
     """
     if source.is_file:
         _check_file(source, trust=trust)
@@ -81,12 +103,8 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
         )
     if source.kind == "archive" and found == "program":
         raise UsageError(f"'{name}' is a program saved by torch.export.save; name it .pt2")
-    if found == "pickle" and not trust:
-        raise UsageError(
-            f"'{name}' is a pickle, not TorchScript: if it holds weights, name the model they "
-            f"are for and give --weights {name}; if it holds a module, loading it runs its code: "
-            "allow that with --trust"
-        )
+    if not trust:
+        raise UsageError(f"'{name}' {_UNTRUSTED[found].format(name=name)}")
 
 
 def _kind_of_zip(path: Path, head: bytes) -> str:
@@ -96,7 +114,7 @@ def _kind_of_zip(path: Path, head: bytes) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except _BROKEN_ZIP:
         return "damaged"
     if any("/data/aotinductor/" in f"/{name}" for name in names):
         return "compiled"

@@ -29,6 +29,8 @@ def load(spec: ModelSpec, source: Source) -> Loaded:
     with _quiet():
         try:
             config, module = _pretrained(name)
+        except UsageError:
+            raise
         except Exception as error:
             raise _refusal(spec.name, error) from error
     stated = _stated(spec, config, module)
@@ -54,11 +56,20 @@ def _from(name: str, *, local_files_only: bool) -> tuple[Any, Any]:
 
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local_files_only}
     config = AutoConfig.from_pretrained(name, **options)
+    if any("/" in each for each in _implementations(config)):
+        raise UsageError(f"'{name}' needs code of its repository, which is not run here")
     # a cache of keys and values is for generating, not for one forward
     if hasattr(config, "use_cache"):
         config.use_cache = False
     module = AutoModel.from_pretrained(name, config=config, dtype="float32", **options)
     return config, module.eval()
+
+
+def _implementations(config: Any) -> Iterator[str]:  # noqa: ANN401
+    """The attention and experts that it and its parts name; kernels of a repository are code."""
+    for each in (config, *vars(config).values()):
+        for name in ("_attn_implementation", "_experts_implementation"):
+            yield str(getattr(each, name, None))
 
 
 def _stated(spec: ModelSpec, config: Any, module: Any) -> tuple[Stated, ...] | None:  # noqa: ANN401

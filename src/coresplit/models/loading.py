@@ -40,7 +40,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_program(spec: ModelSpec, source: Source) -> Loaded:
-    """A program saved by ``torch.export.save``: its graph, without code of its author."""
+    """A program saved by ``torch.export.save``; loading it can run any code."""
     try:
         program = torch.export.load(source.path)
         module = program.module()
@@ -60,7 +60,7 @@ def load_program(spec: ModelSpec, source: Source) -> Loaded:
 
 
 def load_archive(spec: ModelSpec, source: Source) -> Loaded:
-    """A TorchScript archive, which runs its code, or with ``trust`` a pickle, which runs any."""
+    """A TorchScript archive, which runs its code, or a pickle, which runs any."""
     script = is_script(source.path)
     try:
         with warnings.catch_warnings():

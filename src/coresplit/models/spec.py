@@ -23,7 +23,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     checkpoint, or None for random weights from ``seed``. With ``imagenet_images`` a network from
     a checkpoint takes images normalized with ImageNet's mean and deviation, as the published
     weights do (torchvision calls it ``transform_input``); without, images in [-1, 1]. ``trust``
-    allows formats that run code when they are loaded.
+    allows files that can run code: all but ONNX.
     """
 
     name: str
