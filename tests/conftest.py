@@ -46,7 +46,10 @@ def same_process() -> Iterator[None]:
 
     cpus, threads = os.sched_getaffinity(0), torch.get_num_threads()
     folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    mask = os.umask(0o022)
+    os.umask(mask)
     yield
+    os.umask(mask)
     os.sched_setaffinity(0, cpus)
     torch.set_num_threads(threads)
     if folder is None:

@@ -10,7 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "coresplit"
 COMMON = {"errors", "units", "records"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "cache": {"errors"},
+    "private": set(),
+    "cache": {"errors", "private"},
     "units": {"errors"},
     "records": {"errors", "units"},
     "stats": COMMON,

@@ -2,7 +2,8 @@
 
 An entry is a folder of files that one builder made, named by a digest of everything that the
 result depends on. It is built under a lock, so that instances that prepare at once build it once,
-and checked by its digest before it is used: a damaged one is built anew.
+and checked by its digest before it is used: a damaged one is built anew. Entries hold code that is
+executed, so no other user may have been able to write to them.
 """
 
 import errno
@@ -18,19 +19,21 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from coresplit.errors import StorageError
+from coresplit.errors import EnvironmentFault, StorageError
+from coresplit.private import is_private, make_private, tighten, why_not_private
 
 VARIABLE = "CORESPLIT_CACHE"
 _MANIFEST = "entry.json"
 _DIGITS = 20
 _NAME = re.compile(rf"\w+-[0-9a-f]{{{_DIGITS}}}")
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is known of an entry; ``size`` in bytes, ``used_at`` Unix time in seconds.
 
-    ``whole`` is whether its files are as they were built.
+    ``whole`` is whether its files are as they were built, and nobody else's.
     """
 
     kind: str
@@ -52,7 +55,7 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Cache:
     """The entries below ``root``: by default the variable CORESPLIT_CACHE, else the user's cache.
 
-    Raises StorageError where the disk refuses.
+    Raises StorageError where the disk refuses, EnvironmentFault where others can write to it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -73,22 +76,28 @@ class Cache:
             with self._storing():
                 _remove(path)
                 _remove(draft)
-                draft.mkdir()
+                draft.mkdir(mode=0o700)
             try:
                 with self._storing(*_REFUSALS):
                     build(draft)
                 with self._storing():
                     _describe(draft, _Manifest(kind=kind, key=dict(key), files=_digests(draft)))
+                    tighten(draft)
                     draft.rename(path)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         return path
 
     def folder(self, kind: str, key: Mapping[str, str]) -> Path:
-        """A folder that a library fills and checks by itself, made if it is not there."""
+        """A folder that a library fills and checks by itself, made if it is not there.
+
+        One that other users could have changed is emptied first.
+        """
         path = self._path(kind, key)
         with self._locked(path), self._storing():
-            path.mkdir(exist_ok=True)
+            if not _is_own(path):
+                _remove(path)
+            path.mkdir(mode=0o700, exist_ok=True)
             _describe(path, _Manifest(kind=kind, key=dict(key), files=None))
         return path
 
@@ -114,9 +123,10 @@ class Cache:
         return self.root / f"{kind}-{_digest_of_key(kind, key)}"
 
     def _folders(self) -> list[Path]:
-        if not self.root.is_dir():
-            return []
         with self._storing():
+            if not self.root.is_dir():
+                return []
+            self._check()
             return [
                 each for each in self.root.iterdir() if _NAME.fullmatch(each.name) and each.is_dir()
             ]
@@ -126,14 +136,24 @@ class Cache:
         """Hold the lock of an entry; raises BlockingIOError where it is held and not waited for."""
         while True:
             with self._storing():
-                self.root.mkdir(parents=True, exist_ok=True)
-                lock = _lock_of(path).open("w")
+                make_private(self.root)
+                self._check()
+                lock = os.fdopen(os.open(_lock_of(path), _LOCK_FLAGS, 0o600))
             with lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 # whoever held it may have cleared the cache, and then another file is the lock
                 if _same(lock.fileno(), _lock_of(path)):
                     yield
                     return
+
+    def _check(self) -> None:
+        """Raise EnvironmentFault where other users could put files into the cache."""
+        why = why_not_private(self.root)
+        if why is not None:
+            raise EnvironmentFault(
+                f"the cache {self.root} {why}, and what is in it is executed; remove it, "
+                f"or name a folder of your own in {VARIABLE}"
+            )
 
     @contextmanager
     def _storing(self, *numbers: int) -> Iterator[None]:
@@ -151,7 +171,18 @@ class Cache:
 
 def _default_root() -> Path:
     named = os.environ.get(VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("coresplit")
+    if named:
+        return Path(named)
+    try:
+        path = platformdirs.user_cache_path("coresplit")
+    except RuntimeError:
+        path = Path("~")
+    # what it gives for a user without a home depends on its version
+    if path.parts[:1] == ("~",):
+        raise EnvironmentFault(
+            f"there is no home folder to keep the cache in; set HOME or {VARIABLE}"
+        )
+    return path
 
 
 def _lock_of(path: Path) -> Path:
@@ -166,14 +197,16 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
 def _describe(path: Path, manifest: _Manifest) -> None:
-    (path / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    file = path / _MANIFEST
+    file.write_bytes(msgspec.json.encode(manifest))
+    tighten(file)
 
 
 def _digest_of_key(kind: str, key: Mapping[str, str]) -> str:
@@ -192,7 +225,16 @@ def _digests(folder: Path) -> dict[str, str]:
     return found
 
 
+def _is_own(path: Path) -> bool:
+    try:
+        return is_private(path)
+    except OSError:
+        return False
+
+
 def _is_whole(path: Path) -> bool:
+    if not _is_own(path):
+        return False
     try:
         manifest = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=_Manifest)
         return manifest.files is None or manifest.files == _digests(path)
@@ -201,11 +243,13 @@ def _is_whole(path: Path) -> bool:
 
 
 def _entry(path: Path) -> Entry:
+    kind, key = path.name.rpartition("-")[0], {}
     try:
-        manifest = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=_Manifest)
-        kind, key = manifest.kind, manifest.key
+        if _is_own(path):
+            manifest = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=_Manifest)
+            kind, key = manifest.kind, manifest.key
     except (OSError, msgspec.DecodeError):
-        kind, key = path.name.rpartition("-")[0], {}
+        pass
     return Entry(
         kind=kind,
         key=key,

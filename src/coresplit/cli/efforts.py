@@ -33,7 +33,7 @@ class Kept:
         """An instance is ready, so what it made is there."""
         name = artefact(entry.optimization, entry.threads)
         if name:
-            (self._folder / name).touch()
+            (self._folder / name).touch(mode=0o600)
 
 
 def artefact(optimization: str, threads: int) -> str:

@@ -65,6 +65,8 @@ def _configure(subject: Subject) -> Path:
     key = {**versions("torch"), "cpu": torch.backends.cpu.get_cpu_capability()}
     folder = subject.cache.folder("inductor", key)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+    # what others could write is not used again, and inductor leaves it to the umask
+    os.umask(0o077)
     # compile in this process: a pool of others would go on living beside what is measured
     torch._inductor.config.compile_threads = 1
     # beyond its limit dynamo would run eagerly, with a warning at most
