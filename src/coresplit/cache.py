@@ -151,8 +151,8 @@ class Cache:
         why = why_not_private(self.root)
         if why is not None:
             raise EnvironmentFault(
-                f"the cache {self.root} {why}, and what is in it is executed; remove it, "
-                f"or name a folder of your own in {VARIABLE}"
+                f"the cache {self.root} {why}, and what is in it is executed; name a folder of "
+                f"your own in {VARIABLE}, or remove this one if nothing else is in it"
             )
 
     @contextmanager

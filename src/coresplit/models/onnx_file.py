@@ -17,6 +17,7 @@ from coresplit.models.files import file_hash
 from coresplit.models.inputs import generate
 from coresplit.models.keeping import Keep
 from coresplit.models.onnx_batch import free_batch
+from coresplit.models.onnx_weights import weight_files
 from coresplit.models.running import BATCH, Tensors, check_runs, first_line, rows_differ
 from coresplit.models.stated import Stated, settle
 from coresplit.records import ModelInput
@@ -37,7 +38,7 @@ def build_onnx(
     ``UsageError`` for a file that is damaged, incomplete, or cannot be measured over batches.
     """
     model = read(name, path)
-    weights = _weight_files(name, path, model)
+    weights = weight_files(name, path, model)
     _check(name, path)
     fixed = _fixed_batches(name, model)
     inputs = settle(name, _stated(name, model), given)
@@ -81,29 +82,6 @@ def graph_inputs(model: ModelProto) -> list[ValueInfoProto]:
     """What is fed: old files list their weights among the inputs."""
     weights = {each.name for each in model.graph.initializer}
     return [each for each in model.graph.input if each.name not in weights]
-
-
-def _weight_files(name: str, path: Path, model: ModelProto) -> list[Path]:
-    """Files beside the model that hold its weights, each there and long enough."""
-    needed: dict[Path, int] = {}
-    for tensor in model.graph.initializer:
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        said = {each.key: each.value for each in tensor.external_data}
-        file = path.parent / said.get("location", "")
-        end = int(said.get("offset", 0)) + int(said.get("length", 0))
-        needed[file] = max(needed.get(file, 0), end)
-    for file, size in needed.items():
-        if not file.is_file():
-            raise UsageError(
-                f"'{name}' has its weights in '{file.name}', which is missing; "
-                f"put it into {path.parent.resolve()}"
-            )
-        if file.stat().st_size < size:
-            raise UsageError(
-                f"'{file.name}', the weights of '{name}', is truncated; fetch it again"
-            )
-    return sorted(needed)
 
 
 def _check(name: str, path: Path) -> None:
