@@ -7,8 +7,9 @@ import pytest
 from coresplit.errors import InstanceError, InstanceTimeout, LateStart
 from coresplit.instance import Ensemble, FakeClock, FakeInstance, InstanceSpec, Pack, Timed
 from coresplit.instance.interrupt import Interrupt
-from coresplit.instance.tally import side_by_side
+from coresplit.instance.tally import side_by_side, signs_in_turn, signs_side_by_side
 from coresplit.models import ModelSpec
+from coresplit.records import Signs
 
 Formula = Callable[[InstanceSpec, int, int], float]
 
@@ -242,3 +243,49 @@ def test_a_closed_pack_has_no_open_copy() -> None:
     copies = [instance(clock, cpu, by_cpu) for cpu in (0, 1)]
     Pack(copies, clock).close()
     assert all(copy.closed for copy in copies)
+
+
+def test_of_instances_side_by_side_the_most_disturbed_one_stands() -> None:
+    quiet = Signs(wall_s=1.0, waited_s=0.01, core=0, major_faults=2, clock_hz=3e9)
+    busy = Signs(wall_s=2.0, waited_s=1.0, core=1, major_faults=3, sibling=5, sibling_s=1.5)
+    found = signs_side_by_side([quiet, busy, None])
+    assert found is not None
+    assert (found.wall_s, found.waited_s, found.core) == (2.0, 1.0, 1)
+    assert (found.major_faults, found.sibling, found.clock_hz) == (5, 5, 3e9)
+    assert signs_side_by_side([None, None]) is None
+
+
+def test_rounds_one_after_another_add_up_and_the_worst_names_the_core() -> None:
+    rounds = [
+        Signs(wall_s=1.0, waited_s=0.0, core=0, switches=1, clock_begin_hz=2e9, clock_hz=2e9),
+        Signs(wall_s=1.0, waited_s=0.5, core=1, switches=2, clock_hz=3e9),
+    ]
+    found = signs_in_turn(rounds)
+    assert found is not None
+    assert (found.wall_s, found.waited_s, found.core, found.switches) == (2.0, 0.5, 1, 3)
+    assert (found.clock_begin_hz, found.clock_hz) == (2e9, 3e9)
+    assert signs_in_turn([None]) is None
+
+
+def test_a_pack_tells_which_of_its_copies_was_disturbed() -> None:
+    clock = FakeClock()
+
+    def signs(spec: InstanceSpec, at: float, wall_s: float) -> Signs:
+        held = 0.5 if spec.cpus == (1,) else 0.0
+        return Signs(wall_s=wall_s, waited_s=held * wall_s, core=spec.cpus[0])
+
+    copies = [
+        FakeInstance(
+            InstanceSpec(
+                model=ModelSpec(name="inception"), optimization="none", cpus=(cpu,), home=(cpu,)
+            ),
+            by_cpu,
+            clock,
+            signs=signs,
+        )
+        for cpu in (0, 1)
+    ]
+    found = Pack(copies, clock).forwards(1, 3, 60.0, 60.0).signs
+    assert found is not None
+    assert found.core == 1
+    assert found.waited_s == pytest.approx(0.5 * found.wall_s)

@@ -1,10 +1,12 @@
 """What is inside the timed region, with a forward that only counts its calls."""
 
 import gc
+import time
 from collections.abc import Sequence
 
 import pytest
 
+from coresplit.instance import timing
 from coresplit.instance.messages import Forwards
 from coresplit.instance.timing import time_forwards
 from coresplit.machine import evidence
@@ -49,3 +51,26 @@ def test_garbage_is_not_collected_meanwhile_and_again_afterwards() -> None:
     time_forwards(calls, Forwards(batch=1, count=2, seconds=60, warmup=1), (0,), 1)
     assert calls.collecting == {False}
     assert gc.isenabled()
+
+
+def test_an_instance_rests_until_its_threads_have_stopped_spinning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def rested(spinning_s: float) -> float:
+        nonlocal now
+        now = 0.0
+        monkeypatch.setattr(time, "process_time", lambda: min(now, spinning_s))
+        timing.rest()
+        return now
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert rested(0.0) < 0.01
+    assert 0.05 <= rested(0.05) < 0.06
+    # what never stops is not waited for
+    assert rested(100.0) < 1.0

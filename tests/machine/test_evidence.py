@@ -179,7 +179,7 @@ def test_ticks_are_found_behind_a_name_with_spaces_and_brackets(tmp_path: Path) 
     )
     assert read_counters((), tmp_path).threads == (
         ThreadTime(thread=7, cpu_s=175 * TICK, resolution_s=TICK),
-        ThreadTime(thread=8, cpu_s=1.5, resolution_s=1e-9),
+        ThreadTime(thread=8, cpu_s=1.5, resolution_s=1e-9, waited_s=7e-9),
         ThreadTime(thread=31, cpu_s=10 * TICK, resolution_s=TICK),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from store_samples import ESTIMATED, JOURNAL, MEASUREMENTS, RUN, SKIPPED, measured
 
 from coresplit.errors import DamagedRunError, RunError, UsageError
-from coresplit.records import Cell, Estimate, Measurement, Published
+from coresplit.records import Cell, Disturbed, Estimate, Measurement, Published, Signs
 from coresplit.store import create, load, reopen, require_new, save
 
 FULL = msgspec.structs.replace(RUN, measurements=MEASUREMENTS, journal=JOURNAL)
@@ -409,3 +409,23 @@ def test_a_run_of_5000_cells_is_loaded_whole(tmp_path: Path) -> None:
 def test_a_copied_folder_is_the_same_run(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     assert load(tmp_path / "copy") == FULL
+
+
+def test_what_disturbed_a_visit_is_kept(tmp_path: Path) -> None:
+    signs = Signs(wall_s=0.5, waited_s=0.25, core=1, switches=90, clock_hz=3e9)
+    first = MEASUREMENTS[0]
+    told = msgspec.structs.replace(
+        first, visits=tuple(msgspec.structs.replace(each, signs=signs) for each in first.visits)
+    )
+    entry = Disturbed(
+        at=1767268801.0,
+        cell=first.cell,
+        cause="process",
+        cpu=1,
+        share=0.5,
+        reason="another process held 50 % of core 1",
+        by="loop (process 7)",
+    )
+    run = msgspec.structs.replace(RUN, measurements=(told,), journal=(entry,))
+    save(tmp_path / "run", run)
+    assert load(tmp_path / "run") == run

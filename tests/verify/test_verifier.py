@@ -11,7 +11,7 @@ from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt,
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Known, Plan, Profile, outcome_of, plan, verifications_of
-from coresplit.records import Cell, Core, Verification
+from coresplit.records import Cell, Core, Signs, Verification
 from coresplit.stats.variance import Variance
 from coresplit.verify import Verifier
 
@@ -59,6 +59,8 @@ class Bench:
         self.clock = FakeClock()
         self.formula = formula
         self.throttled = throttled
+        self.held: Callable[[float], float] = lambda at: 0.0
+        self.heard: list[str] = []
         self.late: Callable[[InstanceSpec, int], float] = lambda spec, number: 0.0
         self.instances: list[Member] = []
         self.logged: list[Verification] = []
@@ -68,10 +70,15 @@ class Bench:
         spec = InstanceSpec(
             model=ModelSpec(name="inception"), optimization="script", cpus=cpus, home=cpus
         )
-        instance = Member(spec, self.formula, self.clock, throttled=self.throttled)
+        instance = Member(
+            spec, self.formula, self.clock, throttled=self.throttled, signs=self.signs
+        )
         instance.late = self.late
         self.instances.append(instance)
         return instance
+
+    def signs(self, spec: InstanceSpec, at: float, wall_s: float) -> Signs:
+        return Signs(wall_s=wall_s, waited_s=self.held(at) * wall_s, core=spec.cpus[0])
 
     def run(
         self,
@@ -97,6 +104,7 @@ class Bench:
             clock=self.clock,
             interrupt=interrupt,
             on_progress=self.said.append,
+            on_disturbed=lambda found: self.heard.append(found.reason),
         ).run()
         (found,) = verifications_of(self.logged)
         return found
@@ -202,6 +210,22 @@ def test_a_throttled_round_is_left_out_and_a_quota_that_goes_on_is_told() -> Non
     assert forwards(30, 31) == forwards() + 7
     with pytest.raises(EnvironmentFault, match="the CPU quota throttled the instances"):
         Bench(throttled=lambda spec, batch: 1).run(planned())
+
+
+def test_disturbed_rounds_are_repeated_while_there_are_not_more_of_them_than_others() -> None:
+    bench = Bench()
+    bench.held = lambda at: 0.4 if 8.0 < at < 15.0 else 0.0
+    assert len(bench.run(planned()).trials[0].samples) == 10
+    assert 1 <= len(bench.heard) <= 10
+    assert "40 % of core" in bench.heard[0]
+
+
+def test_a_machine_that_is_busy_all_along_proves_nothing_and_says_why() -> None:
+    bench = Bench()
+    bench.held = lambda at: 0.4
+    with pytest.raises(EnvironmentFault, match=r"another process held 40 % of core.*quieten"):
+        bench.run(planned())
+    assert bench.logged == []
 
 
 def test_a_round_begun_late_is_left_out_and_a_machine_that_stays_busy_is_told() -> None:

@@ -14,6 +14,7 @@ from coresplit.errors import InstanceError, MismatchError, RunError, UsageError
 from coresplit.instance import Interrupt, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
+from coresplit.machine.neighbours import Neighbours
 from coresplit.machine.software import software
 from coresplit.models import MODELS, ModelSpec, describe, form_of, packages_of, validate
 from coresplit.models.sources import source_of
@@ -147,6 +148,7 @@ class Session:
                 together=together(machine),
                 efforts=self._efforts(),
                 begun=begun,
+                culprit=Neighbours().busiest,
             ).run()
         finally:
             self._launcher.close()

@@ -10,10 +10,12 @@ from coresplit.errors import InstanceError
 from coresplit.instance import Interrupt, Member, Process, Ready
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import inspect
+from coresplit.machine.neighbours import Neighbours
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Plan
 from coresplit.records import Cell, Inputs, Machine, Run
+from coresplit.sweep import disturbed_entry
 from coresplit.verify import Verifier
 
 
@@ -42,6 +44,7 @@ def verify(
         spec = spec_again(run, weights, trust)
         cores = machine.cores[: machine.usable]
         peaks = {each.cell: each.evidence.peak_memory for each in run.measurements if each.evidence}
+        culprit = Neighbours().busiest
         verifier = Verifier(
             plan,
             _starting(plan, spec, machine, run.settings.inputs),
@@ -55,6 +58,7 @@ def verify(
             seed=run.settings.seed,
             interrupt=interrupt,
             on_progress=on_progress,
+            on_disturbed=lambda found: writer.log(disturbed_entry(None, found, culprit)),
         )
         try:
             verifier.run()

@@ -11,7 +11,7 @@ from coresplit.errors import LateStart
 from coresplit.instance.handle import PREPARE_TIMEOUT_S, Instance
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, Ready, Timed
-from coresplit.instance.tally import in_turn, side_by_side
+from coresplit.instance.tally import in_turn, side_by_side, signs_in_turn, signs_side_by_side
 from coresplit.units import format_duration
 
 NOTICE_S = 0.01
@@ -82,6 +82,7 @@ class Ensemble:
         timed = Timed(
             durations=(ended_at - start_at,),
             evidence=side_by_side([each.evidence for each in found]),
+            signs=signs_side_by_side([each.signs for each in found]),
             begun_at=start_at,
             ended_at=ended_at,
             copies=(tuple(each.durations[0] for each in found),),
@@ -172,6 +173,7 @@ class Pack:
         return Timed(
             durations=tuple(each.durations[0] for each in rounds),
             evidence=msgspec.structs.replace(evidence, visits=1),
+            signs=signs_in_turn([each.signs for each in rounds]),
             begun_at=rounds[0].begun_at,
             ended_at=rounds[-1].ended_at,
             copies=tuple(each.copies[0] for each in rounds),

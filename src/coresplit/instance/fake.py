@@ -6,7 +6,7 @@ from collections.abc import Callable
 from coresplit.errors import InstanceError, InstanceTimeout
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
-from coresplit.records import Evidence, ModelInput
+from coresplit.records import Evidence, ModelInput, Signs
 
 Formula = Callable[[InstanceSpec, int, int], float]
 """Latency in seconds of the n-th forward (from 0) of a batch on an instance."""
@@ -27,7 +27,8 @@ class FakeInstance:
     """An instance whose forwards take what a formula says, without a process or a wait.
 
     ``memory`` gives the peak memory in bytes of a batch, ``throttled`` the throttled periods of
-    a forward, and an InstanceError that the formula raises is raised to the caller.
+    a forward, ``signs`` those of a visit that began at a moment and took so many seconds, and an
+    InstanceError that the formula raises is raised to the caller.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class FakeInstance:
         memory: Callable[[int], int] = lambda batch: 100_000_000 + 1_000_000 * batch,
         throttled: Callable[[InstanceSpec, int], int] = lambda spec, batch: 0,
         faults: Callable[[int], int] = lambda batch: 1000 * batch,
+        signs: Callable[[InstanceSpec, float, float], Signs | None] = lambda spec, at, wall: None,
     ) -> None:
         self.spec = spec
         self.closed = False
@@ -50,6 +52,7 @@ class FakeInstance:
         self._memory = memory
         self._throttled = throttled
         self._faults = faults
+        self._signs = signs
         self._counts: dict[int, int] = {}
         self._begun = (0, 0.0, 0.0)
 
@@ -114,6 +117,7 @@ class FakeInstance:
         return Timed(
             durations=tuple(durations),
             evidence=self._evidence(batch, tuple(durations), begin),
+            signs=self._signs(self.spec, begin, sum(durations)),
             warmup=before,
         )
 
@@ -137,6 +141,7 @@ class FakeInstance:
         return Timed(
             durations=(duration,),
             evidence=self._evidence(batch, (duration,), start_at),
+            signs=self._signs(self.spec, start_at, duration),
             begun_at=start_at,
             ended_at=start_at + duration,
         )

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.models import ModelSpec
-from coresplit.records import Evidence, Inputs, Mapping, ModelInput
+from coresplit.records import Evidence, Inputs, Mapping, ModelInput, Signs
 
 
 class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -100,11 +100,13 @@ class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ``begun_at`` and ``ended_at`` are those of the first and the last forward on the monotonic
     clock. Of instances that ran together, a duration is a round's, and ``copies`` has those of
     every instance, round by round. ``warmup`` has the durations of the forwards that were run
-    before these and are no data: nothing was counted around them but peak memory.
+    before these and are no data: nothing was counted around them but peak memory. ``signs`` tell
+    whether the forwards had their cores to themselves; None where nobody looked.
     """
 
     durations: tuple[float, ...]
     evidence: Evidence
+    signs: Signs | None = None
     begun_at: float = 0.0
     ended_at: float = 0.0
     copies: tuple[tuple[float, ...], ...] = ()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.records import Evidence
+from coresplit.records import Evidence, Signs
 
 _NOT_SUMS = ("peak_memory", "started_at", "threads", "thread_cores")
 
@@ -47,3 +47,47 @@ def side_by_side(each: Sequence[Evidence]) -> Evidence:
         started_at=min(one.started_at for one in each),
         thread_cores=tuple(cores for one in each for cores in one.thread_cores),
     )
+
+
+def signs_in_turn(each: Sequence[Signs | None]) -> Signs | None:
+    """Signs over rounds one after another; the core and sibling are those of the worst round."""
+    known = [signs for signs in each if signs is not None]
+    if not known:
+        return None
+    waits = [signs.waited_s for signs in known if signs.waited_s is not None]
+    beside = max(known, key=lambda signs: signs.sibling_s)
+    return msgspec.structs.replace(
+        max(known, key=_shared),
+        wall_s=sum(signs.wall_s for signs in known),
+        waited_s=sum(waits) if waits else None,
+        others_s=sum(signs.others_s for signs in known),
+        sibling_s=sum(signs.sibling_s for signs in known),
+        sibling=beside.sibling,
+        switches=sum(signs.switches for signs in known),
+        major_faults=sum(signs.major_faults for signs in known),
+        clock_begin_hz=known[0].clock_begin_hz,
+        clock_hz=known[-1].clock_hz,
+    )
+
+
+def signs_side_by_side(each: Sequence[Signs | None]) -> Signs | None:
+    """Signs of instances that ran at the same time: those of the one that was disturbed most."""
+    known = [signs for signs in each if signs is not None]
+    if not known:
+        return None
+    beside = max(known, key=lambda signs: signs.sibling_s / signs.wall_s if signs.wall_s else 0.0)
+    ends = [signs.clock_hz for signs in known if signs.clock_hz]
+    return msgspec.structs.replace(
+        max(known, key=_shared),
+        sibling_s=beside.sibling_s,
+        sibling=beside.sibling,
+        switches=max(signs.switches for signs in known),
+        major_faults=sum(signs.major_faults for signs in known),
+        clock_hz=statistics.fmean(ends) if ends else None,
+        clock_begin_hz=None,
+    )
+
+
+def _shared(signs: Signs) -> float:
+    taken = signs.others_s if signs.waited_s is None else signs.waited_s
+    return taken / signs.wall_s if signs.wall_s > 0 else 0.0

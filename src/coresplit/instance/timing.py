@@ -9,9 +9,11 @@ import msgspec
 
 from coresplit.instance.messages import Forwards, Timed
 from coresplit.machine import evidence as counted
+from coresplit.machine.sharing import clock_hz, signs_of
 from coresplit.records import Evidence
 
 SPIN_S = 1e-3
+LONGEST_REST_S, REST_STEP_S = 0.25, 2e-3
 
 
 def time_forwards(
@@ -28,6 +30,8 @@ def time_forwards(
     gc.disable()
     try:
         _, warmup, _ = _durations(forward, command.warmup, math.inf)
+        # the clock of cores that have not computed yet says nothing
+        clock = clock_hz(cpus) if warmup else None
         started_at = time.time()
         before = counted.read_counters(cpus)
         if command.start_at is not None:
@@ -36,6 +40,7 @@ def time_forwards(
         after = counted.read_counters(cpus)
     finally:
         gc.enable()
+    signs = signs_of(before, after, cpus, ended_at - begun_at, clocks=(clock, clock_hz(cpus)))
     change = counted.difference(before, after)
     evidence = Evidence(
         forwards=len(durations),
@@ -48,6 +53,7 @@ def time_forwards(
     return Timed(
         durations=tuple(durations),
         evidence=evidence,
+        signs=signs,
         begun_at=begun_at,
         ended_at=ended_at,
         warmup=tuple(warmup),
@@ -59,6 +65,19 @@ def wait_until(moment: float) -> None:
     while (left := moment - time.perf_counter()) > 0:
         if left > SPIN_S:
             time.sleep(left - SPIN_S)
+
+
+def rest() -> None:
+    """Return once the threads of this process have stopped spinning, or after a while anyway.
+
+    Libraries let threads spin for the next call, ONNX Runtime for some 50 ms. On the same cores
+    they would disturb the next visit, which may be of another process.
+    """
+    for _ in range(round(LONGEST_REST_S / REST_STEP_S)):
+        spent = time.process_time()
+        time.sleep(REST_STEP_S)
+        if time.process_time() - spent < REST_STEP_S / 4:
+            return
 
 
 def _durations(

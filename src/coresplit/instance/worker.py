@@ -15,7 +15,7 @@ from coresplit.errors import PrepareFailed
 from coresplit.instance import peak
 from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
 from coresplit.instance.threads import confined_to, settle
-from coresplit.instance.timing import time_forwards
+from coresplit.instance.timing import rest, time_forwards
 from coresplit.instance.turns import in_turns, inputs_wanted
 from coresplit.machine.allocators import loaded_allocator, release_memory
 from coresplit.machine.caches import last_level_cache
@@ -89,7 +89,9 @@ class Worker:
             self._batch = command.batch
             # the threads that made the inputs go on spinning for some milliseconds
             time.sleep(REST_S)
-        return time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
+        timed = time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
+        rest()
+        return timed
 
     def _bound(self, batch: int) -> Forward:
         """A forward of a batch, over one input or over several different ones in turns."""

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,14 +19,20 @@ from coresplit.machine.files import below, read_fields, read_text
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PR_SET_PDEATHSIG = 1
+_BUSY = (0, 1, 2, 5, 6)
+"""User, nice, system, interrupts and soft interrupts in a line of /proc/stat (proc(5))."""
 
 
 class ThreadTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """CPU seconds of one thread since it began, known to within ``resolution_s``."""
+    """CPU seconds of one thread since it began, known to within ``resolution_s``.
+
+    ``waited_s`` is how long it was ready to run and did not, None where the kernel does not count.
+    """
 
     thread: int
     cpu_s: float
     resolution_s: float
+    waited_s: float | None = None
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,15 +54,20 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Counters(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reading: the same, counted from some start; ``wall_s`` is the monotonic clock."""
+    """One reading: the same, counted from some start; ``wall_s`` is the monotonic clock.
+
+    ``busy_s`` maps every logical CPU of the machine to the seconds that something ran on it.
+    """
 
     threads: tuple[ThreadTime, ...]
+    busy_s: dict[int, float] = {}
 
 
 def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
     """Read everything once; steal is that of the given logical CPUs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     throttling = throttle_counters(root)
+    ticks = _cpu_ticks(root)
     return Counters(
         wall_s=time.monotonic(),
         user_s=usage.ru_utime,
@@ -67,8 +78,13 @@ def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
         involuntary_switches=usage.ru_nivcsw,
         throttled_periods=throttling.periods,
         throttled_s=throttling.seconds,
-        steal_s=steal_seconds(cpus, root),
+        steal_s=_stolen(ticks, {f"cpu{cpu}" for cpu in cpus}),
         threads=_thread_times(root),
+        busy_s={
+            int(name[3:]): sum(values[i] for i in _BUSY if i < len(values)) * _TICK_S
+            for name, values in ticks.items()
+            if name != "cpu"
+        },
     )
 
 
@@ -100,28 +116,39 @@ def busy_threads(
 
     A thread that ended since ``after`` was read is left out: call this right after the reading.
     """
-    allowed: list[str] = []
-    for thread in busy(before, after, share):
+    return tuple(allowed_lists(busy(before, after, share), root).values())
+
+
+def allowed_lists(threads: Iterable[int], root: Path = Path("/")) -> dict[int, str]:
+    """The CPUs each of these threads may run on; one that has ended is left out."""
+    allowed = {}
+    for thread in threads:
         status = read_text(below(root, f"/proc/self/task/{thread}/status")) or ""
-        allowed.extend(
-            line.partition(":")[2].strip()
-            for line in status.splitlines()
-            if line.startswith("Cpus_allowed_list:")
-        )
-    return tuple(allowed)
+        for line in status.splitlines():
+            if line.startswith("Cpus_allowed_list:"):
+                allowed[thread] = line.partition(":")[2].strip()
+    return allowed
 
 
 def steal_seconds(cpus: Collection[int] | None, root: Path = Path("/")) -> float:
     """Seconds that the hypervisor ran something else, summed over these CPUs or, for None, all."""
     names = {"cpu"} if cpus is None else {f"cpu{cpu}" for cpu in cpus}
-    ticks = 0
+    return _stolen(_cpu_ticks(root), names)
+
+
+def _stolen(ticks: Mapping[str, Sequence[int]], names: Collection[str]) -> float:
+    return sum(ticks[name][7] for name in names if len(ticks.get(name, ())) > 7) * _TICK_S
+
+
+def _cpu_ticks(root: Path) -> dict[str, list[int]]:
+    """The counters of ``cpu`` (all of them), ``cpu0`` and so on, as /proc/stat has them."""
+    found = {}
     for line in (read_text(below(root, "/proc/stat")) or "").splitlines():
         if not line.startswith("cpu"):
             break
-        words = line.split()
-        if words[0] in names and len(words) > 8:
-            ticks += int(words[8])
-    return ticks * _TICK_S
+        name, *words = line.split()
+        found[name] = [int(word) for word in words]
+    return found
 
 
 def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
@@ -135,12 +162,20 @@ def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
         fine = (read_text(folder / "schedstat") or "").split()
         if fine and fine[0] != "0":
             cpu_s, resolution = int(fine[0]) / 1e9, 1e-9
+            waited_s = int(fine[1]) / 1e9 if len(fine) > 1 else None
         else:
             ticks = _ticks(read_text(folder / "stat") or "")
             if ticks is None:
                 continue
-            cpu_s, resolution = ticks * _TICK_S, _TICK_S
-        times.append(ThreadTime(thread=int(folder.name), cpu_s=cpu_s, resolution_s=resolution))
+            cpu_s, resolution, waited_s = ticks * _TICK_S, _TICK_S, None
+        times.append(
+            ThreadTime(
+                thread=int(folder.name),
+                cpu_s=cpu_s,
+                resolution_s=resolution,
+                waited_s=waited_s,
+            )
+        )
     return tuple(times)
 
 

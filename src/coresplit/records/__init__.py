@@ -1,13 +1,23 @@
 """The frozen records that the rooms hand to each other and that run folders hold."""
 
 from coresplit.records.cell import Cell, Mapping, Setting
-from coresplit.records.journal import AnchorVisit, Ended, JournalEntry, Peak, Prepared, Started
+from coresplit.records.journal import (
+    AnchorVisit,
+    Cause,
+    Disturbed,
+    Ended,
+    JournalEntry,
+    Peak,
+    Prepared,
+    Started,
+)
 from coresplit.records.machine import Core, Machine
 from coresplit.records.measurement import (
     Estimate,
     Evidence,
     Measurement,
     Published,
+    Signs,
     Verdict,
     Visit,
 )
@@ -17,9 +27,11 @@ from coresplit.records.split import Configuration, Piece, Split, Trial, Verifica
 __all__ = [
     "SCHEMA",
     "AnchorVisit",
+    "Cause",
     "Cell",
     "Configuration",
     "Core",
+    "Disturbed",
     "Ended",
     "Estimate",
     "Evidence",
@@ -38,6 +50,7 @@ __all__ = [
     "Run",
     "Setting",
     "Settings",
+    "Signs",
     "Split",
     "Started",
     "Trial",

@@ -1,9 +1,14 @@
 """What happened during a run, one line each, beside the measurements."""
 
+from typing import Literal
+
 import msgspec
 
 from coresplit.records.cell import Cell, Mapping, Setting
 from coresplit.records.split import Verification
+
+Cause = Literal["process", "sibling", "disk", "clock"]
+"""What can disturb a visit."""
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="started"):
@@ -64,6 +69,26 @@ class AnchorVisit(
     samples: tuple[float, ...]
 
 
+class Disturbed(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="disturbed"
+):
+    """A visit that did not have its cores to itself, and was left out or repeated.
+
+    ``cell`` is None for a round of a verification. ``cpu`` is the logical CPU it is about and
+    ``share`` how much of the time of the visit was lost there; for a clock, how far it was off.
+    ``reason`` says it in words, and ``by`` names the process that used those cores most, where it
+    could be found.
+    """
+
+    at: float
+    cell: Cell | None = None
+    cause: Cause
+    cpu: int | None = None
+    share: float = 0.0
+    reason: str
+    by: str = ""
+
+
 class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ended"):
     """A sweep ended: why, its wall time, and how much of it was timed or warm-up forwards."""
 
@@ -73,4 +98,4 @@ class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     forward_s: float
 
 
-JournalEntry = Started | Prepared | Peak | AnchorVisit | Verification | Ended
+JournalEntry = Started | Prepared | Peak | AnchorVisit | Disturbed | Verification | Ended

@@ -35,6 +35,31 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     thread_cores: tuple[str, ...]
 
 
+class Signs(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """What tells whether the timed forwards of one visit had their cores to themselves.
+
+    Times are in seconds and clocks in Hz. ``waited_s`` is how long the thread that waited most was
+    ready to run while something else ran on its core; None where the kernel does not tell.
+    ``others_s`` is how long other processes ran on a core of the instance, the one where they ran
+    most. ``core`` is where that was; None where the thread may move. ``sibling_s`` is how long the
+    busiest SMT sibling of the cores was busy. The clock is the mean over the cores, at the end and,
+    where forwards came before the timed ones, at their begin; None where it is not told.
+    """
+
+    wall_s: float
+    waited_s: float | None = None
+    others_s: float = 0.0
+    core: int | None = None
+    sibling_s: float = 0.0
+    sibling: int | None = None
+    switches: int = 0
+    major_faults: int = 0
+    clock_hz: float | None = None
+    clock_begin_hz: float | None = None
+
+
 class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A latency in seconds that was not measured, with the interval it is expected in."""
 
@@ -56,7 +81,7 @@ class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     ``at`` is its start in Unix seconds. Cells that were visited side by side have the same
     ``block``, a number of the run; None where that is not known. ``process`` counts the processes
-    that the instance of the cell has had, from 0.
+    that the instance of the cell has had, from 0. ``signs`` tell whether it was disturbed.
     """
 
     samples: int
@@ -64,6 +89,7 @@ class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     at: float = 0.0
     block: int | None = None
     process: int = 0
+    signs: Signs | None = None
 
 
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

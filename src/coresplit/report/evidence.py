@@ -2,12 +2,13 @@
 
 import statistics
 
-from coresplit.records import AnchorVisit, Measurement, Prepared, Run
+from coresplit.records import AnchorVisit, Disturbed, Measurement, Prepared, Run
 from coresplit.report.book import Line, Table
 from coresplit.report.prepared import said_error
 from coresplit.report.summary import date, sentence_of
 from coresplit.report.table import DOUBT, Points, undrawn_of
 from coresplit.report.wording import number
+from coresplit.stats.contention import told
 from coresplit.units import format_duration, format_share, format_size
 
 CELL_COLUMNS = (
@@ -20,6 +21,7 @@ PREPARED_COLUMNS = (
     "optimization", "threads", "placing", "start", "preparation", "difference from eager",
     "largest tensor",
 )  # fmt: skip
+NOT_FOUND = "not found"
 _SHORT = {
     "95 %": "95 %",
     "estimate": "expected",
@@ -83,6 +85,26 @@ def visit_table(run: Run) -> Table:
     )
     summary = f"{len(visits)} visits; their spread gives the noise floor"
     return Table(summary=summary, head=("time", "median", "samples"), lines=lines, open_up_to=12)
+
+
+def disturbance_table(run: Run) -> Table:
+    """Every visit that did not have its cores to itself: when, of which cell, and by what."""
+    entries = [entry for entry in run.journal if isinstance(entry, Disturbed)]
+    lines = tuple(
+        _texts(
+            date(entry.at),
+            "a verification" if entry.cell is None else str(entry.cell),
+            entry.reason,
+            entry.by or NOT_FOUND,
+        )
+        for entry in entries
+    )
+    return Table(
+        summary=f"{told(run)}." if entries else "No visit was disturbed.",
+        head=("time", "cell", "what happened", "busiest process there"),
+        lines=lines,
+        open_up_to=12,
+    )
 
 
 def _texts(*texts: str) -> Line:

@@ -10,6 +10,7 @@ from coresplit.report.book import Book
 from coresplit.report.dataset import COLUMNS
 from coresplit.report.evidence import (
     cell_table,
+    disturbance_table,
     preparation_table,
     undrawn_table,
     visit_table,
@@ -46,6 +47,7 @@ def html_page(run: Run, book: Book, *, pictures: bool) -> str:
         undrawn=undrawn_table(run, book.claims.points),
         preparations=preparation_table(run),
         visits=visit_table(run),
+        disturbances=disturbance_table(run),
         anchor=anchor_of(run),
         pictures=pictures,
         size=TOTAL,

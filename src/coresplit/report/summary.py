@@ -23,6 +23,7 @@ from coresplit.report.wording import (
     times_exact,
 )
 from coresplit.stats.claims import Claims
+from coresplit.stats.contention import told
 from coresplit.stats.noise import visit_drift
 from coresplit.stats.variance import Variance
 from coresplit.units import format_duration, format_numbers, format_share, format_size
@@ -227,6 +228,8 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
     pairs += [("Inputs", {"hot": "one hot input", "rotate": "rotating"}[asked.inputs])]
     anchor = anchor_of(run)
     pairs += [("Anchor cell", str(anchor))] if anchor else []
+    disturbances = told(run)
+    pairs += [("Disturbed", disturbances)] if disturbances else []
     ends = [entry for entry in run.journal if isinstance(entry, Ended)]
     if ends:
         wall = sum(entry.wall_s for entry in ends)

@@ -10,7 +10,7 @@ from coresplit.units import format_duration
 MEANING: dict[Verdict, str] = {
     "measured": "three visits or more, and an interval within the precision asked",
     "light": "one or two visits; the interval rests on how much other cells vary",
-    "unstable": "three visits or more, but the interval is wider than the precision asked",
+    "unstable": "a wide interval after three visits or more, or something else took processor time",
     "estimated": "not measured: worked out from neighbours, drawn hollow with its expected range",
     "invalid": "measured under conditions that spoil it, such as throttling: not drawn",
     "skipped": "not measured, for the reason given: not drawn",

@@ -13,6 +13,7 @@ from itertools import combinations
 import msgspec
 
 from coresplit.records import AnchorVisit, Cell, JournalEntry, Measurement, Run
+from coresplit.stats.contention import disturbed
 from coresplit.stats.student import incomplete_beta, quantile
 from coresplit.stats.variance import (
     ASSUMED,
@@ -55,9 +56,13 @@ def fit(
     """Estimate the variance of a run from its cells and the visits of its anchor.
 
     ``anchor`` is the cell of visits that do not name one. Visits of different anchor cells are
-    different groups.
+    different groups. Disturbed visits tell nothing of the run.
     """
-    cells = {item.cell: (visit_values(item), item.by_visit) for item in measurements}
+    cells = {
+        item.cell: (visit_values(item), item.by_visit)
+        for item in measurements
+        if disturbed(item) is None
+    }
     groups = [values for values, _ in cells.values() if values]
     visits = [part for values, parts in cells.values() if values for part in parts]
     for parts in anchor_groups(journal, anchor).values():

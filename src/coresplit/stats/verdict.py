@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from coresplit.records import Measurement, Run, Verdict
+from coresplit.stats.contention import disturbed
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.variance import Location, Variance, VisitValue, locate, visit_values
 from coresplit.units import format_share
@@ -63,9 +64,19 @@ def forwards_wanted(variance: Variance, latency_s: float, overhead_s: float) -> 
 
 
 def judge(
-    values: Sequence[VisitValue], variance: Variance, precision: float, steal_share: float
+    values: Sequence[VisitValue],
+    variance: Variance,
+    precision: float,
+    steal_share: float,
+    contention: str | None = None,
 ) -> tuple[Verdict, str]:
-    """Verdict and reason of a cell with at least one visit; ``precision`` is relative."""
+    """Verdict and reason of a cell with at least one visit; ``precision`` is relative.
+
+    ``contention`` says what disturbed all of its visits, if anything did.
+    """
+    if contention is not None:
+        visits = "its only visit" if len(values) == 1 else f"all {len(values)} visits"
+        return "unstable", f"{contention}, {visits} disturbed"
     count, location = len(values), locate(values, variance)
     within = f"within {_width(location)} over {count} {'visit' if count == 1 else 'visits'}"
     if count < FEWEST_VISITS:
@@ -103,7 +114,9 @@ def _judged(measurement: Measurement, variance: Variance, precision: float) -> M
     values = visit_values(measurement)
     if not values:
         return measurement
-    verdict, reason = judge(values, variance, precision, steal_share(measurement))
+    verdict, reason = judge(
+        values, variance, precision, steal_share(measurement), disturbed(measurement)
+    )
     return msgspec.structs.replace(measurement, verdict=verdict, reason=reason)
 
 

@@ -6,12 +6,14 @@ order          which instances are prepared first (pure)
 preparing      makes instances ready, in slices of time
 forecast       how far a budget will reach (pure)
 restart        which instances are started anew (pure)
+disturbing     what the journal is told of a disturbed visit
 state          what is known of each cell so far, and its verdict
 guard          which batches would not fit in memory (pure)
 pool           the instances that are alive
 finish         estimates for what was not reached (pure)
 """
 
+from coresplit.sweep.disturbing import disturbed_entry
 from coresplit.sweep.forecast import Forecast, forecast
 from coresplit.sweep.grid import anchor_of, cells_of
 from coresplit.sweep.launch import Launcher
@@ -32,6 +34,7 @@ __all__ = [
     "Sweep",
     "anchor_of",
     "cells_of",
+    "disturbed_entry",
     "forecast",
     "in_order",
     "key_of",

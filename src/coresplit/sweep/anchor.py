@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from coresplit.errors import InstanceError
 from coresplit.instance import Instance
 from coresplit.records import AnchorVisit, Cell
+from coresplit.stats.contention import Disturbance, disturbance
 
 SAMPLES, WARMUP = 3, 1
 TIMEOUT_S = 120.0
@@ -14,6 +15,7 @@ VISITS_PER_BUDGET = 15
 LONGEST_GAP_S = 90.0
 LARGEST_SHARE = 1 / 20
 FEWEST_VISITS = 8
+RETRIES, RETRY_SHARE = 2, 1 / 4
 """Few visits tell no noise: so many fit in a budget however long one takes."""
 
 
@@ -29,6 +31,7 @@ class Anchor:
         self._gap = min(LONGEST_GAP_S, share)
         self._longest = math.inf if budget_s is None else budget_s / FEWEST_VISITS
         self._due_at = -math.inf
+        self._retries = 0
 
     def due(self, now: float) -> bool:
         """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits.
@@ -38,10 +41,15 @@ class Anchor:
         return bool(self._cells) and now >= self._due_at
 
     def visit(
-        self, get: Callable[[Cell], Instance], clock: Callable[[], float], left_s: float
+        self,
+        get: Callable[[Cell], Instance],
+        clock: Callable[[], float],
+        left_s: float,
+        on_disturbed: Callable[[Cell, Disturbance], None] = lambda cell, found: None,
     ) -> AnchorVisit | None:
         """One visit, or None where it was throttled or its instance fails, as its cell will say.
 
+        None also where it was disturbed: it is then due again after a quarter of the gap, twice.
         Once there has been a visit no other cell is taken, since two cells tell no noise.
         """
         timeout = min(TIMEOUT_S, max(1.0, left_s))
@@ -57,4 +65,12 @@ class Anchor:
         self._due_at = clock() + min(gap, self._longest)
         if timed.evidence.throttled_periods > 0:
             return None
+        found = disturbance(timed.signs)
+        if found is not None:
+            on_disturbed(cell, found)
+            self._retries = (self._retries + 1) % (RETRIES + 1)
+            if self._retries:
+                self._due_at = clock() + RETRY_SHARE * gap
+            return None
+        self._retries = 0
         return AnchorVisit(at=time.time(), cell=cell, samples=timed.durations)

@@ -80,16 +80,17 @@ class Ledger:
 
     def refit(self, anchors: Sequence[AnchorVisit]) -> None:
         """Estimate the variance of the run anew, unless hardly anything has come since."""
-        visits = len(anchors) + sum(len(state.values) for state in self.states)
+        visits = len(anchors) + sum(len(state.values) for state in self.states if state.clean)
         if visits < REFIT_GROWTH * self._visits_fitted:
             return
         self._visits_fitted = visits
-        groups = [state.values for state in self.states if state.values]
-        samples = [part for state in self.states for part in state.by_visit]
+        clean = [state for state in self.states if state.clean]
+        groups = [state.values for state in clean if state.values]
+        samples = [part for state in clean for part in state.by_visit]
         for parts in anchor_groups(anchors, self._settings.anchor).values():
             groups.append(tuple(map(visit_value, parts)))
             samples += parts
-        cells = {state.cell: state.values for state in self.states}
+        cells = {state.cell: state.values for state in clean}
         self.variance = fit_values(groups, samples, cells, pairs=False)
         for state in self.states:
             state.variance = self.variance

@@ -14,19 +14,14 @@ from coresplit.errors import (
     ReadbackMismatch,
 )
 from coresplit.instance import Interrupt, Ready
-from coresplit.records import (
-    AnchorVisit,
-    Cell,
-    Ended,
-    Measurement,
-    Settings,
-    Started,
-)
+from coresplit.records import AnchorVisit, Cell, Ended, Measurement, Settings, Started
+from coresplit.stats.contention import Disturbance
 from coresplit.stats.verdict import forwards_wanted
 from coresplit.stats.warmup import calibrating_forwards
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.budget import Budget
 from coresplit.sweep.choice import Chooser, covers_cheap
+from coresplit.sweep.disturbing import Culprit, disturbed_entry, nobody
 from coresplit.sweep.finish import why
 from coresplit.sweep.grid import anchors_of
 from coresplit.sweep.ledger import Ledger
@@ -47,6 +42,7 @@ class Sweep:
     ``together`` is how many instances prepare at once, ``efforts`` gives what each is expected to
     take, and ``begun`` is when the budget began.
     ``available_memory`` gives bytes, and so does ``free_for`` where a cell may not use all of it.
+    ``culprit`` names who disturbed a visit.
     """
 
     def __init__(
@@ -64,6 +60,7 @@ class Sweep:
         together: int = 1,
         efforts: Efforts = alike,
         begun: float | None = None,
+        culprit: Culprit = nobody,
     ) -> None:
         self._settings = settings
         self._sink = sink
@@ -71,6 +68,7 @@ class Sweep:
         self._free_for = free_for or (lambda cell: available_memory())
         self._interrupt = interrupt
         self._on_progress = on_progress
+        self._culprit = culprit
         self._together = together
         self._efforts = efforts
         done = tuple(done)
@@ -217,7 +215,7 @@ class Sweep:
         self._forward_s += forward_s
         state.overhead_s = max(0.0, self._clock() - begin - forward_s)
         self._warmed.add((key_of(cell), process))
-        state.add(timed, process=process, block=self._block)
+        self._disturbed(cell, state.add(timed, process=process, block=self._block))
         self._ledger.note(state)
 
     def _warm(self, cell: Cell, process: int) -> None:
@@ -283,11 +281,17 @@ class Sweep:
 
     def _visit_anchor(self) -> None:
         self._report("the anchor cell")
-        visit = self._anchor.visit(self._pool.get, self._clock, self._budget.until_deadline)
+        visit = self._anchor.visit(
+            self._pool.get, self._clock, self._budget.until_deadline, self._disturbed
+        )
         if visit is not None:
             self._forward_s += sum(visit.samples)
             self._anchors.append(visit)
             self._sink.log(visit)
+
+    def _disturbed(self, cell: Cell, found: Disturbance | None) -> None:
+        if found is not None:
+            self._sink.log(disturbed_entry(cell, found, self._culprit))
 
     def _log_ready(self, key: Key, ready: Ready) -> None:
         self._ledger.largest_tensor = ready.largest_tensor

@@ -1,15 +1,38 @@
 """What is known of one cell while the sweep goes on."""
 
+from collections.abc import Sequence
+from functools import reduce
+from itertools import islice
+
 import msgspec
 
 from coresplit.instance import Timed
 from coresplit.instance.tally import in_turn
 from coresplit.records import Cell, Evidence, Measurement, Visit
+from coresplit.stats.contention import Disturbance, disturbances, disturbed
 from coresplit.stats.variance import ASSUMED, Variance, VisitValue, visit_values
-from coresplit.stats.verdict import is_hopeless, is_precise, judge, steal_share, visits_wanted
+from coresplit.stats.verdict import (
+    FEWEST_VISITS,
+    MOST_VISITS,
+    is_hopeless,
+    is_precise,
+    judge,
+    steal_share,
+    visits_wanted,
+)
 from coresplit.stats.warmup import warmup_length
 
 MAX_RETRIES = 2
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """One visit that yielded samples; ``evidence`` of several resumed ones is at their first."""
+
+    samples: tuple[float, ...]
+    warmup: tuple[float, ...]
+    copies: tuple[tuple[float, ...], ...]
+    visit: Visit
+    evidence: Evidence | None
 
 
 class CellState:
@@ -22,16 +45,15 @@ class CellState:
     def __init__(self, cell: Cell, precision: float) -> None:
         self.cell = cell
         self.variance: Variance = ASSUMED
-        self.samples: list[float] = []
-        self.warmup: list[float] = []
-        self.copies: list[tuple[float, ...]] = []
-        self.visits: list[Visit] = []
         self.throttled: list[float] = []
-        self.evidence: Evidence | None = None
+        self.clean = True
         self.retries = 0
         self.overhead_s = 0.0
         self.ended: Measurement | None = None
         self._precision = precision
+        self._taken: list[Taken] = []
+        self._shown: list[Taken] = []
+        self._throttling: Evidence | None = None
         self._values: tuple[VisitValue, ...] = ()
         self._warm_in: tuple[int, int] | None = None
 
@@ -40,23 +62,30 @@ class CellState:
         """Go on from an earlier measurement; what had no samples starts afresh."""
         state = cls(before.cell, precision)
         if before.verdict in ("measured", "light", "unstable"):
-            state.samples = list(before.samples)
-            state.warmup = list(before.warmup)
-            state.evidence = before.evidence
-            state.copies = list(before.copies)
-            state.visits = list(before.visits)
-            state._values = visit_values(before)
+            state._taken = _parted(before)
+            state._sort()
         return state
 
     @property
+    def samples(self) -> tuple[float, ...]:
+        """The samples of all visits that are shown."""
+        return tuple(value for each in self._shown for value in each.samples)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What was counted around the visits that are shown, or around throttled ones."""
+        found = [each.evidence for each in self._shown if each.evidence is not None]
+        return reduce(in_turn, found) if found else self._throttling
+
+    @property
     def values(self) -> tuple[VisitValue, ...]:
-        """The value of every visit that yielded clean samples."""
+        """The value of every visit that is shown."""
         return self._values
 
     @property
     def by_visit(self) -> tuple[tuple[float, ...], ...]:
-        """The samples of every visit."""
-        return self._record().by_visit
+        """The samples of every visit that is shown."""
+        return tuple(each.samples for each in self._shown)
 
     @property
     def covered(self) -> bool:
@@ -71,8 +100,10 @@ class CellState:
     @property
     def settled(self) -> bool:
         """Whether another visit would add nothing."""
-        if self.ended is not None or self.given_up:
+        if self.ended is not None or self.given_up or len(self._taken) >= MOST_VISITS:
             return True
+        if not self.clean:
+            return False
         return is_precise(self._values, self.variance, self._precision) or is_hopeless(
             self._values, self.variance, self._precision
         )
@@ -83,6 +114,8 @@ class CellState:
         if self.settled:
             return 0
         forwards = self._values[-1].forwards if self._values else 1
+        if not self.clean:
+            return forwards * FEWEST_VISITS
         return forwards * visits_wanted(self._values, self.variance, self._precision)
 
     def warmup_forwards(self, process: int, calibrating: int) -> int:
@@ -95,8 +128,14 @@ class CellState:
             return self._warm_in[1]
         return calibrating
 
-    def add(self, timed: Timed, *, process: int = 0, block: int | None = None) -> None:
-        """Take in one visit; a throttled one yields no samples and may be tried again."""
+    def add(
+        self, timed: Timed, *, process: int = 0, block: int | None = None
+    ) -> Disturbance | None:
+        """Take in one visit, and say what disturbed it, if anything.
+
+        A throttled one yields no samples and may be tried again. A disturbed one is shown only
+        while there is no other, and the cell stays open.
+        """
         evidence = timed.evidence
         if self._warm_in is None or self._warm_in[0] != process:
             length = warmup_length(timed.warmup) if self._warm_in is None else self._warm_in[1]
@@ -104,26 +143,36 @@ class CellState:
         if evidence.throttled_periods > 0:
             self.throttled.extend(timed.durations)
             self.retries += 1
-            if not self.samples:
-                self.evidence = in_turn(self.evidence, evidence)
-            return
-        if self.throttled and not self.samples:
-            self.evidence = None
+            self._throttling = in_turn(self._throttling, evidence)
+            return None
         self.retries = 0
-        self.samples.extend(timed.durations)
-        self.warmup.extend(timed.warmup)
-        self.copies.extend(timed.copies)
-        self.visits.append(
-            Visit(
-                samples=len(timed.durations),
-                warmup=len(timed.warmup),
-                at=evidence.started_at,
-                block=block,
-                process=process,
+        visit = Visit(
+            samples=len(timed.durations),
+            warmup=len(timed.warmup),
+            at=evidence.started_at,
+            block=block,
+            process=process,
+            signs=timed.signs,
+        )
+        self._taken.append(
+            Taken(
+                samples=timed.durations,
+                warmup=timed.warmup,
+                copies=timed.copies,
+                visit=visit,
+                evidence=evidence,
             )
         )
-        self.evidence = in_turn(self.evidence, evidence)
+        return self._sort()[-1]
+
+    def _sort(self) -> Sequence[Disturbance | None]:
+        """Show the undisturbed visits, or all where there is no such; what disturbed each."""
+        found = disturbances([each.visit.signs for each in self._taken])
+        quiet = [each for each, one in zip(self._taken, found, strict=True) if one is None]
+        self.clean = bool(quiet) or not self._taken
+        self._shown = quiet or self._taken
         self._values = visit_values(self._record())
+        return found
 
     def end(self, measurement: Measurement) -> None:
         """Close the cell with a measurement of its own, such as ``skipped`` or ``failed``."""
@@ -136,7 +185,11 @@ class CellState:
         if self.samples:
             whole = self._record()
             verdict, reason = judge(
-                self._values, self.variance, self._precision, steal_share(whole)
+                self._values,
+                self.variance,
+                self._precision,
+                steal_share(whole),
+                disturbed(whole),
             )
             return msgspec.structs.replace(whole, verdict=verdict, reason=reason)
         if self.throttled and self.evidence is not None:
@@ -158,9 +211,28 @@ class CellState:
             cell=self.cell,
             verdict="light",
             reason="",
-            samples=tuple(self.samples),
-            warmup=tuple(self.warmup),
+            samples=self.samples,
+            warmup=tuple(value for each in self._shown for value in each.warmup),
             evidence=self.evidence,
-            copies=tuple(self.copies),
-            visits=tuple(self.visits),
+            copies=tuple(durations for each in self._shown for durations in each.copies),
+            visits=tuple(each.visit for each in self._shown),
         )
+
+
+def _parted(measurement: Measurement) -> list[Taken]:
+    """The visits of an earlier measurement, which has one evidence for all of them."""
+    visits = measurement.visits or (
+        Visit(samples=len(measurement.samples), warmup=len(measurement.warmup)),
+    )
+    samples, warmup = iter(measurement.samples), iter(measurement.warmup)
+    copies = iter(measurement.copies)
+    return [
+        Taken(
+            samples=tuple(islice(samples, visit.samples)),
+            warmup=tuple(islice(warmup, visit.warmup)),
+            copies=tuple(islice(copies, visit.samples)),
+            visit=visit,
+            evidence=None if number else measurement.evidence,
+        )
+        for number, visit in enumerate(visits)
+    ]

@@ -12,6 +12,7 @@ from coresplit.errors import EnvironmentFault, LateStart
 from coresplit.instance import Ensemble, Interrupt, Member, Ready
 from coresplit.planner import Option, Plan, halfwidth_of
 from coresplit.records import Configuration, Trial, Verification
+from coresplit.stats.contention import Disturbance, disturbance
 from coresplit.units import format_size
 
 SECOND_SHARE = 1 / 50
@@ -30,8 +31,10 @@ Place = Callable[[Sequence[int]], Sequence[tuple[int, ...]]]
 Key = tuple[tuple[int, ...], int]
 """Logical CPUs and batch: what tells the instances of a verification apart."""
 Latencies = dict[Configuration, float]
-Spoiled = Literal["throttled", "late"]
+Spoiled = Literal["throttled", "late", "disturbed"]
 """Why a round is not kept."""
+
+OnDisturbed = Callable[[Disturbance], None]
 
 FAULTS: dict[Spoiled, str] = {
     "throttled": (
@@ -41,6 +44,7 @@ FAULTS: dict[Spoiled, str] = {
         "the instances could not be started together, something else kept their cores busy; "
         "quieten the machine (see coresplit doctor)"
     ),
+    "disturbed": "more rounds were disturbed than not; quieten the machine (see coresplit doctor)",
 }
 
 
@@ -51,7 +55,8 @@ class Verifier:
     that is ready is not of the model that was planned for. ``budget_s`` bounds the rounds, not the
     preparing, but ``rounds`` of them are run whatever it says; ``clock`` is the monotonic one of
     the instances, ``available_memory`` in bytes, and ``peak_memory`` the bytes that an instance of
-    so many threads and batch was seen to take, 0 where that is not known.
+    so many threads and batch was seen to take, 0 where that is not known. ``on_disturbed`` hears
+    what disturbed a round, which is then repeated.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Verifier:
         clock: Callable[[], float] = time.perf_counter,
         interrupt: Interrupt | None = None,
         on_progress: Callable[[str], None] = lambda doing: None,
+        on_disturbed: OnDisturbed = lambda found: None,
     ) -> None:
         self._plan = plan
         self._options = dict(plan.configurations)
@@ -85,7 +91,9 @@ class Verifier:
         self._clock = clock
         self._interrupt = interrupt
         self._report = on_progress
+        self._on_disturbed = on_disturbed
         self._members: dict[Key, Member] = {}
+        self._found: Disturbance | None = None
         self._at = time.time()
 
     def run(self) -> None:
@@ -177,8 +185,14 @@ class Verifier:
                 break
             if isinstance(found, str):
                 spoiled[found] += 1
-                if spoiled[found] > MOST_SPOILED:
-                    raise EnvironmentFault(FAULTS[found])
+                # what comes from outside comes and goes, so that it may spoil as many as were kept
+                most = MOST_SPOILED + (len(rounds) if found == "disturbed" else 0)
+                if spoiled[found] > most:
+                    raise EnvironmentFault(self._fault(found))
+
+    def _fault(self, spoiled: Spoiled) -> str:
+        found = self._found if spoiled == "disturbed" else None
+        return f"{found.reason}: {FAULTS[spoiled]}" if found else FAULTS[spoiled]
 
     def _enough(self, rounds: Sequence[Latencies], elapsed_s: float) -> bool:
         """By the width of the intervals, never by what they say: that would bias the verdict."""
@@ -199,6 +213,7 @@ class Verifier:
         self._random.shuffle(order)
         latencies: Latencies = {}
         throttled = False
+        disturbing: list[Disturbance] = []
         for name in order:
             if self._interrupted:
                 return None
@@ -209,7 +224,15 @@ class Verifier:
                 return "late"
             throttled = throttled or timed.evidence.throttled_periods > 0
             latencies[name] = timed.durations[0]
-        return "throttled" if throttled else latencies
+            found = disturbance(timed.signs)
+            disturbing += [] if found is None else [found]
+        if throttled:
+            return "throttled"
+        if disturbing:
+            self._found = max(disturbing, key=lambda found: found.share)
+            self._on_disturbed(self._found)
+            return "disturbed"
+        return latencies
 
     def _verification(self, latencies: Latencies) -> Verification:
         plan = self._plan

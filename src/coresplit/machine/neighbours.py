@@ -1,0 +1,95 @@
+"""Who else uses the processor: the process outside of ours that ran most on some cores."""
+
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from coresplit.machine.files import below, read_text
+
+RECENT_S = 1.0
+FEWEST_SHARE = 0.05
+MOST_ASKED = 8
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_PARENT, _USER, _SYSTEM, _CPU = 1, 11, 12, 36
+"""Fields of /proc/PID/stat (proc(5)), counted from the one behind the name."""
+
+_Spent = dict[int, tuple[str, float]]
+
+
+class Neighbours:
+    """Compares the CPU time of all processes with what it was when last looked at.
+
+    ``own`` is the process whose whole tree is left out. A process that has ended, or that a
+    container hides, is not found; nothing here raises.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        own: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = root
+        self._own = os.getpid() if own is None else own
+        self._clock = clock
+        self._at = clock()
+        self._before = self._read()
+        self._grown: list[tuple[float, int, str]] = []
+
+    def busiest(self, cpus: Collection[int]) -> str:
+        """Such as ``python (process 4711)``; empty where no process ran there noticeably."""
+        now = self._clock()
+        if not self._grown or now - self._at >= RECENT_S:
+            after = self._read()
+            least = FEWEST_SHARE * (now - self._at)
+            grown = [
+                (spent - self._before.get(pid, ("", 0.0))[1], pid, name)
+                for pid, (name, spent) in after.items()
+            ]
+            self._grown = sorted((one for one in grown if one[0] > least), reverse=True)
+            self._before, self._at = after, now
+        for _, pid, name in self._grown[:MOST_ASKED]:
+            if not cpus or self._places(pid) & set(cpus):
+                return f"{name} (process {pid})"
+        return ""
+
+    def _read(self) -> _Spent:
+        """Name and CPU seconds of every process outside of our tree."""
+        found: _Spent = {}
+        parents: dict[int, int] = {}
+        for pid in self._numbers("/proc"):
+            name, fields = self._stat(f"/proc/{pid}/stat")
+            if len(fields) > _CPU:
+                parents[pid] = int(fields[_PARENT])
+                ticks = int(fields[_USER]) + int(fields[_SYSTEM])
+                found[pid] = name, ticks * _TICK_S
+        return {pid: spent for pid, spent in found.items() if not self._is_ours(pid, parents)}
+
+    def _is_ours(self, pid: int, parents: dict[int, int]) -> bool:
+        seen = set[int]()
+        while pid not in seen:
+            if pid == self._own:
+                return True
+            seen.add(pid)
+            pid = parents.get(pid, 0)
+        return False
+
+    def _numbers(self, folder: str) -> list[int]:
+        """The processes or threads that have an entry in a folder of /proc."""
+        try:
+            return [int(p.name) for p in below(self._root, folder).iterdir() if p.name.isdecimal()]
+        except OSError:
+            return []
+
+    def _places(self, pid: int) -> set[int]:
+        """The logical CPUs that the threads of a process ran on last."""
+        folder = f"/proc/{pid}/task"
+        stats = [self._stat(f"{folder}/{one}/stat")[1] for one in self._numbers(folder)]
+        return {int(fields[_CPU]) for fields in stats if len(fields) > _CPU}
+
+    def _stat(self, path: str) -> tuple[str, list[str]]:
+        """The name of a process or thread, and the fields behind it."""
+        head, _, rest = (read_text(below(self._root, path)) or "").rpartition(")")
+        shown = "".join(letter for letter in head.partition("(")[2] if letter.isprintable())
+        return shown, rest.split()

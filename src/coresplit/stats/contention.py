@@ -1,0 +1,146 @@
+"""Whether a visit had its cores to itself, by what was counted around it; pure.
+
+What disturbs a visit is told by causes that are counted apart from its latency, so that no visit is
+left out for being slow. The limits are far above what visits of a quiet machine show.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from coresplit.records import AnchorVisit, Cause, Disturbed, Measurement, Run, Signs, Verification
+from coresplit.units import format_share
+
+WAIT_LIMIT, WAIT_FLOOR_S = 0.05, 0.002
+OTHERS_LIMIT, OTHERS_FLOOR_S = 0.10, 0.05
+SWITCHES_LIMIT = 20.0
+SIBLING_LIMIT = 0.10
+FAULTS_LIMIT = 32
+CLOCK_LIMIT = 0.10
+MOST_PLACES = 3
+
+
+class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
+    """What disturbed a visit: the cause, the logical CPU if it is of one, and it in words.
+
+    ``share`` is that of the time of the visit, or by how much the clock differed.
+    """
+
+    cause: Cause
+    cpu: int | None = None
+    share: float = 0.0
+    reason: str
+
+
+def disturbance(signs: Signs | None, usual_hz: float | None = None) -> Disturbance | None:
+    """What disturbed a visit; None where nothing did, or nothing is known of it.
+
+    ``usual_hz`` is the clock that the other visits of its cell had.
+    """
+    if signs is None or signs.wall_s <= 0:
+        return None
+    return _process(signs) or _sibling(signs) or _disk(signs) or _clock(signs, usual_hz)
+
+
+def disturbances(each: Sequence[Signs | None]) -> list[Disturbance | None]:
+    """What disturbed every visit of a cell: the clock that most of them had is the usual one."""
+    found = [disturbance(signs) for signs in each]
+    clocks = [
+        signs.clock_hz
+        for signs, one in zip(each, found, strict=True)
+        if one is None and signs is not None and signs.clock_hz
+    ]
+    usual = statistics.median_low(clocks) if clocks else None
+    return [disturbance(signs, usual) for signs in each]
+
+
+def disturbed(measurement: Measurement) -> str | None:
+    """Why none of the visits of a cell can be trusted; None where some can.
+
+    Visits that were disturbed are kept only while there are no others.
+    """
+    found = disturbances([visit.signs for visit in measurement.visits])
+    worst = max(filter(None, found), key=lambda one: one.share, default=None)
+    return worst.reason if worst is not None and all(found) else None
+
+
+def _process(signs: Signs) -> Disturbance | None:
+    place = "a core" if signs.core is None else f"core {signs.core}"
+    if signs.waited_s is not None:
+        held_s, limit_s = signs.waited_s, max(WAIT_LIMIT * signs.wall_s, WAIT_FLOOR_S)
+    else:
+        held_s, limit_s = signs.others_s, max(OTHERS_LIMIT * signs.wall_s, OTHERS_FLOOR_S)
+        if signs.switches <= SWITCHES_LIMIT * signs.wall_s:
+            # what ran on the core never pushed a thread aside
+            return None
+    if held_s <= limit_s:
+        return None
+    share = min(1.0, held_s / signs.wall_s)
+    reason = f"another process held {format_share(share)} of {place}"
+    return Disturbance(cause="process", cpu=signs.core, share=share, reason=reason)
+
+
+def _sibling(signs: Signs) -> Disturbance | None:
+    if signs.sibling is None or signs.sibling_s <= max(
+        SIBLING_LIMIT * signs.wall_s, OTHERS_FLOOR_S
+    ):
+        return None
+    share = min(1.0, signs.sibling_s / signs.wall_s)
+    return Disturbance(
+        cause="sibling",
+        cpu=signs.sibling,
+        share=share,
+        reason=f"CPU {signs.sibling}, which shares a core with it, was {format_share(share)} busy",
+    )
+
+
+def _disk(signs: Signs) -> Disturbance | None:
+    if signs.major_faults <= FAULTS_LIMIT:
+        return None
+    reason = f"{signs.major_faults} of its memory pages were read from disk"
+    return Disturbance(cause="disk", reason=reason)
+
+
+def _clock(signs: Signs, usual_hz: float | None) -> Disturbance | None:
+    now = signs.clock_hz
+    for before, words in ((signs.clock_begin_hz, "changed from"), (usual_hz, "mostly was")):
+        if now and before and abs(now / before - 1) > CLOCK_LIMIT:
+            then = "to" if words == "changed from" else "and once"
+            return Disturbance(
+                cause="clock",
+                share=abs(now / before - 1),
+                reason=f"the clock {words} {before / 1e9:.2f} GHz {then} {now / 1e9:.2f} GHz",
+            )
+    return None
+
+
+def visits_of(run: Run) -> int:
+    """How many visits of a run are known: of cells and the anchor, rounds, and disturbed ones."""
+    clean = sum(len(item.visits) for item in run.measurements if not disturbed(item))
+    return clean + sum(
+        isinstance(entry, AnchorVisit | Verification | Disturbed) for entry in run.journal
+    )
+
+
+def told(run: Run) -> str | None:
+    """One sentence on how many visits were disturbed, where and by what; None where none was."""
+    entries = [entry for entry in run.journal if isinstance(entry, Disturbed)]
+    if not entries:
+        return None
+    worst: dict[tuple[Cause, int | None], Disturbed] = {}
+    for entry in sorted(entries, key=lambda entry: entry.share):
+        worst[entry.cause, entry.cpu] = entry
+    counts = Counter((entry.cause, entry.cpu) for entry in entries)
+    places = [worst[key].reason for key, _ in counts.most_common(MOST_PLACES)]
+    names = Counter(entry.by for entry in entries if entry.by)
+    by = f"; mostly by {names.most_common(1)[0][0]}" if names else ""
+    only = sum(disturbed(item) is not None for item in run.measurements)
+    left = "they were repeated and are in no value"
+    if only:
+        cells = "cell has" if only == 1 else "cells have"
+        left = f"{only} {cells} no other visit and cannot be trusted"
+    verb = "was" if len(entries) == 1 else "were"
+    found = f"{len(entries)} of {visits_of(run)} visits {verb} disturbed{by}"
+    return f"{found}; at worst {', '.join(places)}; {left}"
