@@ -8,7 +8,9 @@ import pytest
 
 from coresplit import store
 from coresplit.cache import Cache
+from coresplit.cli.doctor import warnings_of
 from coresplit.machine.allocators import ALLOCATORS
+from coresplit.machine.doctor import Advice
 from coresplit.machine.inspect import inspect
 from coresplit.models import MODELS
 from coresplit.models import registry as families
@@ -46,6 +48,24 @@ def test_doctor_json_keeps_its_keys(coresplit: Coresplit) -> None:
     assert document["usable_cores"] == list(machine.usable_cores)
     assert document["quota_cores"] == machine.quota_cores
     assert all({"what", "remedy"} <= set(one) for one in document["advice"])
+
+
+def test_bench_begins_with_at_most_three_warnings_of_doctor_and_where_to_read_on() -> None:
+    advice = [
+        Advice(
+            what=f"cause {number}: and much more of it",
+            remedy="do this",
+            severity="warning" if number < 5 else "note",
+        )
+        for number in range(6)
+    ]
+    shown = warnings_of(advice)
+    assert shown[:3] == ["cause 0", "cause 1", "cause 2"]
+    assert len(shown) == 4
+    assert "2 more" in shown[3]
+    assert "coresplit doctor" in shown[3]
+    assert len(warnings_of(advice[:1])) == 2
+    assert warnings_of(advice[5:]) == []
 
 
 def test_doctor_names_the_processor_and_every_advice(coresplit: Coresplit) -> None:

@@ -10,6 +10,7 @@ import click
 from coresplit import store
 from coresplit.cli.app import DONE, INTERRUPTED
 from coresplit.cli.display import Display
+from coresplit.cli.doctor import warnings_of
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.pages import build_pages
 from coresplit.cli.quick import RESERVED, prove_headline
@@ -19,9 +20,11 @@ from coresplit.cli.session import Session
 from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
 from coresplit.machine.advice import fault_advice
+from coresplit.machine.doctor import examine
 from coresplit.machine.inspect import inspect
 from coresplit.models import describe
 from coresplit.records import Machine, Run, Settings
+from coresplit.stats.contention import told
 from coresplit.stats.verdict import judged
 from coresplit.sweep import Forecast, Outcome
 from coresplit.units import format_duration
@@ -78,6 +81,8 @@ def measure(options: Options, interrupt: Interrupt, cores: Cores) -> tuple[Path,
     begun = time.monotonic()
     session = _session(options, interrupt, cores)
     begun = max(begun, cores.reserved_at)
+    for line in warnings_of(examine(inspect())):
+        warn(line)
     reserved = RESERVED * (budget_of(options) or 0.0) if options.quick else 0.0
     say(_foretold(session.forecast(reserved), budget_of(options)))
     with Display() as display:
@@ -147,6 +152,8 @@ def _report(run: Run, path: Path) -> Path | None:
 def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bool) -> None:
     for line in run.warnings:
         warn(line)
+    if disturbances := told(run):
+        warn(disturbances)
     advice = fault_advice(run.measurements)
     if advice is not None:
         warn(f"{advice.what}; {advice.remedy}")

@@ -1,13 +1,17 @@
 """``coresplit doctor``."""
 
+from collections.abc import Sequence
+
 import click
 import msgspec
 
 from coresplit.cli.output import print_json
-from coresplit.machine.doctor import examine
+from coresplit.machine.doctor import Advice, examine
 from coresplit.machine.inspect import inspect
 from coresplit.records import Machine
 from coresplit.units import format_numbers, format_size
+
+MOST_WARNINGS = 3
 
 
 @click.command()
@@ -50,3 +54,13 @@ def describe(machine: Machine) -> list[str]:
         + (f", limited to {format_size(limit)}" if limit is not None else ""),
         f"kernel        {machine.kernel}",
     ]
+
+
+def warnings_of(advice: Sequence[Advice]) -> list[str]:
+    """The warnings in short, at most three, and where to read on; nothing where there are none."""
+    warnings = [one.what.partition(": ")[0] for one in advice if one.severity == "warning"]
+    if not warnings:
+        return []
+    more = len(warnings) - MOST_WARNINGS
+    also = f"{more} more, and what to do" if more > 0 else "what to do"
+    return [*warnings[:MOST_WARNINGS], f"{also}: see coresplit doctor"]
