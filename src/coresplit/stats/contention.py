@@ -13,11 +13,15 @@ import msgspec
 from coresplit.records import AnchorVisit, Cause, Disturbed, Measurement, Run, Signs, Verification
 from coresplit.units import format_share
 
-WAIT_LIMIT, WAIT_FLOOR_S = 0.05, 0.002
+WAIT_LIMIT, WAIT_FLOOR_S = 0.05, 0.003
+"""On two quiet cores visits waited at most 1.9 %, short ones 2.1 ms; beside a loop over 31 %."""
 OTHERS_LIMIT, OTHERS_FLOOR_S = 0.10, 0.05
+"""Counted in ticks: others ran at most 22 ms in a quiet visit, over 10 % of short ones only."""
 SWITCHES_LIMIT = 20.0
+"""A second; quiet visits have up to 76, so it never decides alone. Beside a loop over 80."""
 SIBLING_LIMIT = 0.10
 FAULTS_LIMIT = 32
+"""Quiet visits have none; a page of a library that is read late is no disturbance."""
 CLOCK_LIMIT = 0.10
 MOST_PLACES = 3
 
