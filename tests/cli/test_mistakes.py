@@ -90,6 +90,42 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+EMPTY = {
+    "bench inception": [
+        "optimizations", "threads", "batches", "budget", "precision", "mapping", "allocator",
+        "setting", "inputs", "input", "weights", "out", "resume",
+    ],
+    "plan nowhere": [
+        "batch", "cores", "optimization", "mapping", "allocator", "setting", "slo", "budget",
+        "weights",
+    ],
+    "report nowhere": ["format"],
+    "export nowhere": ["out"],
+    "import nowhere.csv --out run": ["model"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(command, name) for command, names in EMPTY.items() for name in names]
+)
+@pytest.mark.parametrize("joined", [True, False])
+def test_an_empty_value_is_not_taken_for_none(
+    coresplit: Coresplit, tmp_path: Path, command: str, option: str, joined: bool
+) -> None:
+    given = [f"--{option}="] if joined else [f"--{option}", ""]
+    code, out, err = coresplit(*command.split(), *given)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"--{option}" in err
+    assert "empty" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_argument_is_not_the_folder_one_is_in(coresplit: Coresplit) -> None:
+    code, _, err = coresplit("report", "")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "RUN... is empty" in err
+
+
 def test_an_out_folder_that_exists_is_left_alone(coresplit: Coresplit, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")

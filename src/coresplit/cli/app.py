@@ -27,6 +27,21 @@ COMMANDS = {
 }
 
 
+class Command(click.Command):
+    """A subcommand that refuses an empty value, such as that of a variable that is not set."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments as click does; UsageError for a value without a character."""
+        typed, *_ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in [] if typed.get("help") else self.params:
+            value = typed.get(str(parameter.name))
+            if "" in (value if isinstance(value, list | tuple) else [value]):
+                option = isinstance(parameter, click.Option)
+                shown = parameter.opts[0] if option else parameter.human_readable_name
+                raise click.UsageError(f"{shown} is empty; give it a value or leave it out", ctx)
+        return super().parse_args(ctx, args)
+
+
 class LazyGroup(click.Group):
     """Imports a subcommand only when it is called, so that help and errors come at once."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from coresplit import store
-from coresplit.cli.app import DONE, INTERRUPTED
+from coresplit.cli.app import DONE, INTERRUPTED, Command
 from coresplit.cli.display import Display
 from coresplit.cli.doctor import warnings_of
 from coresplit.cli.output import print_json, say, warn
@@ -33,7 +33,7 @@ UNLIMITED_PROOF_S = 60.0
 """For the proof of a quick run without a budget."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", required=False)
 @click.option("--optimizations", metavar="LIST", help="Such as none,openvino, or all.")
 @click.option("--threads", metavar="LIST", help="Intra-op threads, such as 1-16; default all.")

@@ -5,11 +5,12 @@ import time
 import click
 
 from coresplit.cache import Cache
+from coresplit.cli.app import Command
 from coresplit.cli.output import print_json
 from coresplit.units import format_duration, format_size
 
 
-@click.command("cache")
+@click.command("cache", cls=Command)
 @click.option("--clear", is_flag=True, help="Remove everything in it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(clear: bool, as_json: bool) -> None:

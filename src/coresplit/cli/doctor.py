@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
+from coresplit.cli.app import Command
 from coresplit.cli.output import print_json
 from coresplit.machine.doctor import Advice, examine
 from coresplit.machine.inspect import inspect
@@ -14,7 +15,7 @@ from coresplit.units import format_numbers, format_size
 MOST_WARNINGS = 3
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(as_json: bool) -> None:
     """Say what on this machine will spoil measurements, and the remedy. Changes nothing."""

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from coresplit import store
+from coresplit.cli.app import Command
 from coresplit.cli.output import warn
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the CSV.")
 def command(run: Path, out: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from coresplit import store
+from coresplit.cli.app import Command
 from coresplit.cli.output import say, warn
 from coresplit.cli.pages import build_pages
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument(
     "tables", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="CSV..."
 )

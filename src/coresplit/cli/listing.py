@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from coresplit import models as models_room
+from coresplit.cli.app import Command
 from coresplit.cli.output import print_json
 from coresplit.machine.allocators import ALLOCATORS, missing_allocator
 from coresplit.optimizations import OPTIMIZATIONS, usable
@@ -19,7 +20,7 @@ OWN = """your own model
   torchvision:NAME, timm:NAME"""
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(as_json: bool) -> None:
     """List models, optimizations and allocators: usable here, or what to install."""

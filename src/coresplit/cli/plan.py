@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from coresplit import store
-from coresplit.cli.app import DONE, INTERRUPTED, NO
+from coresplit.cli.app import DONE, INTERRUPTED, NO, Command
 from coresplit.cli.bench import measure
 from coresplit.cli.display import Status
 from coresplit.cli.output import print_json, say, warn
@@ -28,7 +28,7 @@ from coresplit.units import parse_duration
 DEFAULT_BUDGET = "2m"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--batch", type=int, metavar="B", help="Plan one batch; default all of the run.")
 @click.option("--cores", type=int, metavar="T", help="Cores to divide; default all of the run.")

@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 from coresplit import store
+from coresplit.cli.app import Command
 from coresplit.cli.output import say, warn
 from coresplit.cli.pages import FORMATS, build_pages, parse_formats
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--format", "formats", default=",".join(FORMATS), show_default=True, help="What to write."
