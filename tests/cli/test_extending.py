@@ -1,5 +1,6 @@
 """A run is extended in place: what is added is measured, the rest stays as it is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ from plan_runs import MACHINE, four_cores
 
 from coresplit import store
 from coresplit.cli.launching import instance_spec
-from coresplit.cli.request import Options, extended, settings_of
+from coresplit.cli.request import Options, extended, refuse_other_model, settings_of
 from coresplit.errors import UsageError
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, Run
@@ -66,3 +67,56 @@ def test_the_inputs_of_a_run_are_settled_and_go_to_its_instances() -> None:
     cell = Cell(optimization="script", threads=1, batch=1)
     made = instance_spec(ModelSpec(name="inception"), cell, (0,), (0,), MACHINE, inputs="rotate")
     assert made.inputs == "rotate"
+
+
+def of_model(source: str) -> Run:
+    model = msgspec.structs.replace(run().model, source=source)
+    return msgspec.structs.replace(run(), model=model)
+
+
+def test_the_model_of_a_run_may_be_named_again() -> None:
+    for source in ("inception", "hf:gpt2", "timm:resnet18", "package.module:make"):
+        refuse_other_model(of_model(source), Options(model=source, resume=Path("four")))
+    refuse_other_model(of_model("inception"), Options(resume=Path("four")))
+
+
+def test_the_file_of_a_model_may_be_spelled_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").touch()
+    (tmp_path / "saved").mkdir()
+    for source, named in (
+        ("model.onnx", "./model.onnx"),
+        ("model.onnx", str(tmp_path / "model.onnx")),
+        ("hf:./saved", f"hf:{tmp_path}/saved"),
+    ):
+        refuse_other_model(of_model(source), Options(model=named, resume=Path("four")))
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [("inception", "resnet50"), ("model.onnx", "other.onnx"), ("inception", "./inception")],
+)
+def test_another_model_is_refused_and_both_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.onnx", "other.onnx", "inception"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=r"leave out MODEL") as caught:
+        refuse_other_model(of_model(source), Options(model=named, resume=Path("four")))
+    assert f"run of {source}, not of {named};" in str(caught.value)
+
+
+def test_the_command_line_accepts_the_model_of_the_run_and_refuses_another(
+    tmp_path: Path, coresplit: Callable[..., tuple[int, str, str]]
+) -> None:
+    store.save(tmp_path / "four", of_model("inception"))
+    code, _, err = coresplit("bench", "resnet50", "--resume", tmp_path / "four")
+    assert code == 2
+    assert "a run of inception, not of resnet50" in err
+    code, _, err = coresplit("bench", "inception", "--resume", tmp_path / "four")
+    # it gets as far as the machine, which is not that of the run
+    assert code == 2
+    assert "measured under other conditions" in err

@@ -60,7 +60,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("bench inception --seed -1", "seed -1 is out of range"),
         ("bench inception --colour red", "No such option '--colour'"),
         ("bench --resume nowhere", "run nowhere does not exist"),
-        ("bench inception --resume nowhere", "leave out MODEL"),
+        ("bench inception --resume nowhere", "run nowhere does not exist"),
         ("bench --resume nowhere --seed 1", "leave out --seed"),
         ("bench --resume nowhere --threads 1", "run nowhere does not exist"),
         ("bench inception --setting lonely", "unknown setting 'lonely'; choose isolated or packed"),

@@ -14,7 +14,15 @@ from coresplit.cli.doctor import warnings_of
 from coresplit.cli.output import print_json, say, warn
 from coresplit.cli.pages import build_pages
 from coresplit.cli.quick import RESERVED, prove_headline
-from coresplit.cli.request import Options, budget_of, extended, refuse_settled, settings_of, spec_of
+from coresplit.cli.request import (
+    Options,
+    budget_of,
+    extended,
+    refuse_other_model,
+    refuse_settled,
+    settings_of,
+    spec_of,
+)
 from coresplit.cli.reserving import Cores
 from coresplit.cli.session import Session
 from coresplit.errors import EnvironmentFault
@@ -117,6 +125,8 @@ def _prove(options: Options, path: Path, begun: float, interrupt: Interrupt) -> 
 def _session(options: Options, interrupt: Interrupt, cores: Cores) -> Session:
     if options.resume is not None:
         refuse_settled(options)
+        if options.model is not None:
+            refuse_other_model(store.load(options.resume), options)
 
         def extend(run: Run, machine: Machine) -> Settings:
             wider = extended(run, options, machine)

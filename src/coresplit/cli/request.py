@@ -155,11 +155,31 @@ def budget_of(options: Options) -> float | None:
 
 def refuse_settled(options: Options) -> None:
     """Refuse what a run that is resumed has settled already; its lists may be extended."""
-    allowed = {"resume", "budget", "weights", "trust", "wait", "no_report", "as_json", *EXTENDING}
+    allowed = {"model", "resume", "budget", "weights", "trust", "wait", "no_report", "as_json"}
+    allowed |= set(EXTENDING)
     for name, value in msgspec.structs.asdict(options).items():
         if name not in allowed and value not in (None, False, ()):
-            shown = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+            shown = f"--{name.replace('_', '-')}"
             raise UsageError(f"--resume goes on as {options.resume} was begun; leave out {shown}")
+
+
+def refuse_other_model(run: Run, options: Options) -> None:
+    """Refuse a MODEL that is not that of the run, whose file or folder may be spelled otherwise."""
+    there, here = run.model.source or run.model.name, options.model
+    if here is None or here == there or _path_of(here) == _path_of(there) is not None:
+        return
+    raise UsageError(
+        f"{options.resume} is a run of {there}, not of {here}; leave out MODEL to go on with it, "
+        "or leave out --resume"
+    )
+
+
+def _path_of(model: str) -> Path | None:
+    """Where a model that came as a file or folder lies; None for any other."""
+    if ":" not in model and model in MODELS:
+        return None
+    path = Path(model.removeprefix("hf:")).expanduser()
+    return path.resolve() if path.exists() else None
 
 
 def _optimizations(options: Options) -> tuple[str, ...]:
