@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,14 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert len(links) >= 3
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_says_what_it_installs_before_pip_goes_silent(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    command = ["make", "--dry-run", "--directory", str(tmp_path), "demo"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, pip, _ = ran.stdout.partition("-m pip install")
+    assert pip
+    assert all(word in before for word in ("PyTorch", "GB", "minutes"))
