@@ -13,7 +13,7 @@ from coresplit import store
 from coresplit.cli.request import EXTENDING, Options
 from coresplit.instance import Interrupt
 from coresplit.planner import Plan
-from coresplit.records import Measurement
+from coresplit.records import UNCHECKED, Measurement, Prepared
 
 Coresplit = Callable[..., tuple[int, str, str]]
 
@@ -502,3 +502,23 @@ def test_imported_tables_cannot_be_verified(coresplit: Coresplit, tmp_path: Path
     code, _, err = coresplit("plan", "four", "--batch", 8, "--verify")
     assert (code, err.count("\n")) == (2, 1)
     assert "was imported from tables: nothing of it can be run here" in err
+
+
+def test_a_plan_of_outputs_that_were_not_checked_says_so(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    made = four_cores()
+    reason = "they hardly depend on the input"
+    journal = tuple(
+        msgspec.structs.replace(entry, facts={UNCHECKED: reason})
+        if isinstance(entry, Prepared) and entry.optimization == "script"
+        else entry
+        for entry in made.journal
+    )
+    save(msgspec.structs.replace(made, journal=journal), tmp_path / "four")
+    assert answer(coresplit, "--batch", 8)["outputs_not_checked"] == reason
+    assert answer(coresplit, "--batch", 8, "--optimization", "none")["outputs_not_checked"] is None
+    _, one, _ = coresplit("plan", "four", "--batch", 8)
+    assert f"Outputs not checked: {reason}." in one
+    _, every, _ = coresplit("plan", "four")
+    assert "outputs not checked" in every

@@ -51,8 +51,25 @@ def test_a_value_that_is_not_finite_is_infinitely_wrong(value: float) -> None:
     reference, broken = outputs(), outputs()
     broken[2, 5] = value
     assert relative_error(reference, broken) == math.inf
-    assert relative_error(broken, reference) == math.inf
-    assert relative_error(broken, broken) == math.inf
+    assert compare((reference,), (broken,)).unchecked == ""
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_reference_that_is_not_finite_is_unchecked(value: float) -> None:
+    reference, broken = outputs(), outputs()
+    broken[2, 5] = value
+    for found in (reference, broken):
+        comparison = compare((broken,), (found,))
+        assert "NaN or infinity" in comparison.unchecked
+        assert comparison.agreement is None
+        assert comparison.error == 0.0
+    assert compare((broken,), (reference[:1],)).error == math.inf
+
+
+def test_an_output_beside_one_that_is_not_finite_is_still_compared() -> None:
+    reference, broken = outputs(), outputs()
+    broken[2, 5] = math.nan
+    assert compare((broken, reference), (broken, reference + 30)).error > 1
 
 
 def test_another_shape_is_infinitely_wrong_even_where_it_would_broadcast() -> None:
@@ -65,11 +82,20 @@ def test_another_shape_is_infinitely_wrong_even_where_it_would_broadcast() -> No
 def test_a_reference_that_ignores_its_input_proves_nothing(noise: float) -> None:
     reference = torch.full((3, 5), 0.1, dtype=torch.float64)
     reference[0] += noise
-    assert relative_error(reference, reference) == math.inf
+    comparison = compare((reference,), (reference,))
+    assert comparison.unchecked == "they hardly depend on the input"
+    assert comparison.error == 0.0
+
+
+def test_a_constant_that_is_another_one_is_shown_to_differ() -> None:
+    reference = torch.full((3, 5), 0.1)
+    assert relative_error(reference, reference * 1.5) == pytest.approx(0.5)
+    assert relative_error(reference, reference * math.nan) == math.inf
 
 
 def test_outputs_of_no_values_prove_nothing() -> None:
-    assert relative_error(torch.ones(4, 0), torch.ones(4, 0)) == math.inf
+    assert compare((torch.ones(4, 0),), (torch.ones(4, 0),)).unchecked
+    assert not compare((outputs(),), (outputs(),)).unchecked
 
 
 def test_one_input_is_not_enough() -> None:

@@ -3,14 +3,18 @@ from typing import Any
 
 import msgspec
 from report_many import TEN, many_run
-from report_runs import exact, published_run, run_of
+from report_runs import exact, measured_run, published_run, run_of
 
-from coresplit.records import Prepared, Run
+from coresplit.records import UNCHECKED, Prepared, Run
+from coresplit.report.choice import finding_of
+from coresplit.report.contests import contests_of
+from coresplit.report.evidence import preparation_table
 from coresplit.report.figures import book_of
+from coresplit.report.frame import Frame
 from coresplit.report.html import html_page
 from coresplit.report.markdown import markdown_page
 from coresplit.report.prepared import agreement_of, cost_table, number_type
-from coresplit.stats.losses import lossy_of
+from coresplit.stats.losses import lossy_of, unchecked_of, unchecked_text
 
 
 def stated(optimization: str, **changes: Any) -> Prepared:  # noqa: ANN401
@@ -160,3 +164,48 @@ def test_script_that_was_scripted_needs_no_word() -> None:
     table = cost_table(run, ("script", "trace"))
     assert table is not None
     assert table.lines[0].texts[0] == "script"
+
+
+CONSTANT = "they hardly depend on the input"
+
+
+def unchecked_run() -> Run:
+    """A run of ``none`` and ``script``, whose outputs are constants."""
+    run = measured_run(batches=(1, 8))
+    journal = tuple(
+        msgspec.structs.replace(entry, error=0.0, compared=0, facts={UNCHECKED: CONSTANT})
+        if isinstance(entry, Prepared) and entry.optimization == "script"
+        else entry
+        for entry in run.journal
+    )
+    return msgspec.structs.replace(run, journal=journal)
+
+
+def test_outputs_that_were_not_checked_are_named_with_the_reason() -> None:
+    assert unchecked_of(unchecked_run()) == {"script": CONSTANT}
+    assert unchecked_text(unchecked_run()) == f"outputs not checked (script): {CONSTANT}"
+    assert unchecked_text(measured_run(batches=(1, 8))) == ""
+
+
+def test_what_was_not_checked_competes_but_nothing_is_called_lossless() -> None:
+    frame = Frame(unchecked_run())
+    (contest,) = contests_of(frame)
+    assert contest.title == "best choice"
+    assert {row.cell.optimization for row in contest.rows} == {"none", "script"}
+    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(contest, frame)
+    assert contests_of(Frame(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
+
+
+def test_costs_and_pages_say_what_was_not_checked() -> None:
+    run = unchecked_run()
+    table = cost_table(run, ("none", "script"))
+    assert table is not None
+    none, script = (line.texts for line in table.lines)
+    assert none[1] == "those of eager"
+    assert script[1:5] == ("outputs not checked", "not checked", "not compared", "none")
+    assert CONSTANT in script[-1]
+    errors = {line.texts[0]: line.texts[5] for line in preparation_table(run).lines}
+    assert errors["script"] == "not checked"
+    book = book_of(run)
+    for page in (html_page(run, book, pictures=False), markdown_page(run, book, lambda _: False)):
+        assert f"outputs not checked (script): {CONSTANT}" in page

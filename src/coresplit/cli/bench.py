@@ -33,6 +33,7 @@ from coresplit.machine.inspect import inspect
 from coresplit.models import describe
 from coresplit.records import Machine, Run, Settings
 from coresplit.stats.contention import told
+from coresplit.stats.losses import unchecked_of, unchecked_text
 from coresplit.stats.verdict import judged
 from coresplit.sweep import Forecast, Outcome
 from coresplit.units import format_duration
@@ -164,6 +165,8 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
         warn(line)
     if disturbances := told(run):
         warn(disturbances)
+    if unchecked := unchecked_text(run):
+        warn(unchecked)
     advice = fault_advice(run.measurements)
     if advice is not None:
         warn(f"{advice.what}; {advice.remedy}")
@@ -171,6 +174,7 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
     if as_json:
         print_json(
             {"run": str(path), "report": page and str(page), "cells": cells}
+            | {"outputs_not_checked": unchecked_of(run)}
             | {"ended": outcome.reason, "wall_s": outcome.wall_s, "forward_s": outcome.forward_s}
         )
         return

@@ -25,6 +25,7 @@ def document(answer: Answer, verification: Verification | None) -> dict[str, obj
         "tied_with": [name for name in RIVALS if _undecided(plan, name)],
         "not_slower": [_how(other) for other in answer.close],
         "noise_floor": answer.noise,
+        "outputs_not_checked": answer.unchecked or None,
         "slo_s": plan.limit,
         "fat": plan.fat and _option(plan.fat),
         "thin": plan.thin and _option(plan.thin),

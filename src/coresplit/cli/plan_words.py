@@ -15,7 +15,7 @@ from coresplit.planner import (
     outcome_of,
     superlinear,
 )
-from coresplit.records import Estimate, Split, Verification
+from coresplit.records import UNCHECKED, Estimate, Split, Verification
 from coresplit.stats.difference import MARGIN
 from coresplit.units import format_cores, format_duration, format_share
 
@@ -77,6 +77,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
         plan = answer.plan
         proof = verification and outcome_of(verification, answer.variance).verdict
         same = plan.recommended.split == plan.fastest.split
+        doubts = [*plan.recommended.doubts, *([UNCHECKED] if answer.unchecked else [])]
         rows.append(
             (
                 str(plan.batch),
@@ -86,7 +87,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
                 "the same" if same else instances(plan.fastest.split),
                 _rival(plan, "fat"),
                 _rival(plan, "thin"),
-                ", ".join(plan.recommended.doubts) or "none",
+                ", ".join(doubts) or "none",
                 JUDGEMENTS[proof] if proof else "no",
             )
         )
@@ -97,6 +98,8 @@ def _asides(answer: Answer, *, verified: bool) -> list[str]:
     """What must be known of the numbers, and how to learn more."""
     plan = answer.plan
     lines = []
+    if answer.unchecked:
+        lines.append(f"{UNCHECKED.capitalize()}: {answer.unchecked}.")
     if plan.verdict == "too close to call" and not verified and answer.command:
         lines.append(f"To find out: {answer.command}")
     named = {} if plan.is_rival("fat") else {"the split": plan.fastest}

@@ -23,7 +23,7 @@ from coresplit.planner import (
 )
 from coresplit.records import Mapping, Run, Setting
 from coresplit.stats.fitting import variance_of
-from coresplit.stats.losses import lossy_of
+from coresplit.stats.losses import lossy_of, unchecked_of
 from coresplit.stats.noise import noise_floor
 from coresplit.stats.variance import Variance
 from coresplit.sweep import cells_of
@@ -69,7 +69,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     ``close`` are the plans of other optimizations that are not shown to be slower. ``command``
     verifies the plan; None where the run cannot be run here. ``noise`` is the noise floor of the
-    run, for information.
+    run, for information. ``unchecked`` says why the outputs were not checked; empty if they were.
     """
 
     plan: Plan
@@ -78,6 +78,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     close: tuple[Plan, ...] = ()
     command: str | None = None
     noise: float | None = None
+    unchecked: str = ""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,7 +193,7 @@ def _cores(run: Run, request: Request) -> int:
 
 
 def _profiles(run: Run, cores: int, request: Request, variance: Variance) -> tuple[Profile, ...]:
-    """The profiles that may be chosen from: lossless ones, unless an optimization is named."""
+    """The profiles that may be chosen from: none that are lossy, unless one is named."""
     setting = None if request.setting is None else msgspec.convert(request.setting, Setting)
     profiles = profiles_of(run, setting, variance)
     for field, choices in CHOICES.items():
@@ -283,6 +284,7 @@ def _best(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer | N
         close=found.close,
         command=_command(found.plan, asked),
         noise=noise_floor(journal),
+        unchecked=unchecked_of(asked.run).get(found.plan.optimization, ""),
     )
 
 

@@ -1,6 +1,12 @@
 """The optimizations: ways to prepare a model, one file each, and the check of their outputs."""
 
-from coresplit.optimizations.equality import MAX_ERROR, Comparison, compare, relative_error
+from coresplit.optimizations.equality import (
+    CONSTANT,
+    MAX_ERROR,
+    Comparison,
+    compare,
+    relative_error,
+)
 from coresplit.optimizations.loss import LOSS_INPUTS, measure_loss, reference
 from coresplit.optimizations.record import Makes, Optimization, Prepared, Subject
 from coresplit.optimizations.registry import (
@@ -12,6 +18,7 @@ from coresplit.optimizations.registry import (
 )
 
 __all__ = [
+    "CONSTANT",
     "LOSS_INPUTS",
     "MAX_ERROR",
     "OPTIMIZATIONS",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MAX_ERROR = 1e-3
 LEAST_CLASSES = 20
+CONSTANT = "they hardly depend on the input"
+NOT_FINITE = "they hold NaN or infinity; check the weights, and the range of integers (--input)"
 _LEAST_SPREAD = 1e-6
 
 
@@ -20,11 +22,14 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     ``error`` is that of ``Comparer``. ``agreement`` is the share of equal top-1 classes, None
     where the first output is none of classes, or the reference has seen too few of them.
+    ``unchecked`` says why a small error proves nothing, of the outputs of the reference; it is
+    empty where it proves equality.
     """
 
     error: float
     agreement: float | None
     compared: int
+    unchecked: str = ""
 
 
 class Comparer:
@@ -38,9 +43,11 @@ class Comparer:
     of the scale, since a network that ignores its input would come close to it, too; it is not
     left out of the difference, so a constant offset counts. An output that moves with its input
     by less than a millionth of its own size is a constant, and its scale is that size. The error
-    is infinite where shapes or types of number differ, where either side holds a NaN or infinity,
-    where integers differ, and where every output of floating point is a constant: then equality
-    would prove nothing.
+    is infinite where shapes or types of number differ, where integers differ, and where the
+    outputs hold a NaN or infinity while the reference holds none.
+
+    Equality proves nothing where every output of floating point is a constant, nor of an output
+    of the reference that holds a NaN or infinity, which has no error then.
     """
 
     def __init__(self) -> None:
@@ -75,13 +82,20 @@ class Comparer:
         """The comparison so far; raises ``ValueError`` for fewer than 2 inputs."""
         if self._inputs < 2:
             raise ValueError("a comparison needs the outputs of at least 2 inputs")
-        floats = [each for each in self._outputs if isinstance(each, _Floats)]
-        proven = self._alike and (not floats or any(each.moves() for each in floats))
+        unchecked = self._unchecked() if self._alike else ""
+        known = self._alike and not unchecked
         return Comparison(
-            error=max(each.error() for each in self._outputs) if proven else math.inf,
-            agreement=self._classes.agreement() if self._alike else None,
+            error=max(each.error() for each in self._outputs) if self._alike else math.inf,
+            agreement=self._classes.agreement() if known else None,
             compared=self._inputs,
+            unchecked=unchecked,
         )
+
+    def _unchecked(self) -> str:
+        floats = [each for each in self._outputs if isinstance(each, _Floats)]
+        if not all(each.finite for each in floats):
+            return NOT_FINITE
+        return CONSTANT if floats and not any(each.moves() for each in floats) else ""
 
 
 def compare(reference: "Outputs", outputs: "Outputs") -> Comparison:
@@ -107,6 +121,7 @@ class _Floats:
     """
 
     def __init__(self) -> None:
+        self.finite = True
         self._count = 0
         self._difference = 0.0
         self._sum: Tensor | None = None
@@ -116,6 +131,7 @@ class _Floats:
         expected = reference.double()
         if not expected.numel():
             return
+        self.finite = self.finite and bool(expected.isfinite().all())
         difference = float((found.double() - expected).abs_().max())
         # max() of a NaN and a number is whichever came first
         self._difference = max(self._difference, math.inf if math.isnan(difference) else difference)
@@ -133,8 +149,8 @@ class _Floats:
         return self._sum is not None and self._spread() > _LEAST_SPREAD * self._size()
 
     def error(self) -> float:
-        """The largest difference in units of the scale."""
-        if self._sum is None:
+        """The largest difference in units of the scale; none where the reference is not finite."""
+        if self._sum is None or not self.finite:
             return 0.0
         scale = self._spread() if self.moves() else self._size()
         if not math.isfinite(self._difference) or not math.isfinite(scale):

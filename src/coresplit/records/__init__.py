@@ -2,6 +2,7 @@
 
 from coresplit.records.cell import Cell, Mapping, Setting
 from coresplit.records.journal import (
+    UNCHECKED,
     AnchorVisit,
     Cause,
     Disturbed,
@@ -26,6 +27,7 @@ from coresplit.records.split import Configuration, Piece, Split, Trial, Verifica
 
 __all__ = [
     "SCHEMA",
+    "UNCHECKED",
     "AnchorVisit",
     "Cause",
     "Cell",

@@ -9,6 +9,8 @@ from coresplit.records.split import Verification
 
 Cause = Literal["process", "sibling", "disk", "clock"]
 """What can disturb a visit."""
+UNCHECKED = "outputs not checked"
+"""The fact of an instance whose outputs equality could not be proven of; its value says why."""
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="started"):
@@ -24,7 +26,8 @@ class Prepared(
 
     ``error`` is relative to eager outputs, over ``compared`` inputs; ``agreement`` is the share of
     them with the same top-1 class, None where the outputs name no or too few classes. ``facts``
-    are what the library stated when it was read back, such as its precision and version.
+    are what the library stated when it was read back, such as its precision and version. Where
+    ``UNCHECKED`` is among them nothing was compared, and ``error`` says nothing.
     """
 
     at: float

@@ -26,6 +26,7 @@ from coresplit.report.wording import (
     times,
     times_exact,
 )
+from coresplit.stats.losses import unchecked_text
 
 MOST_TIED = 3
 """Most rivals of a tie that are named; the others are counted."""
@@ -61,7 +62,7 @@ def finding_of(contest: Contest, frame: Frame) -> str:
     open_places = sum(not best.sole for best in contest.best.values())
     if not winners:
         text = f"No {contest.title} is shown in any of {len(contest.best)} places: "
-        return f"{text}{listed(_contenders(contest))} are {UNCLEAR}{_unstated(contest)}."
+        return f"{text}{listed(_contenders(contest))} are {UNCLEAR}{_unstated(contest, frame)}."
     name, count = winners[0]
     parts = [f"{name} is the {contest.title} in {_places(contest, count)}"]
     parts += [_gain(contest, name, frame)]
@@ -76,7 +77,7 @@ def finding_of(contest: Contest, frame: Frame) -> str:
         text += f"; in {odd} with an allocator or mapping that is not the default"
     if guessed := sum(best.guessed for best in contest.best.values()):
         text += f"; {guessed} of the places {'is' if guessed == 1 else 'are'} estimated"
-    return f"{text}{_unstated(contest)}."
+    return f"{text}{_unstated(contest, frame)}."
 
 
 def facts_of_choice(contests: Sequence[Contest], frame: Frame) -> tuple[Fact, ...]:
@@ -115,9 +116,12 @@ def _contenders(contest: Contest) -> list[str]:
     return list(dict.fromkeys(row.cell.optimization for row in rows))
 
 
-def _unstated(contest: Contest) -> str:
-    unknown = ". The run does not state which optimizations are lossy"
-    return unknown if contest.kind == "any" else ""
+def _unstated(contest: Contest, frame: Frame) -> str:
+    if contest.kind != "any":
+        return ""
+    if unchecked := unchecked_text(frame.run):
+        return f". {unchecked[0].upper()}{unchecked[1:]}"
+    return ". The run does not state which optimizations are lossy"
 
 
 def choice_table(contests: Sequence[Contest], frame: Frame) -> Table:

@@ -8,7 +8,7 @@ import msgspec
 
 from coresplit.report.frame import Frame
 from coresplit.report.table import Derived, Row, ratio_of
-from coresplit.stats.losses import states_losses
+from coresplit.stats.losses import states_losses, unchecked_of
 
 Kind = Literal["lossless", "lossy", "any"]
 
@@ -52,7 +52,8 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
 def contests_of(frame: Frame) -> tuple[Contest, ...]:
     """Lossless, then lossy; empty where nothing was there to choose from.
 
-    A run that does not state which optimizations are lossy has one contest of them all.
+    A run that does not state which optimizations are lossy has one contest of them all. Where
+    outputs were not checked the first one is of what is not known to be lossy, and named so.
 
     An estimate wins only where nothing else is there. Of allocators and mappings with which the
     best optimization is level the default is named: another must be shown to be better. Cells of
@@ -66,7 +67,9 @@ def contests_of(frame: Frame) -> tuple[Contest, ...]:
     if len(ways) < 2:
         return ()
     base = {place_of_row(r): r for r in frame.groups[0].rows if r.cell.optimization == frame.base}
-    first: Kind = "lossless" if states_losses(frame.run) else "any"
+    exact = {row.cell.optimization for row in rows if not row.lossy}
+    proven = states_losses(frame.run) and not exact & set(unchecked_of(frame.run))
+    first: Kind = "lossless" if proven else "any"
     kinds: tuple[tuple[Kind, bool], ...] = ((first, False), ("lossy", True))
     found = []
     for kind, lossy in kinds:

@@ -4,7 +4,7 @@ import statistics
 
 from coresplit.records import AnchorVisit, Disturbed, Measurement, Prepared, Run
 from coresplit.report.book import Line, Table
-from coresplit.report.prepared import said_error
+from coresplit.report.prepared import error_of
 from coresplit.report.summary import date, sentence_of
 from coresplit.report.table import DOUBT, Points, undrawn_of
 from coresplit.report.wording import number
@@ -62,7 +62,7 @@ def preparation_table(run: Run) -> Table:
             _placing(entry.mapping, entry.allocator),
             format_duration(entry.start_s),
             format_duration(entry.prepare_s),
-            said_error(entry.error),
+            error_of(entry),
             format_size(entry.largest_tensor),
         )
         for entry in run.journal

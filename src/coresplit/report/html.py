@@ -25,6 +25,7 @@ from coresplit.report.summary import (
     sentence_of,
 )
 from coresplit.report.theme import TOTAL, config
+from coresplit.stats.losses import unchecked_text
 
 
 def html_page(run: Run, book: Book, *, pictures: bool) -> str:
@@ -46,6 +47,7 @@ def html_page(run: Run, book: Book, *, pictures: bool) -> str:
         cells=cell_table(run, book.claims.points),
         undrawn=undrawn_table(run, book.claims.points),
         preparations=preparation_table(run),
+        warnings=[*run.warnings, *filter(None, [unchecked_text(run)])],
         visits=visit_table(run),
         disturbances=disturbance_table(run),
         anchor=anchor_of(run),

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from coresplit.records import Prepared, Run
+from coresplit.records import UNCHECKED, Prepared, Run
 from coresplit.report.book import Line, Table
 from coresplit.report.wording import percent
 from coresplit.stats.losses import is_lossy
@@ -21,7 +21,7 @@ FEWEST_CLASSES = 20
 """Fewest different classes among the outputs for which an agreement is told."""
 TRACE = "trace"
 """What ``script`` falls back to."""
-SHOWN = ("library", "version", "precision", "lossy")
+SHOWN = ("library", "version", "precision", "lossy", UNCHECKED)
 """Facts that have a column of their own; the others follow in the last."""
 
 COST_COLUMNS = (
@@ -59,6 +59,11 @@ def cost_table(run: Run, order: Sequence[str]) -> Table | None:
     return Table(summary=summary, head=COST_COLUMNS, lines=tuple(lines))
 
 
+def error_of(entry: Prepared) -> str:
+    """The relative error of an instance, or that there is none to tell."""
+    return "not checked" if UNCHECKED in entry.facts else said_error(entry.error)
+
+
 def said_error(error: float) -> str:
     """A relative error: ``0``, ``3.1e-06``, ``2 %``."""
     if error == 0:
@@ -76,12 +81,16 @@ def _cost_line(name: str, entries: Sequence[Prepared], order: Sequence[str]) -> 
     compared = max(entry.compared for entry in entries)
     if fell_back and TRACE in order:
         besides += f", the same as {TRACE}"
+    results, unchecked = "lossy" if lossy else "those of eager", UNCHECKED in facts
+    if unchecked:
+        results = f"lossy, {UNCHECKED}" if lossy else UNCHECKED
+        besides = ", ".join(filter(None, [f"{UNCHECKED}: {facts[UNCHECKED]}", besides]))
     texts = (
         f"{name} (traced)" if fell_back else name,
-        "lossy" if lossy else "those of eager",
-        said_error(max(entry.error for entry in entries)),
+        results,
+        error_of(max(entries, key=lambda entry: (UNCHECKED in entry.facts, entry.error))),
         _agreement([entry.agreement for entry in entries], compared),
-        str(compared) if compared else "not stated",
+        str(compared) if compared else "none" if unchecked else "not stated",
         _seconds([entry.prepare_s for entry in entries]),
         library,
         facts.get("precision", ""),

@@ -10,7 +10,7 @@ from coresplit.records import Estimate, Split
 from coresplit.report.frame import Frame
 from coresplit.report.splits import Choice, Proof, leading
 from coresplit.report.wording import listed, on_threads, times_exact
-from coresplit.stats.losses import states_losses
+from coresplit.stats.losses import states_losses, unchecked_of, unchecked_text
 from coresplit.units import format_duration
 
 SETTINGS = {
@@ -121,6 +121,9 @@ def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
         )
     elif all(plan.optimization in frame.lossy for plan in plans):
         parts.append("The run has lossy optimizations only, which may change results.")
+    if unchecked_of(frame.run).keys() & {plan.optimization for plan in plans}:
+        unchecked = unchecked_text(frame.run)
+        parts.append(f"{unchecked[0].upper()}{unchecked[1:]}.")
     return " ".join(parts)
 
 

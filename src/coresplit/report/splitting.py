@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from coresplit.planner import RIVALS, explain
+from coresplit.records import UNCHECKED
 from coresplit.report.book import Block, Caption, Fact, Figure, Line, Section, Table
 from coresplit.report.frame import Frame
 from coresplit.report.split_charts import RatioChart, ratio_spec
@@ -40,6 +41,7 @@ from coresplit.report.splits import (
 )
 from coresplit.report.wording import number, times_exact
 from coresplit.stats.difference import MARGIN
+from coresplit.stats.losses import unchecked_of
 
 COLUMNS = (
     "batch", "run", "optimization", "predicted latency", "inferences/s", "fastest predicted",
@@ -96,7 +98,8 @@ def _line(choice: Choice, frame: Frame) -> Line:
     plan, best, fastest = choice.plan, choice.plan.recommended, choice.plan.fastest
     measured = choice.outcome.measured.values() if choice.outcome else ()
     ran = next((each for each in measured if each.trial.split == best.split), None)
-    doubts = ", ".join(best.doubts)
+    unchecked = [UNCHECKED] if plan.optimization in unchecked_of(frame.run) else []
+    doubts = ", ".join([*best.doubts, *unchecked])
     other = "the same" if fastest.split == best.split else instances(fastest.split)
     texts = (
         str(plan.batch), instances(best.split), str(way_of(plan)), seconds(best.predicted),

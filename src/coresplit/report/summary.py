@@ -24,6 +24,7 @@ from coresplit.report.wording import (
 )
 from coresplit.stats.claims import Claims
 from coresplit.stats.contention import told
+from coresplit.stats.losses import unchecked_text
 from coresplit.stats.noise import visit_drift
 from coresplit.stats.variance import Variance
 from coresplit.units import format_duration, format_numbers, format_share, format_size
@@ -226,6 +227,8 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
     pairs += [("Budget", budget), ("Precision asked", format_share(asked.precision))]
     pairs += [("Seed", str(asked.seed))]
     pairs += [("Inputs", {"hot": "one hot input", "rotate": "rotating"}[asked.inputs])]
+    unchecked = unchecked_text(run)
+    pairs += [("Outputs", unchecked)] if unchecked else []
     anchor = anchor_of(run)
     pairs += [("Anchor cell", str(anchor))] if anchor else []
     disturbances = told(run)

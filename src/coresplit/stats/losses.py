@@ -1,6 +1,6 @@
-"""Which optimizations may change results by more than rounding; pure."""
+"""Which optimizations may change results by more than rounding, or were not checked; pure."""
 
-from coresplit.records import Prepared, Run
+from coresplit.records import UNCHECKED, Prepared, Run
 
 
 def is_lossy(entry: Prepared) -> bool:
@@ -17,3 +17,20 @@ def lossy_of(run: Run) -> frozenset[str]:
     """The lossy optimizations of a run, as far as its journal tells."""
     entries = (entry for entry in run.journal if isinstance(entry, Prepared))
     return frozenset(entry.optimization for entry in entries if is_lossy(entry))
+
+
+def unchecked_of(run: Run) -> dict[str, str]:
+    """The optimizations whose outputs could not be compared with eager ones, each with why."""
+    return {
+        entry.optimization: entry.facts[UNCHECKED]
+        for entry in run.journal
+        if isinstance(entry, Prepared) and UNCHECKED in entry.facts
+    }
+
+
+def unchecked_text(run: Run) -> str:
+    """``outputs not checked (script, trace): they hardly depend on the input``; maybe empty."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in unchecked_of(run).items():
+        by_reason.setdefault(reason, []).append(name)
+    return "; ".join(f"{UNCHECKED} ({', '.join(own)}): {why}" for why, own in by_reason.items())
