@@ -1,5 +1,6 @@
 """What an optimization is compared with, and how far a lossy one is off."""
 
+import math
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from coresplit.errors import EnvironmentFault
+from coresplit.errors import EnvironmentFault, PrepareFailed
 from coresplit.optimizations.equality import Comparer, Comparison
 from coresplit.optimizations.record import Prepared, Subject
 
@@ -65,11 +66,14 @@ def measure_loss(
             _chunks(subject, seed, count, chunk), _load(stored, count // chunk), strict=True
         ):
             comparer.add(expected, prepared.bind(each)())
-        (folder / _FOUND).write_bytes(msgspec.json.encode(comparer.result()))
+        found = comparer.result()
+        if not math.isfinite(found.error):
+            raise PrepareFailed("outputs hold NaN or infinity where those of eager hold none")
+        (folder / _FOUND).write_bytes(msgspec.json.encode(found))
 
     lossy = {"optimization": name, **{f"its {fact}": text for fact, text in prepared.facts.items()}}
-    found = subject.cache.get("loss", key | lossy, build) / _FOUND
-    return msgspec.json.decode(found.read_bytes(), type=Comparison)
+    kept = subject.cache.get("loss", key | lossy, build) / _FOUND
+    return msgspec.json.decode(kept.read_bytes(), type=Comparison)
 
 
 def _sizes(subject: Subject, eager: Prepared, seed: int) -> tuple[int, int]:

@@ -8,6 +8,8 @@ OVERRUN = 1.08
 PREPARE_SHARE = 1 / 2
 PREPARE_S = 60.0
 """Until then, or that share of the budget, what is quick to prepare is prepared first."""
+LATEST_SHARE = 3 / 4
+"""Of a short budget, after which something is measured in any case."""
 COMPILE_SHARE = 1 / 4
 """Of the budget that compilers may take before the rest is measured deeply."""
 PATIENCE = 5.0
@@ -47,7 +49,8 @@ class Budget:
     @property
     def to_prepare(self) -> float:
         """Seconds until what is ready is measured, and the rest waits."""
-        return max(PREPARE_SHARE * self.limit, PREPARE_S) - self.elapsed
+        quick = max(PREPARE_SHARE * self.limit, PREPARE_S)
+        return min(quick, LATEST_SHARE * self.limit) - self.elapsed
 
     @property
     def to_compile(self) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from coresplit.records import Cell
-from coresplit.sweep.budget import COMPILE_SHARE, PREPARE_S, PREPARE_SHARE
+from coresplit.sweep.budget import COMPILE_SHARE, LATEST_SHARE, PREPARE_S, PREPARE_SHARE
 from coresplit.sweep.choice import COVER_SHARE
 from coresplit.sweep.order import Efforts, in_order
 from coresplit.sweep.pool import Key, key_of
@@ -46,7 +46,8 @@ def forecast(
     visits = {cell: VISIT_S + FORWARDS * latency(cell) for cell in cells}
     if budget_s is None:
         return Forecast(cells=len(cells), reached=len(cells), whole_s=math.inf)
-    ready, prepared_s = _fitting(quick, together, max(PREPARE_SHARE * budget_s, PREPARE_S))
+    share_s = min(max(PREPARE_SHARE * budget_s, PREPARE_S), LATEST_SHARE * budget_s)
+    ready, prepared_s = _fitting(quick, together, share_s)
     more, compiled_s = _fitting(slow, together, COMPILE_SHARE * budget_s)
     if 0 < len(more) < len(slow):
         # the next one takes the rest of the share, and is not ready

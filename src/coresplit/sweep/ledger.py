@@ -191,3 +191,9 @@ def _states_of(settings: Settings, done: Iterable[Measurement]) -> dict[Cell, Ce
         )
         for cell in cells_of(settings)
     }
+
+
+def last_block(done: Iterable[Measurement]) -> int:
+    """The number of the last block of an earlier sweep; -1 where there is none."""
+    blocks = (visit.block for each in done for visit in each.visits)
+    return max((block for block in blocks if block is not None), default=-1)

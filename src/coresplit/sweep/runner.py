@@ -24,7 +24,7 @@ from coresplit.sweep.choice import Chooser, covers_cheap
 from coresplit.sweep.disturbing import Culprit, disturbed_entry, nobody
 from coresplit.sweep.finish import why
 from coresplit.sweep.grid import anchors_of
-from coresplit.sweep.ledger import Ledger
+from coresplit.sweep.ledger import Ledger, last_block
 from coresplit.sweep.order import Efforts, alike
 from coresplit.sweep.peaks import find_peaks
 from coresplit.sweep.pool import Key, Opener, Pool, key_of, processes_of
@@ -83,10 +83,7 @@ class Sweep:
         self._anchor = Anchor((), settings.budget_s)
         self._anchors: list[AnchorVisit] = []
         self._died: Counter[Cell] = Counter()
-        self._block = 1 + max(
-            (visit.block for each in done for visit in each.visits if visit.block is not None),
-            default=-1,
-        )
+        self._block = last_block(done)
         self._prepare_s: dict[Key, float] = {}
         self._restarted = False
         self._too_long: set[Cell] = set()
