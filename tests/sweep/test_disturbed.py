@@ -13,10 +13,14 @@ from coresplit.records import (
     Disturbed,
     JournalEntry,
     Measurement,
+    ModelInfo,
+    Run,
     Settings,
     Signs,
 )
+from coresplit.stats.claims import Claims
 from coresplit.stats.contention import Disturbance
+from coresplit.stats.verdict import judged
 from coresplit.sweep import Sweep, anchor_of
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.state import CellState
@@ -191,3 +195,45 @@ def test_a_resumed_cell_forgets_its_disturbed_visits_once_it_has_a_clean_one() -
     assert found is not None
     assert len(found.visits) == 1
     assert "process" not in found.reason
+
+
+def test_a_difference_that_only_a_competitor_made_is_not_named() -> None:
+    bench = Bench(lambda spec, now: 0.5 if spec.optimization == "script" else 0.0)
+    bench.run(optimizations=("none", "script"), threads=(2,), budget_s=120.0)
+    run = Run(
+        name="busy",
+        created_at=0.0,
+        model=ModelInfo(name="busy", title="Busy"),
+        settings=Settings(optimizations=("none", "script"), threads=(2,), batches=(1, 2)),
+        machine=None,
+        software={},
+        measurements=tuple(bench.lines.values()),
+        journal=tuple(bench.journal),
+    )
+    claims = Claims(judged(run))
+    free, held = CELL, msgspec.structs.replace(CELL, optimization="script")
+    assert claims.points[held].latency == pytest.approx(2 * claims.points[free].latency, rel=0.01)
+    assert claims.points[held].low < claims.points[free].latency
+    assert claims.relation(free, held) == "unclear"
+    assert not claims.leads(free, held)
+
+
+def test_a_cell_that_is_always_disturbed_is_not_visited_for_ever() -> None:
+    bench = Bench(lambda spec, now: 0.5)
+    bench.run(threads=(2,), batches=(1,), budget_s=600.0)
+    assert 3 <= len(bench.lines[CELL].visits) <= 11
+
+
+def test_warm_up_is_learned_from_a_visit_that_was_not_disturbed() -> None:
+    state = CellState(CELL, 0.02)
+    counted = Bench(lambda spec, now: 0.0).open(CELL).forwards(1, 3, 10.0, 10.0)
+    slow = msgspec.structs.replace(
+        counted, warmup=(0.5, 0.4, 0.3, 0.2, 0.1), signs=Signs(wall_s=1.0, waited_s=0.5, core=1)
+    )
+    assert state.add(slow) is not None
+    assert state.warmup_forwards(0, 5) == 5
+    quick = msgspec.structs.replace(
+        counted, warmup=(0.1, 0.1, 0.1, 0.1, 0.1), signs=Signs(wall_s=1.0, waited_s=0.0, core=1)
+    )
+    assert state.add(quick) is None
+    assert state.warmup_forwards(0, 5) == 1

@@ -8,6 +8,7 @@ from itertools import combinations
 import msgspec
 
 from coresplit.records import Cell, Run
+from coresplit.stats.contention import doubt
 from coresplit.stats.difference import LEVEL, Contrast, Relation, between, contrast, decide
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.summary import Point, point_of
@@ -33,7 +34,8 @@ class Claims:
             point = point_of(item, self.variance)
             if point is not None:
                 self.points[item.cell] = point
-                self._values[item.cell] = visit_values(item)
+                # of a cell that was disturbed only the widened location counts
+                self._values[item.cell] = () if doubt(item) else visit_values(item)
         self._families: dict[str, dict[Pair, Relation]] = {}
 
     def relation(self, first: Cell, second: Cell) -> Relation:

@@ -4,6 +4,7 @@ What disturbs a visit is told by causes that are counted apart from its latency,
 left out for being slow. The limits are far above what visits of a quiet machine show.
 """
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ SIBLING_LIMIT = 0.10
 FAULTS_LIMIT = 32
 """Quiet visits have none; a page of a library that is read late is no disturbance."""
 CLOCK_LIMIT = 0.10
+LEAST_FACTOR, MOST_SHARE = 2.0, 0.9
 MOST_PLACES = 3
 
 
@@ -68,6 +70,19 @@ def disturbed(measurement: Measurement) -> str | None:
     found = disturbances([visit.signs for visit in measurement.visits])
     worst = max(filter(None, found), key=lambda one: one.share, default=None)
     return worst.reason if worst is not None and all(found) else None
+
+
+def doubt(measurement: Measurement) -> float:
+    """By how much the log of a latency may be too high: 0 but for a cell that is ``disturbed``.
+
+    A thread that had half of a core takes twice as long, one that had a tenth ten times; at least
+    twice is allowed for.
+    """
+    if disturbed(measurement) is None:
+        return 0.0
+    found = disturbances([visit.signs for visit in measurement.visits])
+    share = max(one.share for one in found if one is not None)
+    return math.log(max(LEAST_FACTOR, 1 / (1 - min(share, MOST_SHARE))))
 
 
 def _process(signs: Signs) -> Disturbance | None:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.records import Estimate, Measurement
+from coresplit.stats.contention import doubt
 from coresplit.stats.student import quantile
 from coresplit.stats.variance import (
     CONFIDENCE,
@@ -109,6 +110,12 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
     if not values:
         return None
     location = locate(values, variance)
+    if wider := doubt(measurement):
+        # all visits were disturbed, so that the true latency may be far below what was seen
+        middle, reach = location.value, wider + location.halfwidth
+        location = located(
+            Estimate(low=middle * math.exp(-reach), latency=middle, high=middle * math.exp(reach))
+        )
     low, high = location.bounds
     return Point(
         latency=location.value,

@@ -15,8 +15,9 @@ VISITS_PER_BUDGET = 15
 LONGEST_GAP_S = 90.0
 LARGEST_SHARE = 1 / 20
 FEWEST_VISITS = 8
-RETRIES, RETRY_SHARE = 2, 1 / 4
 """Few visits tell no noise: so many fit in a budget however long one takes."""
+RETRIES, RETRY_SHARE = 2, 1 / 4
+"""A disturbed visit is repeated so often, each time after that share of the gap."""
 
 
 class Anchor:

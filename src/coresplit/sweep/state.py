@@ -23,6 +23,8 @@ from coresplit.stats.verdict import (
 from coresplit.stats.warmup import warmup_length
 
 MAX_RETRIES = 2
+MOST_DISTURBED = 10
+"""Visits that are all disturbed, after which no better one is expected."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +105,7 @@ class CellState:
         if self.ended is not None or self.given_up or len(self._taken) >= MOST_VISITS:
             return True
         if not self.clean:
-            return False
+            return len(self._taken) >= MOST_DISTURBED
         return is_precise(self._values, self.variance, self._precision) or is_hopeless(
             self._values, self.variance, self._precision
         )
@@ -137,9 +139,8 @@ class CellState:
         while there is no other, and the cell stays open.
         """
         evidence = timed.evidence
-        if self._warm_in is None or self._warm_in[0] != process:
-            length = warmup_length(timed.warmup) if self._warm_in is None else self._warm_in[1]
-            self._warm_in = process, length
+        if self._warm_in is not None:
+            self._warm_in = process, self._warm_in[1]
         if evidence.throttled_periods > 0:
             self.throttled.extend(timed.durations)
             self.retries += 1
@@ -163,7 +164,10 @@ class CellState:
                 evidence=evidence,
             )
         )
-        return self._sort()[-1]
+        found = self._sort()[-1]
+        if self._warm_in is None and found is None:
+            self._warm_in = process, warmup_length(timed.warmup)
+        return found
 
     def _sort(self) -> Sequence[Disturbance | None]:
         """Show the undisturbed visits, or all where there is no such; what disturbed each."""
