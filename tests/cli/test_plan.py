@@ -422,6 +422,15 @@ def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) 
     assert "give it more time: --budget" in out
 
 
+def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    save(four_cores(), tmp_path / "our four; cores")
+    code, _, err = coresplit("plan", "our four; cores", "--batch", 33)
+    assert code == 2
+    assert "coresplit bench --resume 'our four; cores' --batches" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -196,6 +196,19 @@ def test_what_was_given_up_for_want_of_time_goes_on_while_time_is_left() -> None
     assert bench.clock.now <= 120.0
 
 
+def test_a_budget_too_short_for_its_only_instance_is_spent_on_it_all() -> None:
+    bench = Bench(lambda key: 11.0)
+    chosen = wide(
+        optimizations=("none",), allocators=("default",), threads=(1,), budget_s=12.0
+    )  # fmt: skip
+    outcome = bench.run(chosen, efforts())
+    assert outcome.verdicts.get("skipped", 0) < 3
+    assert bench.clock.now <= 12.0
+    never = Bench(lambda key: 1e4)
+    assert never.run(chosen, efforts()).verdicts == {"skipped": 3}
+    assert never.clock.now <= 12.0
+
+
 def test_a_sweep_that_gave_something_up_is_not_called_complete() -> None:
     bench = Bench(lambda key: 1e4 if key.optimization == "openvino" else 2.0)
     chosen = wide(optimizations=("none", "openvino"), allocators=("default",), budget_s=120.0)

@@ -4,6 +4,7 @@ import math
 import time
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -156,7 +157,7 @@ def _report(run: Run, path: Path) -> Path | None:
     try:
         return build_pages(run, path / "report")
     except EnvironmentFault as fault:
-        warn(f"{fault}; then: coresplit report {path}")
+        warn(f"{fault}; then: coresplit report {quote(str(path))}")
         return None
 
 
@@ -181,7 +182,7 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
     counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
     say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
     if outcome.reason != "complete":
-        say(f"go on with: coresplit bench --resume {path}")
+        say(f"go on with: coresplit bench --resume {quote(str(path))}")
     click.echo(f"run     {path}")
     if page is not None:
         click.echo(f"report  {page}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 import click
 import msgspec
@@ -110,7 +111,7 @@ def _verify(answer: Answer, request: Request, interrupt: Interrupt) -> None:
             interrupt=interrupt,
             on_progress=status.show,
         )
-    say(f"kept in the run; shown by: coresplit report {request.run}")
+    say(f"kept in the run; shown by: coresplit report {quote(str(request.run))}")
 
 
 def _tell(found: Sequence[Answer], proofs: Sequence[Verification | None], request: Request) -> None:

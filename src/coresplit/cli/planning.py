@@ -1,6 +1,7 @@
 """What ``plan`` was asked, checked, and answered from a run; every refusal is one line."""
 
 from pathlib import Path
+from shlex import quote
 from typing import get_args
 
 import msgspec
@@ -180,7 +181,7 @@ def remedy(run: Run, request: Request) -> str:
         return "import tables that hold it, or bench the model here"
     options = "".join(f" --{name} {value}" for name, value in additions(run, request).items())
     also = ", or plan with --measure" if request.batch is not None else ""
-    return f"coresplit bench --resume {request.run}{options}{also}"
+    return f"coresplit bench --resume {quote(str(request.run))}{options}{also}"
 
 
 def _cores(run: Run, request: Request) -> int:
@@ -295,4 +296,4 @@ def _command(plan: Plan, asked: Asked) -> str | None:
     named = {field: getattr(asked.request, field) for field in (*CHOICES, "setting", "cores")}
     options = "".join(f" --{name} {value}" for name, value in named.items() if value is not None)
     options += " --interpolate" if asked.request.interpolate else ""
-    return f"coresplit plan {asked.request.run} --batch {plan.batch}{options} --verify"
+    return f"coresplit plan {quote(str(asked.request.run))} --batch {plan.batch}{options} --verify"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from coresplit import store
 from coresplit.cli.display import Status
@@ -34,7 +35,8 @@ def prove_headline(
     run = judged(store.load(path))
     chosen = headline(choices_of(Frame(run)), left_s - preparing_s(run))
     if chosen is None:
-        warn(f"no time was left to verify a split; run: coresplit plan {path} --batch B --verify")
+        command = f"coresplit plan {quote(str(path))} --batch B --verify"
+        warn(f"no time was left to verify a split; run: {command}")
         return
     try:
         with Status() as status:

@@ -1,6 +1,7 @@
 """Words and numbers as sentences and tables of the report show them."""
 
 from collections.abc import Sequence
+from shlex import quote
 
 from coresplit.records import Run, Verdict
 from coresplit.report.table import Row
@@ -90,4 +91,4 @@ def more_time(run: Run) -> str:
     """How to learn what a run does not tell yet; imported tables tell no more."""
     if run.machine is None:
         return "the tables tell no more"
-    return f"measure longer: coresplit bench --resume {run.name} --budget 30m"
+    return f"measure longer: coresplit bench --resume {quote(run.name)} --budget 30m"

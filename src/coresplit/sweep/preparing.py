@@ -57,6 +57,10 @@ class Preparer:
         cost = (max(0.0, self._cost[cell] - self._begun.get(cell, 0.0)) for cell in self.unready)
         return next(cost, math.inf)
 
+    def is_worth(self, left: float, anyway: bool) -> bool:
+        """Whether another one is expected to be ready in the seconds left, or is to be tried."""
+        return bool(self.unready) and (anyway or self.next_s < left)
+
     def run(
         self,
         seconds: float,

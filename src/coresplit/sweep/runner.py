@@ -154,7 +154,7 @@ class Sweep:
                 left,
                 self._pool.is_near,
             )
-            if not block and self._preparer.next_s < left:
+            if not block and left > 0 and self._preparer.is_worth(left, self._forward_s == 0):
                 self._prepare(left, compilers=True, most=1)
                 continue
             if not block:
