@@ -15,6 +15,7 @@
         ├── LateStart           several could not be started at the same moment
         ├── InstanceMemory      it could not get the memory a forward needs
         ├── PrepareFailed       the model or optimization failed inside it
+        │   └── ModelFault          the model itself cannot be used, also a UsageError
         └── ReadbackMismatch    a setting read back differs from what was asked
 
 The command line prints the message of a ``CoresplitError`` on one line and exits with code 2.
@@ -80,6 +81,13 @@ class InstanceMemory(InstanceError):
 
 class PrepareFailed(InstanceError):
     """Loading the model or applying the optimization failed inside the instance."""
+
+
+class ModelFault(PrepareFailed, UsageError):
+    """The model cannot be what was asked for, whatever the optimization; the user's to mend.
+
+    It ends a sweep that has not begun, and of one that goes on only the instance.
+    """
 
 
 class ReadbackMismatch(InstanceError):

@@ -8,6 +8,7 @@ import pytest
 from coresplit.errors import (
     InstanceDied,
     InstanceMemory,
+    ModelFault,
     PrepareFailed,
     ReadbackMismatch,
     StorageError,
@@ -317,6 +318,24 @@ def test_an_optimization_that_cannot_be_prepared_fails_alone() -> None:
         "instance script: outputs differ from eager by 3.0 %"
     }
     assert len(bench.opened) == 6
+
+
+def test_a_model_that_a_later_instance_cannot_load_ends_that_instance_alone() -> None:
+    bench = Bench()
+    opener = bench.open
+
+    def failing(cell: Cell) -> FakeInstance:
+        instance = opener(cell)
+        if cell.optimization == "script" and cell.threads == 2:
+
+            def refuse(interrupt: Interrupt | None = None, timeout: float = 0.0) -> None:
+                raise ModelFault("the hub is out of reach")
+
+            instance.wait_ready = refuse  # type: ignore[method-assign, assignment]
+        return instance
+
+    bench.open = failing  # type: ignore[method-assign]
+    assert bench.run(settings()).verdicts == {"measured": 12, "failed": 4}
 
 
 def test_a_killed_instance_is_replaced_once_and_its_cell_measured() -> None:

@@ -1,7 +1,7 @@
 """One sweep into one run folder: a fresh one, or an earlier one that is resumed."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import msgspec
 from coresplit import store
 from coresplit.cli.efforts import Kept, NotingSink, by_effort, efforts_of
 from coresplit.cli.launching import free_for, launcher_of, together
-from coresplit.errors import InstanceError, MismatchError, RunError, UsageError
+from coresplit.errors import InstanceError, MismatchError, ModelFault, RunError, UsageError
 from coresplit.instance import Interrupt, Ready
+>>>>>>> d540204 (What one optimization fails of ends that one alone, also a crash, a full cache and a run that is resumed)
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
 from coresplit.machine.neighbours import Neighbours
@@ -115,7 +116,7 @@ class Session:
                 missing = _missing(run)
                 if missing:
                     missing = by_effort(missing, spec, kept)
-                    ready = launcher.probe(missing, together(machine), interrupt)
+                    ready = _probed(launcher, missing, _finished(run), machine, interrupt)
                     require_same(before, machine, model_info(spec, ready))
                 if wider != before.settings:
                     libraries = software(libraries_of(wider, spec.name))
@@ -220,10 +221,33 @@ def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
     return spec
 
 
+def _finished(run: Run) -> set[Cell]:
+    return {each.cell for each in run.measurements if each.verdict == "measured"}
+
+
 def _missing(run: Run) -> list[Cell]:
     """The cells of a run that are not measured yet."""
-    finished = {each.cell for each in run.measurements if each.verdict == "measured"}
+    finished = _finished(run)
     return [cell for cell in cells_of(run.settings) if cell not in finished]
+
+
+def _probed(
+    launcher: Launcher,
+    missing: Iterable[Cell],
+    finished: Collection[Cell],
+    machine: Machine,
+    interrupt: Interrupt,
+) -> Ready:
+    """What an instance of the missing cells reads back, else one of those that are finished.
+
+    So that a run goes on, and is seen to be complete, where all that it lacks cannot be prepared.
+    """
+    try:
+        return launcher.probe(missing, together(machine), interrupt)
+    except InstanceError as error:
+        if isinstance(error, ModelFault) or interrupt.requested or not finished:
+            raise
+        return launcher.probe(sorted(finished), 1, interrupt)
 
 
 def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,9 +33,7 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
     try:
         worker = Worker(spec)
     except (UsageError, EnvironmentFault, StorageError) as error:
-        kind: Literal["model", "environment"]
-        kind = "model" if isinstance(error, UsageError) else "environment"
-        _send(pipe, Failure(kind=kind, message=str(error)))
+        _send(pipe, Failure(kind="model", message=str(error)))
         return
     except Exception as error:
         _send(pipe, Failure(kind="prepare", message=_one_line(error)))

@@ -16,14 +16,12 @@ import msgspec
 
 import coresplit
 from coresplit.errors import (
-    CoresplitError,
-    EnvironmentFault,
     InstanceDied,
     InstanceError,
     InstanceMemory,
     InstanceTimeout,
+    ModelFault,
     PrepareFailed,
-    UsageError,
 )
 from coresplit.instance.interrupt import GRACE_S, Interrupt
 from coresplit.instance.messages import (
@@ -41,9 +39,8 @@ from coresplit.instance.readback import check_readback, check_threads
 from coresplit.machine.environment import instance_environment
 
 PREPARE_TIMEOUT_S = 1800.0
-FAILURES: dict[str, type[CoresplitError]] = {
-    "model": UsageError,
-    "environment": EnvironmentFault,
+FAILURES: dict[str, type[InstanceError]] = {
+    "model": ModelFault,
     "prepare": PrepareFailed,
     "memory": InstanceMemory,
     "forward": InstanceError,
@@ -119,7 +116,9 @@ class Process:
                 # a terminal's Ctrl-C goes to the parent alone, which decides what is finished
                 start_new_session=True,
             )
-        self._send(msgspec.json.encode(spec))
+        # one that is dead already tells so when it is waited for
+        with suppress(OSError):
+            self._pipe.send_bytes(msgspec.json.encode(spec))
 
     @property
     def pid(self) -> int:
@@ -131,8 +130,8 @@ class Process:
     ) -> Ready:
         """Block until the model is prepared and the settings read back are as asked.
 
-        Raises UsageError where the model or its weights cannot be what was asked for, and
-        EnvironmentFault where a library for it is missing.
+        Raises ModelFault where the model or its weights cannot be what was asked for, or where a
+        library for it is missing.
         """
         if self._ready is None:
             try:
@@ -251,11 +250,11 @@ class Process:
                 end = min(end, interrupt.requested_at + GRACE_S)
         return bool(wait([self._pipe], max(0.0, end - time.monotonic())))
 
-    def _unexpected(self, reply: Reply) -> CoresplitError:
+    def _unexpected(self, reply: Reply) -> InstanceError:
         if isinstance(reply, Failure):
             named = FAILURES[reply.kind]
-            own = issubclass(named, InstanceError)
-            return named(f"{self.spec}: {reply.message}" if own else reply.message)
+            # what is wrong with the model is so in every instance
+            return named(reply.message if named is ModelFault else f"{self.spec}: {reply.message}")
         return InstanceError(f"{self.spec} answered with {type(reply).__name__}")
 
     def _died(self) -> InstanceDied:
@@ -276,7 +275,9 @@ class Process:
         self._words.seek(0, os.SEEK_END)
         self._words.seek(max(0, self._words.tell() - 4096))
         lines = self._words.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        # what follows a crash is a trace of it, which ends in names of modules
+        fatal = next((line for line in lines if line.startswith("Fatal Python error")), None)
+        return (fatal or lines[-1]).strip() if lines else ""
 
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)

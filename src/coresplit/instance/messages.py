@@ -125,12 +125,12 @@ class FoundPeak(
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="failure"):
     """The command failed inside the child.
 
-    ``model`` is the user's mistake in naming a model or its weights, ``environment`` a library
-    that the model needs, ``prepare`` any other failure before ready; the child ends after these.
-    After ``memory`` and ``forward`` it goes on.
+    ``model`` is a mistake in naming a model or its weights, or a library that the model lacks;
+    ``prepare`` is any other failure before ready. The child ends after these, and goes on after
+    ``memory`` and ``forward``.
     """
 
-    kind: Literal["model", "environment", "prepare", "memory", "forward"]
+    kind: Literal["model", "prepare", "memory", "forward"]
     message: str
 
 

@@ -4,7 +4,8 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from coresplit.cache import Cache
-from coresplit.errors import PrepareFailed
+from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError, UsageError
 from coresplit.instance import peak
 from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
 from coresplit.instance.threads import confined_to, settle
@@ -46,8 +47,9 @@ Forward = Callable[[], tuple[Tensor, ...]]
 class Worker:
     """The prepared model, its inputs, and what was read back after preparing.
 
-    Raises PrepareFailed when the outputs of an optimization that is not lossy differ from eager
-    ones beyond MAX_ERROR.
+    Raises UsageError, EnvironmentFault or StorageError where the model itself cannot be used, and
+    PrepareFailed where the optimization cannot, as when its outputs differ from eager ones beyond
+    MAX_ERROR though it is not lossy.
     """
 
     def __init__(self, spec: InstanceSpec) -> None:
@@ -68,15 +70,16 @@ class Worker:
         identity = f"{self._model.weights_hash} {_digest(expected)}"
         subject = self._subject(identity, spec.cpus)
         optimization = optimization_named(spec.optimization)
-        self._prepared = optimization.prepare(subject)
         # what is compared is one input, so several in turns have yet to be made of any batch
         self._batch = CHECK_INPUTS if spec.inputs == "hot" else None
-        self.forward = self._prepared.bind(example)
-        comparison = compare(expected, self.forward())
-        if optimization.lossy:
-            comparison = measure_loss(
-                subject, self._prepared, eager, spec.model.seed, name=spec.optimization
-            )
+        with _of_the_optimization():
+            self._prepared = optimization.prepare(subject)
+            self.forward = self._prepared.bind(example)
+            comparison = compare(expected, self.forward())
+            if optimization.lossy:
+                comparison = measure_loss(
+                    subject, self._prepared, eager, spec.model.seed, name=spec.optimization
+                )
         _accept(comparison, lossy=optimization.lossy)
         if optimization.name == "none" and comparison.unchecked == CONSTANT:
             # eager is what all others are compared with, so that there is nothing to prove of it
@@ -167,6 +170,15 @@ class Worker:
             cpus=cpus,
             cache=Cache(),
         )
+
+
+@contextmanager
+def _of_the_optimization() -> Iterator[None]:
+    """From here on the model is known to be right, so that whatever fails is the optimization's."""
+    try:
+        yield
+    except (UsageError, EnvironmentFault, StorageError) as error:
+        raise PrepareFailed(str(error)) from error
 
 
 def _accept(comparison: Comparison, *, lossy: bool) -> None:
