@@ -27,6 +27,10 @@ def parse_share(text: str) -> float:
     return float(match[1]) / 100
 
 
+MOST = 2**20
+"""Most inputs in a batch, or threads of a cell: what can be planned within seconds."""
+
+
 def parse_numbers(text: str, what: str) -> tuple[int, ...]:
     """Ascending positive integers in ``1-16``, ``1,2,4`` or ``1,2,4..1024`` (doubling on).
 
@@ -47,7 +51,7 @@ def parse_numbers(text: str, what: str) -> tuple[int, ...]:
 def _parse_part(part: str, before: list[int], text: str, what: str) -> list[int]:
     if not part:
         raise UsageError(f"{what} '{text}' has an empty entry; write for example 1,2,4")
-    match = re.fullmatch(r"([+-]?\d+)(?:(-|\.\.)(\d+))?", part)
+    match = re.fullmatch(r"([+-]?\d{1,30})(?:(-|\.\.)(\d{1,30}))?", part)
     if match is None:
         raise UsageError(f"{what} '{text}': '{part}' is not a whole number or range such as 1-16")
     first = int(match[1])
@@ -56,6 +60,8 @@ def _parse_part(part: str, before: list[int], text: str, what: str) -> list[int]
         raise UsageError(f"{what} '{text}': {first} is not positive; the smallest value is 1")
     if last < first:
         raise UsageError(f"{what} '{text}': the range {part} runs backwards")
+    if last > MOST:
+        raise UsageError(f"{what} '{text}': {last} is too large; the largest value is {MOST}")
     if match[2] == "..":
         return _progression(before, first, last, text, what)
     if last - first > 100_000:

@@ -88,7 +88,9 @@ def main() -> NoReturn:
 
 
 def _complain(message: str) -> int:
-    click.echo(f"coresplit: {' '.join(message.split())}", err=True)
+    from coresplit.cli.output import say  # noqa: PLC0415 (help and version do without)
+
+    say(f"coresplit: {' '.join(message.split())}")
     return MISTAKE
 
 

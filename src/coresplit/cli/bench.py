@@ -12,7 +12,7 @@ from coresplit import store
 from coresplit.cli.app import DONE, INTERRUPTED, Command
 from coresplit.cli.display import Display
 from coresplit.cli.doctor import warnings_of
-from coresplit.cli.output import print_json, say, warn
+from coresplit.cli.output import print_json, say, tell, warn
 from coresplit.cli.pages import build_pages
 from coresplit.cli.quick import RESERVED, prove_headline
 from coresplit.cli.request import (
@@ -183,6 +183,6 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
     say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
     if outcome.reason != "complete":
         say(f"go on with: coresplit bench --resume {quote(str(path))}")
-    click.echo(f"run     {path}")
+    tell(f"run     {path}")
     if page is not None:
-        click.echo(f"report  {page}")
+        tell(f"report  {page}")

@@ -6,7 +6,7 @@ import click
 
 from coresplit.cache import Cache
 from coresplit.cli.app import Command
-from coresplit.cli.output import print_json
+from coresplit.cli.output import print_json, tell
 from coresplit.units import format_duration, format_size
 
 
@@ -21,7 +21,7 @@ def command(clear: bool, as_json: bool) -> None:
         if as_json:
             print_json({"path": str(cache.root), "freed": freed})
         else:
-            click.echo(f"removed {format_size(freed)} from {cache.root}")
+            tell(f"removed {format_size(freed)} from {cache.root}")
         return
     entries = cache.entries()
     if as_json:
@@ -36,9 +36,9 @@ def command(clear: bool, as_json: bool) -> None:
     for each in entries:
         ago = format_duration(max(1.0, time.time() - each.used_at))
         damaged = "" if each.whole else "  damaged: it is built anew when it is needed"
-        click.echo(f"{each.kind:<12}{format_size(each.size):>10}  used {ago} ago{damaged}")
+        tell(f"{each.kind:<12}{format_size(each.size):>10}  used {ago} ago{damaged}")
         for name, value in each.key.items():
-            click.echo(f"  {name:<14}{value}")
+            tell(f"  {name:<14}{value}")
     taken = format_size(sum(each.size for each in entries))
     count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
-    click.echo(f"{count}, {taken}, in {cache.root}")
+    tell(f"{count}, {taken}, in {cache.root}")

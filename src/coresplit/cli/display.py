@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from coresplit.cli.output import say
+from coresplit.cli.output import plain, say
 from coresplit.sweep import Progress as SweepProgress
 from coresplit.units import format_duration
 
@@ -45,7 +45,7 @@ class Status:
 
     def _draw(self, text: str) -> None:
         """Write over the line, and leave the cursor at its start."""
-        sys.stderr.write(f"\r{text.ljust(self._width)}\r")
+        sys.stderr.write(f"\r{plain(text).ljust(self._width)}\r")
         sys.stderr.flush()
         self._width = len(text)
 

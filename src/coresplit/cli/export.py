@@ -6,7 +6,7 @@ import click
 
 from coresplit import store
 from coresplit.cli.app import Command
-from coresplit.cli.output import warn
+from coresplit.cli.output import tell, warn
 
 
 @click.command(cls=Command)
@@ -21,4 +21,4 @@ def command(run: Path, out: Path) -> None:
     for verdict, count in store.left_out(loaded).items():
         warn(f"{count} {verdict} cells are left out, as the columns cannot mark them")
     for table in tables:
-        click.echo(str(table))
+        tell(str(table))

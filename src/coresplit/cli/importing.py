@@ -7,7 +7,7 @@ import click
 
 from coresplit import store
 from coresplit.cli.app import Command
-from coresplit.cli.output import say, warn
+from coresplit.cli.output import say, tell, warn
 from coresplit.cli.pages import build_pages
 
 
@@ -25,4 +25,4 @@ def command(tables: tuple[Path, ...], out: Path, model: str | None, no_report: b
         warn(line)
     store.save(out, run)
     say(f"imported {len(run.measurements)} cells into {out}")
-    click.echo(str(out if no_report else build_pages(run, out / "report")))
+    tell(str(out if no_report else build_pages(run, out / "report")))

@@ -19,7 +19,12 @@ def parse_formats(text: str) -> frozenset[str]:
 
 
 def build_pages(run: Run, out: Path, formats: frozenset[str] = frozenset(FORMATS)) -> Path:
-    """Write the report of ``run`` into ``out``; returns the page to open, or the folder."""
+    """Write the report of ``run`` into ``out``; returns the page to open, or the folder.
+
+    Raises UsageError where ``out`` is a link: in somebody else's folder it may lead anywhere.
+    """
+    if out.is_symlink():
+        raise UsageError(f"{out} is a link; remove it, so that the report lies in the run folder")
     main = out
     if "csv" in formats:
         try:

@@ -11,7 +11,7 @@ from coresplit import store
 from coresplit.cli.app import DONE, INTERRUPTED, NO, Command
 from coresplit.cli.bench import measure
 from coresplit.cli.display import Status
-from coresplit.cli.output import print_json, say, warn
+from coresplit.cli.output import print_json, say, tell, warn
 from coresplit.cli.plan_json import document
 from coresplit.cli.plan_words import lines_of, table
 from coresplit.cli.planning import Answer, Request, additions, again, answers, check, unmeasured
@@ -121,7 +121,7 @@ def _tell(found: Sequence[Answer], proofs: Sequence[Verification | None], reques
         return
     lines = lines_of(found[0], proofs[0]) if _single(request) else table(found, proofs)
     for line in lines:
-        click.echo(line)
+        tell(line)
 
 
 def _single(request: Request) -> bool:

@@ -6,7 +6,7 @@ import click
 
 from coresplit import store
 from coresplit.cli.app import Command
-from coresplit.cli.output import say, warn
+from coresplit.cli.output import say, tell, warn
 from coresplit.cli.pages import FORMATS, build_pages, parse_formats
 
 
@@ -23,4 +23,4 @@ def command(runs: tuple[Path, ...], formats: str) -> None:
         for line in run.warnings:
             warn(line)
         say(f"building the report of {path}")
-        click.echo(str(build_pages(run, path / "report", wanted)))
+        tell(str(build_pages(run, path / "report", wanted)))

@@ -12,7 +12,6 @@ from coresplit.cli.efforts import Kept, NotingSink, by_effort, efforts_of
 from coresplit.cli.launching import free_for, launcher_of, together
 from coresplit.errors import InstanceError, MismatchError, ModelFault, RunError, UsageError
 from coresplit.instance import Interrupt, Ready
->>>>>>> d540204 (What one optimization fails of ends that one alone, also a crash, a full cache and a run that is resumed)
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import differences, fingerprint, inspect
 from coresplit.machine.neighbours import Neighbours

@@ -1,5 +1,6 @@
 """Turns a loaded run into a folder of pages and pictures."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,13 @@ def _draw(run: Run, book: "Book", out: Path, tell: Callable[[str], None]) -> lis
 def _write(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        # a link in its place is replaced, not followed: the folder may be somebody else's
+        partial = path.with_name(f".{os.getpid()}.partial")
+        if os.path.lexists(partial):
+            partial.unlink()
+        with partial.open("xb") as file:
+            file.write(content)
+        partial.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(

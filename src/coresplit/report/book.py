@@ -10,6 +10,8 @@ from coresplit.report.table import Group
 from coresplit.report.theme import Spec
 from coresplit.stats.claims import Claims
 
+_LONGEST_NAME = 100
+
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One figure: file name without ending, alternative text, sentence, chart and its points."""
@@ -106,4 +108,4 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
 def file_name(text: str) -> str:
     """A name that is safe in a path and in a link: other characters become ``_``."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".") or "_"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".")[:_LONGEST_NAME] or "_"

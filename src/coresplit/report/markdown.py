@@ -18,7 +18,7 @@ def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -
     lines = [
         "---",
         "layout: scalebench",
-        f"title:  {json.dumps(run.model.title, ensure_ascii=False)}",
+        f"title:  {json.dumps(_title(run.model.title), ensure_ascii=False)}",
         "---",
         "",
         *_summary(run, book),
@@ -34,6 +34,14 @@ def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -
                 lines += ["", *_folded(table)]
     lines += _undrawn(run, book)
     return "\n".join(lines) + "\n"
+
+
+def _title(text: str) -> str:
+    """Text that a site may put into its pages as it is; JSON takes care of line breaks."""
+    return "".join(
+        " " if letter in "<>{}" or not (letter.isprintable() or letter < " ") else letter
+        for letter in text
+    )
 
 
 def _summary(run: Run, book: Book) -> list[str]:

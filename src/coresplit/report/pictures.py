@@ -47,7 +47,10 @@ def remove_others(folder: Path, run: str, kept: Collection[str]) -> tuple[Path, 
     stale = [
         path
         for path in sorted(folder.glob("*.png"))
-        if path.name not in kept and not path.is_symlink() and run_of_picture(path) == run
+        if path.name not in kept
+        and not path.is_symlink()
+        and path.is_file()
+        and run_of_picture(path) == run
     ]
     for path in stale:
         path.unlink(missing_ok=True)

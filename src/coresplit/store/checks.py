@@ -3,6 +3,7 @@
 Each check raises ValueError with the violated rule; the caller knows the file and line.
 """
 
+import math
 from collections.abc import Iterable
 
 from coresplit.records import (
@@ -15,11 +16,13 @@ from coresplit.records import (
     Settings,
     Verification,
 )
+from coresplit.units import MOST
 
 # Wide enough for any forward pass, narrow enough that arithmetic on them stays finite.
 SHORTEST_S = 1e-12
 LONGEST_S = 1e9
-MOST = 10**9
+LATEST = 4102444800.0
+"""The year 2100."""
 
 # Sums of the same numbers in another order differ in the last digits.
 ROUNDING = 1e-9
@@ -105,6 +108,7 @@ def check_settings(settings: Settings) -> None:
 
 def check_entry(entry: JournalEntry) -> None:
     """Samples are durations, and a verification has as many of each configuration."""
+    check_time(entry.at)
     if isinstance(entry, AnchorVisit):
         check_durations(entry.samples, "anchor sample")
     if isinstance(entry, Verification):
@@ -153,8 +157,14 @@ def check_durations(values: tuple[float, ...], what: str) -> None:
         raise ValueError(f"{what} {bad!r} is not a duration in seconds above 0")
 
 
+def check_time(at: float, where: str = "") -> None:
+    """A Unix time is one of this century or before it; ``where`` ends the message."""
+    if not (math.isfinite(at) and 0 <= at <= LATEST):
+        raise ValueError(f"{at!r} is not a time in seconds since 1970{where}")
+
+
 def check_counts(values: Iterable[int], what: str, where: str = "") -> None:
-    """Every value is a whole number from 1 to a thousand million; ``where`` ends the message."""
+    """Every value is a whole number from 1 to ``MOST``; ``where`` ends the message."""
     for value in values:
         if not 1 <= value <= MOST:
             raise ValueError(f"{what} {_shorten(value)} is not between 1 and {MOST}{where}")

@@ -3,7 +3,8 @@
 import re
 from decimal import Decimal
 
-from coresplit.store.checks import LONGEST_S, MOST, SHORTEST_S
+from coresplit.store.checks import LONGEST_S, SHORTEST_S
+from coresplit.units import MOST
 
 CELL_COLUMNS = (
     "benchmark",
@@ -88,6 +89,6 @@ def milliseconds(latency: float) -> str:
 
 def rate(text: str) -> float:
     """Inferences per second; ValueError says what else it is."""
-    if not 1 / LONGEST_S <= decimal(text) <= MOST / SHORTEST_S:
+    if not 1 / LONGEST_S <= decimal(text) <= 1e9 / SHORTEST_S:
         raise ValueError("is not a throughput above 0")
     return float(text)

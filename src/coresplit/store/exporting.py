@@ -13,6 +13,7 @@ from coresplit.records import Measurement, Published, Run
 from coresplit.store import columns
 from coresplit.store.files import is_full, reason_of, write_atomically
 
+_LONGEST_NAME = 100
 _DRAWN = ("measured", "light", "unstable")
 
 
@@ -28,7 +29,7 @@ def export_tables(run: Run, out: Path, overwrite: bool = False) -> tuple[Path, P
     rows = [each for each in run.measurements if _reason_left_out(each) is None]
     if not rows:
         raise RunError(f"run {run.name} holds no measured cell to export; measure some first")
-    stem = re.sub(r"[^A-Za-z0-9_.+-]+", "-", run.model.name).lstrip(".") or "model"
+    stem = _name(run.model.name)
     latency, throughput = out / f"{stem}_latency.csv", out / f"{stem}_throughput.csv"
     texts = _tables(run.model.name, rows)
     try:
@@ -69,11 +70,11 @@ def _tables(model: str, rows: Sequence[Measurement]) -> tuple[str, str]:
     for row in rows:
         cell, latency = row.cell, range_of(row)
         head = [
-            f"{model}_manual_{cell.optimization}",
+            f"{_name(model)}_manual_{_name(cell.optimization)}",
             cell.mapping,
             "affinity",
             "torch",
-            cell.allocator,
+            _name(cell.allocator),
             1,
             1,
             cell.threads,
@@ -86,6 +87,11 @@ def _tables(model: str, rows: Sequence[Measurement]) -> tuple[str, str]:
         _text(columns.LATENCY_HEADER, latencies),
         _text(columns.THROUGHPUT_HEADER, rates),
     )
+
+
+def _name(text: str) -> str:
+    """Text as a name of the columns, which no file system nor spreadsheet takes for more."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).lstrip(".+-")[:_LONGEST_NAME] or "model"
 
 
 def _text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,11 +29,26 @@ def reason_of(error: OSError) -> str:
     return _REASONS.get(error.errno or 0, words[:1].lower() + words[1:])
 
 
+def read_regular(file: Path) -> bytes:
+    """What a file holds; raises OSError, also for a pipe or device, which may never end."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        mode = os.fstat(stream.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, f"{file.name} is not a regular file", str(file))
+        return stream.read()
+
+
 def write_atomically(file: Path, data: bytes) -> None:
-    """Write ``file`` so that it is never seen half written; raises OSError."""
+    """Write ``file`` so that it is never seen half written; raises OSError.
+
+    A link in its place is replaced, not followed.
+    """
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as stream:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -55,13 +71,16 @@ def sync_folder(folder: Path) -> None:
 
 
 class LineFile:
-    """An existing file of whole lines, open for appending and locked against a second writer."""
+    """An existing file of whole lines, open for appending and locked against a second writer.
+
+    A link is refused: what is appended would go to a file somewhere else.
+    """
 
     def __init__(self, file: Path) -> None:
         """Open ``file``; UsageError where another process writes to it, OSError as it comes."""
         self._file = file
         self._cut_to: int | None = None
-        self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND)
+        self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
         try:
             self._lock()
         except BaseException:

@@ -26,7 +26,7 @@ from coresplit.store.documents import (
     read_manifest,
     read_measurement,
 )
-from coresplit.store.files import reason_of
+from coresplit.store.files import read_regular, reason_of
 from coresplit.store.upgrade import UPGRADERS, Upgrader, upgrade
 
 _Raw = TypeVar("_Raw")
@@ -47,7 +47,7 @@ def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
     """
     require_run(path)
     try:
-        texts = {name: (path / name).read_bytes() for name in (MANIFEST, CELLS, JOURNAL)}
+        texts = {name: read_regular(path / name) for name in (MANIFEST, CELLS, JOURNAL)}
     except FileNotFoundError as error:
         raise missing(Path(error.filename)) from error
     except OSError as error:
@@ -77,7 +77,7 @@ def schema_of(path: Path) -> int:
     """The schema version of the run folder ``path``; raises as ``load`` does."""
     require_run(path)
     try:
-        return _schema_of(path, (path / MANIFEST).read_bytes())
+        return _schema_of(path, read_regular(path / MANIFEST))
     except OSError as error:
         raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
 

@@ -12,7 +12,7 @@ from coresplit.errors import TableError
 from coresplit.records import Cell, Mapping, Published
 from coresplit.store import columns
 from coresplit.store.checks import check_durations, check_published
-from coresplit.store.files import reason_of
+from coresplit.store.files import read_regular, reason_of
 
 _T = TypeVar("_T")
 _MAPPINGS: dict[str, Mapping] = {name: name for name in get_args(Mapping)}
@@ -69,7 +69,7 @@ def read_table(file: Path) -> Table:
 
 def _text(file: Path) -> str:
     try:
-        data = file.read_bytes()
+        data = read_regular(file)
     except IsADirectoryError as error:
         raise TableError(f"{file} is a folder; name the CSV files in it") from error
     except OSError as error:
