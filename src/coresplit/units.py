@@ -28,7 +28,10 @@ def parse_share(text: str) -> float:
 
 
 MOST = 2**20
-"""Most inputs in a batch, or threads of a cell: what can be planned within seconds."""
+"""Most inputs in a batch: what can be planned within seconds."""
+
+MOST_CORES = 8192
+"""Most cores of a machine: as many as Linux can be built for."""
 
 
 def parse_numbers(text: str, what: str) -> tuple[int, ...]:

@@ -183,3 +183,22 @@ def test_batches_that_cannot_be_stored_are_refused_before_anything_runs(
 ) -> None:
     code, _, err = coresplit("bench", "inception", "--batches", batches)
     assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("run.json", '"usable": 4', '"usable": 1000000000'),
+        ("cells.jsonl", '"threads":4', '"threads":1000000000'),
+    ],
+)
+def test_more_cores_than_a_machine_can_have_are_damage(
+    coresplit: Coresplit, folder: Path, file: str, before: str, after: str
+) -> None:
+    text = (folder / file).read_text()
+    assert before in text
+    (folder / file).write_text(text.replace(before, after))
+    for command in ("report", "plan"):
+        code, _, err = coresplit(command, folder)
+        assert code == 2
+        assert "1000000000 is not between 1 and 8192" in err

@@ -16,7 +16,7 @@ from coresplit.records import (
     Settings,
     Verification,
 )
-from coresplit.units import MOST
+from coresplit.units import MOST, MOST_CORES
 
 # Wide enough for any forward pass, narrow enough that arithmetic on them stays finite.
 SHORTEST_S = 1e-12
@@ -92,7 +92,7 @@ def _expected(verdict: str) -> tuple[list[str], ...]:
 
 def check_cell(cell: Cell) -> None:
     """Threads and batch are positive counts, and names are not empty."""
-    check_counts((cell.threads,), "threads")
+    check_cores((cell.threads,), "threads")
     check_counts((cell.batch,), "batch")
     if not cell.optimization or not cell.allocator:
         raise ValueError("the optimization or allocator of the cell has no name")
@@ -100,7 +100,7 @@ def check_cell(cell: Cell) -> None:
 
 def check_settings(settings: Settings) -> None:
     """The lists of the grid are positive counts and the anchor is a cell."""
-    check_counts(settings.threads, "threads", " - at `$.settings.threads`")
+    check_cores(settings.threads, "threads", " - at `$.settings.threads`")
     check_counts(settings.batches, "batch", " - at `$.settings.batches`")
     if settings.anchor is not None:
         check_cell(settings.anchor)
@@ -116,6 +116,7 @@ def check_entry(entry: JournalEntry) -> None:
 
 
 def _check_verification(entry: Verification) -> None:
+    check_cores((entry.cores,), "cores")
     names = [trial.name for trial in entry.trials]
     if names[:1] != ["split"] or len(set(names)) < len(names):
         raise ValueError(f"trials are {', '.join(names) or 'none'}, not split first, then others")
@@ -125,8 +126,8 @@ def _check_verification(entry: Verification) -> None:
         check_durations(trial.samples, "trial sample")
         _check_estimate(trial.predicted)
         for piece in trial.split.pieces:
-            counts = (piece.instances, piece.threads, piece.batch)
-            check_counts(counts, "instances, threads or batch of a split")
+            check_cores((piece.instances, piece.threads), "instances or threads of a split")
+            check_counts((piece.batch,), "batch of a split")
         if not trial.split.pieces:
             raise ValueError("a split has no instances")
 
@@ -165,9 +166,18 @@ def check_time(at: float, where: str = "") -> None:
 
 def check_counts(values: Iterable[int], what: str, where: str = "") -> None:
     """Every value is a whole number from 1 to ``MOST``; ``where`` ends the message."""
+    _check_within(values, MOST, what, where)
+
+
+def check_cores(values: Iterable[int], what: str, where: str = "") -> None:
+    """Every value is a number of cores or threads; ``where`` ends the message."""
+    _check_within(values, MOST_CORES, what, where)
+
+
+def _check_within(values: Iterable[int], most: int, what: str, where: str) -> None:
     for value in values:
-        if not 1 <= value <= MOST:
-            raise ValueError(f"{what} {_shorten(value)} is not between 1 and {MOST}{where}")
+        if not 1 <= value <= most:
+            raise ValueError(f"{what} {_shorten(value)} is not between 1 and {most}{where}")
 
 
 def _shorten(value: int) -> str:

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from coresplit.store.checks import LONGEST_S, SHORTEST_S
-from coresplit.units import MOST
+from coresplit.units import MOST, MOST_CORES
 
 CELL_COLUMNS = (
     "benchmark",
@@ -58,6 +58,13 @@ def count(text: str) -> int:
         raise ValueError("is not a whole number")
     if not 1 <= int(text) <= MOST:
         raise ValueError(f"is not between 1 and {MOST}")
+    return int(text)
+
+
+def threads(text: str) -> int:
+    """A number of threads that a machine can have; ValueError says what else it is."""
+    if count(text) > MOST_CORES:
+        raise ValueError(f"is not between 1 and {MOST_CORES}")
     return int(text)
 
 

@@ -9,7 +9,13 @@ import msgspec
 from coresplit import __version__
 from coresplit.errors import DamagedRunError
 from coresplit.records import SCHEMA, JournalEntry, Machine, Measurement, ModelInfo, Run, Settings
-from coresplit.store.checks import check_entry, check_measurement, check_settings, check_time
+from coresplit.store.checks import (
+    check_cores,
+    check_entry,
+    check_measurement,
+    check_settings,
+    check_time,
+)
 
 MANIFEST = "run.json"
 CELLS = "cells.jsonl"
@@ -105,6 +111,8 @@ def read_entry(line: bytes) -> JournalEntry:
 def checked_manifest(manifest: Manifest) -> Manifest:
     """The manifest itself, or ValueError."""
     check_settings(manifest.settings)
+    if manifest.machine is not None:
+        check_cores((manifest.machine.usable,), "usable cores", " - at `$.machine.usable`")
     check_time(manifest.created_at, " - at `$.created_at`")
     return manifest
 

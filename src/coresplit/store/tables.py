@@ -109,7 +109,7 @@ def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
     (model, optimization), mapping, allocator = _kind(place, row)
     cell = Cell(
         optimization=optimization,
-        threads=_parsed(place, row, "intraop_threads", columns.count),
+        threads=_parsed(place, row, "intraop_threads", columns.threads),
         batch=_parsed(place, row, "batch_size", columns.count),
         mapping=mapping,
         allocator=allocator,
