@@ -13,10 +13,10 @@ from machine_trees import (
     write,
 )
 
+from coresplit.machine.advice import allocator_remedy
 from coresplit.machine.allocators import MALLOC_TUNABLES
-from coresplit.machine.doctor import Advice, examine, fault_advice
+from coresplit.machine.doctor import Advice, examine
 from coresplit.machine.inspect import inspect
-from coresplit.records import Cell, Evidence, Measurement
 
 
 def consult(
@@ -31,30 +31,6 @@ def consult(
 def only(advice: tuple[Advice, ...]) -> Advice:
     assert len(advice) == 1, advice
     return advice[0]
-
-
-def measurement(
-    batch: int, user_s: float, system_s: float, faults: int = 1000, allocator: str = "default"
-) -> Measurement:
-    evidence = Evidence(
-        forwards=10,
-        wall_s=user_s + system_s,
-        user_s=user_s,
-        system_s=system_s,
-        minor_faults=faults,
-        major_faults=0,
-        voluntary_switches=0,
-        involuntary_switches=0,
-        throttled_periods=0,
-        throttled_s=0.0,
-        steal_s=0.0,
-        peak_memory=1,
-        started_at=0.0,
-        threads=1,
-        thread_cores=("0",),
-    )
-    cell = Cell(optimization="script", threads=1, batch=batch, allocator=allocator)
-    return Measurement(cell=cell, verdict="measured", reason="", samples=(1.0,), evidence=evidence)
 
 
 def test_a_quiet_machine_gets_no_advice(tmp_path: Path) -> None:
@@ -302,43 +278,9 @@ def test_allocators_that_are_there_are_named_for_measuring_and_the_rest_for_inst
         "LD_PRELOAD=/usr/lib64/libtcmalloc_minimal.so.4; to add jemalloc, as root: apt install "
         "libjemalloc2"
     )
-    slow = [measurement(1, 1.0, 1.0)]
-    advice = fault_advice(slow, tmp_path)
-    assert advice is not None
-    assert advice.remedy == f"measure with --allocator default,glibc_tuned,tcmalloc; {rest}"
-    slow += [measurement(1, 1.0, 0.0, allocator=name) for name in ("glibc_tuned", "tcmalloc")]
-    advice = fault_advice(slow, tmp_path)
-    assert advice is not None
-    assert advice.remedy == f"take the fastest of the allocators that were measured; {rest}"
-
-
-def test_the_cell_with_the_largest_kernel_share_is_named(tmp_path: Path) -> None:
-    cells = [
-        measurement(8, 9.5, 0.5),
-        measurement(64, 6.0, 4.0, faults=25_000),
-        measurement(16, 8.0, 2.0),
-        Measurement(
-            cell=Cell(optimization="none", threads=1, batch=1), verdict="skipped", reason="x"
-        ),
-    ]
-    assert fault_advice(cells, tmp_path) == Advice(
-        what="the kernel took over 10 % of the processor time in 2 of 3 cells; the most is 40 % in "
-        "script t=1 b=64, with 2,500 page faults per forward",
-        remedy="to add tcmalloc, install it with the packages of this system (often named "
-        "gperftools); to add jemalloc, install it with the packages of this system (often named "
-        "jemalloc)",
-        severity="warning",
+    assert allocator_remedy(tmp_path) == (
+        f"measure with --allocator default,glibc_tuned,tcmalloc; {rest}"
     )
-
-
-def test_a_kernel_that_wakes_threads_is_not_cured_by_an_allocator(tmp_path: Path) -> None:
-    assert fault_advice([measurement(1, 6.0, 4.0, faults=999)], tmp_path) is None
-    assert fault_advice([measurement(1, 6.0, 4.0, faults=1000)], tmp_path) is not None
-
-
-def test_a_kernel_share_of_ten_percent_or_none_at_all_is_no_matter(tmp_path: Path) -> None:
-    assert fault_advice([measurement(8, 9.0, 1.0), measurement(1, 0.0, 0.0)], tmp_path) is None
-    assert fault_advice([], tmp_path) is None
 
 
 def test_load_counts_all_cores_of_the_machine_not_only_those_of_the_mask(tmp_path: Path) -> None:

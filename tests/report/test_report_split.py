@@ -437,7 +437,7 @@ def test_the_note_explains_where_the_largest_gain_comes_from() -> None:
 def test_the_fact_names_the_split_of_the_largest_gain_and_its_proof() -> None:
     (plain,) = book_of(hand_run()).facts
     assert (plain.label, plain.value) == ("Split for batch 8", "4 × 1 thread, batch 2")
-    assert "predicted 1.67x as fast as one instance on all 4 cores" in plain.note
+    assert "predicted 1.67x (1.66x to 1.67x) as fast as one instance on all 4" in plain.note
     assert plain.note.endswith("from cells measured alone; not verified")
     (found,) = book_of(proven()).facts
     assert found.note.endswith("; when run 1.50x, confirmed")

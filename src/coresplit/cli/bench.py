@@ -26,13 +26,15 @@ from coresplit.cli.request import (
 )
 from coresplit.cli.reserving import Cores
 from coresplit.cli.session import Session
+from coresplit.cli.telling import advice_of, findings_of
 from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
-from coresplit.machine.advice import fault_advice
+from coresplit.machine.allocators import usable_allocators
 from coresplit.machine.doctor import examine
 from coresplit.machine.inspect import inspect
 from coresplit.models import describe
 from coresplit.records import Machine, Run, Settings
+from coresplit.report.frame import Frame
 from coresplit.stats.contention import told
 from coresplit.stats.losses import unchecked_of, unchecked_text
 from coresplit.stats.verdict import judged
@@ -162,27 +164,27 @@ def _report(run: Run, path: Path) -> Path | None:
 
 
 def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bool) -> None:
-    for line in run.warnings:
-        warn(line)
-    if disturbances := told(run):
-        warn(disturbances)
-    if unchecked := unchecked_text(run):
-        warn(unchecked)
-    advice = fault_advice(run.measurements)
-    if advice is not None:
-        warn(f"{advice.what}; {advice.remedy}")
+    """What was found and where it is, then how it went, then what may be done about it."""
     cells = Counter(measurement.verdict for measurement in run.measurements)
+    frame = Frame(run)
     if as_json:
         print_json(
             {"run": str(path), "report": page and str(page), "cells": cells}
             | {"outputs_not_checked": unchecked_of(run)}
             | {"ended": outcome.reason, "wall_s": outcome.wall_s, "forward_s": outcome.forward_s}
         )
-        return
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
-    say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
-    if outcome.reason != "complete":
-        say(f"go on with: coresplit bench --resume {quote(str(path))}")
-    tell(f"run     {path}")
-    if page is not None:
-        tell(f"report  {page}")
+    else:
+        for line in findings_of(frame, path):
+            tell(line)
+        tell(f"run     {path}")
+        if page is not None:
+            tell(f"report  {page}")
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
+        say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
+        if outcome.reason != "complete":
+            say(f"go on with: coresplit bench --resume {quote(str(path))}")
+    for line in (*run.warnings, told(run), unchecked_text(run)):
+        if line:
+            warn(line)
+    for line in advice_of(frame, path, usable_allocators()):
+        say(line)

@@ -1,6 +1,6 @@
-"""Advice as a record, and what can be advised about memory: allocator, page faults, swap."""
+"""Advice as a record, and what can be advised about memory: allocator, huge pages, swap."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,11 +15,9 @@ from coresplit.machine.allocators import (
 )
 from coresplit.machine.cgroups import available_memory
 from coresplit.machine.files import below, read_fields, read_text
-from coresplit.records import Machine, Measurement
-from coresplit.units import format_share, format_size
+from coresplit.records import Machine
+from coresplit.units import format_size
 
-KERNEL_SHARE = 0.10
-FEWEST_FAULTS = 100
 LITTLE_MEMORY = 4 * 2**30
 _SWAP_IN_USE = 64 * 2**20
 _TORCH_HUGE = "THP_MEM_ALLOC_ENABLE=1"
@@ -34,44 +32,12 @@ class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     severity: Literal["note", "warning"]
 
 
-def fault_advice(measurements: Sequence[Measurement], root: Path = Path("/")) -> Advice | None:
-    """Warn if the kernel took over 10 % of the processor time of some measured cell, else None.
-
-    The kernel share is system time over user and system time of a cell's evidence. Cells with few
-    page faults are left out: there the kernel wakes threads, and no allocator changes that.
-    """
-    shares: list[tuple[float, Measurement]] = []
-    for measurement in measurements:
-        evidence = measurement.evidence
-        if evidence is not None and evidence.user_s + evidence.system_s > 0:
-            share = evidence.system_s / (evidence.user_s + evidence.system_s)
-            few = evidence.minor_faults < FEWEST_FAULTS * evidence.forwards
-            shares.append((0.0 if few else share, measurement))
-    high = [share for share, _ in shares if share > KERNEL_SHARE]
-    if not high:
-        return None
-    share, worst = max(shares, key=lambda pair: pair[0])
-    faults = worst.evidence.minor_faults if worst.evidence else 0
-    forwards = worst.evidence.forwards if worst.evidence else 0
-    return Advice(
-        what=(
-            f"the kernel took over {format_share(KERNEL_SHARE)} of the processor time in "
-            f"{len(high)} of {len(shares)} cells; the most is {format_share(share)} in "
-            f"{worst.cell}, with {faults // max(forwards, 1):,} page faults per forward"
-        ),
-        remedy=allocator_remedy(root, {one.cell.allocator for _, one in shares}),
-        severity="warning",
-    )
-
-
-def allocator_remedy(root: Path = Path("/"), tried: Collection[str] = ("default",)) -> str:
-    """How to measure the allocators beside those tried, to run with one, and to install more."""
+def allocator_remedy(root: Path = Path("/")) -> str:
+    """How to measure the allocators there are, to run with one, and to install more."""
     usable = usable_allocators(root)
     steps: list[str] = []
-    if set(usable) - set(tried):
+    if len(usable) > 1:
         steps.append(f"measure with --allocator {','.join(usable)}")
-    elif len(usable) > 1:
-        steps.append("take the fastest of the allocators that were measured")
     if "glibc_tuned" in usable:
         steps.append(f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program")
     for name in ("tcmalloc", "jemalloc"):

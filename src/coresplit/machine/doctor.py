@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from coresplit.machine.advice import Advice, fault_advice, memory_advice
+from coresplit.machine.advice import Advice, memory_advice
 from coresplit.machine.environment import not_inherited
 from coresplit.machine.evidence import steal_seconds
 from coresplit.machine.files import below, read_int, read_text
@@ -19,7 +19,7 @@ from coresplit.machine.topology import (
 from coresplit.records import Machine
 from coresplit.units import format_share
 
-__all__ = ["Advice", "examine", "fault_advice"]
+__all__ = ["Advice", "examine"]
 
 LOAD_SHARE = 0.2
 STEAL_SHARE = 0.01

@@ -90,7 +90,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 class Book(msgspec.Struct, frozen=True, kw_only=True):
     """Everything drawn for a run, and the one table of points behind it.
 
-    ``noise`` is the noise floor of the run, None where it is not known.
+    ``noise`` is the noise floor of the run, None where it is not known. ``about`` is what else a
+    page tells of the run, as pairs of label and text.
     """
 
     sections: tuple[Section, ...]
@@ -99,6 +100,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     noise: float | None
     groups: tuple[Group, ...]
     facts: tuple[Fact, ...] = ()
+    about: tuple[tuple[str, str], ...] = ()
 
     @property
     def figures(self) -> Iterator[Figure]:

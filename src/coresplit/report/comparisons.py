@@ -40,7 +40,7 @@ def comparison_sections(frame: Frame) -> list[Section]:
         ("mapping", "Mappings", ""),
         ("allocator", "Allocators", _note(frame)),
     ):
-        found = _rivalries(frame, what)
+        found = rivalries(frame, what)
         lines = tuple(figure for rivalry in found for figure in _lines(rivalry, frame))
         maps = tuple(figure for rivalry in found for figure in _maps(rivalry, frame))
         blocks = (
@@ -75,7 +75,7 @@ def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
     return f" It takes {said} {'of the' if share < 1 else 'times the'} page faults per forward."
 
 
-def _rivalries(frame: Frame, what: str) -> list[Rivalry]:
+def rivalries(frame: Frame, what: str) -> list[Rivalry]:
     """Every group against the one that differs from it in ``what`` alone and comes first.
 
     Mappings are compared under the first allocator only.

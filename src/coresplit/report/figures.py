@@ -12,6 +12,7 @@ from coresplit.report.choosing import choice_section
 from coresplit.report.comparisons import comparison_sections
 from coresplit.report.contrast import differs
 from coresplit.report.distance import distance_section
+from coresplit.report.faults import about_faults
 from coresplit.report.frame import Frame
 from coresplit.report.maps import GridMap, gain_map_spec, throughput_map_spec
 from coresplit.report.palette import ordered_colours
@@ -52,6 +53,7 @@ def book_of(run: Run) -> Book:
         noise=noise_floor(frame.run.journal),
         groups=frame.groups,
         facts=(*facts, *split_facts),
+        about=about_faults(run, frame),
     )
 
 

@@ -69,7 +69,12 @@ def gain(choice: Choice, rival: Rival) -> str:
 def ratio(speedup: Speedup) -> str:
     """A speedup with its interval: ``too close to call, 1.02x (0.98x to 1.06x)``."""
     words = {"equivalent": "about the same, ", "unclear": "too close to call, "}
-    text = words.get(speedup.relation, "") + times_exact(speedup.ratio)
+    return words.get(speedup.relation, "") + spanned(speedup)
+
+
+def spanned(speedup: Speedup) -> str:
+    """A speedup with its interval alone: ``1.02x (0.98x to 1.06x)``."""
+    text = times_exact(speedup.ratio)
     if times_exact(speedup.low) == times_exact(speedup.high):
         return text
     return f"{text} ({times_exact(speedup.low)} to {times_exact(speedup.high)})"

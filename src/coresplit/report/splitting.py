@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from coresplit.planner import RIVALS, explain
+from coresplit.planner import RIVALS, Speedup, explain
 from coresplit.records import UNCHECKED
 from coresplit.report.book import Block, Caption, Fact, Figure, Line, Section, Table
 from coresplit.report.frame import Frame
@@ -25,6 +25,7 @@ from coresplit.report.split_words import (
     named_rival,
     prediction_finding,
     seconds,
+    spanned,
     speedup_finding,
     verdict,
 )
@@ -39,7 +40,7 @@ from coresplit.report.splits import (
     undecided,
     way_of,
 )
-from coresplit.report.wording import number, times_exact
+from coresplit.report.wording import number
 from coresplit.stats.difference import MARGIN
 from coresplit.stats.losses import unchecked_of
 
@@ -66,7 +67,7 @@ def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
         figure = _predictions(proofs, frame)
         blocks.append(Block(heading="Predicted and Measured", figures=(figure,), note=ABOUT_PROOFS))
     section = Section(heading="How to split this machine", blocks=tuple(blocks))
-    return section, _facts(choices, frame)
+    return section, facts_of_splits(choices, frame)
 
 
 def _block(choices: tuple[Choice, ...], frame: Frame, note: str, way: Way | None = None) -> Block:
@@ -177,12 +178,12 @@ def _explained(choices: Sequence[Choice]) -> str:
     return f"No gain over fat is shown; for {where}, {why[0].lower()}{why[1:]}."
 
 
-def _predicted(ratio: float, cores: int) -> str:
+def _predicted(speedup: Speedup, cores: int) -> str:
     """A predicted gain, unless it is more than the cores can give: it is then no number to show."""
-    return "predicted" if ratio > cores else f"predicted {times_exact(ratio)}"
+    return "predicted" if speedup.ratio > cores else f"predicted {spanned(speedup)}"
 
 
-def _facts(choices: Sequence[Choice], frame: Frame) -> tuple[Fact, ...]:
+def facts_of_splits(choices: Sequence[Choice], frame: Frame) -> tuple[Fact, ...]:
     """The split that is shown to gain most over fat, or that none is."""
     cores = choices[0].plan.cores
     over = named_rival("fat", cores)
@@ -198,10 +199,10 @@ def _facts(choices: Sequence[Choice], frame: Frame) -> tuple[Fact, ...]:
             note += f"; to find out for batch {open_one.plan.batch}: {command}"
         return (Fact(label="Best split", value="one instance", note=note),)
     plan, actual = top.plan, top.proven("fat")
-    proof = f"when run {times_exact(actual.ratio)}, {verdict(top)}" if actual else "not verified"
+    proof = f"when run {spanned(actual)}, {verdict(top)}" if actual else "not verified"
     if actual and actual.ratio > cores:
         proof += f" (more than {cores} cores can give: other work may have run beside it)"
-    gained = _predicted(found.ratio, cores)
+    gained = _predicted(found, cores)
     guess = ", estimated" if top.guessed("fat") else ""
     guess += ", from cells measured alone" if plan.setting == "isolated" and not actual else ""
     return (

@@ -94,7 +94,13 @@ def counts_of(run: Run) -> tuple[tuple[Verdict, int, str], ...]:
 
 def about(run: Run, book: Book) -> tuple[tuple[str, str], ...]:
     """What was measured, on what, and how, as pairs of label and text."""
-    return (*_about_model(run), *_about_machine(run), *_about_sweep(run), *_about_noise(run, book))
+    return (
+        *_about_model(run),
+        *_about_machine(run),
+        *_about_sweep(run),
+        *_about_noise(run, book),
+        *book.about,
+    )
 
 
 def date(at: float) -> str:

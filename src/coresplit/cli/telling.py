@@ -1,0 +1,40 @@
+"""What ``bench`` says in the end: the finding in two lines, and at most three lines of advice."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from coresplit.report.faults import faults_of, outcomes
+from coresplit.report.frame import Frame
+from coresplit.report.headline import headlines
+
+
+def findings_of(frame: Frame, path: Path) -> tuple[str, ...]:
+    """What the page of the run says first; ``path`` is put into the commands that it names."""
+    there = shlex.quote(str(path))
+    return tuple(
+        line.replace("coresplit plan RUN ", f"coresplit plan {there} ").replace(
+            f"--resume {frame.run.name} ", f"--resume {there} "
+        )
+        for line in headlines(frame)
+    )
+
+
+def advice_of(frame: Frame, path: Path, usable: Sequence[str]) -> tuple[str, ...]:
+    """What page faults took, and what another allocator did or how to measure one; maybe nothing.
+
+    ``usable`` are the allocators of this machine. The rest is in the report and said by doctor.
+    """
+    found = faults_of(frame.run.measurements)
+    if found is None:
+        return ()
+    lines = [f"warning: {found.short}"]
+    said = outcomes(frame)
+    left = [name for name in usable if name not in found.tried]
+    if said:
+        more = f" ({len(said) - 1} more in the report)" if len(said) > 1 else ""
+        lines.append(f"  {said[0]}{more}")
+    elif left:
+        command = f"coresplit bench --resume {shlex.quote(str(path))} --allocator {','.join(left)}"
+        lines.append(f"  to see what another allocator does: {command}")
+    return (*lines, "  more: coresplit doctor, and Page faults in the report")
