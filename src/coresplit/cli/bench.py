@@ -183,8 +183,8 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
         say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
         if outcome.reason != "complete":
             say(f"go on with: coresplit bench --resume {quote(str(path))}")
-    for line in (*run.warnings, told(run), unchecked_text(run)):
-        if line:
-            warn(line)
+    for warning in (*run.warnings, told(run), unchecked_text(run)):
+        if warning:
+            warn(warning)
     for line in advice_of(frame, path, usable_allocators()):
         say(line)

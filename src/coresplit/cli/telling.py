@@ -14,7 +14,7 @@ def findings_of(frame: Frame, path: Path) -> tuple[str, ...]:
     there = shlex.quote(str(path))
     return tuple(
         line.replace("coresplit plan RUN ", f"coresplit plan {there} ").replace(
-            f"--resume {frame.run.name} ", f"--resume {there} "
+            f"--resume {shlex.quote(frame.run.name)} ", f"--resume {there} "
         )
         for line in headlines(frame)
     )
