@@ -12,9 +12,10 @@ others, and lives in ``timing`` alone.
 
 from coresplit.instance.ensemble import Ensemble, Member, Pack
 from coresplit.instance.fake import FakeClock, FakeInstance
-from coresplit.instance.handle import PREPARE_TIMEOUT_S, Instance, Process
+from coresplit.instance.handle import Process
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance
 
 __all__ = [
     "PREPARE_TIMEOUT_S",

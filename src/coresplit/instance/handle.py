@@ -10,7 +10,6 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -35,57 +34,16 @@ from coresplit.instance.messages import (
     Reply,
     Timed,
 )
+from coresplit.instance.protocol import PREPARE_TIMEOUT_S
 from coresplit.instance.readback import check_readback, check_threads
 from coresplit.machine.environment import instance_environment
 
-PREPARE_TIMEOUT_S = 1800.0
 FAILURES: dict[str, type[InstanceError]] = {
     "model": ModelFault,
     "prepare": PrepareFailed,
     "memory": InstanceMemory,
     "forward": InstanceError,
 }
-
-
-class Instance(Protocol):
-    """What a sweep needs of an instance; ``Process`` is the real one."""
-
-    spec: InstanceSpec
-
-    def wait_ready(
-        self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
-    ) -> Ready:
-        """Block until the model is prepared; the same answer at every call."""
-
-    def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
-        """Whether ``wait_ready`` would not block, after at most ``timeout`` seconds."""
-
-    def pause(self) -> None:
-        """Compute nothing until resumed, while it is being prepared."""
-
-    def resume(self) -> None:
-        """Go on; harmless where it is not paused."""
-
-    def forwards(
-        self,
-        batch: int,
-        count: int,
-        seconds: float,
-        timeout: float,
-        interrupt: Interrupt | None = None,
-        *,
-        warmup: int = 0,
-    ) -> Timed:
-        """Time up to ``count`` forwards after ``warmup`` others, starting none after ``seconds``.
-
-        The seconds count from the end of the warm-up, ``timeout`` from its beginning.
-        """
-
-    def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """Measure what its cores can do at most."""
-
-    def close(self) -> None:
-        """End it; harmless when it has ended already."""
 
 
 class Process:

@@ -1,0 +1,49 @@
+"""What the rest of coresplit needs of an instance, whether it is a process, several or a fake."""
+
+from typing import Protocol
+
+from coresplit.instance.interrupt import Interrupt
+from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
+
+PREPARE_TIMEOUT_S = 1800.0
+
+
+class Instance(Protocol):
+    """What a sweep needs of an instance; ``Process`` is the real one."""
+
+    spec: InstanceSpec
+
+    def wait_ready(
+        self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
+    ) -> Ready:
+        """Block until the model is prepared; the same answer at every call."""
+
+    def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
+        """Whether ``wait_ready`` would not block, after at most ``timeout`` seconds."""
+
+    def pause(self) -> None:
+        """Compute nothing until resumed, while it is being prepared."""
+
+    def resume(self) -> None:
+        """Go on; harmless where it is not paused."""
+
+    def forwards(
+        self,
+        batch: int,
+        count: int,
+        seconds: float,
+        timeout: float,
+        interrupt: Interrupt | None = None,
+        *,
+        warmup: int = 0,
+    ) -> Timed:
+        """Time up to ``count`` forwards after ``warmup`` others, starting none after ``seconds``.
+
+        The seconds count from the end of the warm-up, ``timeout`` from its beginning.
+        """
+
+    def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
+        """Measure what its cores can do at most."""
+
+    def close(self) -> None:
+        """End it; harmless when it has ended already."""
