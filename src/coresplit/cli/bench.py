@@ -33,6 +33,7 @@ from coresplit.machine.allocators import usable_allocators
 from coresplit.machine.doctor import examine
 from coresplit.machine.inspect import inspect
 from coresplit.models import describe
+from coresplit.models.sources import needs_trust
 from coresplit.records import Machine, Run, Settings
 from coresplit.report.frame import Frame
 from coresplit.stats.contention import told
@@ -182,7 +183,8 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
         counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
         say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
         if outcome.reason != "complete":
-            say(f"go on with: coresplit bench --resume {quote(str(path))}")
+            trust = " --trust" if needs_trust(run.model.source) else ""
+            say(f"go on with: coresplit bench --resume {quote(str(path))}{trust}")
     for warning in (*run.warnings, told(run), unchecked_text(run)):
         if warning:
             warn(warning)

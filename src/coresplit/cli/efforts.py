@@ -22,7 +22,9 @@ class Kept:
     """Which artefacts of a model the cache holds, as earlier sweeps have noted."""
 
     def __init__(self, spec: ModelSpec, cache: Cache | None = None) -> None:
-        key = {"model": msgspec.json.encode(spec).decode(), **software(("torch",))}
+        # a resumed run may need the trust that its first command did without
+        model = msgspec.structs.replace(spec, trust=False)
+        key = {"model": msgspec.json.encode(model).decode(), **software(("torch",))}
         self._folder = (cache or Cache()).folder("prepared", key)
 
     def names(self) -> set[str]:

@@ -90,6 +90,11 @@ def form_of(name: str) -> Form:
     return "onnx" if source_of(name).kind == "onnx" else "module"
 
 
+def needs_trust(name: str) -> bool:
+    """Whether a run of the model goes on only with ``--trust``: it is, or holds, code."""
+    return source_of(name).kind in ("program", "archive", "python")
+
+
 def describe(name: str) -> tuple[str, str]:
     """A short name that suits file names, and a title: ``("model", "model.onnx")``."""
     source = source_of(name)
