@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from plan_runs import four_cores
+from plan_runs import four_cores, verification
 
 from coresplit import store
 from coresplit.records import ModelInfo, Run
@@ -202,3 +202,16 @@ def test_more_cores_than_a_machine_can_have_are_damage(
         code, _, err = coresplit(command, folder)
         assert code == 2
         assert "1000000000 is not between 1 and 8192" in err
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2**63 - 1, 10**30])
+def test_a_verified_batch_that_is_no_count_is_damage(
+    coresplit: Coresplit, tmp_path: Path, batch: int
+) -> None:
+    run = msgspec.structs.replace(four_cores(), journal=tuple(verification(0.03, rounds=1)))
+    store.save(tmp_path / "run", run)
+    line = json.loads((tmp_path / "run" / "journal.jsonl").read_text())
+    (tmp_path / "run" / "journal.jsonl").write_text(json.dumps({**line, "batch": batch}) + "\n")
+    code, _, err = coresplit("report", tmp_path / "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "journal.jsonl line 1: " in err

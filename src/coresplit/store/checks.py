@@ -117,6 +117,7 @@ def check_entry(entry: JournalEntry) -> None:
 
 def _check_verification(entry: Verification) -> None:
     check_cores((entry.cores,), "cores")
+    check_counts((entry.batch,), "batch")
     names = [trial.name for trial in entry.trials]
     if names[:1] != ["split"] or len(set(names)) < len(names):
         raise ValueError(f"trials are {', '.join(names) or 'none'}, not split first, then others")
