@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from coresplit import store
-from coresplit.errors import TableError
-from coresplit.records import Cell
+from coresplit.records import Cell, Verification
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -48,11 +47,22 @@ def test_latency_and_throughput_tables_agree() -> None:
     assert first.published.mean == pytest.approx(0.10935227490002035, rel=1e-12)
 
 
-def test_tables_of_instances_running_together_are_refused() -> None:
-    with pytest.raises(TableError, match="instance"):
-        store.import_tables(
-            [PUBLISHED / "inception-xeon6142-16c-together-latency.csv"], created_at=0.0
-        )
+@pytest.mark.parametrize(
+    ("model", "lacking"), [("inception", "lacks 27 instances"), ("resnet", None)]
+)
+def test_instances_running_together_are_splits_beside_one_instance(
+    model: str, lacking: str | None
+) -> None:
+    path = PUBLISHED / f"{model}-xeon6142-16c-together-latency.csv"
+    run = store.import_tables([path], created_at=0.0)
+    assert run.measurements == ()
+    splits = [entry for entry in run.journal if isinstance(entry, Verification)]
+    assert [each.batch for each in splits] == [8, 16, 32, 64, 128, 256, 512, 1024]
+    for each in splits:
+        assert [trial.name for trial in each.trials] == ["split", "fat"]
+        assert all(trial.split.cores == each.cores == 16 for trial in each.trials)
+        assert all(trial.split.batch == each.batch for trial in each.trials)
+    assert [lacking in text for text in run.warnings if lacking] in ([], [False, True])
 
 
 def test_every_image_and_heading_of_the_published_page_comes_out_of_our_run(

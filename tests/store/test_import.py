@@ -148,16 +148,6 @@ def test_importing_nothing_is_refused() -> None:
         imported()
 
 
-def test_a_table_of_instances_running_together_is_refused() -> None:
-    file = FIXTURES / "tiny_together_latency.csv"
-    with pytest.raises(TableError) as caught:
-        imported(file)
-    assert str(caught.value) == (
-        f"{file} line 3: instance_id 2: the table holds instances of splits that ran together, "
-        "not cells measured alone; import the table of isolated measurements"
-    )
-
-
 def test_a_byte_order_mark_blank_lines_spaces_and_quotes_are_taken(tmp_path: Path) -> None:
     file = tmp_path / "excel.csv"
     row = '"tiny_manual_none", 1 ,1,"1.0",2e0,+3.\r\n'
@@ -217,7 +207,11 @@ def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, row: str, what: str)
         ("topology", "spiral", "topology 'spiral' is unknown; known are sequential and interleave"),
         ("source", "onnx", "source 'onnx' is unknown; known is torch"),
         ("allocator", "", "allocator '' is not a name"),
-        ("instance_id", "2", "instance_id 2: the table holds instances of splits"),
+        ("instance_id", "-1", "instance_id '-1' is not between 1 and"),
+        ("instances", "0", "instances '0' is not between 1 and"),
+        ("ht", "true", "ht true: threads shared cores by hyper-threading"),
+        ("ht", "maybe", "ht 'maybe' is neither true nor false"),
+        ("threads", "1", "column intraop_threads appears twice"),
         ("interop_threads", "4", "interop_threads 4: a cell has one inter-op thread"),
         ("flops", "many", "flops 'many' is not a finite number"),
         ("flops", "-1", "flops '-1' is negative"),
@@ -227,7 +221,7 @@ def test_what_a_cell_cannot_hold_is_refused(
     tmp_path: Path, column: str, value: str, what: str
 ) -> None:
     text = refusal(tmp_path, f"{column},{HEAD}{value},{ROW}")
-    assert text.startswith(f"table.csv line 2: {what}")
+    assert text.startswith(f"table.csv line {1 if 'column' in what else 2}: {what}")
 
 
 @pytest.mark.parametrize(
@@ -298,3 +292,11 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path / 'absent.csv'} cannot be read: no such file or directory; name a CSV file"
     )
+
+
+def test_the_threads_of_an_older_table_and_hyper_threading_that_is_off_are_known(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "older.csv"
+    file.write_text(f"ht,{HEAD.replace('intraop_threads', 'threads')}False,{ROW}")
+    assert [each.cell for each in imported(file).measurements] == [cell("none", 1, 1)]

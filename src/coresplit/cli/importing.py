@@ -24,5 +24,7 @@ def command(tables: tuple[Path, ...], out: Path, model: str | None, no_report: b
     for line in run.warnings:
         warn(line)
     store.save(out, run)
-    say(f"imported {len(run.measurements)} cells into {out}")
+    count = len(run.journal)
+    splits = f" and {count} {'split' if count == 1 else 'splits'} that ran" if count else ""
+    say(f"imported {len(run.measurements)} cells{splits} into {out}")
     tell(str(out if no_report else build_pages(run, out / "report")))

@@ -86,7 +86,8 @@ def _verified(plan: Plan, verification: Verification, variance: Variance) -> dic
         "fat_s": plan.fat and found.get(plan.fat.split),
         "thin_s": plan.thin and found.get(plan.thin.split),
         "predicted_s": {
-            name: each.trial.predicted.latency for name, each in outcome.measured.items()
+            name: each.trial.predicted and each.trial.predicted.latency
+            for name, each in outcome.measured.items()
         },
         "speedup_over": {
             name: {**msgspec.structs.asdict(each), "tie": each.tie}

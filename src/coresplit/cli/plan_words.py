@@ -132,12 +132,13 @@ def _verdict_lines(verification: Verification, answer: Answer) -> list[str]:
     rounds = len(verification.trials[0].samples)
     rows = [("verified", "predicted", "measured", "prediction", "speedup of the split")]
     for name, measured in outcome.measured.items():
+        predicted, error = measured.trial.predicted, measured.error
         rows.append(
             (
                 name,
-                format_duration(measured.trial.predicted.latency),
+                format_duration(predicted.latency) if predicted else "not predicted",
                 _latency(measured.latency),
-                f"{measured.error:+.1%} off",
+                "" if error is None else f"{error:+.1%} off",
                 _times(outcome.speedups.get(name)),
             )
         )
@@ -148,12 +149,16 @@ def _verdict_lines(verification: Verification, answer: Answer) -> list[str]:
 
 def _drift(outcome: Outcome) -> list[str]:
     """That the machine itself has changed, where all that ran is off alike."""
-    found = outcome.measured.values()
-    slower = all(each.latency.low > each.trial.predicted.high for each in found)
-    faster = all(each.latency.high < each.trial.predicted.low for each in found)
+    found = [
+        (each.latency, each.trial.predicted)
+        for each in outcome.measured.values()
+        if each.trial.predicted is not None and each.trial.published is None
+    ]
+    slower = all(latency.low > predicted.high for latency, predicted in found)
+    faster = all(latency.high < predicted.low for latency, predicted in found)
     if len(found) < 2 or not (slower or faster):
         return []
-    least = min(abs(each.latency.latency / each.trial.predicted.latency - 1) for each in found)
+    least = min(abs(latency.latency / predicted.latency - 1) for latency, predicted in found)
     than = "slower" if slower else "faster"
     return [
         f"All of them were {than} than predicted, by {format_share(least)} or more: the machine is "
@@ -171,7 +176,7 @@ def instances(split: Split) -> str:
 
 
 def _verdict(outcome: Outcome, rounds: int, answer: Answer) -> str:
-    over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}"
+    over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}" if rounds else "as published"
     if not outcome.speedups:
         return f"there is nothing else to run; it was run {over}"
     named = _by_relation(outcome)

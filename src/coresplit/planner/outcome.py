@@ -29,17 +29,18 @@ Judgement = Literal["confirmed", "tied", "refuted"]
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration as it ran: its latency in seconds with a 95 % interval of the median.
 
-    ``error`` is predicted over measured, less one.
+    ``error`` is predicted over measured, less one; None where nothing was predicted.
     """
 
     trial: Trial
     latency: Estimate
-    error: float
+    error: float | None
 
     @property
     def inside(self) -> bool:
-        """Whether the measured median lies in the interval that was predicted."""
-        return self.trial.predicted.low <= self.latency.latency <= self.trial.predicted.high
+        """Whether the measured median lies in the interval that was predicted, if any was."""
+        predicted = self.trial.predicted
+        return predicted is not None and predicted.low <= self.latency.latency <= predicted.high
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,13 +120,18 @@ def proof_of(plan: Plan, journal: Iterable[JournalEntry]) -> Verification | None
     """The newest verification of the configurations of a plan, under the same conditions.
 
     Its trials are named as the plan names them, and what else was run is left out. One rival of
-    the fastest must have been run beside it, where it has any.
+    the fastest must have been run beside it, where it has any. What was imported, and so had not
+    been predicted, gets the prediction of the plan.
     """
     for each in reversed(verifications_of(journal)):
         if all(getattr(each, name) == getattr(plan, name) for name in _CONDITIONS):
             ran = {trial.split: trial for trial in each.trials}
             trials = {
-                name: msgspec.structs.replace(ran[option.split], name=name)
+                name: msgspec.structs.replace(
+                    ran[option.split],
+                    name=name,
+                    predicted=ran[option.split].predicted or option.predicted,
+                )
                 for name, option in plan.configurations
                 if option.split in ran
             }
@@ -164,15 +170,15 @@ def _verdict(found: Mapping[Configuration, Speedup]) -> Judgement:
 
 
 def _ratios(rival: Trial, split: Trial) -> list[float]:
-    return [there / here for there, here in zip(rival.samples, split.samples, strict=True)]
+    return [there / here for there, here in zip(rival.latencies, split.latencies, strict=True)]
 
 
 def _measured(trial: Trial, variance: Variance) -> Measured:
-    rounds = [VisitValue(log=math.log(sample), forwards=1) for sample in trial.samples]
+    rounds = [VisitValue(log=math.log(sample), forwards=1) for sample in trial.latencies]
     low, high = locate(rounds, variance).bounds
-    middle = statistics.median(trial.samples)
+    middle = statistics.median(trial.latencies)
     return Measured(
         trial=trial,
         latency=Estimate(low=low, latency=middle, high=high),
-        error=trial.predicted.latency / middle - 1,
+        error=trial.predicted.latency / middle - 1 if trial.predicted else None,
     )

@@ -120,7 +120,7 @@ def cores_of(run: Run) -> int:
     """Cores that a run can speak of: the usable ones, or the most threads of a table."""
     if run.machine is not None:
         return run.machine.usable
-    return max(each.cell.threads for each in run.measurements)
+    return max(run.settings.cores, *(each.cell.threads for each in run.measurements), 1)
 
 
 def profiles_of(

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.records.cell import Mapping
-from coresplit.records.measurement import Estimate
+from coresplit.records.measurement import Estimate, Published
 
 
 class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
@@ -71,16 +71,25 @@ Configuration = Literal["split", "fat", "thin"]
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One configuration that was run, and what had been predicted of it.
+    """One configuration that was run, and what had been predicted of it, if anything.
 
     ``samples`` has one latency of the whole batch a round, in seconds: from the common start to
-    the end of the last instance. The rounds of the trials of a verification belong together.
+    the end of the last instance. The rounds of the trials of a verification belong together. Of a
+    configuration that was imported there are no rounds but ``published``: what a table states of
+    its slowest instance, but for the ``missing`` ones that it does not state.
     """
 
     name: Configuration
     split: Split
-    predicted: Estimate
-    samples: tuple[float, ...]
+    predicted: Estimate | None = None
+    samples: tuple[float, ...] = ()
+    published: Published | None = None
+    missing: int = 0
+
+    @property
+    def latencies(self) -> tuple[float, ...]:
+        """Latencies of the whole batch in seconds: those of the rounds, or the published mean."""
+        return self.samples if self.published is None else (self.published.mean,)
 
 
 class Verification(
@@ -90,7 +99,8 @@ class Verification(
 
     ``setting`` is that of the profile it was planned from. A configuration that is the same as
     an earlier one is left out; one that had no prediction is not run. Entries with the same
-    ``at``, the Unix time it began, are rounds of one verification.
+    ``at``, the Unix time it began, are rounds of one verification; where it was imported, which
+    states no time, ``at`` is its place in the table.
     """
 
     at: float

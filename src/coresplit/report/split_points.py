@@ -6,7 +6,7 @@ from itertools import cycle, groupby
 import msgspec
 
 from coresplit.planner import RIVALS, Measured, Rival
-from coresplit.records import Configuration
+from coresplit.records import Configuration, Estimate
 from coresplit.report.split_words import (
     JUDGEMENTS,
     error,
@@ -88,17 +88,20 @@ def prediction_shapes(proofs: Sequence[Proof]) -> dict[Way, str]:
 
 
 def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
-    """Measured over predicted latency of every configuration that was run, batch by batch."""
+    """Measured over predicted latency of every configuration that was run, batch by batch.
+
+    What had not been predicted is left out.
+    """
     shapes = prediction_shapes(proofs)
     found: list[Point] = []
     for _, group in groupby(proofs, lambda proof: proof.verification.batch):
         points = [
-            _prediction(proof, name, shapes)
+            _prediction(proof, each, each.trial.predicted, shapes)
             for proof in group
             for name in CONFIGURATIONS
-            if name in proof.outcome.measured
+            if (each := proof.outcome.measured.get(name)) and each.trial.predicted
         ]
-        step = min(ASIDE, WIDEST / len(points))
+        step = min(ASIDE, WIDEST / max(1, len(points)))
         found += [
             msgspec.structs.replace(point, aside=step * (place - (len(points) - 1) / 2))
             for place, point in enumerate(points)
@@ -106,16 +109,16 @@ def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def _prediction(proof: Proof, name: Configuration, shapes: Mapping[Way, str]) -> Point:
-    each = proof.outcome.measured[name]
-    predicted = each.trial.predicted.latency
+def _prediction(
+    proof: Proof, each: Measured, predicted: Estimate, shapes: Mapping[Way, str]
+) -> Point:
     return Point(
-        name=name,
+        name=each.trial.name,
         batch=proof.verification.batch,
-        value=each.latency.latency / predicted,
-        low=each.latency.low / predicted,
-        high=each.latency.high / predicted,
-        told=_ran(proof, each),
+        value=each.latency.latency / predicted.latency,
+        low=each.latency.low / predicted.latency,
+        high=each.latency.high / predicted.latency,
+        told=_ran(proof, each, predicted),
         shape=shapes[way_of(proof.verification)],
     )
 
@@ -134,14 +137,14 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
     }
 
 
-def _ran(proof: Proof, each: Measured) -> dict[str, str]:
+def _ran(proof: Proof, each: Measured, predicted: Estimate) -> dict[str, str]:
     return {
         "batch": str(proof.verification.batch),
         "cores": str(proof.verification.cores),
         "optimization": str(way_of(proof.verification)),
         "configuration": each.trial.name,
         "instances": instances(each.trial.split),
-        "predicted": seconds(each.trial.predicted),
+        "predicted": seconds(predicted),
         "measured": seconds(each.latency),
         "prediction error": error(each),
         "rounds": str(len(each.trial.samples)),

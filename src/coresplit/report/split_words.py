@@ -98,8 +98,8 @@ def judgement(speedup: Speedup) -> Judgement:
 
 
 def error(measured: Measured) -> str:
-    """Predicted over measured, less one: ``+2.1 %``."""
-    return f"{measured.error * 100:+.1f} %"
+    """Predicted over measured, less one: ``+2.1 %``; empty where nothing was predicted."""
+    return "" if measured.error is None else f"{measured.error * 100:+.1f} %"
 
 
 def about_profiles(choices: Sequence[Choice], frame: Frame) -> str:
@@ -183,11 +183,15 @@ def speedup_finding(choices: Sequence[Choice]) -> str:
 
 def prediction_finding(proofs: Sequence[Proof]) -> str:
     """How many medians lie where they were predicted, and how far predictions were off."""
-    found = [(each, proof.verification.batch) for proof, each in measured_of(proofs)]
-    errors = [abs(each.error) for each, _ in found]
-    worst, batch = max(found, key=lambda pair: abs(pair[0].error))
+    found = [
+        (abs(each.error), each, proof.verification.batch)
+        for proof, each in measured_of(proofs)
+        if each.error is not None
+    ]
+    errors = [error for error, *_ in found]
+    _, worst, batch = max(found, key=lambda one: one[0])
     count = len(found)
-    inside = sum(each.inside for each, _ in found)
+    inside = sum(each.inside for _, each, _ in found)
     text = (
         f"{inside} of {count} measured medians lie inside the interval that was predicted for "
         f"them; predictions are off by {statistics.median(errors):.1%} in the median and "
@@ -273,4 +277,4 @@ def _named_batches(batches: Sequence[int]) -> str:
 
 
 def _side(measured: Measured) -> str:
-    return "slower" if measured.error > 0 else "faster"
+    return "slower" if measured.error is not None and measured.error > 0 else "faster"

@@ -97,6 +97,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     verification: Verification
     outcome: Outcome
 
+    @property
+    def predicted(self) -> bool:
+        """Whether anything that ran had been predicted."""
+        return any(trial.predicted is not None for trial in self.verification.trials)
+
 
 def choices_of(frame: Frame, way: Way | None = None) -> tuple[Choice, ...]:
     """The plan of every batch, ascending; empty where there are no cores to split.

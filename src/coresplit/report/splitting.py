@@ -15,6 +15,7 @@ from coresplit.report.split_points import (
     prediction_shapes,
     speedup_points,
 )
+from coresplit.report.split_published import published_block
 from coresplit.report.split_words import (
     about_profiles,
     briefly,
@@ -57,14 +58,17 @@ ABOUT_PROOFS = (
 def split_section(frame: Frame) -> tuple[Section | None, tuple[Fact, ...]]:
     """Drawing, table, speedups and proofs, and the fact to show first; None without a split."""
     choices, proofs = choices_of(frame), proofs_of(frame.run, frame.claims.variance)
+    published = published_block(proofs)
     if not choices:
-        return None, ()
+        heading = "How to split this machine"
+        return (Section(heading=heading, blocks=published) if published else None), ()
     note = f"{_explained(choices)} {about_profiles(choices, frame)}"
     blocks = [_block(choices, frame, note)]
     others = others_of(frame, choices, proofs)
     blocks += [_block(own, frame, _explained(own), way) for way, own in others.items()]
-    if proofs:
-        figure = _predictions(proofs, frame)
+    blocks += published
+    if predicted := [proof for proof in proofs if proof.predicted]:
+        figure = _predictions(predicted, frame)
         blocks.append(Block(heading="Predicted and Measured", figures=(figure,), note=ABOUT_PROOFS))
     section = Section(heading="How to split this machine", blocks=tuple(blocks))
     return section, facts_of_splits(choices, frame)

@@ -43,7 +43,8 @@ _MOST_STEPS = 30
 
 def variance_of(run: Run) -> Variance:
     """The variance of a run; assumed where it has too few visits, or was imported."""
-    if run.measurements and all(item.published is not None for item in run.measurements):
+    imported = run.machine is None or run.measurements
+    if imported and all(item.published is not None for item in run.measurements):
         return PUBLISHED
     return fit(run.measurements, run.journal, run.settings.anchor)
 

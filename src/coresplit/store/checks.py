@@ -121,11 +121,16 @@ def _check_verification(entry: Verification) -> None:
     names = [trial.name for trial in entry.trials]
     if names[:1] != ["split"] or len(set(names)) < len(names):
         raise ValueError(f"trials are {', '.join(names) or 'none'}, not split first, then others")
-    if len({len(trial.samples) for trial in entry.trials}) > 1 or not entry.trials[0].samples:
-        raise ValueError("trials have no samples, or not as many of each")
+    if len({len(trial.samples) for trial in entry.trials}) > 1:
+        raise ValueError("trials have not as many samples of each")
     for trial in entry.trials:
+        if bool(trial.samples) == (trial.published is not None):
+            raise ValueError("a trial has either samples or published values")
         check_durations(trial.samples, "trial sample")
-        _check_estimate(trial.predicted)
+        if trial.published is not None:
+            check_published(trial.published)
+        if trial.predicted is not None:
+            _check_estimate(trial.predicted)
         for piece in trial.split.pieces:
             check_cores((piece.instances, piece.threads), "instances or threads of a split")
             check_counts((piece.batch,), "batch of a split")

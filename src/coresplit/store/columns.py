@@ -20,8 +20,11 @@ CELL_COLUMNS = (
 LATENCY_COLUMNS = ("latency(min)", "latency(avg)", "latency(max)")
 LATENCY_HEADER = (*CELL_COLUMNS, *LATENCY_COLUMNS, "flops")
 THROUGHPUT_HEADER = (*CELL_COLUMNS, "throughput")
-KNOWN_COLUMNS = (*LATENCY_HEADER, "throughput")
+KNOWN_COLUMNS = (*LATENCY_HEADER, "throughput", "instances", "threads", "ht")
 REQUIRED_COLUMNS = ("benchmark", "intraop_threads", "batch_size")
+
+# Older files have one number of threads.
+ALIASES = {"threads": "intraop_threads"}
 
 # What older files, which lack these columns, were measured with.
 DEFAULTS = {
@@ -66,6 +69,11 @@ def threads(text: str) -> int:
     if count(text) > MOST_CORES:
         raise ValueError(f"is not between 1 and {MOST_CORES}")
     return int(text)
+
+
+def place(text: str) -> int:
+    """The number of an instance, from 0; ValueError says what else it is."""
+    return 0 if re.fullmatch(r"\+?0+", text, re.ASCII) else count(text)
 
 
 def decimal(text: str) -> float:

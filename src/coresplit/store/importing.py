@@ -1,13 +1,14 @@
 """Published tables as a run, so that they get the same report, plans and comparisons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from coresplit.errors import TableError, UsageError
-from coresplit.records import Cell, Measurement, ModelInfo, Published, Run, Settings
+from coresplit.records import Cell, Measurement, ModelInfo, Published, Run, Settings, Verification
 from coresplit.store.columns import DEFAULTS, is_name
 from coresplit.store.tables import Row, Table, read_table
+from coresplit.store.together import verifications
 
 REASON = "published: mean of the range from minimum to maximum"
 REASON_RATE = "published: from the mean throughput; no range is stated"
@@ -23,6 +24,9 @@ _T = TypeVar("_T")
 def import_tables(paths: Sequence[Path], name: str | None = None, *, created_at: float) -> Run:
     """The cells of published latency and throughput CSVs of one model, as a run.
 
+    Tables of instances that ran at the same time hold no cells: their splits go to the journal, as
+    verifications of which nothing was predicted.
+
     ``name`` replaces the model name that the tables state; ``created_at`` is Unix time. Latencies
     become seconds. A throughput of a cell whose latency is known is checked against it and adds
     nothing; alone it gives latency = batch / throughput as minimum, mean and maximum. Columns
@@ -34,19 +38,22 @@ def import_tables(paths: Sequence[Path], name: str | None = None, *, created_at:
     if name is not None and not is_name(name):
         raise UsageError(f"model name {name!r} is not made of letters, digits and _.+-; choose one")
     tables = [read_table(path) for path in paths]
-    rows = [row for table in tables for row in table.rows]
-    stated = _one_model(rows)
+    stated = _one_model([row for table in tables for row in table.rows])
     notes = [note for table in tables for note in _assumptions(table)]
-    measurements = _measurements(rows, notes)
+    alone = [row for table in tables if not table.together for row in table.rows]
+    measurements = _measurements(alone, notes)
+    most = max((each.cell.threads for each in measurements), default=0)
+    ran = verifications([table for table in tables if table.together], most, notes)
     model = name or stated
     return Run(
         name=f"{model}-published",
         created_at=created_at,
         model=ModelInfo(name=model, title=_TITLES.get(model, model)),
-        settings=_settings([each.cell for each in measurements]),
+        settings=_settings([each.cell for each in measurements] or [*_cells(ran)]),
         machine=None,
         software={},
         measurements=measurements,
+        journal=ran,
         warnings=tuple(notes),
     )
 
@@ -117,6 +124,20 @@ def _check_agreement(row: Row, latency: Row) -> None:
             f"{row.place}: throughput {rate:g} contradicts the latency of {latency.place}, which "
             f"gives {row.cell.batch / published.mean:g}; import tables of the same measurement"
         )
+
+
+def _cells(ran: Iterable[Verification]) -> Iterator[Cell]:
+    """The cells that the instances of splits would be, had they been measured alone."""
+    for each in ran:
+        for trial in each.trials:
+            for piece in trial.split.pieces:
+                yield Cell(
+                    optimization=each.optimization,
+                    threads=piece.threads,
+                    batch=piece.batch,
+                    mapping=each.mapping,
+                    allocator=each.allocator,
+                )
 
 
 def _settings(cells: Sequence[Cell]) -> Settings:

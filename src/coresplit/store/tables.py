@@ -19,12 +19,18 @@ _MAPPINGS: dict[str, Mapping] = {name: name for name in get_args(Mapping)}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell of a table: latencies in seconds, throughput in inferences per second, or both."""
+    """One cell of a table: latencies in seconds, throughput in inferences per second, or both.
+
+    ``instance`` numbers the instances that ran together, of which there were ``instances``, if the
+    table says so.
+    """
 
     file: Path
     line: int
     model: str
     cell: Cell
+    instance: int = 1
+    instances: int | None = None
     published: Published | None
     throughput: float | None
 
@@ -41,6 +47,13 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     assumed: tuple[str, ...]
 
+    @property
+    def together(self) -> bool:
+        """Whether its rows are instances that ran at the same time, not cells measured alone."""
+        numbers = {row.instance for row in self.rows}
+        stated = any(row.instances is not None for row in self.rows)
+        return stated or len(numbers) > 1 or max(numbers) > 1
+
 
 def read_table(file: Path) -> Table:
     """The rows of a published CSV; TableError names file, line and what is wrong."""
@@ -55,8 +68,7 @@ def read_table(file: Path) -> Table:
             if header:
                 rows.append(_row(file, reader.line_num, header, stripped))
             else:
-                header = stripped
-                _check_header(f"{file} line {reader.line_num}", header)
+                header = _header(f"{file} line {reader.line_num}", stripped)
     except csv.Error as error:
         raise TableError(f"{file} line {reader.line_num}: not CSV: {error}; mend it") from error
     if not header:
@@ -81,14 +93,16 @@ def _text(file: Path) -> str:
         raise TableError(f"{file} line {line}: the text is not UTF-8; save it as UTF-8") from error
 
 
-def _check_header(place: str, header: list[str]) -> None:
-    unknown = [name for name in header if name not in columns.KNOWN_COLUMNS]
+def _header(place: str, stated: list[str]) -> list[str]:
+    """The names of the columns, those of older files replaced; TableError for what is wrong."""
+    unknown = [name for name in stated if name not in columns.KNOWN_COLUMNS]
     if unknown:
         raise TableError(
             f"{place}: unknown column {_shown(unknown[0])}"
             + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
             + f"; known are {', '.join(columns.KNOWN_COLUMNS)}"
         )
+    header = [columns.ALIASES.get(name, name) for name in stated]
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
         raise TableError(f"{place}: column {min(repeated)} appears twice; keep one")
@@ -99,6 +113,7 @@ def _check_header(place: str, header: list[str]) -> None:
     if missing:
         either = " (or throughput)" if len(triple) == 3 and "throughput" not in header else ""
         raise TableError(f"{place}: missing column {', '.join(missing)}{either}; add it")
+    return header
 
 
 def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
@@ -119,6 +134,8 @@ def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
         line=line,
         model=model,
         cell=cell,
+        instance=_parsed(place, row, "instance_id", columns.place),
+        instances=_parsed(place, row, "instances", columns.count) if "instances" in row else None,
         published=_published(place, row) if columns.LATENCY_COLUMNS[0] in row else None,
         throughput=_throughput(place, row, cell.batch) if "throughput" in row else None,
     )
@@ -126,17 +143,19 @@ def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
 
 def _kind(place: str, row: dict[str, str]) -> tuple[tuple[str, str], Mapping, str]:
     """Model and optimization, mapping and allocator, with all else as coresplit measures."""
-    instance = _parsed(place, row, "instance_id", columns.count)
-    if instance != 1:
-        raise TableError(
-            f"{place}: instance_id {instance}: the table holds instances of splits that ran "
-            "together, not cells measured alone; import the table of isolated measurements"
-        )
     interop = _parsed(place, row, "interop_threads", columns.count)
     if interop != 1:
         raise TableError(
             f"{place}: interop_threads {interop}: a cell has one inter-op thread; "
             "leave such rows out"
+        )
+    threading = row.get("ht", "false").lower()
+    if threading not in ("false", "true"):
+        raise TableError(f"{place}: ht {_shown(threading)} is neither true nor false; mend it")
+    if threading == "true":
+        raise TableError(
+            f"{place}: ht true: threads shared cores by hyper-threading, and a cell has a core for "
+            "each thread; leave such rows out"
         )
     source = _value(row, "source")
     if source != "torch":
