@@ -95,8 +95,8 @@ def show_rows(
         print(
             f"{verification.batch:>5} {verification.optimization:<13}{name:<14}"
             f"{measured.trial.split!s:<24}"
-            f"{format_duration(measured.trial.predicted.latency):>10}"
-            f"{format_duration(measured.latency.latency):>10}{measured.error:>+8.1%}"
+            f"{format_duration(predicted(outcome, name)):>10}"
+            f"{format_duration(measured.latency.latency):>10}{error_of(measured):>+8.1%}"
             f"{error_alone(alone, measured):>+9.1%}"
             f"{f'{format_duration(low)} to {format_duration(high)}{outside}':>22}"
             f"  {faster or outcome.verdict}"
@@ -107,17 +107,17 @@ def summarize_errors(
     found: Sequence[tuple[Verification, Outcome]], alone: Mapping[str, Profile]
 ) -> None:
     splits = [(each, outcome.measured["split"]) for each, outcome in found]
-    summarize("prediction of the chosen split", (one.error for _, one in splits))
+    summarize("prediction of the chosen split", (error_of(one) for _, one in splits))
     known = {batch for profile in alone.values() for batch in profile.batches}
-    between = [one.error for each, one in splits if not in_profile(one.trial.split, known)]
+    between = [error_of(one) for each, one in splits if not in_profile(one.trial.split, known)]
     summarize("  of which of batches between measured ones", between)
-    mixed = [one.error for _, one in splits if len(one.trial.split.pieces) > 1]
+    mixed = [error_of(one) for _, one in splits if len(one.trial.split.pieces) > 1]
     summarize("  of which of instances that differ", mixed)
     summarize(
         "the same split from isolated cells alone",
         (error_alone(alone[each.optimization], one) for each, one in splits),
     )
-    every = [one.error for _, outcome in found for one in outcome.measured.values()]
+    every = [error_of(one) for _, outcome in found for one in outcome.measured.values()]
     summarize("prediction of all configurations", every)
     ratios = [
         speedup_error(outcome.measured, name) for _, outcome in found for name in outcome.speedups
@@ -180,11 +180,19 @@ def error_alone(profile: Profile, measured: Measured) -> float:
 
 def speedup_error(measured: Mapping[Configuration, Measured], name: Configuration) -> float:
     """How far the ratio of two predictions is off: what all configurations share cancels out."""
-    return (1 + measured[name].error) / (1 + measured["split"].error) - 1
+    return (1 + error_of(measured[name])) / (1 + error_of(measured["split"])) - 1
+
+
+def error_of(measured: Measured) -> float:
+    """Predicted over measured, less one; all that runs here was predicted."""
+    assert measured.error is not None
+    return measured.error
 
 
 def predicted(outcome: Outcome, name: Configuration) -> float:
-    return outcome.measured[name].trial.predicted.latency
+    found = outcome.measured[name].trial.predicted
+    assert found is not None
+    return found.latency
 
 
 def summarize(what: str, errors: Iterable[float]) -> None:

@@ -121,6 +121,7 @@ def test_split_fat_and_thin_are_run_in_every_round() -> None:
     for trial, latency in zip(found.trials, (0.5, 0.8, 0.6), strict=True):
         assert len(trial.samples) == 10
         assert trial.samples == pytest.approx([latency] * 10)
+        assert trial.predicted is not None
         assert trial.predicted.latency == latency
 
 
