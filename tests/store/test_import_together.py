@@ -115,7 +115,7 @@ def test_a_stated_number_of_instances_is_believed(tmp_path: Path) -> None:
     assert [each.cores for each in ran(run)] == [3, 3]
     missing = imported(table(tmp_path / "u.csv", rows[1:3], extra="instances=3"))
     assert shapes(missing) == [["split <3, 1, 16>"]]
-    assert any("lacks 1 instances" in text for text in missing.warnings)
+    assert any("lacks 1 instance of" in text for text in missing.warnings)
 
 
 def test_missing_instances_are_told_by_the_batch_and_noted(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ def verifications(
                 )
         ran = list(_configurations(table))
         if missing := sum(each.missing for each in ran):
+            lacking = "1 instance" if missing == 1 else f"{missing} instances"
             notes.append(
-                f"{table.file} lacks {missing} instances of the splits that ran; the slowest of "
+                f"{table.file} lacks {lacking} of the splits that ran; the slowest of "
                 "those that it has stands for each split"
             )
         found += _paired(ran)
