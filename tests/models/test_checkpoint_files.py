@@ -198,6 +198,12 @@ def test_a_wrong_type_or_no_tensor_at_all_is_refused(path: Path) -> None:
     assert "'0.bias' is a str, expected a tensor" in refusal(saved(path, text))
 
 
+def test_tensors_without_plain_values_are_refused(path: Path) -> None:
+    for odd in (torch.empty(4, device="meta"), torch.zeros(4).to_sparse()):
+        whole = small().state_dict() | {"0.bias": odd}
+        assert "'0.bias' is sparse or has no values" in refusal(saved(path, whole))
+
+
 def test_a_refused_checkpoint_leaves_the_model_as_it_was(path: Path) -> None:
     module = small()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}

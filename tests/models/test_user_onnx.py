@@ -246,3 +246,24 @@ def test_weights_and_size_are_refused_for_a_file_that_has_them(tmp_path: Path) -
     assert "has no size to choose; give its shapes by --input" in refused(path, size=9)
     with pytest.raises(UsageError):
         build(ModelSpec(name=str(path), seed=-1))
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+def test_a_size_that_is_none_is_asked_for(tmp_path: Path, size: int) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    path = save_graph(tmp_path / "net.onnx", nodes, {"x": ["n", size]}, {"y": ["n", size]})
+    assert "is dynamic; give it: --input x=128:float32" in refused(path)
+
+
+def test_an_input_that_no_machine_can_hold_is_refused(tmp_path: Path) -> None:
+    sizes: list[int | str | None] = ["n", 2**62, 2**62]
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    path = save_graph(tmp_path / "net.onnx", nodes, {"x": sizes}, {"y": sizes})
+    assert f"'{path}' is damaged: input 'x' takes more than" in refused(path)
+
+
+def test_a_name_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Relu", ["gone"], ["z"])]
+    path = save_graph(tmp_path / "net.onnx", nodes, {"x": ["n", 4]}, {"y": ["n", 4]})
+    path.write_bytes(path.read_bytes().replace(b"gone", b"go\xffe"))
+    assert f"'{path}' is damaged" in refused(path)

@@ -96,3 +96,11 @@ def test_a_folder_that_refuses_removal_is_a_storage_error(
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(StorageError, match=r"cannot remove old pictures of .*: Permission denied"):
         build(run_of(exact("none", 1, 1, 10)), tmp_path, frozenset({"png"}))
+
+
+def test_a_long_title_of_emoji_is_drawn(tmp_path: Path) -> None:
+    run = run_of(exact("none", 1, 8, 20), exact("none", 2, 8, 10))
+    title = "\N{GRINNING FACE}" * 50
+    run = msgspec.structs.replace(run, model=msgspec.structs.replace(run.model, title=title))
+    build(run, tmp_path)
+    assert list(tmp_path.glob("*.png"))

@@ -123,6 +123,10 @@ def _compare_tensor(name: str, found: object, wanted: Tensor, path: Path) -> Non
         raise UsageError(
             f"weights '{path}': '{name}' is a {type(found).__name__}, expected a tensor"
         )
+    if found.layout != torch.strided or found.is_meta:
+        raise UsageError(
+            f"weights '{path}': '{name}' is sparse or has no values; save plain tensors"
+        )
     if found.shape != wanted.shape:
         raise UsageError(
             f"weights '{path}' is of another model: '{name}' has shape {tuple(found.shape)}, "

@@ -1,5 +1,6 @@
 """A model that came as an ONNX file: what it states, and a batch that is free."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from coresplit.records import ModelInput
 _REMEDY = "export it again with a dynamic batch (dynamic_shapes of torch.onnx.export)"
 _FILE = "model.onnx"
 _ERRORS_ONLY = 3
+# elements of one input
+_LARGEST = 2**40
 _INDICES = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 
 
@@ -89,6 +92,9 @@ def _check(name: str, path: Path) -> None:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         raise UsageError(f"'{name}' is no valid ONNX model: {first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        # the checker quotes a name that is no text
+        raise UsageError(f"'{name}' is damaged: a name in it is no text; fetch it again") from error
 
 
 def _stated(name: str, model: ModelProto) -> tuple[Stated, ...]:
@@ -108,14 +114,18 @@ def _one_stated(name: str, value: ValueInfoProto) -> Stated:
         raise UsageError(
             f"{name}: input '{value.name}' is of type {dtype}; use one of {', '.join(DTYPES)}"
         )
-    return Stated(
-        name=value.name,
-        shape=tuple(
-            int(each.dim_value) if each.HasField("dim_value") else _free_name(value, each, index)
-            for index, each in enumerate(kind.shape.dim[1:], start=1)
-        ),
-        dtype=dtype,
+    shape = tuple(
+        _size(each) or _free_name(value, each, index)
+        for index, each in enumerate(kind.shape.dim[1:], start=1)
     )
+    if math.prod(size for size in shape if isinstance(size, int)) > _LARGEST:
+        raise UsageError(f"'{name}' is damaged: input '{value.name}' takes more than 4 TiB")
+    return Stated(name=value.name, shape=shape, dtype=dtype)
+
+
+def _size(dimension: Any) -> int:  # noqa: ANN401
+    """The size of a dimension, 0 where it is free: some exporters then write none, some -1."""
+    return max(0, int(dimension.dim_value))
 
 
 def _free_name(value: ValueInfoProto, dimension: Any, index: int) -> str:  # noqa: ANN401

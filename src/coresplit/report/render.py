@@ -1,8 +1,11 @@
 """The one place that knows the drawing libraries; they are imported on first use."""
 
+import re
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
+
+import msgspec
 
 from coresplit.errors import EnvironmentFault
 from coresplit.report.book import Figure
@@ -10,6 +13,7 @@ from coresplit.report.dataset import Dataset
 from coresplit.report.theme import Spec, config
 
 PNG_SCALE = 2
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
 def library(name: str) -> Any:  # noqa: ANN401
@@ -25,8 +29,13 @@ def library(name: str) -> Any:  # noqa: ANN401
 
 def picture(figure: Figure, dataset: Dataset) -> bytes:
     """A figure as PNG at twice its size in pixels; nothing is read from a network."""
+    spec = msgspec.json.encode(complete(figure, dataset)).decode()
     png: bytes = library("vl_convert").vegalite_to_png(
-        complete(figure, dataset), scale=PNG_SCALE, config=config(), allowed_base_urls=[]
+        # Vega cuts long text between the two halves of such a character, and then cannot go on
+        _ASTRAL.sub("\ufffd", spec),
+        scale=PNG_SCALE,
+        config=config(),
+        allowed_base_urls=[],
     )
     return png
 
