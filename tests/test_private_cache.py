@@ -1,13 +1,14 @@
 """What is in the cache is executed, so it must be the user's alone."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from coresplit.cache import VARIABLE, Cache
-from coresplit.errors import EnvironmentFault
+from coresplit.errors import EnvironmentFault, StorageError
 
 OTHER = 65534
 KEY = {"identity": "abc"}
@@ -222,3 +223,67 @@ def test_without_a_home_the_variable_is_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("os.getuid", lambda: 54321)
     with pytest.raises(EnvironmentFault, match=f"set HOME or {VARIABLE}"):
         Cache()
+
+
+@as_root
+def test_a_link_of_another_user_is_refused_wherever_it_leads(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    (tmp_path / "mine").mkdir(mode=0o700)
+    link.symlink_to("mine")
+    Cache(link).get("onnx", KEY, Builder())
+    os.chown(link, OTHER, -1, follow_symlinks=False)
+    assert f"who owns {link}" in refusal(Cache(link))
+
+
+def test_a_link_through_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    shared, link = tmp_path / "shared", tmp_path / "link"
+    shared.mkdir()
+    (tmp_path / "mine").mkdir(mode=0o700)
+    (shared / "hop").symlink_to(tmp_path / "mine")
+    link.symlink_to("mine/../shared/hop")
+    Cache(link).get("onnx", KEY, Builder())
+    shared.chmod(0o777)
+    assert f"who may write to {shared}" in refusal(Cache(link))
+
+
+def test_links_in_a_circle_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StorageError, match="cannot be used: "):
+        Cache(tmp_path / "a").get("onnx", KEY, Builder())
+
+
+@as_root
+def test_a_folder_above_that_a_group_can_write_to_is_refused_but_for_the_users_own(
+    tmp_path: Path,
+) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    above.chmod(0o770)
+    os.chown(above, -1, 0)
+    cache = Cache(above / "cache")
+    cache.get("onnx", KEY, Builder())
+    os.chown(above, -1, OTHER)
+    assert f"who may write to {above}" in refusal(cache)
+
+
+@as_root
+def test_a_user_does_not_use_a_cache_below_a_folder_of_another() -> None:
+    # the folders that pytest makes are closed to all but their owner
+    with tempfile.TemporaryDirectory() as folder:
+        above = Path(folder)
+        above.chmod(0o755)
+        (above / "cache").mkdir(mode=0o700)
+        os.chown(above / "cache", OTHER, -1)
+        before = os.geteuid()
+        os.seteuid(OTHER)
+        try:
+            Cache(above / "cache").get("onnx", KEY, Builder())
+        finally:
+            os.seteuid(before)
+        os.chown(above, 4242, -1)
+        os.seteuid(OTHER)
+        try:
+            assert f"(uid 4242), who owns {above}" in refusal(Cache(above / "cache"))
+        finally:
+            os.seteuid(before)

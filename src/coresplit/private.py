@@ -1,11 +1,15 @@
 """Folders that nobody but the user can write to, so that what lies in them may be executed."""
 
+import errno
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _ROOT = 0
+_MOST_LINKS = 40
 
 
 def make_private(path: Path) -> None:
@@ -18,20 +22,60 @@ def make_private(path: Path) -> None:
 def why_not_private(path: Path) -> str | None:
     """Who but the user could put files into a folder, as the end of a sentence; None if nobody.
 
-    A folder above it may be writable by all only with the sticky bit, as /tmp is: else they could
-    put another in its place. Raises OSError.
+    Nobody else may replace what it lies in, links on the way to it included: folders that others
+    may write to need the sticky bit, as /tmp has it. Raises OSError.
     """
-    path = Path(os.path.realpath(path))
-    found = path.stat()
+    *above, last = _way_to(path)
+    found = last.stat()
     if found.st_uid not in _owners():
         return f"belongs to another user (uid {found.st_uid})"
     if found.st_mode & _OTHERS_WRITE:
         return "can be written by other users"
-    for above in path.parents:
-        mode = above.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            return f"can be replaced by other users, who may write to {above}"
+    for each in above:
+        found = each.lstat()
+        # root may use a cache in the home of the user whom it works for
+        if found.st_uid not in _owners() and (stat.S_ISLNK(found.st_mode) or os.geteuid() != _ROOT):
+            return f"can be replaced by another user (uid {found.st_uid}), who owns {each}"
+        if not stat.S_ISLNK(found.st_mode) and _can_swap(found):
+            return f"can be replaced by other users, who may write to {each}"
     return None
+
+
+def _way_to(path: Path) -> list[Path]:
+    """Every folder and link that decides where ``path`` leads, from the top to where it ends."""
+    at, rest = Path("/"), list(path.absolute().parts[1:])
+    way = [at]
+    for links in range(_MOST_LINKS + 1):
+        while rest and not (at / rest[0]).is_symlink():
+            name = rest.pop(0)
+            at = at.parent if name == os.pardir else at / name
+            way.append(at)
+        if not rest or links == _MOST_LINKS:
+            break
+        link = at / rest.pop(0)
+        way.append(link)
+        target = link.readlink()
+        at = Path("/") if target.is_absolute() else at
+        rest = [part for part in target.parts if part != "/"] + rest
+    if rest:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return way
+
+
+def _can_swap(found: os.stat_result) -> bool:
+    """Whether others can put another file in the place of one that a folder holds."""
+    if found.st_mode & stat.S_ISVTX or not found.st_mode & _OTHERS_WRITE:
+        return False
+    return bool(found.st_mode & stat.S_IWOTH) or not _is_own_group(found.st_gid)
+
+
+def _is_own_group(gid: int) -> bool:
+    """Whether it is the group of this user alone, where every user has one."""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return group.gr_name == user and set(group.gr_mem) <= {user}
 
 
 def is_private(path: Path) -> bool:
