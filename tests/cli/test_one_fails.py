@@ -77,7 +77,7 @@ def test_a_run_that_lacks_only_what_fails_is_resumed_and_complete(tmp_path: Path
     (tmp_path / "mine.py").write_text(NET.format("sys.exit('I am off')"))
     names = ("--optimizations", "none,trace", "--out", "run")
     assert bench(tmp_path, "mine:Net", *SMALL, *names).returncode == 0
-    again = bench(tmp_path, "--resume", "run", "--no-report")
+    again = bench(tmp_path, "--resume", "run", "--trust", "--no-report")
     assert again.returncode == 0, again.stderr
     assert "complete" in again.stderr
     only_none_is_measured(tmp_path, "I am off")

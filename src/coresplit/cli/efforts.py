@@ -1,10 +1,13 @@
 """What preparing an instance is expected to take: by what it makes, and what the cache holds."""
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from coresplit.cache import Cache
+from coresplit.errors import EnvironmentFault, StorageError
 from coresplit.machine.software import software
 from coresplit.models import ModelSpec, form_of
 from coresplit.optimizations import Makes, optimization_named
@@ -25,17 +28,21 @@ class Kept:
         # a resumed run may need the trust that its first command did without
         model = msgspec.structs.replace(spec, trust=False)
         key = {"model": msgspec.json.encode(model).decode(), **software(("torch",))}
-        self._folder = (cache or Cache()).folder("prepared", key)
+        self._folder: Path | None = None
+        # whatever needs the cache will say what is wrong with it
+        with suppress(StorageError, EnvironmentFault):
+            self._folder = (cache or Cache()).folder("prepared", key)
 
     def names(self) -> set[str]:
         """The artefacts that were made and not cleared since."""
-        return {path.name for path in self._folder.iterdir()}
+        return {path.name for path in self._folder.iterdir()} if self._folder else set()
 
     def note(self, entry: Prepared) -> None:
         """An instance is ready, so what it made is there."""
         name = artefact(entry.optimization, entry.threads)
-        if name:
-            (self._folder / name).touch(mode=0o600)
+        if name and self._folder:
+            with suppress(OSError):
+                (self._folder / name).touch(mode=0o600)
 
 
 def artefact(optimization: str, threads: int) -> str:

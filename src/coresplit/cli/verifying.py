@@ -12,6 +12,7 @@ from coresplit.machine.cgroups import available_memory
 from coresplit.machine.inspect import inspect
 from coresplit.machine.neighbours import Neighbours
 from coresplit.machine.placement import place_together
+from coresplit.machine.reservation import shares_cores
 from coresplit.models import ModelSpec
 from coresplit.planner import Plan
 from coresplit.records import Cell, Inputs, Machine, Run
@@ -58,6 +59,7 @@ def verify(
             seed=run.settings.seed,
             interrupt=interrupt,
             on_progress=on_progress,
+            keep_disturbed=shares_cores(),
             on_disturbed=lambda found: writer.log(disturbed_entry(None, found, culprit)),
         )
         try:

@@ -8,7 +8,8 @@ from pathlib import Path
 from coresplit.machine.files import below, read_text
 
 RECENT_S = 1.0
-FEWEST_SHARE = 0.05
+FEWEST_SHARE, LONGEST_S = 0.05, 10.0
+"""A process is named if it had that share of the time since the last look, or of ten seconds."""
 MOST_ASKED = 8
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PARENT, _USER, _SYSTEM, _CPU = 1, 11, 12, 36
@@ -42,7 +43,7 @@ class Neighbours:
         now = self._clock()
         if not self._grown or now - self._at >= RECENT_S:
             after = self._read()
-            least = FEWEST_SHARE * (now - self._at)
+            least = FEWEST_SHARE * min(now - self._at, LONGEST_S)
             grown = [
                 (spent - self._before.get(pid, ("", 0.0))[1], pid, name)
                 for pid, (name, spent) in after.items()

@@ -21,7 +21,7 @@ from coresplit.machine.topology import siblings
 from coresplit.units import format_duration, format_numbers
 
 SHARED = "CORESPLIT_SHARED_CORES"
-"""Environment variable; where it is set, cores are measured on whoever else measures there."""
+"""Environment variable; where it is set, cores are measured on whoever else runs there."""
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST_NAME = 80
 _BACKLOG = 128
@@ -38,7 +38,7 @@ class Reservation:
 
         Raises CoresInUse, which names whoever holds one of them.
         """
-        if os.environ.get(SHARED):
+        if shares_cores():
             return
         cores = {min(siblings(cpu, root)) for cpu in cpus}
         taken: dict[int, socket.socket] = {}
@@ -76,6 +76,11 @@ class Reservation:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def shares_cores() -> bool:
+    """Whether the user wants to measure on cores that others use at the same time."""
+    return bool(os.environ.get(SHARED))
 
 
 def _address(core: int) -> str:

@@ -56,7 +56,8 @@ class Verifier:
     preparing, but ``rounds`` of them are run whatever it says; ``clock`` is the monotonic one of
     the instances, ``available_memory`` in bytes, and ``peak_memory`` the bytes that an instance of
     so many threads and batch was seen to take, 0 where that is not known. ``on_disturbed`` hears
-    what disturbed a round, which is then repeated.
+    what disturbed a round, which is then repeated, unless ``keep_disturbed`` says that the cores
+    are meant to be shared.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Verifier:
         interrupt: Interrupt | None = None,
         on_progress: Callable[[str], None] = lambda doing: None,
         on_disturbed: OnDisturbed = lambda found: None,
+        keep_disturbed: bool = False,
     ) -> None:
         self._plan = plan
         self._options = dict(plan.configurations)
@@ -92,6 +94,7 @@ class Verifier:
         self._interrupt = interrupt
         self._report = on_progress
         self._on_disturbed = on_disturbed
+        self._keep_disturbed = keep_disturbed
         self._members: dict[Key, Member] = {}
         self._found: Disturbance | None = None
         self._at = time.time()
@@ -231,7 +234,8 @@ class Verifier:
         if disturbing:
             self._found = max(disturbing, key=lambda found: found.share)
             self._on_disturbed(self._found)
-            return "disturbed"
+            if not self._keep_disturbed:
+                return "disturbed"
         return latencies
 
     def _verification(self, latencies: Latencies) -> Verification:
