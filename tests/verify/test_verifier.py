@@ -90,6 +90,7 @@ class Bench:
         memory: int = 10**12,
         peak: Callable[[int, int], int] = lambda threads, batch: 0,
         interrupt: Interrupt | None = None,
+        keep_disturbed: bool = False,
     ) -> Verification:
         Verifier(
             plan,
@@ -105,6 +106,7 @@ class Bench:
             interrupt=interrupt,
             on_progress=self.said.append,
             on_disturbed=lambda found: self.heard.append(found.reason),
+            keep_disturbed=keep_disturbed,
         ).run()
         (found,) = verifications_of(self.logged)
         return found
@@ -227,6 +229,13 @@ def test_a_machine_that_is_busy_all_along_proves_nothing_and_says_why() -> None:
     with pytest.raises(EnvironmentFault, match=r"another process held 40 % of core.*quieten"):
         bench.run(planned())
     assert bench.logged == []
+
+
+def test_on_cores_that_are_meant_to_be_shared_disturbed_rounds_are_kept_and_told() -> None:
+    bench = Bench()
+    bench.held = lambda at: 0.4
+    assert len(bench.run(planned(), keep_disturbed=True).trials[0].samples) >= 3
+    assert "40 % of core" in bench.heard[0]
 
 
 def test_a_round_begun_late_is_left_out_and_a_machine_that_stays_busy_is_told() -> None:
