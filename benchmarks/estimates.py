@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 
 from coresplit import store
+from coresplit.format import format_duration
 from coresplit.records import Cell, Run, Verdict
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.noise import noise_floor
 from coresplit.stats.summary import Point, point_of
 from coresplit.stats.verdict import FEWEST_VISITS, judged
-from coresplit.units import format_duration
 
 KINDS: tuple[Verdict, ...] = ("light", "estimated")
 

@@ -20,7 +20,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place, thread_environment
 from coresplit.units import parse_numbers
 
@@ -74,8 +74,8 @@ def measure(optimization: str, cpus: list[int], batches: tuple[int, ...], pairs:
     import torch  # noqa: PLC0415 (only in the pinned child)
     from torch.utils.benchmark import Timer  # noqa: PLC0415
 
+    from coresplit.instance.child.worker import Worker  # noqa: PLC0415
     from coresplit.instance.messages import Forwards, InstanceSpec  # noqa: PLC0415
-    from coresplit.instance.worker import Worker  # noqa: PLC0415
     from coresplit.models import ModelSpec  # noqa: PLC0415
 
     worker = Worker(

@@ -24,7 +24,7 @@ from fidelity import floor_of
 
 from coresplit.cache import Cache
 from coresplit.instance import InstanceSpec, Process
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
 from coresplit.units import parse_numbers

@@ -22,14 +22,15 @@ import time
 import msgspec
 
 from coresplit.errors import UsageError
+from coresplit.format import format_size
 from coresplit.instance import InstanceSpec, Process
 from coresplit.machine.caches import last_level_cache
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
 from coresplit.records import Inputs, Machine
 from coresplit.stats.summary import median_interval
-from coresplit.units import format_size, parse_numbers
+from coresplit.units import parse_numbers
 
 BATCHES = {"mobilenet_v3_large": "1,8,32"}
 FEWEST = 6

@@ -17,7 +17,7 @@ import statistics
 
 from coresplit.errors import InstanceError
 from coresplit.instance import InstanceSpec, Process
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
 from coresplit.optimizations import OPTIMIZATIONS, optimization_named, usable

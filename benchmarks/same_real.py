@@ -20,12 +20,12 @@ from coresplit.cli.launching import instance_spec, together
 from coresplit.cli.session import model_info
 from coresplit.instance import Instance, Process
 from coresplit.machine.cgroups import available_memory
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, Run, Settings
-from coresplit.report.figures import book_of
-from coresplit.report.summary import facts_of
+from coresplit.report.compose import book_of
+from coresplit.report.sections.overview import facts_of
 from coresplit.stats.claims import Claims
 from coresplit.stats.verdict import judged
 from coresplit.sweep import Launcher, Sweep, anchor_of, cells_of

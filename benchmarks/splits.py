@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from coresplit import store
+from coresplit.format import format_duration
 from coresplit.planner import (
     Measured,
     Outcome,
@@ -32,7 +33,7 @@ from coresplit.planner import (
 from coresplit.planner.option import Option, option_of
 from coresplit.records import Configuration, Run, Split, Verification
 from coresplit.stats.fitting import variance_of
-from coresplit.units import format_duration, parse_numbers
+from coresplit.units import parse_numbers
 
 
 def main() -> None:

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 from coresplit import store
+from coresplit.format import format_duration, format_share
 from coresplit.records import Ended, Prepared
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.noise import noise_floor
 from coresplit.stats.summary import point_of
 from coresplit.stats.verdict import judged
-from coresplit.units import format_duration, format_share
 
 ITERATIONS = 110
 

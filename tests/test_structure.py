@@ -1,5 +1,6 @@
 """The rooms and the arrows between them."""
 
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -7,9 +8,10 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "coresplit"
 
-COMMON = {"errors", "units", "records"}
+COMMON = {"errors", "format", "units", "records"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "format": set(),
     "private": set(),
     "cache": {"errors", "private"},
     "units": {"errors"},
@@ -17,15 +19,18 @@ ROOMS: dict[str, set[str]] = {
     "stats": COMMON,
     "store": COMMON,
     "planner": COMMON | {"stats"},
+    "analysis": COMMON | {"stats", "planner"},
+    "charts": COMMON | {"stats", "analysis"},
+    "report": COMMON | {"stats", "planner", "analysis", "charts"},
     "machine": COMMON,
     "models": COMMON,
     "optimizations": COMMON | {"cache"},
-    "instance": COMMON | {"cache", "machine", "models", "optimizations"},
+    "instance": COMMON | {"cache", "machine", "models", "optimizations", "stats"},
     "sweep": COMMON | {"instance", "stats", "machine"},
     "verify": COMMON | {"instance", "machine", "planner", "stats"},
-    "report": COMMON | {"stats", "planner"},
     "cli": COMMON
     | {
+        "analysis",
         "cache",
         "stats",
         "store",
@@ -40,6 +45,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
 }
+MOST_MODULES = 16
 
 
 def imports() -> list[tuple[str, str, str]]:
@@ -68,6 +74,36 @@ def test_imports_run_one_way() -> None:
         if room and target != room and target not in ROOMS[room]
     ]
     assert wrong == []
+
+
+def packages() -> list[str]:
+    graph = grimp.build_graph("coresplit", cache_dir=None)
+    return sorted(module for module in graph.modules if graph.find_children(module))
+
+
+@pytest.mark.parametrize("package", packages())
+def test_imports_inside_a_room_run_one_way(package: str) -> None:
+    graph = grimp.build_graph("coresplit", cache_dir=None)
+    members = graph.find_children(package)
+    arrows = {
+        member: {
+            other
+            for module in {member, *graph.find_descendants(member)}
+            for imported in graph.find_modules_directly_imported_by(module)
+            for other in members
+            if other != member and f"{imported}.".startswith(f"{other}.")
+        }
+        for member in members
+    }
+    # raises CycleError, with the circle
+    assert set(TopologicalSorter(arrows).static_order()) == members
+
+
+@pytest.mark.parametrize("package", packages())
+def test_a_folder_stays_small(package: str) -> None:
+    graph = grimp.build_graph("coresplit", cache_dir=None)
+    plain = {each for each in graph.find_children(package) if not graph.find_children(each)}
+    assert len(plain) <= MOST_MODULES
 
 
 def test_the_import_graph_is_not_empty() -> None:

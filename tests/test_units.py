@@ -3,15 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coresplit.errors import CoresplitError, UsageError
-from coresplit.units import (
-    format_duration,
-    format_numbers,
-    format_share,
-    format_size,
-    parse_duration,
-    parse_numbers,
-    parse_share,
-)
+from coresplit.format import format_duration, format_numbers, format_share, format_size
+from coresplit.units import parse_duration, parse_numbers, parse_share
 
 
 def test_number_lists_know_ranges_and_doubling() -> None:

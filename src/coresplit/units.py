@@ -1,4 +1,4 @@
-"""Formatting and parsing of durations, sizes, shares, number lists and names, at the edge only."""
+"""Parsing of durations, shares, number lists and names, at the edge only."""
 
 import difflib
 import re
@@ -92,55 +92,3 @@ def unknown_name(what: str, name: str, known: Collection[str]) -> UsageError:
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"did you mean '{close[0]}'? (coresplit list shows all)" if close else ""
     return UsageError(f"unknown {what} '{name}'; {guess or 'coresplit list shows all'}")
-
-
-def format_duration(seconds: float) -> str:
-    """Three significant digits in the largest fitting unit: ``842 us``, ``12.3 ms``, ``1.08 s``."""
-    if seconds >= 100:
-        minutes, rest = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= scale:
-            return f"{_three_digits(seconds / scale)} {unit}"
-    return f"{_three_digits(seconds * 1e9)} ns"
-
-
-def format_size(size: float) -> str:
-    """Binary units: ``512 B``, ``1.5 MiB``, ``23.4 GiB``."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} B" if unit == "B" else f"{_three_digits(value)} {unit}"
-        value /= 1024
-    return f"{_three_digits(value)} TiB"
-
-
-def format_share(share: float) -> str:
-    """Percent with two significant digits below 10 %: ``0.42 %``, ``3.1 %``, ``37 %``."""
-    percent = share * 100
-    digits = 2 if abs(percent) < 1 else 1 if abs(percent) < 10 else 0
-    return f"{percent:.{digits}f} %"
-
-
-def format_cores(count: int) -> str:
-    """``1 core``, ``16 cores``."""
-    return f"{count} {'core' if count == 1 else 'cores'}"
-
-
-def format_numbers(numbers: tuple[int, ...]) -> str:
-    """Shortest list that ``parse_numbers`` reads back for runs of neighbours: ``1-4,8``."""
-    parts: list[str] = []
-    start = 0
-    for index in range(1, len(numbers) + 1):
-        if index < len(numbers) and numbers[index] == numbers[index - 1] + 1:
-            continue
-        first, last = numbers[start], numbers[index - 1]
-        parts.append(str(first) if first == last else f"{first}-{last}")
-        start = index
-    return ",".join(parts)
-
-
-def _three_digits(value: float) -> str:
-    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f}"

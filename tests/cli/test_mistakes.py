@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 
 Coresplit = Callable[..., tuple[int, str, str]]
 ABOVE = inspect().usable + 1

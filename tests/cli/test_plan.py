@@ -323,7 +323,7 @@ def test_the_exit_code_of_a_verification_is_1_if_a_rival_was_faster(
             for each in verification(split_s):
                 writer.log(each)
 
-    monkeypatch.setattr("coresplit.cli.plan.verify", verify)
+    monkeypatch.setattr("coresplit.cli.commands.plan.verify", verify)
     code, out, _ = coresplit("plan", "four", "--batch", 8, "--verify", "--json")
     assert code == expected
     assert json.loads(out)["verified"]["rounds"] == 10
@@ -354,7 +354,7 @@ def test_measure_goes_on_with_what_the_run_has_not_reached(
         assert given["resume"] == Path("four")
         swept.append({name: given[name] for name in EXTENDING if given[name] is not None})
 
-    monkeypatch.setattr("coresplit.cli.plan.measure", measure)
+    monkeypatch.setattr("coresplit.cli.commands.plan.measure", measure)
     code, _, err = coresplit("plan", "four", "--batch", batch, "--measure", "--interpolate")
     assert code == 0
     assert swept == asked

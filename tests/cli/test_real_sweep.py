@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from coresplit import store
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.planner import verifications_of
 from coresplit.records import Ended, Run
 

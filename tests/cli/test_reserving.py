@@ -11,7 +11,7 @@ import pytest
 from coresplit.cli.reserving import Cores
 from coresplit.errors import CoresInUse
 from coresplit.instance import Interrupt
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.reservation import SHARED, Reservation
 from coresplit.records import Core, Machine
 
@@ -29,7 +29,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def test_a_second_sweep_refuses_by_name_and_starts_nothing(
     coresplit: Coresplit, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coresplit.cli.bench.inspect", lambda: machine)
+    monkeypatch.setattr("coresplit.cli.commands.bench.inspect", lambda: machine)
     out = tmp_path / "run"
     with Reservation() as other:
         other.take(machine.usable_cores)

@@ -7,9 +7,9 @@ import pytest
 from coresplit.errors import InstanceError, InstanceTimeout, LateStart
 from coresplit.instance import Ensemble, FakeClock, FakeInstance, InstanceSpec, Pack, Timed
 from coresplit.instance.interrupt import Interrupt
-from coresplit.instance.tally import side_by_side, signs_in_turn, signs_side_by_side
 from coresplit.models import ModelSpec
 from coresplit.records import Signs
+from coresplit.stats.merge import side_by_side, signs_in_turn, signs_side_by_side
 
 Formula = Callable[[InstanceSpec, int, int], float]
 

@@ -19,13 +19,14 @@ from coresplit.errors import (
     ReadbackMismatch,
     UsageError,
 )
-from coresplit.instance import InstanceSpec, Interrupt, Process, handle
+from coresplit.instance import InstanceSpec, Interrupt, Process
+from coresplit.instance import process as process_module
+from coresplit.instance.child.turns import inputs_wanted
 from coresplit.instance.readback import check_threads
-from coresplit.instance.turns import inputs_wanted
 from coresplit.machine.allocators import usable_allocators
 from coresplit.machine.caches import last_level_cache
 from coresplit.machine.environment import instance_environment
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.topology import cpu_flags, parse_cpu_list
 from coresplit.models import ModelSpec
 from coresplit.records import ModelInput
@@ -176,7 +177,7 @@ def test_an_instance_proves_its_allocator(allocator: str) -> None:
 
 
 def test_an_allocator_that_did_not_arrive_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handle, "instance_environment", without_allocator)
+    monkeypatch.setattr(process_module, "instance_environment", without_allocator)
     process = Process(spec(allocator="glibc_tuned"))
     try:
         with pytest.raises(ReadbackMismatch) as caught:
@@ -310,7 +311,7 @@ def test_busy_threads_outside_the_cores_or_more_than_them_are_a_mismatch(shared:
 TURNS = """
 import hashlib, json, os, sys
 from coresplit.instance.messages import Forwards, InstanceSpec
-from coresplit.instance.worker import Worker
+from coresplit.instance.child.worker import Worker
 from coresplit.models import ModelSpec
 
 cpus = tuple(json.loads(sys.argv[1]))

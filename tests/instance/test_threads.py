@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coresplit.errors import PrepareFailed
-from coresplit.instance.threads import assignment, bind, confine, confined_to, settle
+from coresplit.instance.child.threads import assignment, bind, confine, confined_to, settle
 
 ANYWHERE = frozenset({0, 1, 2, 3})
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from coresplit.instance import timing
+from coresplit.instance.child import timing
+from coresplit.instance.child.timing import time_forwards
 from coresplit.instance.messages import Forwards
-from coresplit.instance.timing import time_forwards
-from coresplit.machine import evidence
-from coresplit.machine.evidence import Counters
+from coresplit.machine import counters
+from coresplit.machine.counters import Counters
 
 
 class Calls:
@@ -27,13 +27,13 @@ def test_counters_are_read_around_the_forwards_after_the_warm_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls, read = Calls(), []
-    real = evidence.read_counters
+    real = counters.read_counters
 
     def counting(cpus: Sequence[int]) -> Counters:
         read.append(calls.count)
         return real(cpus)
 
-    monkeypatch.setattr(evidence, "read_counters", counting)
+    monkeypatch.setattr(counters, "read_counters", counting)
     timed = time_forwards(calls, Forwards(batch=1, count=3, seconds=60, warmup=2), (0,), 1)
     assert read == [2, 5]
     assert (len(timed.warmup), len(timed.durations)) == (2, 3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coresplit.instance.turns import in_turns, inputs_wanted
+from coresplit.instance.child.turns import in_turns, inputs_wanted
 
 MIB = 2**20
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from coresplit.errors import PrepareFailed
 from coresplit.instance import InstanceSpec, Process, Ready
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.models import ModelSpec
 from coresplit.records import UNCHECKED, ModelInput
 

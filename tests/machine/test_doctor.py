@@ -13,10 +13,10 @@ from machine_trees import (
     write,
 )
 
-from coresplit.machine.advice import allocator_remedy
 from coresplit.machine.allocators import MALLOC_TUNABLES
-from coresplit.machine.doctor import Advice, examine
-from coresplit.machine.inspect import inspect
+from coresplit.machine.doctor.checks import Advice, examine
+from coresplit.machine.doctor.memory import allocator_remedy
+from coresplit.machine.inspection import inspect
 
 
 def consult(

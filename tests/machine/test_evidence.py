@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from machine_trees import mount_v2, write
 
-from coresplit.machine.evidence import (
+from coresplit.machine.counters import (
     Change,
     Counters,
     ThreadTime,
@@ -223,7 +223,7 @@ def test_a_kernel_that_does_not_reset_the_peak_is_told(tmp_path: Path) -> None:
 
 def test_a_child_is_killed_with_its_parent() -> None:
     child = (
-        "import os, sys, time; from coresplit.machine.evidence import die_with_parent\n"
+        "import os, sys, time; from coresplit.machine.counters import die_with_parent\n"
         "die_with_parent(int(sys.argv[1])); print('ready', flush=True)\n"
         "time.sleep(20); print('survived', flush=True)"
     )
@@ -244,7 +244,7 @@ def test_a_child_is_killed_with_its_parent() -> None:
 
 def test_a_child_whose_parent_is_gone_ends_at_once() -> None:
     code = (
-        "from coresplit.machine.evidence import die_with_parent\n"
+        "from coresplit.machine.counters import die_with_parent\n"
         "die_with_parent(2**22 + 1); print('survived')"
     )
     ended = subprocess.run(

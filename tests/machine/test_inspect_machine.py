@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 from machine_trees import GIB, hybrid, mount_v2, quiet_machine, two_sockets, write
 
-from coresplit.machine.inspect import differences, fingerprint, inspect
+from coresplit.machine.inspection import differences, fingerprint, inspect
 from coresplit.records import Core, Machine, ModelInfo, ModelInput
 
 MODEL = ModelInfo(

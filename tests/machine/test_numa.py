@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machine_trees import write
 
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.numa import (
     bind_memory,
     bound_nodes,

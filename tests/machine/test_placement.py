@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from machine_trees import add_cores, eight_nodes, hybrid, sub_clusters, two_sockets
 
 from coresplit.errors import UsageError
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.numa import nodes_of
 from coresplit.machine.placement import place, thread_environment
 from coresplit.machine.topology import physical_cores

@@ -11,9 +11,9 @@ import json, os, sys, time
 from pathlib import Path
 (Path(sys.argv[1]) / "cgroup.procs").write_text(str(os.getpid()))
 from coresplit.machine.cgroups import throttle_counters
-from coresplit.machine.doctor import examine
-from coresplit.machine.evidence import difference, read_counters
-from coresplit.machine.inspect import inspect
+from coresplit.machine.doctor.checks import examine
+from coresplit.machine.counters import difference, read_counters
+from coresplit.machine.inspection import inspect
 
 machine = inspect(mask=range(int(sys.argv[2])))
 before = read_counters([0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from machine_trees import add_cores, write
 
-from coresplit.machine.evidence import Counters, ThreadTime, read_counters
+from coresplit.machine.counters import Counters, ThreadTime, read_counters
 from coresplit.machine.neighbours import Neighbours
 from coresplit.machine.sharing import clock_hz, signs_of
 

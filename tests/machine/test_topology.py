@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machine_trees import add_cores, hybrid, two_sockets, write
 
+from coresplit.format import format_numbers
 from coresplit.machine.topology import (
     cpu_flags,
     cpu_model,
@@ -13,7 +14,6 @@ from coresplit.machine.topology import (
     physical_cores,
     siblings,
 )
-from coresplit.units import format_numbers
 
 
 @given(st.sets(st.integers(0, 4095)))

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from coresplit.errors import UsageError
 from coresplit.models import BuiltModel, ModelSpec, build
 from coresplit.models.checkpoint import load_weights
-from coresplit.models.inception import Inception3
-from coresplit.models.initial import fill
+from coresplit.models.initialization import fill
+from coresplit.models.zoo.inception import Inception3
 
 State = dict[str, Tensor]
 

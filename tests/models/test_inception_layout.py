@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from coresplit.models.inception import Inception3, InceptionAux, create, take_imagenet_images
-from coresplit.models.initial import fill
+from coresplit.models.initialization import fill
 from coresplit.models.inputs import structured_images
+from coresplit.models.zoo.inception import Inception3, InceptionAux, create, take_imagenet_images
 
 PUBLISHED = Path(__file__).with_name("inception_keys.txt")
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from coresplit.models import BuiltModel, ModelSpec, bert, build, gpt2, survey
-from coresplit.models.bert import Bert
-from coresplit.models.gpt2 import GPT2
-from coresplit.models.initial import fill
+from coresplit.models import BuiltModel, ModelSpec, build, survey
+from coresplit.models.initialization import fill
+from coresplit.models.zoo import bert, gpt2
+from coresplit.models.zoo.bert import Bert
+from coresplit.models.zoo.gpt2 import GPT2
 from coresplit.records import ModelInput
 
 NAMES = ["bert", "gpt2"]

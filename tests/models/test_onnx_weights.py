@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from own_models import refused, save_graph
 
 from coresplit.errors import UsageError
-from coresplit.models.onnx_weights import weight_files
+from coresplit.models.user.onnx_weights import weight_files
 
 
 def beside(location: str, **numbers: str) -> TensorProto:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.models import MODELS, BuiltModel, ModelSpec, build
-from coresplit.models.initial import WithoutFirstValues, fill
+from coresplit.models.initialization import WithoutFirstValues, fill
 
 HASHES = {
     "bert": "c7841f23e3a2ce63",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.models import BuiltModel, ModelSpec, build, survey, weights_hash
-from coresplit.models.initial import calibration_images
+from coresplit.models.initialization import calibration_images
 from coresplit.records import ModelInput
 
 SMALLEST_NORMAL = torch.finfo(torch.float32).tiny

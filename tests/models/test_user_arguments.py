@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from coresplit.errors import UsageError
 from coresplit.models import parse_input
-from coresplit.models.arguments import DTYPES, FLOATS, limits
+from coresplit.models.input_spec import DTYPES, FLOATS, limits
 from coresplit.records import ModelInput
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1) | st.sampled_from(

@@ -21,7 +21,7 @@ from own_models import (
 from torch import Tensor, nn
 
 from coresplit.models import survey
-from coresplit.models.wrapping import Flat
+from coresplit.models.user.flatten import Flat
 
 IMAGE = "x=3x8x8"
 

@@ -2,7 +2,7 @@ import pytest
 
 from coresplit.errors import UsageError
 from coresplit.models import parse_input
-from coresplit.models.stated import Stated, settle
+from coresplit.models.user.declared_inputs import Stated, settle
 from coresplit.records import ModelInput
 
 IDS = Stated(name="ids", shape=("seq",), dtype="int64")

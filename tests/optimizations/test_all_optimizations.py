@@ -218,7 +218,7 @@ def test_code_that_was_cut_short_is_compiled_anew(cache: Path) -> None:
 def test_a_library_that_cannot_be_loaded_empties_the_folder_for_a_second_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coresplit.optimizations import inductor
+    from coresplit.optimizations.pytorch import inductor
 
     attempts: list[tuple[bool, bool]] = []
 
@@ -428,7 +428,7 @@ def test_a_library_warns_of_nothing_and_no_warning_of_others_is_hidden(
 def test_inception_says_the_same_wherever_it_runs(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coresplit.optimizations.int8.SAMPLES", 8)
+    monkeypatch.setattr("coresplit.optimizations.openvino.int8.SAMPLES", 8)
     model = build(ModelSpec(name="inception", size=75))
     subject = Subject(
         module=model.module,

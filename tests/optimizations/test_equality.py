@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coresplit.optimizations import MAX_ERROR, compare, relative_error
-from coresplit.optimizations.equality import Comparer
+from coresplit.optimizations.accuracy.compare import Comparer
 
 
 def outputs(inputs: int = 8, classes: int = 100) -> torch.Tensor:

@@ -17,7 +17,7 @@ from coresplit.optimizations import (
     measure_loss,
     reference,
 )
-from coresplit.optimizations.graph import onnx_file
+from coresplit.optimizations.onnx_export import onnx_file
 
 pytestmark = pytest.mark.usefixtures("same_process")
 
@@ -111,8 +111,8 @@ def test_large_outputs_are_compared_in_smaller_chunks_and_over_fewer_inputs(
 ) -> None:
     subject = subject_of("images", tmp_path)
     each = 30 * 4
-    monkeypatch.setattr("coresplit.optimizations.loss._CHUNK_BYTES", 5 * each)
-    monkeypatch.setattr("coresplit.optimizations.loss._STORED_BYTES", 23 * each)
+    monkeypatch.setattr("coresplit.optimizations.accuracy.measure._CHUNK_BYTES", 5 * each)
+    monkeypatch.setattr("coresplit.optimizations.accuracy.measure._STORED_BYTES", 23 * each)
     prepared = Counting(subject)
     found = measure_loss(subject, prepared, reference(subject), seed=5, name="int8")
     assert prepared.batches == [5, 5, 5, 5]
@@ -144,7 +144,7 @@ def test_an_onnx_file_is_compared_with_itself_as_it_stands(tmp_path: Path) -> No
 def test_an_onnx_file_without_onnx_runtime_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coresplit.optimizations.loss.find_spec", lambda name: None)
+    monkeypatch.setattr("coresplit.optimizations.accuracy.measure.find_spec", lambda name: None)
     subject = subject_of("images", tmp_path)
     subject = msgspec.structs.replace(subject, module=None, onnx=tmp_path / "model.onnx")
     with pytest.raises(EnvironmentFault) as caught:

@@ -20,7 +20,7 @@ ABSENT = Optimization(
     lossy=True,
     packages=("torch", "no_such_package_here"),
     extra="warp",
-    module="coresplit.optimizations.none",
+    module="coresplit.optimizations.pytorch.none",
 )
 
 
@@ -117,6 +117,6 @@ def test_another_program_that_is_missing_is_named() -> None:
         packages=("torch",),
         extra="warp",
         programs=("no-such-program",),
-        module="coresplit.optimizations.none",
+        module="coresplit.optimizations.pytorch.none",
     )
     assert missing_packages(record) == "warp needs the program no-such-program: install it"

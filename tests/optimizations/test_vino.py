@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from coresplit.errors import PrepareFailed
+from coresplit.optimizations.openvino.runtime import require_settings
 from coresplit.optimizations.telemetry import forgo_telemetry
-from coresplit.optimizations.vino import require_settings
 
 pytestmark = pytest.mark.usefixtures("same_process")
 

@@ -16,7 +16,7 @@ from coresplit.planner import (
     settled,
     verifications_of,
 )
-from coresplit.planner.outcome import contrast_of, halfwidth_of
+from coresplit.planner.verification import contrast_of, halfwidth_of
 from coresplit.records import (
     Cell,
     Configuration,

@@ -7,11 +7,11 @@ import pytest
 from report_runs import exact, published_run, run_of
 
 from coresplit.records import Disturbed, Run
-from coresplit.report.evidence import disturbance_table
-from coresplit.report.figures import book_of
-from coresplit.report.html import html_page
-from coresplit.report.markdown import markdown_page
-from coresplit.report.summary import about
+from coresplit.report.compose import book_of
+from coresplit.report.pages.html import html_page
+from coresplit.report.pages.markdown import markdown_page
+from coresplit.report.sections.cells import disturbance_table
+from coresplit.report.sections.overview import about
 
 
 @pytest.mark.parametrize(("inputs", "text"), [("hot", "one hot input"), ("rotate", "rotating")])

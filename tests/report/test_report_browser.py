@@ -11,7 +11,7 @@ from report_runs import all_verdicts, published_run
 
 from coresplit.records import Run
 from coresplit.report import build
-from coresplit.report.figures import book_of
+from coresplit.report.compose import book_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from report_runs import all_verdicts, exact, measured_run, published_run, run_of
 
+from coresplit.charts.figure import file_name
+from coresplit.charts.render import javascript, library
+from coresplit.charts.theme import TOTAL
 from coresplit.errors import EnvironmentFault, StorageError, UsageError
 from coresplit.records import Cell, Measurement, ModelInfo, Run
 from coresplit.report import build
-from coresplit.report.book import file_name
-from coresplit.report.figures import book_of
-from coresplit.report.html import html_page
-from coresplit.report.markdown import markdown_page
-from coresplit.report.render import javascript, library
-from coresplit.report.theme import TOTAL
+from coresplit.report.compose import book_of
+from coresplit.report.pages.html import html_page
+from coresplit.report.pages.markdown import markdown_page
 
 HOSTILE = '<script>alert("x")</script>{{ 1 }}|`*'
 PAGES = frozenset({"html", "markdown"})

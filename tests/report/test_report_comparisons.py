@@ -5,9 +5,10 @@ import pytest
 from report_many import many_run
 from report_runs import exact, guessed, published_run, run_of
 
+from coresplit.charts.figure import Figure
 from coresplit.records import Cell, Evidence, Mapping, Measurement, Run
-from coresplit.report.book import Figure, Section
-from coresplit.report.figures import book_of
+from coresplit.report.compose import book_of
+from coresplit.report.document import Section
 
 
 def placed(

@@ -4,10 +4,10 @@ from report_many import FLOPS, imported, many_run
 from report_runs import exact, run_of
 
 from coresplit.records import ModelInfo, ModelInput, Peak, Prepared, Run
-from coresplit.report.book import Block
-from coresplit.report.distance import distance_section
-from coresplit.report.figures import book_of
-from coresplit.report.frame import Frame
+from coresplit.report.compose import book_of
+from coresplit.report.context import Context
+from coresplit.report.document import Block
+from coresplit.report.sections.efficiency import distance_section
 
 GIGA = 1_000_000_000
 
@@ -30,7 +30,7 @@ def small(*entries: Peak | Prepared, model: ModelInfo | None = None) -> Run:
 
 
 def block(run: Run) -> Block:
-    found = distance_section(Frame(run))
+    found = distance_section(Context(run))
     assert found is not None
     return found.blocks[0]
 
@@ -71,10 +71,10 @@ def test_the_best_of_repeated_peaks_counts() -> None:
 
 
 def test_without_operations_or_peaks_there_is_no_section() -> None:
-    assert distance_section(Frame(small())) is None
-    assert distance_section(Frame(small(peak(threads=8, float32=1e9)))) is None
+    assert distance_section(Context(small())) is None
+    assert distance_section(Context(small(peak(threads=8, float32=1e9)))) is None
     unknown = ModelInfo(name="tiny", title="Tiny")
-    assert distance_section(Frame(small(peak(float32=1e9), model=unknown))) is None
+    assert distance_section(Context(small(peak(float32=1e9), model=unknown))) is None
     headings = [section.heading for section in book_of(imported(many_run())).sections]
     assert "Distance to the Machine" not in headings
 
@@ -107,7 +107,7 @@ def test_the_fewest_and_the_most_threads_have_a_chart_with_their_own_peaks() -> 
     names = [f.name for f in block(run).figures]
     assert names == ["inception-operations-1", "inception-operations-4"]
     shown = block(run).figures[1].spec["data"]["values"]
-    rows = {(row.cell.optimization, row.cell.batch): row for row in Frame(run).rows
+    rows = {(row.cell.optimization, row.cell.batch): row for row in Context(run).rows
             if row.cell.threads == 4}  # fmt: skip
     for point in shown:
         work = rows[point["o"], point["b"]].throughput * FLOPS / 1e9

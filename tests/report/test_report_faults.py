@@ -7,13 +7,13 @@ import pytest
 from report_many import many_run
 from report_runs import exact, replaced, run_of
 
-from coresplit.cli import bench
+from coresplit.cli.commands import bench
 from coresplit.cli.telling import advice_of, findings_of
 from coresplit.records import Cell, Evidence, Measurement, Run
-from coresplit.report.faults import about_faults, faults_of
-from coresplit.report.figures import book_of
-from coresplit.report.frame import Frame
-from coresplit.report.summary import about, facts_of
+from coresplit.report.compose import book_of
+from coresplit.report.context import Context
+from coresplit.report.sections.overview import about, facts_of
+from coresplit.report.sections.page_faults import about_faults, faults_of
 from coresplit.sweep import Outcome
 
 PATH = Path("runs/inception")
@@ -58,7 +58,7 @@ def slow(allocators: tuple[str, ...]) -> Run:
 
 
 def advised(run: Run, usable: tuple[str, ...] = HERE) -> tuple[str, ...]:
-    return advice_of(Frame(run), PATH, usable)
+    return advice_of(Context(run), PATH, usable)
 
 
 def test_cells_in_which_the_kernel_took_much_are_counted_and_the_worst_is_named() -> None:
@@ -73,7 +73,7 @@ def test_cells_in_which_the_kernel_took_much_are_counted_and_the_worst_is_named(
     run = run_of(*cells)
     assert (
         "up to 40 % in script t=1 b=64, with 2,500 page faults per forward"
-        in (dict(about_faults(run, Frame(run)))["Page faults"])
+        in (dict(about_faults(run, Context(run)))["Page faults"])
     )
 
 
@@ -125,7 +125,7 @@ def test_a_page_of_a_run_with_one_allocator_says_how_to_measure_another() -> Non
 def test_the_findings_are_facts_of_the_page() -> None:
     run = many_run(batches=(1, 8), optimizations=("none", "script"))
     facts = [f"{fact.label}: {fact.value} ({fact.note})" for fact in facts_of(run, book_of(run))]
-    found = findings_of(Frame(run), PATH)
+    found = findings_of(Context(run), PATH)
     assert len(found) == 2
     for line in found:
         assert line.replace("plan runs/inception ", "plan RUN ") in facts
@@ -137,7 +137,7 @@ def test_a_run_without_values_has_nothing_to_tell() -> None:
     failed = Measurement(
         cell=Cell(optimization="none", threads=1, batch=1), verdict="failed", reason="x"
     )
-    assert findings_of(Frame(run_of(failed)), PATH) == ()
+    assert findings_of(Context(run_of(failed)), PATH) == ()
     assert advised(run_of(failed)) == ()
 
 

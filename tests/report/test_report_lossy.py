@@ -5,16 +5,16 @@ import msgspec
 from report_many import TEN, many_run
 from report_runs import exact, measured_run, published_run, run_of
 
+from coresplit.analysis.ranking import contests_of
 from coresplit.records import UNCHECKED, Prepared, Run
-from coresplit.report.choice import finding_of
-from coresplit.report.contests import contests_of
-from coresplit.report.evidence import preparation_table
-from coresplit.report.figures import book_of
-from coresplit.report.frame import Frame
-from coresplit.report.html import html_page
-from coresplit.report.markdown import markdown_page
-from coresplit.report.prepared import agreement_of, cost_table, number_type
-from coresplit.stats.losses import lossy_of, unchecked_of, unchecked_text
+from coresplit.report.compose import book_of
+from coresplit.report.context import Context
+from coresplit.report.pages.html import html_page
+from coresplit.report.pages.markdown import markdown_page
+from coresplit.report.sections.cells import preparation_table
+from coresplit.report.sections.choice.text import finding_of
+from coresplit.report.sections.cost import agreement_of, cost_table, number_type
+from coresplit.stats.lossy import lossy_of, unchecked_of, unchecked_text
 
 
 def stated(optimization: str, **changes: Any) -> Prepared:  # noqa: ANN401
@@ -188,12 +188,12 @@ def test_outputs_that_were_not_checked_are_named_with_the_reason() -> None:
 
 
 def test_what_was_not_checked_competes_but_nothing_is_called_lossless() -> None:
-    frame = Frame(unchecked_run())
-    (contest,) = contests_of(frame)
+    context = Context(unchecked_run())
+    (contest,) = contests_of(context)
     assert contest.title == "best choice"
     assert {row.cell.optimization for row in contest.rows} == {"none", "script"}
-    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(contest, frame)
-    assert contests_of(Frame(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
+    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(contest, context)
+    assert contests_of(Context(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
 
 
 def test_costs_and_pages_say_what_was_not_checked() -> None:

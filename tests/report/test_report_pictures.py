@@ -10,7 +10,7 @@ from report_runs import exact, run_of
 
 from coresplit.errors import StorageError
 from coresplit.report import build
-from coresplit.report.pictures import remove_others, run_of_picture, signed
+from coresplit.report.pages.png import remove_others, run_of_picture, signed
 
 
 def png() -> bytes:

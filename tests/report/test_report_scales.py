@@ -3,8 +3,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresplit.report.palette import optimization_colours, ordered_colours
-from coresplit.report.scales import (
+from coresplit.charts.palette import optimization_colours, ordered_colours
+from coresplit.charts.scales import (
     count_scale,
     labelled,
     log_scale,

@@ -5,11 +5,11 @@ import pytest
 from report_many import many_run
 from report_runs import all_verdicts, exact, measured_run, published_run, run_of
 
+from coresplit.charts.figure import file_name
+from coresplit.charts.render import complete
+from coresplit.charts.theme import config
 from coresplit.records import Run
-from coresplit.report.book import file_name
-from coresplit.report.figures import book_of
-from coresplit.report.render import complete
-from coresplit.report.theme import config
+from coresplit.report.compose import book_of
 
 PER_BATCH = [2**n for n in range(11)]
 PUBLISHED = [

@@ -18,17 +18,18 @@ from report_splits import (
 )
 
 from coresplit import store
+from coresplit.analysis.splits import choices_of
+from coresplit.charts.figure import Figure
+from coresplit.charts.render import complete, picture
+from coresplit.charts.theme import TOTAL, WIDTH, config
 from coresplit.planner import interpolated, plan, profiles_of
 from coresplit.records import Configuration, Measurement, Prepared, Run
-from coresplit.report.book import Block, Figure, Section
-from coresplit.report.figures import book_of
-from coresplit.report.frame import Frame
-from coresplit.report.html import html_page
-from coresplit.report.markdown import markdown_page
-from coresplit.report.render import complete, picture
-from coresplit.report.split_points import speedup_points
-from coresplit.report.splits import choices_of
-from coresplit.report.theme import TOTAL, WIDTH, config
+from coresplit.report.compose import book_of
+from coresplit.report.context import Context
+from coresplit.report.document import Block, Section
+from coresplit.report.pages.html import html_page
+from coresplit.report.pages.markdown import markdown_page
+from coresplit.report.sections.split.points import speedup_points
 
 HEADING = "How to split this machine"
 PUBLISHED = Path(__file__).parents[3] / "shared" / "reference" / "published"
@@ -232,7 +233,7 @@ def test_a_verification_on_fewer_cores_repeats_no_block_and_tells_its_verdict() 
 def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> None:
     run = hand_run(missing=[place for place in HAND if place[0] == 4])
     assert set(column(run, "over fat")) == {"-"}
-    assert {point.name for point in speedup_points(choices_of(Frame(run)))} == {"thin"}
+    assert {point.name for point in speedup_points(choices_of(Context(run)))} == {"thin"}
     assert "for batch 8 with script, the run has no cell of 4 threads and batch 8 to" in note(run)
     assert book_of(run).facts == ()
 
@@ -240,7 +241,7 @@ def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> Non
 def test_a_batch_without_fat_breaks_the_line() -> None:
     run = hand_run()
     lonely = (*run.measurements, exact("none", 3, 4, 5))
-    choices = choices_of(Frame(msgspec.structs.replace(run, measurements=lonely)))
+    choices = choices_of(Context(msgspec.structs.replace(run, measurements=lonely)))
     assert choices[2].plan.fat is None
     points = speedup_points(choices)
     assert [(point.batch, point.stretch) for point in points if point.name == "fat"] == [
@@ -255,7 +256,7 @@ def test_fat_between_measured_batches_competes_and_is_drawn_hollow() -> None:
     found = lines(run)["4"]
     assert found["run"] == "1 instance of 4 threads, batch 4"
     assert (found["over fat"], found["doubts"]) == ("is fat, interpolated", "interpolated")
-    assert [choice.hollow for choice in choices_of(Frame(run))] == [False, False, True, False]
+    assert [choice.hollow for choice in choices_of(Context(run))] == [False, False, True, False]
     assert "Where fat was not measured, it is interpolated between two batches." in note(run)
     fills = {mark["batch"]: mark["fill"] for mark in marks(run, "split-cores")}
     assert [batch for batch, fill in fills.items() if fill == "#ffffff"] == [4]
@@ -352,7 +353,9 @@ def test_a_split_of_estimated_cells_is_drawn_hollow_and_said_to_be() -> None:
     fills = {block["batch"]: block["fill"] for block in marks(run, "split-cores")}
     assert (fills[8], fills[1] == fills[8]) == ("#ffffff", False)
     assert column(run, "doubts") == ["", "estimated", "estimated"]
-    points = {p.batch: p.hollow for p in speedup_points(choices_of(Frame(run))) if p.name == "fat"}
+    points = {
+        p.batch: p.hollow for p in speedup_points(choices_of(Context(run))) if p.name == "fat"
+    }
     assert points == {1: False, 4: True, 8: True}
     assert "estimated" in book_of(run).facts[0].note
 

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from report_runs import all_verdicts, exact, guessed, measured_run, published_run, run_of
 
+from coresplit.analysis.rows import Group, Undrawn, groups_of, undrawn_of
+from coresplit.charts.points import COLUMNS, dataset_of
 from coresplit.records import AnchorVisit, Cell, Measurement, Published, Run
-from coresplit.report.dataset import COLUMNS, dataset_of
-from coresplit.report.summary import anchor_of
-from coresplit.report.table import Group, Undrawn, groups_of, undrawn_of
+from coresplit.report.sections.overview import anchor_of
 from coresplit.stats.claims import Claims
 
 

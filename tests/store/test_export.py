@@ -10,7 +10,7 @@ from store_samples import ESTIMATED, FAILED, MEASUREMENTS, RUN, SKIPPED, measure
 from coresplit.errors import RunError, UsageError
 from coresplit.records import Cell, Measurement, Published, Run
 from coresplit.store import export_tables, import_tables, left_out
-from coresplit.store.exporting import range_of
+from coresplit.store.published.writing import range_of
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PUBLISHED = Path(__file__).parents[3] / "shared" / "reference" / "published"

@@ -13,7 +13,7 @@ from coresplit.errors import TableError
 from coresplit.records import Published, Run, Trial, Verification, split_of
 from coresplit.report import build
 from coresplit.store import import_tables, load, save
-from coresplit.store.together import verifications
+from coresplit.store.published.together import verifications
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TOGETHER = FIXTURES / "tiny_together_latency.csv"

@@ -14,8 +14,8 @@ from store_samples import JOURNAL, MEASUREMENTS, RUN
 from coresplit.errors import CoresplitError, TableError
 from coresplit.records import Cell, Measurement, Published, Run
 from coresplit.store import export_tables, import_tables, load, save
-from coresplit.store.columns import KNOWN_COLUMNS, milliseconds, seconds
-from coresplit.store.exporting import range_of
+from coresplit.store.published.columns import KNOWN_COLUMNS, milliseconds, seconds
+from coresplit.store.published.writing import range_of
 
 FULL = msgspec.structs.replace(RUN, measurements=MEASUREMENTS, journal=JOURNAL)
 FILES = ("run.json", "cells.jsonl", "journal.jsonl")

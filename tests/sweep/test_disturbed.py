@@ -23,7 +23,7 @@ from coresplit.stats.contention import Disturbance
 from coresplit.stats.verdict import judged
 from coresplit.sweep import Sweep, anchor_of
 from coresplit.sweep.anchor import Anchor
-from coresplit.sweep.state import CellState
+from coresplit.sweep.cell_state import CellState
 
 CELL = Cell(optimization="none", threads=2, batch=1)
 Busy = Callable[[InstanceSpec, float], float]

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coresplit.sweep.guard import predicted_peak, reason_to_skip
+from coresplit.sweep.memory_limit import predicted_peak, reason_to_skip
 
 MIB = 2**20
 

@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
         """Import the module of one subcommand."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"coresplit.cli.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"coresplit.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from coresplit.cli.output import plain, say
+from coresplit.format import format_duration
 from coresplit.sweep import Progress as SweepProgress
-from coresplit.units import format_duration
 
 LINE_GAP_S = 10.0
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from coresplit.cli.planning import Answer
+from coresplit.format import format_cores, format_duration, format_share
 from coresplit.planner import (
     RIVALS,
     Option,
@@ -17,7 +18,6 @@ from coresplit.planner import (
 )
 from coresplit.records import UNCHECKED, Estimate, Split, Verification
 from coresplit.stats.difference import MARGIN
-from coresplit.units import format_cores, format_duration, format_share
 
 SETTINGS = {
     "isolated": "measured alone: instances that run together may be slower than this",

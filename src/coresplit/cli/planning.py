@@ -8,6 +8,7 @@ import msgspec
 
 from coresplit.cli.request import Options, budget_of
 from coresplit.errors import UsageError
+from coresplit.format import format_cores, format_duration, format_numbers
 from coresplit.machine.allocators import ALLOCATORS
 from coresplit.optimizations import OPTIMIZATIONS
 from coresplit.planner import (
@@ -24,17 +25,11 @@ from coresplit.planner import (
 )
 from coresplit.records import Mapping, Run, Setting
 from coresplit.stats.fitting import variance_of
-from coresplit.stats.losses import lossy_of, unchecked_of
+from coresplit.stats.lossy import lossy_of, unchecked_of
 from coresplit.stats.noise import noise_floor
 from coresplit.stats.variance import Variance
 from coresplit.sweep import cells_of
-from coresplit.units import (
-    format_cores,
-    format_duration,
-    format_numbers,
-    parse_duration,
-    unknown_name,
-)
+from coresplit.units import parse_duration, unknown_name
 
 CHOICES = {
     "optimization": tuple(OPTIMIZATIONS),

@@ -5,6 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from coresplit import store
+from coresplit.analysis.splits import Choice, choices_of
 from coresplit.cli.display import Status
 from coresplit.cli.output import warn
 from coresplit.cli.verifying import verify
@@ -12,8 +13,7 @@ from coresplit.errors import CoresplitError
 from coresplit.instance import Interrupt
 from coresplit.planner import Option, Plan
 from coresplit.records import Prepared, Run
-from coresplit.report.frame import Frame
-from coresplit.report.splits import Choice, choices_of
+from coresplit.report.context import Context
 from coresplit.stats.verdict import judged
 
 RESERVED = 1 / 3
@@ -33,7 +33,7 @@ def prove_headline(
     and the page goes without a proof.
     """
     run = judged(store.load(path))
-    chosen = headline(choices_of(Frame(run)), left_s - preparing_s(run))
+    chosen = headline(choices_of(Context(run)), left_s - preparing_s(run))
     if chosen is None:
         command = f"coresplit plan {quote(str(path))} --batch B --verify"
         warn(f"no time was left to verify a split; run: {command}")

@@ -8,13 +8,14 @@ import msgspec
 
 from coresplit.cli.output import say
 from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.format import format_cores
 from coresplit.machine.allocators import missing_allocator
 from coresplit.machine.placement import place
 from coresplit.models import MODELS, ModelSpec, form_of, parse_input, validate
 from coresplit.optimizations import OPTIMIZATIONS, require_applicable, usable
 from coresplit.records import Form, Inputs, Machine, Mapping, Run, Setting, Settings
 from coresplit.sweep import anchor_of, cells_of
-from coresplit.units import format_cores, parse_duration, parse_numbers, parse_share
+from coresplit.units import parse_duration, parse_numbers, parse_share
 
 ALL = "all"
 DEFAULT_OPTIMIZATIONS: dict[Form, str] = {"module": "none,script", "onnx": "onnxruntime"}

@@ -13,7 +13,7 @@ from coresplit.cli.launching import free_for, launcher_of, together
 from coresplit.errors import InstanceError, MismatchError, ModelFault, RunError, UsageError
 from coresplit.instance import Interrupt, Ready
 from coresplit.machine.cgroups import available_memory
-from coresplit.machine.inspect import differences, fingerprint, inspect
+from coresplit.machine.inspection import differences, fingerprint, inspect
 from coresplit.machine.neighbours import Neighbours
 from coresplit.machine.software import software
 from coresplit.models import MODELS, ModelSpec, describe, form_of, packages_of, validate

@@ -4,32 +4,32 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from coresplit.report.faults import faults_of, outcomes
-from coresplit.report.frame import Frame
+from coresplit.report.context import Context
 from coresplit.report.headline import headlines
+from coresplit.report.sections.page_faults import faults_of, outcomes
 
 
-def findings_of(frame: Frame, path: Path) -> tuple[str, ...]:
+def findings_of(context: Context, path: Path) -> tuple[str, ...]:
     """What the page of the run says first; ``path`` is put into the commands that it names."""
     there = shlex.quote(str(path))
     return tuple(
         line.replace("coresplit plan RUN ", f"coresplit plan {there} ").replace(
-            f"--resume {shlex.quote(frame.run.name)} ", f"--resume {there} "
+            f"--resume {shlex.quote(context.run.name)} ", f"--resume {there} "
         )
-        for line in headlines(frame)
+        for line in headlines(context)
     )
 
 
-def advice_of(frame: Frame, path: Path, usable: Sequence[str]) -> tuple[str, ...]:
+def advice_of(context: Context, path: Path, usable: Sequence[str]) -> tuple[str, ...]:
     """What page faults took, and what another allocator did or how to measure one; maybe nothing.
 
     ``usable`` are the allocators of this machine. The rest is in the report and said by doctor.
     """
-    found = faults_of(frame.run.measurements)
+    found = faults_of(context.run.measurements)
     if found is None:
         return ()
     lines = [f"warning: {found.short}"]
-    said = outcomes(frame)
+    said = outcomes(context)
     left = [name for name in usable if name not in found.tried]
     if said:
         more = f" ({len(said) - 1} more in the report)" if len(said) > 1 else ""

@@ -9,7 +9,7 @@ from coresplit.cli.session import model_info, require_same, spec_again
 from coresplit.errors import InstanceError
 from coresplit.instance import Interrupt, Member, Process, Ready
 from coresplit.machine.cgroups import available_memory
-from coresplit.machine.inspect import inspect
+from coresplit.machine.inspection import inspect
 from coresplit.machine.neighbours import Neighbours
 from coresplit.machine.placement import place_together
 from coresplit.machine.reservation import shares_cores

@@ -12,9 +12,9 @@ others, and lives in ``timing`` alone.
 
 from coresplit.instance.ensemble import Ensemble, Member, Pack
 from coresplit.instance.fake import FakeClock, FakeInstance
-from coresplit.instance.handle import Process
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.instance.process import Process
 from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance
 
 __all__ = [

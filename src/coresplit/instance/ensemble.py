@@ -8,11 +8,11 @@ from typing import Protocol
 import msgspec
 
 from coresplit.errors import LateStart
+from coresplit.format import format_duration
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, Ready, Timed
 from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance
-from coresplit.instance.tally import in_turn, side_by_side, signs_in_turn, signs_side_by_side
-from coresplit.units import format_duration
+from coresplit.stats.merge import in_turn, side_by_side, signs_in_turn, signs_side_by_side
 
 NOTICE_S = 0.01
 LATE_S = 0.002

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from coresplit.errors import EnvironmentFault
-from coresplit.machine.files import below, read_text
+from coresplit.machine.kernel_files import below, read_text
 from coresplit.units import unknown_name
 
 ALLOCATORS = {

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from coresplit.machine.files import below, read_text
+from coresplit.machine.kernel_files import below, read_text
 
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}

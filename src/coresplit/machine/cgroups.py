@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from coresplit.machine.files import below, read_fields, read_int, read_text
+from coresplit.machine.kernel_files import below, read_fields, read_int, read_text
 
 # The "no limit" of version 1 is the largest page-rounded long; no machine has an EiB.
 _NO_MEMORY_LIMIT = 1 << 60

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from coresplit.machine.files import below, read_text
+from coresplit.machine.kernel_files import below, read_text
 
 RECENT_S = 1.0
 FEWEST_SHARE, LONGEST_S = 0.05, 10.0

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from coresplit.machine.files import below, read_text
+from coresplit.machine.kernel_files import below, read_text
 from coresplit.machine.topology import read_cpu_list
 from coresplit.records import Machine
 

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from coresplit.errors import CoresInUse
+from coresplit.format import format_duration, format_numbers
 from coresplit.machine.topology import siblings
-from coresplit.units import format_duration, format_numbers
 
 SHARED = "CORESPLIT_SHARED_CORES"
 """Environment variable; where it is set, cores are measured on whoever else runs there."""

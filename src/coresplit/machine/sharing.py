@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from coresplit.machine.evidence import Counters, ThreadTime, allowed_lists
-from coresplit.machine.files import below, read_int, read_text
+from coresplit.machine.counters import Counters, ThreadTime, allowed_lists
+from coresplit.machine.kernel_files import below, read_int, read_text
 from coresplit.machine.topology import parse_cpu_list, siblings
 from coresplit.records import Signs
 

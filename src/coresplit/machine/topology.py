@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from coresplit.machine.files import below, read_int, read_text
+from coresplit.machine.kernel_files import below, read_int, read_text
 from coresplit.records import Core
 
 _CPUS = "/sys/devices/system/cpu"

@@ -1,12 +1,13 @@
 """The models: what is known of each without torch, and how one is built with it."""
 
-from coresplit.models.arguments import parse_input
-from coresplit.models.build import BuiltModel, build
-from coresplit.models.onnx_survey import survey_onnx
-from coresplit.models.registry import MODELS, ModelFamily, model_named
+from coresplit.models.build import build
+from coresplit.models.built import BuiltModel
+from coresplit.models.catalog import MODELS, ModelFamily, model_named
+from coresplit.models.input_spec import parse_input
 from coresplit.models.sources import describe, form_of, packages_of, usable
 from coresplit.models.spec import ModelSpec, validate
 from coresplit.models.tensors import Survey, survey, weights_hash
+from coresplit.models.user.onnx_survey import survey_onnx
 
 __all__ = [
     "MODELS",

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from coresplit.errors import UsageError
-from coresplit.models import registry
-from coresplit.models.registry import MODELS, model_named
+from coresplit.models import catalog
+from coresplit.models.catalog import MODELS, model_named
 from coresplit.records import Form
 
 Kind = Literal["builtin", "onnx", "program", "archive", "python", "hf", "torchvision", "timm"]
@@ -130,7 +130,7 @@ def usable(name: str) -> str | None:
     """
     source = source_of(name)
     if source.kind == "builtin":
-        return registry.usable(name)
+        return catalog.usable(name)
     missing = [package for package in packages_of(name) if find_spec(package) is None]
     if not missing:
         return None

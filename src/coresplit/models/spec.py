@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from coresplit.errors import UsageError
+from coresplit.models.catalog import ModelFamily, model_named
 from coresplit.models.files import check_source
-from coresplit.models.registry import ModelFamily, model_named
 from coresplit.models.sources import Source, source_of
 from coresplit.records import ModelInput
 

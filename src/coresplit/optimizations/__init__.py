@@ -1,14 +1,14 @@
 """The optimizations: ways to prepare a model, one file each, and the check of their outputs."""
 
-from coresplit.optimizations.equality import (
+from coresplit.optimizations.accuracy.compare import (
     CONSTANT,
     MAX_ERROR,
     Comparison,
     compare,
     relative_error,
 )
-from coresplit.optimizations.loss import LOSS_INPUTS, measure_loss, reference
-from coresplit.optimizations.record import Makes, Optimization, Prepared, Subject
+from coresplit.optimizations.accuracy.measure import LOSS_INPUTS, measure_loss, reference
+from coresplit.optimizations.base import Makes, Optimization, Prepared, Subject
 from coresplit.optimizations.registry import (
     OPTIMIZATIONS,
     missing_packages,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.record import Optimization, Prepared, Subject
+from coresplit.optimizations.base import Optimization, Prepared, Subject
 from coresplit.optimizations.telemetry import forgo_telemetry
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class OnnxRuntimePrepared:
 
 def prepare(subject: Subject) -> Prepared:
     """A session over the model's ONNX file."""
-    from coresplit.optimizations.graph import onnx_file  # noqa: PLC0415
+    from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
 
     return session_of(subject, str(onnx_file(subject)), optimized=True)
 

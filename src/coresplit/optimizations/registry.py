@@ -7,20 +7,19 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from coresplit.errors import UsageError
-from coresplit.optimizations import (
-    bf16,
+from coresplit.optimizations import onnxruntime
+from coresplit.optimizations.base import Optimization
+from coresplit.optimizations.openvino import bf16, int8
+from coresplit.optimizations.openvino import float32 as openvino
+from coresplit.optimizations.pytorch import (
     channels_last,
     compile_default,
     compile_freeze,
-    int8,
     mkldnn,
     none,
-    onnxruntime,
-    openvino,
     script,
     trace,
 )
-from coresplit.optimizations.record import Optimization
 from coresplit.records import Form
 from coresplit.units import unknown_name
 

@@ -13,16 +13,6 @@ outcome        what the rounds of a verification show
 from coresplit.planner.explain import explain, superlinear
 from coresplit.planner.interference import copies_on
 from coresplit.planner.option import Option, Speedup, compared
-from coresplit.planner.outcome import (
-    Judgement,
-    Measured,
-    Outcome,
-    halfwidth_of,
-    outcome_of,
-    proof_of,
-    settled,
-    verifications_of,
-)
 from coresplit.planner.plan import (
     RIVALS,
     Best,
@@ -36,6 +26,16 @@ from coresplit.planner.plan import (
 )
 from coresplit.planner.profile import Known, Profile, cores_of, interpolated, profiles_of
 from coresplit.planner.solver import largest_batch, nearest_batches
+from coresplit.planner.verification import (
+    Judgement,
+    Measured,
+    Outcome,
+    halfwidth_of,
+    outcome_of,
+    proof_of,
+    settled,
+    verifications_of,
+)
 
 __all__ = [
     "RIVALS",

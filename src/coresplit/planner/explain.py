@@ -1,9 +1,9 @@
 """Where the speedup of a split over one fat instance comes from, in one sentence; pure."""
 
+from coresplit.format import format_duration, format_share
 from coresplit.planner.option import Option
 from coresplit.planner.plan import Plan, Rival
 from coresplit.planner.profile import Profile
-from coresplit.units import format_duration, format_share
 
 NOTHING = 0.002
 """A smaller change of the core time is not worth a word."""

@@ -10,7 +10,7 @@ from coresplit.records import Run
 from coresplit.stats.verdict import judged
 
 if TYPE_CHECKING:
-    from coresplit.report.book import Book
+    from coresplit.report.document import Book
 
 FORMATS = frozenset({"html", "markdown", "png"})
 
@@ -37,10 +37,10 @@ def build(
     if unknown := formats - FORMATS:
         raise UsageError(f"'{min(unknown)}' is no format; choose from {', '.join(sorted(FORMATS))}")
     # Drawing code loads here, so that importing this package stays cheap.
-    from coresplit.report.figures import book_of  # noqa: PLC0415
-    from coresplit.report.html import html_page  # noqa: PLC0415
-    from coresplit.report.markdown import markdown_page  # noqa: PLC0415
-    from coresplit.report.render import library  # noqa: PLC0415
+    from coresplit.charts.render import library  # noqa: PLC0415
+    from coresplit.report.compose import book_of  # noqa: PLC0415
+    from coresplit.report.pages.html import html_page  # noqa: PLC0415
+    from coresplit.report.pages.markdown import markdown_page  # noqa: PLC0415
 
     # Before anything is written: half a report is worse than a refusal.
     for needed in sorted({name for made in formats for name in _LIBRARIES[made]}):
@@ -65,8 +65,8 @@ def build(
 
 def _draw(run: Run, book: "Book", out: Path, tell: Callable[[str], None]) -> list[Path]:
     """Write every picture, and remove those of figures that the run has no more."""
-    from coresplit.report.pictures import remove_others, signed  # noqa: PLC0415
-    from coresplit.report.render import picture  # noqa: PLC0415
+    from coresplit.charts.render import picture  # noqa: PLC0415
+    from coresplit.report.pages.png import remove_others, signed  # noqa: PLC0415
 
     written = []
     for figure in book.figures:

@@ -1,33 +1,33 @@
 """What a run has found, in two lines, from the facts that its page shows first; pure."""
 
-from coresplit.report.book import Book, Fact
-from coresplit.report.choice import facts_of_choice
-from coresplit.report.contests import contests_of
-from coresplit.report.frame import Frame
-from coresplit.report.splits import choices_of
-from coresplit.report.splitting import facts_of_splits
-from coresplit.report.summary import facts_of
+from coresplit.analysis.ranking import contests_of
+from coresplit.analysis.splits import choices_of
+from coresplit.report.context import Context
+from coresplit.report.document import Book, Fact
+from coresplit.report.sections.choice.text import facts_of_choice
+from coresplit.report.sections.overview import facts_of
+from coresplit.report.sections.split.section import facts_of_splits
 
 
-def headlines(frame: Frame) -> tuple[str, ...]:
+def headlines(context: Context) -> tuple[str, ...]:
     """The best split, else the best optimization, and the highest throughput, with intervals.
 
     Empty for a run without drawable cells.
     """
-    choices = choices_of(frame)
+    choices = choices_of(context)
     facts = (
-        *facts_of_choice(contests_of(frame), frame),
-        *(facts_of_splits(choices, frame) if choices else ()),
+        *facts_of_choice(contests_of(context), context),
+        *(facts_of_splits(choices, context) if choices else ()),
     )
     book = Book(
         sections=(),
-        dataset=frame.dataset,
-        claims=frame.claims,
+        dataset=context.dataset,
+        claims=context.claims,
         noise=None,
-        groups=frame.groups,
+        groups=context.groups,
         facts=facts,
     )
-    found = facts_of(frame.run, book)
+    found = facts_of(context.run, book)
     first = max(0, len(facts) - 1)
     return tuple(map(_line, found[first : len(facts) + 1]))
 

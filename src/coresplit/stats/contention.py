@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from coresplit.format import format_share
 from coresplit.records import AnchorVisit, Cause, Disturbed, Measurement, Run, Signs, Verification
-from coresplit.units import format_share
 
 WAIT_LIMIT, WAIT_FLOOR_S = 0.05, 0.003
 """On two quiet cores visits waited at most 1.9 %, short ones 2.1 ms; beside a loop over 31 %."""

@@ -20,11 +20,11 @@ from itertools import pairwise
 
 import msgspec
 
+from coresplit.format import format_share
 from coresplit.records import Cell, Estimate, Mapping, Measurement, Setting
 from coresplit.stats.student import quantile
 from coresplit.stats.summary import point_of
 from coresplit.stats.variance import ASSUMED, CONFIDENCE, Variance
-from coresplit.units import format_share
 
 DAMPING = 0.5
 FAULTS_SETTLED = 0.05

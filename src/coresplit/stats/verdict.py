@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from coresplit.format import format_share
 from coresplit.records import Measurement, Run, Verdict
 from coresplit.stats.contention import disturbed
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.variance import Location, Variance, VisitValue, locate, visit_values
-from coresplit.units import format_share
 
 FEWEST_VISITS = 3
 """Fewer cannot show how a cell behaves at other times of the run: such a cell is ``light``."""

@@ -10,7 +10,7 @@ import msgspec
 
 from coresplit.errors import RunError
 from coresplit.records import SCHEMA, JournalEntry, Measurement, Run
-from coresplit.store.documents import (
+from coresplit.store.encoding import (
     CELLS,
     JOURNAL,
     MANIFEST,

@@ -8,7 +8,7 @@ from typing import Self
 
 from coresplit.errors import RunError, StorageError, UsageError
 from coresplit.records import SCHEMA, JournalEntry, Measurement, Run
-from coresplit.store.documents import (
+from coresplit.store.encoding import (
     CELLS,
     JOURNAL,
     MANIFEST,

@@ -1,14 +1,13 @@
 """The sweep: which cell is visited next, for how long, and when it is enough.
 
 runner.Sweep   the loop; the only part with a clock, instances and a sink
-choice         which cells next, side by side (pure)
-order          which instances are prepared first (pure)
+schedule       which cells next, side by side (pure)
+order          which instances are prepared first or started again (pure)
 preparing      makes instances ready, in slices of time
 forecast       how far a budget will reach (pure)
-restart        which instances are started anew (pure)
 disturbing     what the journal is told of a disturbed visit
-state          what is known of each cell so far, and its verdict
-guard          which batches would not fit in memory (pure)
+cell_state     what is known of each cell so far, and its verdict
+memory_limit   which batches would not fit in memory (pure)
 pool           the instances that are alive
 finish         estimates for what was not reached (pure)
 """
@@ -16,9 +15,8 @@ finish         estimates for what was not reached (pure)
 from coresplit.sweep.disturbing import disturbed_entry
 from coresplit.sweep.forecast import Forecast, forecast
 from coresplit.sweep.grid import anchor_of, cells_of
-from coresplit.sweep.launch import Launcher
 from coresplit.sweep.order import Effort, Efforts, in_order
-from coresplit.sweep.pool import Key, key_of
+from coresplit.sweep.pool import Key, Launcher, key_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
 from coresplit.sweep.runner import Sweep
 

@@ -7,9 +7,9 @@ import msgspec
 
 from coresplit.records import Cell
 from coresplit.sweep.budget import COMPILE_SHARE, LATEST_SHARE, PREPARE_S, PREPARE_SHARE
-from coresplit.sweep.choice import COVER_SHARE
 from coresplit.sweep.order import Efforts, in_order
 from coresplit.sweep.pool import Key, key_of
+from coresplit.sweep.schedule import COVER_SHARE
 
 FORWARDS = 2
 """Of a first visit, with its warm-up."""

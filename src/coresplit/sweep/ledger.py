@@ -11,12 +11,12 @@ from coresplit.records import AnchorVisit, Cell, Measurement, Settings
 from coresplit.stats.estimate import curve_of, predict, table_of
 from coresplit.stats.fitting import anchor_groups, fit_values
 from coresplit.stats.variance import ASSUMED, Variance, visit_value
+from coresplit.sweep.cell_state import CellState
 from coresplit.sweep.finish import measurements_of_unreached
 from coresplit.sweep.grid import cells_of, copies_of
-from coresplit.sweep.guard import reason_to_skip
+from coresplit.sweep.memory_limit import reason_to_skip
 from coresplit.sweep.pool import key_of
 from coresplit.sweep.progress import Progress, Sink
-from coresplit.sweep.state import CellState
 
 REFIT_GROWTH = 1.05
 """The variance is estimated anew when there are so many times as many visits as before."""

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from coresplit.errors import InstanceError, InstanceTimeout
+from coresplit.format import format_duration
 from coresplit.instance import PREPARE_TIMEOUT_S, Interrupt, Ready
 from coresplit.records import Cell, Prepared
 from coresplit.sweep.order import Efforts, in_order
 from coresplit.sweep.pool import Key, Pool, key_of
-from coresplit.units import format_duration
 
 POLL_S = 0.5
 

@@ -20,18 +20,17 @@ from coresplit.stats.verdict import forwards_wanted
 from coresplit.stats.warmup import calibrating_forwards
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.budget import Budget
-from coresplit.sweep.choice import Chooser, covers_cheap
+from coresplit.sweep.cell_state import CellState
 from coresplit.sweep.disturbing import Culprit, disturbed_entry, nobody
 from coresplit.sweep.finish import why
 from coresplit.sweep.grid import anchors_of
 from coresplit.sweep.ledger import Ledger, last_block
-from coresplit.sweep.order import Efforts, alike
+from coresplit.sweep.order import Efforts, alike, is_due, to_restart
 from coresplit.sweep.peaks import find_peaks
 from coresplit.sweep.pool import Key, Opener, Pool, key_of, processes_of
 from coresplit.sweep.preparing import Preparer, entry_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
-from coresplit.sweep.restart import is_due, to_restart
-from coresplit.sweep.state import CellState
+from coresplit.sweep.schedule import Chooser, covers_cheap
 
 
 class Sweep:

@@ -1,5 +1,5 @@
 """Running a planned split beside its rivals, as real pinned instances."""
 
-from coresplit.verify.runner import Verifier
+from coresplit.verify.verifier import Verifier
 
 __all__ = ["Verifier"]

@@ -1,0 +1,133 @@
+"""Who wins every <threads, batch>: lossless and lossy apart; pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from coresplit.analysis.rows import Derived, Row, ratio_of
+from coresplit.analysis.view import RunView
+from coresplit.stats.lossy import states_losses, unchecked_of
+
+Kind = Literal["lossless", "lossy", "any"]
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The best of one place, those tied with it, and its gain over the baseline there."""
+
+    row: Row
+    tied: tuple[Row, ...]
+    gain: Derived | None
+
+    @property
+    def sole(self) -> bool:
+        """Whether it is shown to be faster than every other optimization there."""
+        return all(row.cell.optimization == self.row.cell.optimization for row in self.tied)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether nothing but estimates was there to choose from."""
+        return self.row.verdict == "estimated"
+
+
+class Contest(msgspec.Struct, frozen=True, kw_only=True):
+    """All places of one kind of choice: the best by <threads, batch>, and their candidates.
+
+    ``wins`` has every optimization that leads somewhere, with the number of places where it is
+    shown to be the fastest.
+    """
+
+    kind: Kind
+    best: dict[tuple[int, int], Best]
+    rows: tuple[Row, ...]
+    wins: tuple[tuple[str, int], ...]
+
+    @property
+    def title(self) -> str:
+        """What is chosen, in headings and sentences: ``best lossless choice``."""
+        return f"best {self.kind} choice" if self.kind != "any" else "best choice"
+
+
+def contests_of(view: RunView) -> tuple[Contest, ...]:
+    """Lossless, then lossy; empty where nothing was there to choose from.
+
+    A run that does not state which optimizations are lossy has one contest of them all. Where
+    outputs were not checked the first one is of what is not known to be lossy, and named so.
+
+    An estimate wins only where nothing else is there. Of allocators and mappings with which the
+    best optimization is level the default is named: another must be shown to be better. Cells of
+    packed instances take no part where there are others: they answer another question.
+    """
+    if not view.groups:
+        return ()
+    setting = view.groups[0].setting
+    rows = tuple(row for row in view.rows if row.cell.setting == setting)
+    ways = {(row.cell.optimization, row.cell.allocator, row.cell.mapping) for row in rows}
+    if len(ways) < 2:
+        return ()
+    base = {place_of_row(r): r for r in view.groups[0].rows if r.cell.optimization == view.base}
+    exact = {row.cell.optimization for row in rows if not row.lossy}
+    proven = states_losses(view.run) and not exact & set(unchecked_of(view.run))
+    first: Kind = "lossless" if proven else "any"
+    kinds: tuple[tuple[Kind, bool], ...] = ((first, False), ("lossy", True))
+    found = []
+    for kind, lossy in kinds:
+        if own := tuple(row for row in rows if row.lossy == lossy):
+            found.append(_contest(kind, own, base, view))
+    return tuple(found)
+
+
+def placing(row: Row) -> str:
+    """Allocator and mapping where they are not the default: ``tcmalloc, interleave``."""
+    extra = [row.cell.allocator] if row.cell.allocator != "default" else []
+    return ", ".join(extra + ([row.cell.mapping] if row.cell.mapping != "sequential" else []))
+
+
+def way(row: Row) -> str:
+    """What was chosen, without defaults: ``openvino``, ``script with tcmalloc, interleave``."""
+    extra = placing(row)
+    return f"{row.cell.optimization} with {extra}" if extra else row.cell.optimization
+
+
+def _contest(
+    kind: Kind, rows: tuple[Row, ...], base: dict[tuple[int, int], Row], view: RunView
+) -> Contest:
+    by_place: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        by_place.setdefault(place_of_row(row), []).append(row)
+    best = {}
+    for place, own in sorted(by_place.items()):
+        firm = [row for row in own if row.verdict != "estimated"] or own
+        leader = min(firm, key=lambda row: (-row.throughput, row.cell))
+        level = [
+            row for row in own if row is leader or not view.claims.leads(leader.cell, row.cell)
+        ]
+        level.sort(key=lambda row: (row is not leader, -row.throughput, row.cell))
+        top = simplest([r for r in level if r.cell.optimization == leader.cell.optimization])
+        best[place] = Best(
+            row=top,
+            tied=tuple(row for row in level if row is not top),
+            gain=ratio_of(top, base[place], view.claims, view.base) if place in base else None,
+        )
+    leads = Counter(one.row.cell.optimization for one in best.values())
+    wins = Counter(one.row.cell.optimization for one in best.values() if one.sole)
+    ranked = sorted(leads, key=lambda o: (-wins[o], -leads[o], view.order.index(o)))
+    return Contest(kind=kind, best=best, rows=rows, wins=tuple((o, wins[o]) for o in ranked))
+
+
+def simplest(rows: Sequence[Row]) -> Row:
+    """Of rows of one optimization that are tied, best first, the one with most defaults."""
+    cells = [row.cell for row in rows]
+    odd = [(c.allocator != "default") + (c.mapping != "sequential") for c in cells]
+    return rows[odd.index(min(odd))]
+
+
+def way_of_row(row: Row) -> tuple[str, str]:
+    """Allocator and mapping of a row."""
+    return row.cell.allocator, row.cell.mapping
+
+
+def place_of_row(row: Row) -> tuple[int, int]:
+    """Threads and batch of a row."""
+    return row.cell.threads, row.cell.batch

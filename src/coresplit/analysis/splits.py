@@ -1,0 +1,202 @@
+"""The split of every batch of a run, and what was proven of it; pure."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from coresplit.analysis.view import RunView
+from coresplit.planner import (
+    Option,
+    Outcome,
+    Plan,
+    Profile,
+    Rival,
+    Speedup,
+    best_plan,
+    cores_of,
+    interpolated,
+    outcome_of,
+    profiles_of,
+    proof_of,
+    settled,
+    superlinear,
+    verifications_of,
+)
+from coresplit.records import Cell, Mapping, Run, Split, Verification
+from coresplit.stats.variance import Variance
+
+GUESSES = {"estimated", "interpolated"}
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How an instance is made: optimization, mapping and allocator."""
+
+    optimization: str
+    mapping: Mapping
+    allocator: str
+
+    def __str__(self) -> str:
+        """Optimization, and what is not the default: ``script with tcmalloc, interleave``."""
+        extra = [self.allocator] if self.allocator != "default" else []
+        extra += [self.mapping] if self.mapping != "sequential" else []
+        return f"{self.optimization} with {', '.join(extra)}" if extra else self.optimization
+
+
+def way_of(used: Plan | Verification | Cell) -> Way:
+    """The way of a plan, a verification or the cell that names a profile."""
+    return Way(used.optimization, used.mapping, used.allocator)
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of one batch, its profile, and the outcome of its newest verification if any."""
+
+    plan: Plan
+    profile: Profile
+    outcome: Outcome | None
+    close: tuple[Plan, ...] = ()
+
+    def speedup(self, rival: Rival) -> Speedup | None:
+        """The predicted speedup of the fastest; exactly one over itself."""
+        return self.plan.speedup(rival)
+
+    def proven(self, rival: Rival) -> Speedup | None:
+        """The speedup as it ran, None where it was not run beside that rival."""
+        return self.outcome.speedups.get(rival) if self.outcome else None
+
+    def shown(self, rival: Rival) -> Speedup | None:
+        """The speedup as it ran where that shows a difference, else as predicted."""
+        actual = self.proven(rival)
+        return actual if actual and not actual.tie else self.speedup(rival)
+
+    def gains(self, rival: Rival) -> bool:
+        """Whether the fastest is shown to be faster, as it ran or as predicted and believable."""
+        if self.plan.standing(rival) != "faster" or self.beaten_by:
+            return False
+        return self.plan.shown.get(rival) == "faster" or not superlinear(self.plan, rival)
+
+    def guessed(self, rival: Rival | None = None) -> bool:
+        """Whether the prediction, or that of a rival beside it, rests on cells not measured."""
+        options: list[Option | None] = [self.plan.fastest]
+        options += [self.plan.rival(rival)] if rival else []
+        return any(option is not None and GUESSES & set(option.doubts) for option in options)
+
+    @property
+    def hollow(self) -> bool:
+        """Whether the recommendation rests on cells that were not measured."""
+        return bool(GUESSES & set(self.plan.recommended.doubts))
+
+    @property
+    def beaten_by(self) -> tuple[str, ...]:
+        """The rivals that were proven faster than the split."""
+        return self.outcome.beaten_by if self.outcome else ()
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """A verification and what it shows."""
+
+    verification: Verification
+    outcome: Outcome
+
+    @property
+    def predicted(self) -> bool:
+        """Whether anything that ran had been predicted."""
+        return any(trial.predicted is not None for trial in self.verification.trials)
+
+
+def choices_of(view: RunView, way: Way | None = None) -> tuple[Choice, ...]:
+    """The plan of every batch, ascending; empty where there are no cores to split.
+
+    Batches are those of the run and others that were verified. Lossless optimizations compete,
+    all of them where the run has none that is known to be lossless; ``way`` allows one alone.
+    """
+    if not view.groups:
+        return ()
+    cores = cores_of(view.run)
+    if cores < 2:
+        return ()
+    profiles = profiles_of(view.run, variance=view.claims.variance)
+    if way is None:
+        profiles = _competing(profiles, view.lossy)
+    else:
+        profiles = tuple(each for each in profiles if way_of(each.like) == way)
+    batches = {batch for profile in profiles for batch in profile.batches}
+    verified = {each.batch for each in verifications_of(view.run.journal)}
+    found = [_choice(profiles, cores, batch, view) for batch in batches]
+    found += [_proven(profiles, cores, batch, view) for batch in verified - batches]
+    return tuple(sorted((one for one in found if one), key=lambda one: one.plan.batch))
+
+
+def others_of(
+    view: RunView, choices: Sequence[Choice], proofs: Iterable[Proof]
+) -> dict[Way, tuple[Choice, ...]]:
+    """The choices of each way alone that has proofs which ``choices`` do not show."""
+    ways = dict.fromkeys(way_of(one.verification) for one in proofs)
+    alone = {way: choices_of(view, way) for way in ways}
+    shown = _proven_of(choices)
+    return {way: own for way, own in alone.items() if not _proven_of(own) <= shown}
+
+
+def _proven_of(choices: Iterable[Choice]) -> set[tuple[Way, int]]:
+    return {(way_of(one.plan), one.plan.batch) for one in choices if one.outcome}
+
+
+def proofs_of(run: Run, variance: Variance) -> tuple[Proof, ...]:
+    """The newest verification of every split under its conditions, ascending by batch."""
+    newest: dict[tuple[str, str, str, int, Split], Verification] = {}
+    for each in verifications_of(run.journal):
+        split = each.trials[0].split
+        newest[each.optimization, each.mapping, each.allocator, each.cores, split] = each
+    ordered = sorted(newest.values(), key=lambda each: (each.batch, each.at))
+    return tuple(Proof(verification=each, outcome=outcome_of(each, variance)) for each in ordered)
+
+
+def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
+    """The choice of the largest gain over a rival that is shown; None where none is.
+
+    What was proven comes before what is predicted, that before what rests on estimated cells.
+    """
+    gains = [
+        (one.plan.shown.get(rival) == "faster", not one.guessed(rival), _ratio(one, rival), one)
+        for one in choices
+        if one.gains(rival)
+    ]
+    return max(gains, key=lambda gain: gain[:3])[3] if gains else None
+
+
+def undecided(choices: Sequence[Choice]) -> Choice | None:
+    """Of those too close to call and never run, the one predicted to gain most over fat, if any."""
+    found = [
+        one for one in choices if one.plan.standing("fat") == "unclear" and one.outcome is None
+    ]
+    return max(found, key=lambda one: _ratio(one, "fat"), default=None)
+
+
+def _ratio(choice: Choice, rival: Rival) -> float:
+    found = choice.shown(rival)
+    return found.ratio if found else 0.0
+
+
+def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Profile, ...]:
+    lossless = tuple(each for each in profiles if each.like.optimization not in lossy)
+    return lossless or profiles
+
+
+def _choice(profiles: Iterable[Profile], cores: int, batch: int, view: RunView) -> Choice | None:
+    journal, variance = view.run.journal, view.claims.variance
+    found = best_plan(profiles, cores, batch, lambda made: settled(made, journal, variance))
+    if found is None:
+        return None
+    proof = proof_of(found.plan, journal)
+    return Choice(
+        plan=found.plan,
+        profile=found.profile,
+        outcome=outcome_of(proof, variance) if proof else None,
+        close=found.close,
+    )
+
+
+def _proven(profiles: Sequence[Profile], cores: int, batch: int, view: RunView) -> Choice | None:
+    """The verified split of a batch between measured ones; an interpolated one comes first."""
+    between = [interpolated(each, batch) for each in profiles]
+    found = (_choice(each, cores, batch, view) for each in (between, profiles))
+    return next((one for one in found if one and one.outcome), None)

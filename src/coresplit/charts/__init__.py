@@ -1,0 +1,1 @@
+"""Charts as Vega-Lite specifications, and the one place that renders them."""

@@ -1,0 +1,283 @@
+"""Charts of ratios over batch, about the line of 1, as Vega-Lite specifications; pure."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from coresplit.charts.line.chart import given_colour, pixel, vega_scale
+from coresplit.charts.line.labels import title_layer
+from coresplit.charts.palette import INK, MUTED, PAPER, as_text
+from coresplit.charts.scales import LOG_SPAN, Scale, count_scale, log_scale, span_scale, spread
+from coresplit.charts.theme import HEIGHT, WIDTH, Spec, base
+from coresplit.records import Configuration
+
+COLOURS: dict[Configuration, str] = {"split": "#0072B2", "fat": "#D55E00", "thin": "#009E73"}
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A ratio at a batch with its interval, and what its tooltip tells by name.
+
+    ``name`` is what tells its colour, ``shape`` and ``hollow`` are those of its mark. Points of
+    the same ``stretch`` are joined in order; None is joined to no other. It is drawn ``aside`` by
+    so many pixels.
+    """
+
+    name: Configuration
+    batch: int
+    value: float
+    low: float
+    high: float
+    told: dict[str, str]
+    shape: str = "circle"
+    hollow: bool = False
+    stretch: int | None = None
+    aside: float = 0.0
+
+
+class RatioChart(msgspec.Struct, frozen=True, kw_only=True):
+    """What to draw: points, the name of each colour at the right, and a key of shapes below.
+
+    ``band`` is the relative width of the grey band about 1 in which two are equivalent; ``unit``
+    is the title of the y axis.
+    """
+
+    title: str
+    description: str
+    unit: str
+    points: tuple[Point, ...]
+    names: dict[Configuration, str]
+    key: tuple[tuple[str, str], ...]
+    band: float
+
+
+def ratio_spec(chart: RatioChart) -> Spec:
+    """Joined points with bands, single ones with whiskers, each with a tooltip of its own."""
+    batches = sorted({point.batch for point in chart.points})
+    x = count_scale(batches, WIDTH, log=True if len(batches) > 1 else None)
+    y = _ratio_scale(chart.points)
+    joined = [point for point in chart.points if point.stretch is not None]
+    layers = [_alike(chart.band, y), _one(), _bands(joined), _segments(joined)]
+    layers += [_whiskers(chart.points, x), _marks(chart.points, x), *_names(chart, y)]
+    layers += [*_key(chart.key), title_layer(chart.title)]
+    return {**base(chart.description), "encoding": _axes(chart.unit, x, y), "layer": layers}
+
+
+def _ratio_scale(points: Sequence[Point]) -> Scale:
+    """A scale that shows 1 and all values; intervals that are far wider are cut at its edge."""
+    values = [point.value for point in points]
+    least = min(1.0, *(max(point.low, min(values) / 1.5) for point in points))
+    most = max(1.0, *(min(point.high, max(values) * 1.5) for point in points))
+    spanned = max(1.0, *values) / min(1.0, *values)
+    made = log_scale if spanned >= LOG_SPAN["ratio"] else span_scale
+    return made(least, most, HEIGHT)
+
+
+def _axes(unit: str, x: Scale, y: Scale) -> Spec:
+    ticks = {"values": list(x.ticks), "format": "d"}
+    label = "format(datum.value, '~r') + 'x'"
+    return {
+        "x": {
+            **_field("b"),
+            "scale": vega_scale(x),
+            "axis": {"title": "batch (inputs of all instances)", **ticks},
+        },
+        "y": {
+            **_field("y"),
+            "scale": vega_scale(y),
+            "axis": {"title": unit, "values": list(y.ticks), "labelExpr": label},
+        },
+    }
+
+
+def _field(name: str) -> Spec:
+    return {"field": name, "type": "quantitative"}
+
+
+def _beside(point: Point, x: Scale) -> float:
+    """The value of the x axis that stands so many pixels beside that of a point."""
+    if x.log:
+        return float(f"{point.batch * (x.high / x.low) ** (point.aside / x.length):.6g}")
+    return point.batch + (x.high - x.low) * point.aside / x.length
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _alike(band: float, y: Scale) -> Spec:
+    """The grey band about 1 in which two are equivalent."""
+    ends = {"low": max(1 / (1 + band), y.low), "high": min(1 + band, y.high)}
+    return {
+        "data": {"values": [ends]},
+        "mark": {"type": "rect", "color": "#e9ecf0", "clip": True, "aria": False},
+        "encoding": {**_across(), "y": _field("low"), "y2": {"field": "high"}},
+    }
+
+
+def _one() -> Spec:
+    line = {"type": "rule", "stroke": "#9aa5b1", "strokeDash": [2, 4], "strokeWidth": 1.6}
+    place = {**_across(), "y": _field("one")}
+    return {"data": {"values": [{"one": 1}]}, "mark": line, "encoding": place}
+
+
+def _across() -> Spec:
+    return {"x": {"value": 0}, "x2": {"value": "width"}}
+
+
+def _bands(joined: Sequence[Point]) -> Spec:
+    """Intervals of joined points, along each unbroken stretch."""
+    values = [
+        {
+            "b": point.batch,
+            "low": _short(point.low),
+            "high": _short(point.high),
+            "line": f"{point.name} {point.stretch}",
+            "edge": COLOURS[point.name],
+        }
+        for point in joined
+    ]
+    return {
+        "data": {"values": values},
+        "mark": {"type": "area", "opacity": 0.16, "clip": True, "aria": False},
+        "encoding": {
+            "y": _field("low"),
+            "y2": {"field": "high"},
+            "detail": {"field": "line"},
+            "color": given_colour("edge"),
+        },
+    }
+
+
+def _segments(joined: Sequence[Point]) -> Spec:
+    """Joins neighbours of a stretch; dashed where either end is estimated."""
+    values = [
+        {
+            "b": one.batch,
+            "y": _short(one.value),
+            "b_ahead": other.batch,
+            "y_ahead": _short(other.value),
+            "guessed": one.hollow or other.hollow,
+            "edge": COLOURS[one.name],
+        }
+        for one, other in pairwise(joined)
+        if (one.name, one.stretch) == (other.name, other.stretch)
+    ]
+    dash = {"condition": {"test": "datum.guessed", "value": [4, 4]}, "value": [1, 0]}
+    return {
+        "data": {"values": values},
+        "mark": {"type": "rule", "strokeWidth": 2.2, "strokeCap": "round", "aria": False},
+        "encoding": {
+            "x2": {"field": "b_ahead"},
+            "y2": {"field": "y_ahead"},
+            "color": given_colour("edge"),
+            "strokeDash": dash,
+        },
+    }
+
+
+def _whiskers(points: Sequence[Point], x: Scale) -> Spec:
+    """Intervals of single points, and of joined ones that are estimated."""
+    values = [
+        {
+            "b": _beside(point, x),
+            "low": _short(point.low),
+            "high": _short(point.high),
+            "edge": COLOURS[point.name],
+        }
+        for point in points
+        if point.hollow or point.stretch is None
+    ]
+    return {
+        "data": {"values": values},
+        "mark": {"type": "rule", "strokeWidth": 1.6, "opacity": 0.6, "clip": True, "aria": False},
+        "encoding": {
+            "y": _field("low"),
+            "y2": {"field": "high"},
+            "color": given_colour("edge"),
+        },
+    }
+
+
+def _marks(points: Sequence[Point], x: Scale) -> Spec:
+    values = [
+        {
+            **point.told,
+            "b": _beside(point, x),
+            "y": _short(point.value),
+            "fill": PAPER if point.hollow else COLOURS[point.name],
+            "edge": COLOURS[point.name]
+            if point.shape == "circle"
+            else as_text(COLOURS[point.name]),
+            "kind": point.shape,
+            "turn": 45 if point.shape == "cross" else 0,
+        }
+        for point in points
+    ]
+    told = dict.fromkeys(name for point in points for name in point.told)
+    return {
+        "data": {"values": values},
+        "mark": {"type": "point", "size": 60, "opacity": 1, "strokeWidth": 1.6},
+        "encoding": {
+            "shape": {"field": "kind", "type": "nominal", "scale": None, "legend": None},
+            "angle": {"field": "turn", "type": "quantitative", "scale": None},
+            "fill": given_colour("fill"),
+            "stroke": given_colour("edge"),
+            "tooltip": [{"field": name, "type": "nominal", "title": name} for name in told],
+        },
+    }
+
+
+def _names(chart: RatioChart, y: Scale) -> list[Spec]:
+    """What each colour is, at the height of its last point and moved apart."""
+    last = {point.name: point for point in sorted(chart.points, key=lambda one: one.batch)}
+    names = [name for name in chart.names if name in last]
+    wanted = [HEIGHT - y.pixel(last[name].value) for name in names]
+    entries = [
+        {"text": chart.names[name], "ink": as_text(COLOURS[name]), "at": place}
+        for name, place in zip(names, spread(wanted, 15.0, 8.0, HEIGHT - 2.0), strict=True)
+    ]
+    text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12, "limit": 150}
+    return [
+        {
+            "data": {"values": entries},
+            "mark": {**text, "fontWeight": 600},
+            "encoding": {
+                "x": {"value": WIDTH + 16},
+                "y": pixel("at"),
+                "text": {"field": "text"},
+                "color": given_colour("ink"),
+            },
+        }
+    ]
+
+
+def _key(shapes: Sequence[tuple[str, str]]) -> list[Spec]:
+    """What the shapes are, below the chart."""
+    entries, left = [], 4.0
+    for kind, text in shapes:
+        hollow = PAPER if kind == "hollow" else MUTED
+        shape = "circle" if kind == "hollow" else kind
+        turn = 45 if kind == "cross" else 0
+        entries.append({"x": left, "kind": shape, "fill": hollow, "text": text, "turn": turn})
+        left += 30 + 6.0 * len(text)
+    mark = {"type": "point", "size": 55, "opacity": 1, "stroke": MUTED, "strokeWidth": 1.6}
+    text_mark = {"type": "text", "align": "left", "dx": 9, "baseline": "middle", "fontSize": 11.5}
+    place = {"x": pixel("x"), "y": {"value": HEIGHT + 60}}
+    return [
+        {
+            "data": {"values": entries},
+            "mark": {**mark, "aria": False},
+            "encoding": {
+                **place,
+                "shape": {"field": "kind", "type": "nominal", "scale": None, "legend": None},
+                "angle": {"field": "turn", "type": "quantitative", "scale": None},
+                "fill": given_colour("fill"),
+            },
+        },
+        {
+            "data": {"values": entries},
+            "mark": {**text_mark, "color": INK},
+            "encoding": {**place, "text": {"field": "text"}},
+        },
+    ]

@@ -1,0 +1,44 @@
+"""``coresplit cache``."""
+
+import time
+
+import click
+
+from coresplit.cache import Cache
+from coresplit.cli.app import Command
+from coresplit.cli.output import print_json, tell
+from coresplit.format import format_duration, format_size
+
+
+@click.command("cache", cls=Command)
+@click.option("--clear", is_flag=True, help="Remove everything in it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(clear: bool, as_json: bool) -> None:
+    """Show exported and compiled models that are kept between runs, or remove them."""
+    cache = Cache()
+    if clear:
+        freed = cache.clear()
+        if as_json:
+            print_json({"path": str(cache.root), "freed": freed})
+        else:
+            tell(f"removed {format_size(freed)} from {cache.root}")
+        return
+    entries = cache.entries()
+    if as_json:
+        listed = [
+            {"kind": each.kind, "key": each.key, "path": str(each.path), "size": each.size}
+            | {"used_at": each.used_at, "whole": each.whole}
+            for each in entries
+        ]
+        total = sum(each.size for each in entries)
+        print_json({"path": str(cache.root), "size": total, "entries": listed})
+        return
+    for each in entries:
+        ago = format_duration(max(1.0, time.time() - each.used_at))
+        damaged = "" if each.whole else "  damaged: it is built anew when it is needed"
+        tell(f"{each.kind:<12}{format_size(each.size):>10}  used {ago} ago{damaged}")
+        for name, value in each.key.items():
+            tell(f"  {name:<14}{value}")
+    taken = format_size(sum(each.size for each in entries))
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    tell(f"{count}, {taken}, in {cache.root}")

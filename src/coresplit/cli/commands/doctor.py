@@ -1,0 +1,67 @@
+"""``coresplit doctor``."""
+
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from coresplit.cli.app import Command
+from coresplit.cli.output import print_json
+from coresplit.format import format_numbers, format_size
+from coresplit.machine.doctor.checks import Advice, examine
+from coresplit.machine.inspection import inspect
+from coresplit.records import Machine
+
+MOST_WARNINGS = 3
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(as_json: bool) -> None:
+    """Say what on this machine will spoil measurements, and the remedy. Changes nothing."""
+    machine = inspect()
+    advice = examine(machine)
+    if as_json:
+        print_json(
+            {
+                "usable_cores": list(machine.usable_cores),
+                "quota_cores": machine.quota_cores,
+                "advice": [msgspec.structs.asdict(one) for one in advice],
+            }
+        )
+        return
+    for line in describe(machine):
+        click.echo(line)
+    for one in advice:
+        click.echo("")
+        colour = "yellow" if one.severity == "warning" else "cyan"
+        click.echo(click.style(one.severity, fg=colour, bold=True) + f": {one.what}")
+        click.echo(f"  remedy: {one.remedy}")
+    if not advice:
+        click.echo("\nnothing on this machine stands against measuring")
+
+
+def describe(machine: Machine) -> list[str]:
+    """The machine in a few lines."""
+    cores = format_numbers(machine.usable_cores) or "none"
+    quota = "no CPU quota" if machine.quota_cores is None else f"{machine.quota_cores:.3g} cores"
+    limit = machine.memory_limit
+    return [
+        f"processor     {machine.cpu_model}",
+        f"usable cores  {machine.usable} of {len(machine.cores)} physical (CPU {cores})",
+        f"quota         {quota}",
+        f"NUMA nodes    {machine.nodes}",
+        f"memory        {format_size(machine.memory)}"
+        + (f", limited to {format_size(limit)}" if limit is not None else ""),
+        f"kernel        {machine.kernel}",
+    ]
+
+
+def warnings_of(advice: Sequence[Advice]) -> list[str]:
+    """The warnings in short, at most three, and where to read on; nothing where there are none."""
+    warnings = [one.what.partition(": ")[0] for one in advice if one.severity == "warning"]
+    if not warnings:
+        return []
+    more = len(warnings) - MOST_WARNINGS
+    also = f"{more} more, and what to do" if more > 0 else "what to do"
+    return [*warnings[:MOST_WARNINGS], f"{also}: see coresplit doctor"]

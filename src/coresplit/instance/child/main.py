@@ -1,0 +1,69 @@
+"""The process behind an instance: ``python -m coresplit.instance.child.main DESCRIPTOR PARENT``."""
+
+import sys
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from coresplit.errors import CoresplitError, EnvironmentFault, StorageError, UsageError
+from coresplit.instance.messages import Command, Failure, FindPeak, InstanceSpec, Reply
+from coresplit.machine.counters import die_with_parent
+from coresplit.machine.numa import bind_memory
+from coresplit.optimizations.telemetry import forgo_telemetry
+
+if TYPE_CHECKING:
+    from coresplit.instance.child.worker import Worker
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Prepare the model that the first message names, then answer commands until told to end."""
+    die_with_parent(parent)
+    forgo_telemetry()
+    with Connection(descriptor) as pipe:
+        spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
+        if spec.nodes:
+            bind_memory(spec.nodes)
+        _serve(pipe, spec)
+
+
+def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
+    from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
+
+    try:
+        worker = Worker(spec)
+    except (UsageError, EnvironmentFault, StorageError) as error:
+        _send(pipe, Failure(kind="model", message=str(error)))
+        return
+    except Exception as error:
+        _send(pipe, Failure(kind="prepare", message=_one_line(error)))
+        return
+    _send(pipe, worker.ready)
+    while True:
+        try:
+            command: Command = msgspec.json.decode(pipe.recv_bytes(), type=Command)
+        except EOFError:
+            return
+        _send(pipe, _answer(worker, command))
+
+
+def _answer(worker: "Worker", command: Command) -> Reply:
+    try:
+        return worker.find_peak() if isinstance(command, FindPeak) else worker.time(command)
+    except Exception as error:
+        message = _one_line(error)
+        lacking = isinstance(error, MemoryError) or "not enough memory" in message
+        return Failure(kind="memory" if lacking else "forward", message=message)
+
+
+def _send(pipe: "Connection[bytes, bytes]", reply: Reply) -> None:
+    pipe.send_bytes(msgspec.json.encode(reply))
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, CoresplitError) else f"{type(error).__name__}: {text}"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

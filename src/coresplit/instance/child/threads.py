@@ -1,0 +1,100 @@
+"""One core for every thread that computes, whichever library started it."""
+
+import os
+from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
+from pathlib import Path
+
+from coresplit.errors import PrepareFailed
+from coresplit.machine.counters import busy, read_counters
+
+TRIAL_S = 0.3
+_TASKS = Path("/proc/self/task")
+
+
+def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Bind every thread of this process to one of ``cpus``, those that compute to different ones.
+
+    OpenMP has bound its workers already, and they keep their places. Other libraries start
+    threads that may run anywhere: a trial of ``forward`` shows which of them compute, and these
+    get a core each, the calling thread the first. Returns the seconds that the last forward of
+    the trial took. Raises PrepareFailed where more threads compute than there are cores.
+    """
+    confine(cpus)
+    before = read_counters(cpus)
+    begin = clock()
+    end = begin + TRIAL_S
+    while True:
+        forward()
+        took, begin = clock() - begin, clock()
+        if begin >= end:
+            break
+    computing = busy(before, read_counters(cpus))
+    if len(computing) > len(cpus):
+        raise PrepareFailed(
+            f"{len(computing)} threads compute, and the cores to give them are {len(cpus)}: its "
+            "library starts more threads than it was asked for"
+        )
+    calling = os.getpid()
+    for thread, cpu in assignment(cpus, calling, computing, _threads()).items():
+        bind(thread, {cpu})
+    return took
+
+
+def assignment(
+    cpus: Sequence[int],
+    calling: int,
+    computing: Sequence[int],
+    allowed: dict[int, frozenset[int]],
+) -> dict[int, int]:
+    """The core of every thread in ``allowed``, which maps a thread to the cores it may run on.
+
+    A computing thread that is bound to one core of ``cpus`` stays there; the calling thread gets
+    the first core, further ones the free cores in order. Idle threads stay where they are bound,
+    else go around the cores.
+    """
+    found = {calling: cpus[0]}
+    bound = {t: next(iter(a)) for t, a in allowed.items() if len(a) == 1 and a <= set(cpus)}
+    for thread in computing:
+        if thread != calling and bound.get(thread) not in (None, *found.values()):
+            found[thread] = bound[thread]
+    free = [cpu for cpu in cpus if cpu not in found.values()]
+    if calling not in computing:
+        # it only waits for the others, so its core is free for one of them
+        free.append(cpus[0])
+    for thread in computing:
+        if thread not in found:
+            found[thread] = free.pop(0)
+    for place, thread in enumerate(sorted(set(allowed) - set(found))):
+        found[thread] = bound.get(thread, cpus[place % len(cpus)])
+    return found
+
+
+def confine(cpus: Sequence[int]) -> None:
+    """Let no thread run outside ``cpus``; narrower bounds are kept."""
+    for thread, allowed in _threads().items():
+        bind(thread, allowed & set(cpus) or set(cpus))
+
+
+def bind(thread: int, cpus: Set[int]) -> None:
+    """Let ``thread`` of this process run on ``cpus`` alone; one that has ended is passed over."""
+    # threads come and go on their own, so one may end between being listed and being bound
+    with suppress(ProcessLookupError):
+        os.sched_setaffinity(thread, cpus)
+
+
+def confined_to() -> tuple[int, ...]:
+    """Every logical CPU that some thread of this process may run on."""
+    return tuple(sorted(frozenset[int]().union(*_threads().values())))
+
+
+def _threads() -> dict[int, frozenset[int]]:
+    found = {}
+    for task in _TASKS.iterdir():
+        thread = int(task.name)
+        try:
+            found[thread] = frozenset(os.sched_getaffinity(thread))
+        except ProcessLookupError:
+            # it ended while its neighbours were looked at
+            continue
+    return found

@@ -1,0 +1,210 @@
+"""One prepared model inside the child, on its cores."""
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor
+
+from coresplit.cache import Cache
+from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError, UsageError
+from coresplit.format import format_share
+from coresplit.instance.child import peak
+from coresplit.instance.child.threads import confined_to, settle
+from coresplit.instance.child.timing import rest, time_forwards
+from coresplit.instance.child.turns import in_turns, inputs_wanted
+from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.machine.allocators import loaded_allocator, release_memory
+from coresplit.machine.caches import last_level_cache
+from coresplit.machine.counters import peak_memory
+from coresplit.machine.numa import bound_nodes
+from coresplit.models import Survey, build, survey, survey_onnx
+from coresplit.optimizations import (
+    CONSTANT,
+    MAX_ERROR,
+    Comparison,
+    Subject,
+    compare,
+    measure_loss,
+    optimization_named,
+    reference,
+)
+from coresplit.records import UNCHECKED
+
+CHECK_INPUTS = 4
+REST_S = 0.02
+_DIGITS = 16
+
+Forward = Callable[[], tuple[Tensor, ...]]
+
+
+class Worker:
+    """The prepared model, its inputs, and what was read back after preparing.
+
+    Raises UsageError, EnvironmentFault or StorageError where the model itself cannot be used, and
+    PrepareFailed where the optimization cannot, as when its outputs differ from eager ones beyond
+    MAX_ERROR though it is not lossy.
+    """
+
+    def __init__(self, spec: InstanceSpec) -> None:
+        begin = time.monotonic()
+        self.spec = spec
+        # OpenMP has bound this thread to one core when it was loaded; another library would
+        # take that for all the cores there are
+        os.sched_setaffinity(0, spec.home[: spec.threads])
+        # the weights and what names them must not depend on how a sum is split over threads
+        torch.set_num_threads(1)
+        torch.set_num_interop_threads(1)
+        self._model = build(spec.model, Cache().get)
+        example = self._model.make_inputs(CHECK_INPUTS, seed=spec.model.seed)
+        eager = reference(self._subject("", spec.cpus[:1]))
+        expected = eager.bind(example)()
+        seen = self._survey(example)
+        torch.set_num_threads(spec.threads)
+        identity = f"{self._model.weights_hash} {_digest(expected)}"
+        subject = self._subject(identity, spec.cpus)
+        optimization = optimization_named(spec.optimization)
+        # what is compared is one input, so several in turns have yet to be made of any batch
+        self._batch = CHECK_INPUTS if spec.inputs == "hot" else None
+        with _of_the_optimization():
+            self._prepared = optimization.prepare(subject)
+            self.forward = self._prepared.bind(example)
+            comparison = compare(expected, self.forward())
+            if optimization.lossy:
+                comparison = measure_loss(
+                    subject, self._prepared, eager, spec.model.seed, name=spec.optimization
+                )
+        _accept(comparison, lossy=optimization.lossy)
+        if optimization.name == "none" and comparison.unchecked == CONSTANT:
+            # eager is what all others are compared with, so that there is nothing to prove of it
+            comparison = msgspec.structs.replace(comparison, unchecked="")
+        del eager
+        self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS
+        self.ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
+
+    def time(self, command: Forwards) -> Timed:
+        """Time forwards of ``command.batch`` inputs, made now unless they are there already."""
+        if self._batch != command.batch:
+            # the old inputs go first, so that both never take memory at once
+            del self.forward
+            release_memory()
+            self.forward = self._bound(command.batch)
+            self._batch = command.batch
+            # the threads that made the inputs go on spinning for some milliseconds
+            time.sleep(REST_S)
+        timed = time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
+        rest()
+        return timed
+
+    def _bound(self, batch: int) -> Forward:
+        """A forward of a batch, over one input or over several different ones in turns."""
+        seed = self.spec.model.seed
+        first = self._model.make_inputs(batch, seed=seed)
+        if self.spec.inputs == "hot":
+            return self._prepared.bind(first)
+        count = inputs_wanted(sum(each.nbytes for each in first), last_level_cache())
+        others = (self._model.make_inputs(batch, seed=seed + n) for n in range(1, count))
+        return in_turns([self._prepared.bind(each) for each in (first, *others)])
+
+    def find_peak(self) -> FoundPeak:
+        """What the cores can do at most; PyTorch's threads sit on them whatever else does."""
+        found = FoundPeak(products=peak.products(), copy_bytes=peak.copy_bytes())
+        release_memory()
+        return found
+
+    def _read_back(
+        self, begin: float, comparison: Comparison, seen: Survey, *, lossy: bool
+    ) -> Ready:
+        """What stands now; preparing began at ``begin`` on the monotonic clock."""
+        return Ready(
+            threads=self._prepared.threads,
+            interop_threads=torch.get_num_interop_threads(),
+            cpus=confined_to(),
+            nodes=bound_nodes(),
+            allocator=loaded_allocator(),
+            start_s=_age() - (time.monotonic() - begin),
+            prepare_s=time.monotonic() - begin,
+            input_s=self._input_s,
+            error=0.0 if comparison.unchecked else comparison.error,
+            agreement=comparison.agreement,
+            compared=0 if comparison.unchecked else comparison.compared,
+            facts=self._facts(comparison.unchecked, lossy=lossy),
+            largest_tensor=seen.largest_tensor,
+            flops=seen.flops,
+            inputs=self._model.inputs,
+            parameters=self._model.parameters,
+            weights=self._model.weights_hash,
+            memory=peak_memory(),
+        )
+
+    def _facts(self, unchecked: str, *, lossy: bool) -> dict[str, str]:
+        facts = dict(self._prepared.facts)
+        if unchecked:
+            facts[UNCHECKED] = unchecked
+        if lossy:
+            facts["lossy"] = "yes"
+        if self.spec.nodes:
+            bound = bound_nodes()
+            facts["memory nodes"] = ",".join(map(str, bound)) if bound else "not bound"
+        return facts
+
+    def _survey(self, example: tuple[Tensor, ...]) -> Survey:
+        if self._model.onnx is not None:
+            return survey_onnx(self._model.onnx, self._model.inputs)
+        assert self._model.module is not None
+        return survey(self._model.module, example)
+
+    def _subject(self, identity: str, cpus: tuple[int, ...]) -> Subject:
+        return Subject(
+            module=self._model.module,
+            onnx=self._model.onnx,
+            inputs=self._model.inputs,
+            make_inputs=self._model.make_inputs,
+            identity=identity,
+            cpus=cpus,
+            cache=Cache(),
+        )
+
+
+@contextmanager
+def _of_the_optimization() -> Iterator[None]:
+    """From here on the model is known to be right, so that whatever fails is the optimization's."""
+    try:
+        yield
+    except (UsageError, EnvironmentFault, StorageError) as error:
+        raise PrepareFailed(str(error)) from error
+
+
+def _accept(comparison: Comparison, *, lossy: bool) -> None:
+    """Raise PrepareFailed where outputs are shown to differ from eager by more than they may."""
+    if not math.isfinite(comparison.error):
+        raise PrepareFailed(
+            "outputs differ from eager: they hold NaN or infinity, or other integers, or are of "
+            "another shape or type"
+        )
+    if not lossy and comparison.error > MAX_ERROR:
+        raise PrepareFailed(
+            f"outputs differ from eager by {format_share(comparison.error)}, "
+            f"at most {format_share(MAX_ERROR)} is accepted"
+        )
+
+
+def _digest(outputs: tuple[Tensor, ...]) -> str:
+    """What the model computes, in a few digits: code may change while the weights do not."""
+    digest = hashlib.sha256()
+    for tensor in outputs:
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _age() -> float:
+    """Seconds since this process was started."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started

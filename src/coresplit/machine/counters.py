@@ -1,0 +1,218 @@
+"""Counters read inside an instance around timed work, and care for its process.
+
+Reading takes well under a millisecond on a small machine; the kernel's own cost grows with the
+CPUs it reports in /proc/stat and with the threads of the process.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from coresplit.machine.cgroups import throttle_counters
+from coresplit.machine.kernel_files import below, read_fields, read_text
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_PR_SET_PDEATHSIG = 1
+_BUSY = (0, 1, 2, 5, 6)
+"""User, nice, system, interrupts and soft interrupts in a line of /proc/stat (proc(5))."""
+
+
+class ThreadTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """CPU seconds of one thread since it began, known to within ``resolution_s``.
+
+    ``waited_s`` is how long it was ready to run and did not, None where the kernel does not count.
+    """
+
+    thread: int
+    cpu_s: float
+    resolution_s: float
+    waited_s: float | None = None
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What happened between two readings: of the process, its cgroups and the CPUs asked for.
+
+    The names are those of ``records.Evidence``; times in seconds, ``steal_s`` summed over CPUs.
+    """
+
+    wall_s: float
+    user_s: float
+    system_s: float
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+    throttled_periods: int
+    throttled_s: float
+    steal_s: float
+
+
+class Counters(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One reading: the same, counted from some start; ``wall_s`` is the monotonic clock.
+
+    ``busy_s`` maps every logical CPU of the machine to the seconds that something ran on it.
+    """
+
+    threads: tuple[ThreadTime, ...]
+    busy_s: dict[int, float] = {}
+
+
+def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
+    """Read everything once; steal is that of the given logical CPUs."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    throttling = throttle_counters(root)
+    ticks = _cpu_ticks(root)
+    return Counters(
+        wall_s=time.monotonic(),
+        user_s=usage.ru_utime,
+        system_s=usage.ru_stime,
+        minor_faults=usage.ru_minflt,
+        major_faults=usage.ru_majflt,
+        voluntary_switches=usage.ru_nvcsw,
+        involuntary_switches=usage.ru_nivcsw,
+        throttled_periods=throttling.periods,
+        throttled_s=throttling.seconds,
+        steal_s=_stolen(ticks, {f"cpu{cpu}" for cpu in cpus}),
+        threads=_thread_times(root),
+        busy_s={
+            int(name[3:]): sum(values[i] for i in _BUSY if i < len(values)) * _TICK_S
+            for name, values in ticks.items()
+            if name != "cpu"
+        },
+    )
+
+
+def difference(before: Counters, after: Counters) -> Change:
+    """What happened from ``before`` to ``after``; never negative, even if the cgroup changed."""
+    fields = Change.__struct_fields__
+    return Change(**{name: max(getattr(after, name) - getattr(before, name), 0) for name in fields})
+
+
+def busy(before: Counters, after: Counters, share: float = 0.05) -> tuple[int, ...]:
+    """The threads that computed for more than ``share`` of the wall time, ascending by id.
+
+    A growth that the resolution of the thread clock alone explains is not busy.
+    """
+    earlier = {thread.thread: thread.cpu_s for thread in before.threads}
+    limit = share * (after.wall_s - before.wall_s)
+    return tuple(
+        thread.thread
+        for thread in after.threads
+        # user and system ticks are each cut down, so one reading may be two ticks short
+        if thread.cpu_s - earlier.get(thread.thread, 0.0) > max(limit, 2 * thread.resolution_s)
+    )
+
+
+def busy_threads(
+    before: Counters, after: Counters, share: float = 0.05, root: Path = Path("/")
+) -> tuple[str, ...]:
+    """Allowed CPU list of every busy thread, such as ``("0", "1")``, ascending by thread id.
+
+    A thread that ended since ``after`` was read is left out: call this right after the reading.
+    """
+    return tuple(allowed_lists(busy(before, after, share), root).values())
+
+
+def allowed_lists(threads: Iterable[int], root: Path = Path("/")) -> dict[int, str]:
+    """The CPUs each of these threads may run on; one that has ended is left out."""
+    allowed = {}
+    for thread in threads:
+        status = read_text(below(root, f"/proc/self/task/{thread}/status")) or ""
+        for line in status.splitlines():
+            if line.startswith("Cpus_allowed_list:"):
+                allowed[thread] = line.partition(":")[2].strip()
+    return allowed
+
+
+def steal_seconds(cpus: Collection[int] | None, root: Path = Path("/")) -> float:
+    """Seconds that the hypervisor ran something else, summed over these CPUs or, for None, all."""
+    names = {"cpu"} if cpus is None else {f"cpu{cpu}" for cpu in cpus}
+    return _stolen(_cpu_ticks(root), names)
+
+
+def _stolen(ticks: Mapping[str, Sequence[int]], names: Collection[str]) -> float:
+    return sum(ticks[name][7] for name in names if len(ticks.get(name, ())) > 7) * _TICK_S
+
+
+def _cpu_ticks(root: Path) -> dict[str, list[int]]:
+    """The counters of ``cpu`` (all of them), ``cpu0`` and so on, as /proc/stat has them."""
+    found = {}
+    for line in (read_text(below(root, "/proc/stat")) or "").splitlines():
+        if not line.startswith("cpu"):
+            break
+        name, *words = line.split()
+        found[name] = [int(word) for word in words]
+    return found
+
+
+def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
+    """CPU time of every live thread: in nanoseconds where the kernel keeps them, else in ticks."""
+    times: list[ThreadTime] = []
+    try:
+        folders = sorted(below(root, "/proc/self/task").iterdir(), key=lambda path: int(path.name))
+    except OSError:
+        return ()
+    for folder in folders:
+        fine = (read_text(folder / "schedstat") or "").split()
+        if fine and fine[0] != "0":
+            cpu_s, resolution = int(fine[0]) / 1e9, 1e-9
+            waited_s = int(fine[1]) / 1e9 if len(fine) > 1 else None
+        else:
+            ticks = _ticks(read_text(folder / "stat") or "")
+            if ticks is None:
+                continue
+            cpu_s, resolution, waited_s = ticks * _TICK_S, _TICK_S, None
+        times.append(
+            ThreadTime(
+                thread=int(folder.name),
+                cpu_s=cpu_s,
+                resolution_s=resolution,
+                waited_s=waited_s,
+            )
+        )
+    return tuple(times)
+
+
+def _ticks(stat: str) -> int | None:
+    """User and system ticks, fields 14 and 15 of proc(5) stat.
+
+    The name in field 2 may hold spaces and brackets, so fields count from its last bracket.
+    """
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if len(fields) > 12 else None
+
+
+def peak_memory(root: Path = Path("/")) -> int:
+    """Largest resident size in bytes since the start or the last reset; 0 where not stated."""
+    return 1024 * read_fields(below(root, "/proc/self/status")).get("VmHWM", 0)
+
+
+def reset_peak_memory(root: Path = Path("/")) -> bool:
+    """Let ``peak_memory`` start anew at the present size; False where the kernel refuses.
+
+    Writes 5 to clear_refs (proc(5)). ``ru_maxrss`` cannot be used instead, as it never falls.
+    """
+    try:
+        below(root, "/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, however that ends.
+
+    ``parent`` is the process id that started this one; if it is gone by now, this process ends
+    at once. The kernel acts when the *thread* that started the process ends (prctl(2)), so
+    start processes from a thread that outlives them.
+    """
+    if hasattr(ctypes.CDLL(None), "prctl"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

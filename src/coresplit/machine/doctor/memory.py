@@ -1,0 +1,112 @@
+"""Advice as a record, and what can be advised about memory: allocator, huge pages, swap."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from coresplit.format import format_size
+from coresplit.machine.allocators import (
+    MALLOC_TUNABLES,
+    find_library,
+    has_glibc,
+    how_to_install,
+    usable_allocators,
+)
+from coresplit.machine.cgroups import available_memory
+from coresplit.machine.kernel_files import below, read_fields, read_text
+from coresplit.records import Machine
+
+LITTLE_MEMORY = 4 * 2**30
+_SWAP_IN_USE = 64 * 2**20
+_TORCH_HUGE = "THP_MEM_ALLOC_ENABLE=1"
+_THP = "/sys/kernel/mm/transparent_hugepage/enabled"
+
+
+class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One thing that spoils measurements, one sentence, and what the user can do about it."""
+
+    what: str
+    remedy: str
+    severity: Literal["note", "warning"]
+
+
+def allocator_remedy(root: Path = Path("/")) -> str:
+    """How to measure the allocators there are, to run with one, and to install more."""
+    usable = usable_allocators(root)
+    steps: list[str] = []
+    if len(usable) > 1:
+        steps.append(f"measure with --allocator {','.join(usable)}")
+    if "glibc_tuned" in usable:
+        steps.append(f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program")
+    for name in ("tcmalloc", "jemalloc"):
+        library = find_library(name, root)
+        steps.append(
+            f"to add {name}, {how_to_install(name, root)}"
+            if library is None
+            else f"{name} is LD_PRELOAD={library}"
+        )
+    return "; ".join(steps)
+
+
+def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
+    """What spoils measurements in the memory of this machine, one advice each."""
+    yield from _allocator(root)
+    yield from _huge_pages(root, environment)
+    yield from _swap(root)
+    available = available_memory(root)
+    if available < LITTLE_MEMORY:
+        limit = machine.memory_limit
+        limited = "" if limit is None else f" under a limit of {format_size(limit)}"
+        yield Advice(
+            what=f"only {format_size(available)} of memory are available{limited}: "
+            "large batches will be skipped",
+            remedy="end other programs, or raise the memory limit of the container",
+            severity="warning",
+        )
+
+
+def _allocator(root: Path) -> Iterator[Advice]:
+    if has_glibc(root):
+        yield Advice(
+            what="the allocator default is glibc's: every forward maps its large activations anew, "
+            "and the kernel clears them page by page, which slows large batches down",
+            remedy=allocator_remedy(root),
+            severity="note",
+        )
+
+
+def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
+    if environment.get("THP_MEM_ALLOC_ENABLE", "0") != "0":
+        return
+    text = read_text(below(root, _THP)) or ""
+    chosen = text.partition("[")[2].partition("]")[0]
+    if chosen == "madvise":
+        yield Advice(
+            what="transparent huge pages are on request only (madvise): memory "
+            "comes in 4 KiB pages, with a page fault for each",
+            remedy=f"set {_TORCH_HUGE}, with which PyTorch requests them (other libraries do not), "
+            f"or as root: echo always > {_THP}",
+            severity="note",
+        )
+    elif chosen == "never":
+        yield Advice(
+            what="transparent huge pages are off (never): memory comes in 4 KiB pages, with a "
+            "page fault for each",
+            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE}, with which PyTorch "
+            "requests them",
+            severity="note",
+        )
+
+
+def _swap(root: Path) -> Iterator[Advice]:
+    fields = read_fields(below(root, "/proc/meminfo"))
+    used = 1024 * (fields.get("SwapTotal", 0) - fields.get("SwapFree", 0))
+    if used > _SWAP_IN_USE:
+        yield Advice(
+            what=f"{format_size(used)} of swap are in use: memory that is read back from disk "
+            "stops a forward for milliseconds",
+            remedy="end programs that fill the memory, or as root: swapoff -a && swapon -a",
+            severity="warning",
+        )

@@ -1,0 +1,208 @@
+"""A model that came as an ONNX file: what it states, and a batch that is free."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto, TensorProto, ValueInfoProto
+
+from coresplit.errors import UsageError
+from coresplit.models.built import BuiltModel
+from coresplit.models.files import file_hash
+from coresplit.models.input_spec import DTYPES
+from coresplit.models.inputs import generate
+from coresplit.models.keeping import Keep
+from coresplit.models.user.declared_inputs import Stated, settle
+from coresplit.models.user.onnx_dynamic_batch import free_batch
+from coresplit.models.user.onnx_weights import weight_files
+from coresplit.models.user.trial_runs import BATCH, Tensors, check_runs, first_line, rows_differ
+from coresplit.records import ModelInput
+
+_REMEDY = "export it again with a dynamic batch (dynamic_shapes of torch.onnx.export)"
+_FILE = "model.onnx"
+_ERRORS_ONLY = 3
+# elements of one input
+_LARGEST = 2**40
+_INDICES = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
+
+
+def build_onnx(
+    name: str, path: Path, given: Sequence[ModelInput], seed: int, keep: Keep
+) -> BuiltModel:
+    """The checked file, or where its batch was fixed a copy in ``keep`` whose batch is free.
+
+    A copy is only taken where three inputs at once give what they give one by one. Parameters
+    are the elements of all initializers that are no indices, shapes or flags. Raises
+    ``UsageError`` for a file that is damaged, incomplete, or cannot be measured over batches.
+    """
+    model = read(name, path)
+    weights = weight_files(name, path, model)
+    _check(name, path)
+    fixed = _fixed_batches(name, model)
+    inputs = settle(name, _stated(name, model), given)
+    identity = file_hash(path, *weights)
+    used = path
+    if fixed:
+        key = {"file": identity, "onnx": onnx.__version__}
+        used = keep("batch", key, lambda folder: _free(path, folder)) / _FILE
+    example = generate(inputs, BATCH, seed)
+    run = _Run(name, used, freed=fixed)
+    if fixed and (why := run.attempt(example)) is not None:
+        raise _fixed(name, fixed, why)
+    check_runs(name, run, example, _REMEDY)
+    return BuiltModel(
+        module=None,
+        onnx=used,
+        inputs=inputs,
+        parameters=sum(
+            int(np.prod(each.dims))
+            for each in model.graph.initializer
+            if each.data_type not in _INDICES
+        ),
+        weights_hash=identity,
+    )
+
+
+def read(name: str, path: Path) -> ModelProto:
+    """The graph of an ONNX file without weights that lie beside it; raises ``UsageError``."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise UsageError(f"'{name}' is damaged, truncated or no ONNX model") from error
+    except OSError as error:
+        raise UsageError(f"'{name}' cannot be read: {error.strerror or error}") from error
+    if not model.graph.node:
+        raise UsageError(f"'{name}' is damaged, truncated or no ONNX model: it has no operators")
+    return model
+
+
+def graph_inputs(model: ModelProto) -> list[ValueInfoProto]:
+    """What is fed: old files list their weights among the inputs."""
+    weights = {each.name for each in model.graph.initializer}
+    return [each for each in model.graph.input if each.name not in weights]
+
+
+def _check(name: str, path: Path) -> None:
+    try:
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        raise UsageError(f"'{name}' is no valid ONNX model: {first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        # the checker quotes a name that is no text
+        raise UsageError(f"'{name}' is damaged: a name in it is no text; fetch it again") from error
+
+
+def _stated(name: str, model: ModelProto) -> tuple[Stated, ...]:
+    inputs = tuple(_one_stated(name, each) for each in graph_inputs(model))
+    if not inputs:
+        raise UsageError(f"'{name}' takes no inputs; there is no batch to measure over")
+    return inputs
+
+
+def _one_stated(name: str, value: ValueInfoProto) -> Stated:
+    kind = value.type.tensor_type
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    except (KeyError, ValueError):
+        dtype = "no tensor"
+    if dtype not in DTYPES:
+        raise UsageError(
+            f"{name}: input '{value.name}' is of type {dtype}; use one of {', '.join(DTYPES)}"
+        )
+    shape = tuple(
+        _size(each) or _free_name(value, each, index)
+        for index, each in enumerate(kind.shape.dim[1:], start=1)
+    )
+    if math.prod(size for size in shape if isinstance(size, int)) > _LARGEST:
+        raise UsageError(f"'{name}' is damaged: input '{value.name}' takes more than 4 TiB")
+    return Stated(name=value.name, shape=shape, dtype=dtype)
+
+
+def _size(dimension: Any) -> int:  # noqa: ANN401
+    """The size of a dimension, 0 where it is free: some exporters then write none, some -1."""
+    return max(0, int(dimension.dim_value))
+
+
+def _free_name(value: ValueInfoProto, dimension: Any, index: int) -> str:  # noqa: ANN401
+    return dimension.dim_param or f"{index} of {value.name}"
+
+
+def _fixed_batches(name: str, model: ModelProto) -> int:
+    """The batch that the inputs are fixed at; 0 where it is free."""
+    found = 0
+    for each in graph_inputs(model):
+        shape = each.type.tensor_type.shape
+        if not each.type.tensor_type.HasField("shape"):
+            raise UsageError(f"{name}: input '{each.name}' has no shape; {_REMEDY}")
+        if not shape.dim:
+            raise UsageError(f"{name}: input '{each.name}' has no batch dimension; {_REMEDY}")
+        if shape.dim[0].HasField("dim_value"):
+            found = found or shape.dim[0].dim_value
+    return found
+
+
+def _fixed(name: str, batch: int, why: str) -> UsageError:
+    return UsageError(
+        f"{name}: its batch is fixed at {batch} and cannot be freed ({why}); {_REMEDY}"
+    )
+
+
+def _free(path: Path, folder: Path) -> None:
+    """Write the model with a free batch, its weights beside it."""
+    model = onnx.load(path)
+    free_batch(model)
+    # onnx looks for a file of this name in the working directory and refuses if there is one
+    location = f"{folder.name}.data"
+    onnx.save(model, folder / _FILE, save_as_external_data=True, location=location)
+
+
+class _Run:
+    """ONNX Runtime on one thread, without graph optimizations, as for reference outputs."""
+
+    def __init__(self, name: str, path: Path, *, freed: int) -> None:
+        import onnxruntime  # noqa: PLC0415
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = _ERRORS_ONLY
+        # a model that does not run is this module's to tell, not the library's
+        self._quiet = onnxruntime.RunOptions()
+        self._quiet.log_severity_level = _ERRORS_ONLY + 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            if freed:
+                raise _fixed(name, freed, first_line(error)) from error
+            raise UsageError(f"'{name}' is refused by ONNX Runtime: {first_line(error)}") from error
+        self._names = [each.name for each in self._session.get_inputs()]
+
+    def __call__(self, inputs: Tensors) -> Tensors:
+        """Inputs in the order of the graph's to its outputs."""
+        feed = {
+            name: each.contiguous().numpy() for name, each in zip(self._names, inputs, strict=True)
+        }
+        outputs = list(self._outputs(feed))
+        return tuple(torch.from_numpy(np.asarray(each)) for each in outputs)
+
+    def attempt(self, inputs: Tensors) -> str | None:
+        """Why a freed batch does not hold; None if it does."""
+        try:
+            return rows_differ(self, inputs)
+        except UsageError:
+            raise
+        except Exception as error:
+            return first_line(error)
+
+    def _outputs(self, feed: dict[str, Any]) -> Iterator[Any]:
+        for each in self._session.run(None, feed, self._quiet):
+            if not isinstance(each, np.ndarray | np.generic) or each.dtype.name not in DTYPES:
+                raise UsageError("an ONNX model must put out tensors of numbers")
+            yield each

@@ -1,0 +1,1 @@
+"""The networks that coresplit writes itself, with their weights."""

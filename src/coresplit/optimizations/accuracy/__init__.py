@@ -1,0 +1,1 @@
+"""Whether an optimization computes the same, and how far a lossy one is off."""

@@ -1,0 +1,123 @@
+"""What an optimization is compared with, and how far a lossy one is off."""
+
+import math
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from coresplit.errors import EnvironmentFault, PrepareFailed
+from coresplit.optimizations.accuracy.compare import Comparer, Comparison
+from coresplit.optimizations.base import Prepared, Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Outputs = tuple[Tensor, ...]
+
+LOSS_INPUTS = 256
+_FOUND = "comparison.json"
+_CHUNK_INPUTS = 32
+_CHUNK_BYTES = 128 * 2**20
+_STORED_BYTES = 2**30
+
+
+def reference(subject: Subject) -> Prepared:
+    """The model as it is meant: eager PyTorch, or an ONNX file without any graph optimization.
+
+    Raises EnvironmentFault where an ONNX file came and ONNX Runtime is not installed.
+    """
+    if subject.onnx is None:
+        from coresplit.optimizations.pytorch import none  # noqa: PLC0415
+
+        return none.prepare(subject)
+    if find_spec("onnxruntime") is None:
+        raise EnvironmentFault(
+            "the outputs of an ONNX file are compared with those of ONNX Runtime, "
+            "which is missing: pip install 'coresplit[onnxruntime]'"
+        )
+    from coresplit.optimizations.onnxruntime import session_of  # noqa: PLC0415
+
+    return session_of(subject, str(subject.onnx), optimized=False)
+
+
+def measure_loss(
+    subject: Subject, prepared: Prepared, reference_forward: Prepared, seed: int, *, name: str
+) -> Comparison:
+    """Compare a lossy optimization, of that name, with the reference over 256 seeded inputs.
+
+    They run in chunks of 32, fewer where the outputs of a chunk take more than 128 MiB, and they
+    are fewer in all where their outputs take more than 1 GiB: those of the reference are kept in
+    the cache, since they cost as many slow forwards. So is what was found, for the other thread
+    counts and allocators of the same library and settings.
+    """
+    count, chunk = _sizes(subject, reference_forward, seed)
+    key = _key(subject, reference_forward, seed, count, chunk)
+
+    def build(folder: Path) -> None:
+        inputs = _chunks(subject, seed, count, chunk)
+        stored = subject.cache.get(
+            "reference", key, lambda at: _store(inputs, reference_forward, at)
+        )
+        comparer = Comparer()
+        for each, expected in zip(
+            _chunks(subject, seed, count, chunk), _load(stored, count // chunk), strict=True
+        ):
+            comparer.add(expected, prepared.bind(each)())
+        found = comparer.result()
+        if not math.isfinite(found.error):
+            raise PrepareFailed("outputs hold NaN or infinity where those of eager hold none")
+        (folder / _FOUND).write_bytes(msgspec.json.encode(found))
+
+    lossy = {"optimization": name, **{f"its {fact}": text for fact, text in prepared.facts.items()}}
+    kept = subject.cache.get("loss", key | lossy, build) / _FOUND
+    return msgspec.json.decode(kept.read_bytes(), type=Comparison)
+
+
+def _sizes(subject: Subject, eager: Prepared, seed: int) -> tuple[int, int]:
+    """How many inputs to compare, a multiple of how many to run at once."""
+    each = sum(output.nbytes for output in eager.bind(subject.make_inputs(2, seed))()) // 2
+    chunk = max(2, min(_CHUNK_INPUTS, _CHUNK_BYTES // max(1, each)))
+    count = min(LOSS_INPUTS, _STORED_BYTES // max(1, each))
+    return max(chunk, count // chunk * chunk), chunk
+
+
+def _chunks(subject: Subject, seed: int, count: int, chunk: int) -> Iterator["Outputs"]:
+    inputs = subject.make_inputs(count, seed)
+    for start in range(0, count, chunk):
+        yield tuple(tensor[start : start + chunk] for tensor in inputs)
+
+
+def _key(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int) -> dict[str, str]:
+    """All that the reference outputs depend on.
+
+    Threads are left out: they move outputs by rounding only, far less than what is measured.
+    """
+    import torch  # noqa: PLC0415
+
+    return {
+        "identity": subject.identity,
+        "inputs": " ".join(map(str, subject.inputs)),
+        "library": eager.facts["library"],
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "seed": str(seed),
+        "count": str(count),
+        "chunk": str(chunk),
+    }
+
+
+def _store(chunks: Iterator["Outputs"], eager: Prepared, folder: Path) -> None:
+    """Write the reference outputs, a file for every chunk of inputs."""
+    import torch  # noqa: PLC0415
+
+    for index, inputs in enumerate(chunks):
+        torch.save(eager.bind(inputs)(), folder / f"{index}.pt")
+
+
+def _load(folder: Path, chunks: int) -> Iterator["Outputs"]:
+    import torch  # noqa: PLC0415
+
+    for index in range(chunks):
+        yield tuple(torch.load(folder / f"{index}.pt", weights_only=True))

@@ -1,0 +1,94 @@
+"""The model as an ONNX file: the one the user gave, or an export of the module."""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.base import Subject
+from coresplit.optimizations.text import first_line, versions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FILE = "model.onnx"
+_EXAMPLES = 2
+_REGISTRATION = "torch.onnx._internal.exporter._registration"
+_NOISE = (
+    # torch 2.13's own use of a class that it deprecates
+    (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
+    # every input names its first axis "batch", which is what is meant
+    (r"# The axis name: batch will not be used", UserWarning),
+)
+
+
+def onnx_file(subject: Subject) -> Path:
+    """The model as an ONNX file with a free batch; an export is kept in the cache.
+
+    Raises PrepareFailed where the module cannot be exported, or only for one batch.
+    """
+    if subject.onnx is not None:
+        return subject.onnx
+    return subject.cache.get("onnx", export_key(subject), lambda at: _export(subject, at)) / _FILE
+
+
+def export_key(subject: Subject) -> dict[str, str]:
+    """All that an export depends on."""
+    return {
+        "identity": subject.identity,
+        "inputs": " ".join(map(str, subject.inputs)),
+        **versions("torch", "onnx", "onnxscript"),
+    }
+
+
+def _export(subject: Subject, folder: Path) -> None:
+    """Export with ``torch.export``, its first axes tied to one free symbol.
+
+    Two inputs are shown, since an export of one would take the batch for a constant.
+    """
+    import torch  # noqa: PLC0415
+
+    assert subject.module is not None
+    example = subject.make_inputs(_EXAMPLES, 0)
+    batch = torch.export.Dim("batch")
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                subject.module,
+                example,
+                dynamo=True,
+                dynamic_shapes=_shapes(subject.module, batch, len(example)),
+                verbose=False,
+            )
+            assert program is not None
+            # weights beside the graph: a protobuf holds at most 2 GiB
+            program.save(folder / _FILE, external_data=True)
+    except Exception as error:
+        raise PrepareFailed(f"the model cannot be exported to ONNX: {first_line(error)}") from error
+
+
+def _shapes(module: "nn.Module", batch: object, count: int) -> tuple[object, ...]:
+    """The free first axis of every input, in the structure of the arguments of ``forward``."""
+    shapes = tuple({0: batch} for _ in range(count))
+    parameters = inspect.signature(module.forward).parameters.values()
+    gathered = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
+    return (shapes,) if gathered else shapes
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the notes of an exporter that has nothing to say about the model."""
+    logger = logging.getLogger(_REGISTRATION)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message, category in _NOISE:
+                warnings.filterwarnings("ignore", message=message, category=category)
+            yield
+    finally:
+        logger.setLevel(before)

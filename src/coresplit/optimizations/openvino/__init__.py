@@ -1,0 +1,1 @@
+"""Optimizations that run in OpenVINO."""

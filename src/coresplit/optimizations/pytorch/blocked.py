@@ -1,0 +1,65 @@
+"""A module on oneDNN's blocked tensors, and the operator at which that ends."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.pytorch.callable import TorchPrepared
+from coresplit.optimizations.quiet import without_deprecation
+from coresplit.optimizations.text import first_line
+
+_EXAMPLES = 2
+
+
+@without_deprecation()
+def prepared(subject: Subject) -> Prepared:
+    """A copy of the module with oneDNN's layers, since converting changes what it is given.
+
+    Raises PrepareFailed that names the operator which does not take oneDNN's tensors.
+    """
+    # its layers are script modules, and warn when they are defined
+    from torch.utils.mkldnn import to_mkldnn  # noqa: PLC0415
+
+    last = _LastOperator()  # type: ignore[no-untyped-call]
+    try:
+        with torch.no_grad():
+            forward = _on_dense(to_mkldnn(copy.deepcopy(subject.module)))  # type: ignore[no-untyped-call]
+            with last:
+                forward(*subject.make_inputs(_EXAMPLES, 0))
+    except Exception as error:
+        raise PrepareFailed(
+            f"the model does not run on oneDNN's tensors, operator {last.name}: {first_line(error)}"
+        ) from error
+    return TorchPrepared(forward)
+
+
+class _LastOperator(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Remembers which operator was called last: the errors of oneDNN's tensors do not say."""
+
+    name = "none"
+
+    def __torch_dispatch__(
+        self,
+        func: "torch._ops.OpOverload",
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        self.name = func.name()  # type: ignore[no-untyped-call]
+        return func(*args, **(kwargs or {}))
+
+
+def _on_dense(module: nn.Module) -> Callable[..., tuple[Tensor, ...]]:
+    """The module as a function of ordinary tensors: what it takes and gives is converted."""
+
+    def forward(*inputs: Tensor) -> tuple[Tensor, ...]:
+        outputs = module(*(x.to_mkldnn() if x.is_floating_point() else x for x in inputs))
+        several = (outputs,) if isinstance(outputs, Tensor) else outputs
+        return tuple(each.to_dense() if each.is_mkldnn else each for each in several)
+
+    return forward

@@ -1,0 +1,102 @@
+"""A module compiled by torch.compile; shared by the optimizations that yield one."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._dynamo.utils import counters
+
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.pytorch.callable import TorchPrepared
+from coresplit.optimizations.quiet import without_deprecation
+from coresplit.optimizations.text import first_line, versions
+
+# convolutions are lowered in one way for 1 input, in another from 16 on
+_BATCHES = (4, 1, 16)
+_MOST_RECOMPILES = 64
+
+
+@without_deprecation()
+def compiled(
+    subject: Subject, function: Callable[..., Any], *, freezing: bool, facts: dict[str, str]
+) -> Prepared:
+    """``function``, compiled for a batch that varies, and run so that later batches find it ready.
+
+    Inductor makes other code for 1 input than for several, and writes the number of threads into
+    it; what it makes is kept in the cache, and made anew where it is damaged. A model that only
+    compiles for fixed batches is compiled for each when it comes. The settings are those of the
+    process. Raises PrepareFailed where the model cannot be compiled at all.
+    """
+    _require_plain_paths(subject)
+    folder = _configure(subject)
+    try:
+        return _compile(subject, function, freezing=freezing, dynamic=True, facts=facts)
+    except Exception as error:
+        # a process that was killed while compiling leaves libraries that end too early
+        damaged = isinstance(error, BackendCompilerFailed | OSError | ImportError)
+    if damaged:
+        shutil.rmtree(folder, ignore_errors=True)
+        _configure(subject)
+    for dynamic in (True, False) if damaged else (False,):
+        torch._dynamo.reset()
+        try:
+            return _compile(subject, function, freezing=freezing, dynamic=dynamic, facts=facts)
+        except Exception as error:
+            said = first_line(getattr(error, "inner_exception", error))
+    raise PrepareFailed(f"the model cannot be compiled: {said}")
+
+
+def _require_plain_paths(subject: Subject) -> None:
+    """Inductor hands the compiler its paths unquoted."""
+    for path in (Path(torch.__file__).parent, subject.cache.root):
+        if " " in str(path):
+            raise PrepareFailed(
+                f"torch.compile cannot work here: '{path}' has a space in it; move the environment "
+                "or the cache (CORESPLIT_CACHE)"
+            )
+
+
+def _configure(subject: Subject) -> Path:
+    key = {**versions("torch"), "cpu": torch.backends.cpu.get_cpu_capability()}
+    folder = subject.cache.folder("inductor", key)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+    # what others could write is not used again, and inductor leaves it to the umask
+    os.umask(0o077)
+    # compile in this process: a pool of others would go on living beside what is measured
+    torch._inductor.config.compile_threads = 1
+    # beyond its limit dynamo would run eagerly, with a warning at most
+    torch._dynamo.config.recompile_limit = _MOST_RECOMPILES
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    return folder
+
+
+def _compile(
+    subject: Subject,
+    function: Callable[..., Any],
+    *,
+    freezing: bool,
+    dynamic: bool,
+    facts: dict[str, str],
+) -> TorchPrepared:
+    before = counters["stats"]["unique_graphs"]
+    # None: dynamic where marked, so that the sizes of an image stay constants
+    forward = torch.compile(
+        function, dynamic=None if dynamic else False, options={"freezing": freezing}
+    )
+    prepared = TorchPrepared(forward, facts)
+    for batch in _BATCHES if dynamic else _BATCHES[:1]:
+        inputs = subject.make_inputs(batch, 0)
+        if dynamic and batch > 1:
+            for each in inputs:
+                torch._dynamo.mark_dynamic(each, 0)
+        prepared.bind(inputs)()
+    prepared.facts |= {
+        "batch": "any" if dynamic else "compiled for each",
+        "graphs": str(counters["stats"]["unique_graphs"] - before),
+    }
+    return prepared

@@ -1,0 +1,125 @@
+"""A module as TorchScript, scripted or traced; shared by the optimizations that yield one."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from coresplit.errors import PrepareFailed
+from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.pytorch.callable import TorchPrepared
+from coresplit.optimizations.quiet import without_deprecation
+from coresplit.optimizations.text import first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MADE = "torchscript"
+"""The fact that says how the TorchScript was made."""
+
+_TRACED_BATCH = 2
+_OTHER_BATCHES = (1, 5)
+_CLOSE = 1e-3
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what its own ways of reading and tracing a module cause."""
+    with without_deprecation():
+        # it reads every property of a module, also those that their library deprecates
+        warnings.simplefilter("ignore", category=FutureWarning)
+        # what a trace leaves out is found by comparing outputs, not by guessing from the code
+        warnings.simplefilter("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        yield
+
+
+@_quiet()
+def scripted_or_traced(subject: Subject) -> Prepared:
+    """Scripted where the code of the module is TorchScript, else traced.
+
+    A module that came as TorchScript is taken as it is. Raises PrepareFailed with both reasons
+    where neither works.
+    """
+    if isinstance(subject.module, torch.jit.ScriptModule):
+        return _optimized(subject.module, "as it came")
+    try:
+        scripted = torch.jit.script(subject.module)
+    except Exception as error:
+        unscripted = first_line(error)
+    else:
+        return _optimized(scripted, "scripted")
+    try:
+        return traced(subject)
+    except PrepareFailed as untraced:
+        raise PrepareFailed(
+            f"the model cannot be scripted ({unscripted}), and {untraced}"
+        ) from untraced
+
+
+@_quiet()
+def traced(subject: Subject) -> Prepared:
+    """A trace of one forward of two inputs, which must hold for other inputs and batches.
+
+    Raises PrepareFailed where the module cannot be traced, or where its trace says something else
+    than the module: code that depends on the batch or on values leaves one path in it.
+    """
+    assert subject.module is not None
+    example = subject.make_inputs(_TRACED_BATCH, 0)
+    try:
+        with torch.no_grad():
+            module = torch.jit.trace(subject.module, example, check_trace=False)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise PrepareFailed(f"the model cannot be traced: {first_line(error)}") from error
+    for batch in _OTHER_BATCHES:
+        if (why := _differs(subject, module, batch)) is not None:
+            raise PrepareFailed(
+                f"the model cannot be traced: its trace of {_TRACED_BATCH} inputs does not hold "
+                f"for {batch} ({why}), so its code depends on the batch or on values"
+            )
+    return _optimized(module, "traced")
+
+
+def _optimized(module: Any, made: str) -> Prepared:  # noqa: ANN401 (jit has no types)
+    """Freeze, optimize, and only then run.
+
+    The order matters: a frozen module that runs before it is optimized keeps the graph of that
+    run, and the gain is lost without a word. The result does not survive saving and loading.
+    """
+    return TorchPrepared(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
+
+
+def _differs(subject: Subject, module: Any, batch: int) -> str | None:  # noqa: ANN401
+    """How a trace differs from the module for a batch; None where it does not.
+
+    A batch that the module itself does not take says nothing.
+    """
+    inputs = subject.make_inputs(batch, batch)
+    assert subject.module is not None
+    with torch.inference_mode():
+        try:
+            expected = _several(subject.module(*inputs))
+        except Exception:
+            return None
+        try:
+            found = _several(module(*inputs))
+        except Exception as error:
+            return first_line(error)
+    if [each.shape for each in found] != [each.shape for each in expected]:
+        return f"outputs of shape {[list(each.shape) for each in found]}"
+    alike = all(map(_alike, expected, found))
+    return None if alike else "other outputs than eager"
+
+
+def _several(outputs: Any) -> "tuple[Tensor, ...]":  # noqa: ANN401 (whatever the module returns)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def _alike(expected: "Tensor", found: "Tensor") -> bool:
+    """Equal but for rounding, relative to the largest value."""
+    if not expected.is_floating_point():
+        return torch.equal(expected, found)
+    finite = expected[expected.isfinite()]
+    scale = float(finite.abs().max()) if finite.numel() else 0.0
+    return torch.allclose(expected, found, rtol=_CLOSE, atol=_CLOSE * scale, equal_nan=True)

@@ -1,0 +1,1 @@
+"""The pages and pictures that a document is written to."""

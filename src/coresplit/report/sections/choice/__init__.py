@@ -1,0 +1,1 @@
+"""Which optimization to choose."""

@@ -1,0 +1,1 @@
+"""How to split the machine."""

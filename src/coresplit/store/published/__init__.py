@@ -1,0 +1,1 @@
+"""Published latency tables: read, checked and written."""
