@@ -22,7 +22,7 @@ import vl_convert
 
 from coresplit.planner import Known, Profile, plan
 from coresplit.planner.solver import Latencies, slowest, solve
-from coresplit.records import Cell
+from coresplit.records import Variant
 
 REPEATS = 7
 
@@ -55,7 +55,8 @@ def packed_profile(cores: int, batches: int) -> Profile:
     alone = profile(cores, batches)
     busy = {cell: 1.5 ** ((cores - cell[0]) / cores) * value for cell, value in alone.items()}
     return Profile(
-        like=Cell(optimization="script", threads=1, batch=1, setting="packed"),
+        variant=Variant("script"),
+        setting="packed",
         cells=known(busy),
         alone=known(alone),
         cores=cores,

@@ -60,8 +60,8 @@ def verify(path: Path, batch: int, optimization: str, options: Sequence[str]) ->
 
 def show(run: Run) -> None:
     variance = variance_of(run)
-    alone = {each.like.optimization: each for each in profiles_of(run, "isolated")}
-    now = {each.like.optimization: each for each in profiles_of(run)}
+    alone = {each.variant.optimization: each for each in profiles_of(run, "isolated")}
+    now = {each.variant.optimization: each for each in profiles_of(run)}
     spread = next(iter(now.values())).spread
     print(
         f"standard deviations of a log latency: one more visit {spread.visit.variance**0.5:.1%}, "

@@ -18,11 +18,11 @@ from coresplit.planner import (
 )
 from coresplit.planner.verification import contrast_of, halfwidth_of
 from coresplit.records import (
-    Cell,
     Configuration,
     Estimate,
     JournalEntry,
     Trial,
+    Variant,
     Verification,
     split_of,
 )
@@ -149,8 +149,7 @@ def test_an_error_is_predicted_over_measured_less_one() -> None:
 
 def planned(values: dict[tuple[int, int], float]) -> Plan:
     cells = {place: Known(latency=value) for place, value in values.items()}
-    like = Cell(optimization="script", threads=1, batch=1)
-    found = plan(Profile(like=like, cells=cells), 2, 8)
+    found = plan(Profile(variant=Variant("script"), cells=cells), 2, 8)
     assert found is not None
     return found
 

@@ -39,6 +39,7 @@ from coresplit.records import (
     Run,
     Setting,
     Settings,
+    Variant,
     Verdict,
     Visit,
     split_of,
@@ -49,7 +50,7 @@ from coresplit.stats.variance import PUBLISHED_SD
 
 Values = dict[tuple[int, int], float]
 VALUELESS: tuple[tuple[int, Verdict], ...] = ((2, "skipped"), (3, "failed"), (4, "invalid"))
-LIKE = Cell(optimization="script", threads=1, batch=1)
+VARIANT = Variant("script")
 
 
 def known(value: float, error: float = 0.0, doubts: Iterable[Doubt] = ()) -> Known:
@@ -57,7 +58,9 @@ def known(value: float, error: float = 0.0, doubts: Iterable[Doubt] = ()) -> Kno
 
 
 def profile(values: Values, error: float = 0.0) -> Profile:
-    return Profile(like=LIKE, cells={cell: known(value, error) for cell, value in values.items()})
+    return Profile(
+        variant=VARIANT, cells={cell: known(value, error) for cell, value in values.items()}
+    )
 
 
 def planned(values: Values, cores: int, batch: int, error: float = 0.0) -> Plan:
@@ -142,7 +145,7 @@ def test_packed_cells_stand_and_the_others_are_scaled_unless_alone() -> None:
         ]
     )
     (found,) = profiles_of(run)
-    assert found.like.setting == "packed"
+    assert found.setting == "packed"
     assert found.interference is not None
     assert found.interference.slope == pytest.approx(0.4)
     assert found.cells[1, 1].latency == pytest.approx(0.1 * slower)
@@ -152,7 +155,7 @@ def test_packed_cells_stand_and_the_others_are_scaled_unless_alone() -> None:
     assert found.cells[4, 2].latency == pytest.approx(0.06)
     assert found.cells[4, 2].doubts == frozenset()
     (alone,) = profiles_of(run, "isolated")
-    assert alone.like.setting == "isolated"
+    assert alone.setting == "isolated"
     assert alone.latencies(4) == pytest.approx({(1, 1): 0.1, (1, 2): 0.2, (4, 2): 0.06})
     assert profiles_of(run_of([measured(1, 1, 0.1)]), "packed") == ()
 
@@ -165,7 +168,7 @@ def test_an_optimization_without_packed_cells_is_scaled_as_the_others_of_the_run
     )
     run = run_of([measured(1, 1, 0.1), measured(1, 1, 0.1 * slower, "packed"), lonely])
     _, found = profiles_of(run)
-    assert (found.like.optimization, found.like.setting) == ("openvino", "packed")
+    assert (found.variant.optimization, found.setting) == ("openvino", "packed")
     assert found.cells[1, 1].latency == pytest.approx(0.05 * slower)
     assert found.cells[1, 1].doubts == {"scaled"}
 
@@ -261,7 +264,7 @@ def test_more_busy_cores_than_the_copies_took_slow_an_instance_down_further() ->
 
 def test_beyond_the_copies_the_error_grows_and_no_gain_is_carried_further() -> None:
     slowed = Profile(
-        like=LIKE, cells={(6, 1): known(1.5, 0.02)}, alone={(6, 1): known(1.0, 0.1)}, cores=16
+        variant=VARIANT, cells={(6, 1): known(1.5, 0.02)}, alone={(6, 1): known(1.0, 0.1)}, cores=16
     )
     found = slowed.among((6, 1), 16)
     assert found.latency == pytest.approx(1.5 ** (10 / 6))
@@ -281,7 +284,7 @@ def test_the_more_cores_are_busy_the_longer_an_instance_takes(
     place = data.draw(st.integers(1, cores)), 1
     alone, packed = sorted(data.draw(st.tuples(values_of_cells, values_of_cells)))
     found = Profile(
-        like=LIKE, cells={place: known(packed)}, alone={place: known(alone, 0.1)},
+        variant=VARIANT, cells={place: known(packed)}, alone={place: known(alone, 0.1)},
         cores=cores,
     )  # fmt: skip
     taken = [found.among(place, busy) for busy in range(place[0], cores + 1)]
@@ -312,7 +315,7 @@ def test_a_plan_from_packed_cells_is_the_best_of_all_splits_as_they_are_predicte
 ) -> None:
     cells = {place: known((own + more) / 10) for place, (own, more) in values.items()}
     alone = {place: known(own / 10) for place, (own, _) in values.items()}
-    found = Profile(like=LIKE, cells=cells, alone=alone, cores=5)
+    found = Profile(variant=VARIANT, cells=cells, alone=alone, cores=5)
     splits = every_split({place: each.latency for place, each in cells.items()}, cores, batch)
     best = min(
         (option_of(found, split_of(split)).predicted.latency for split in splits), default=None
@@ -375,7 +378,7 @@ def test_estimates_teach_no_slow_down_and_stand_behind_what_was_measured() -> No
     assert found.cells[1, 4].doubts == {"estimated"}
     assert found.cells[1, 8].doubts == {"estimated", "scaled"}
     guessed = run_of([measured(1, 1, 0.1), estimated(1, 1, 0.2, "packed")])
-    assert profiles_of(guessed)[0].like.setting == "isolated"
+    assert profiles_of(guessed)[0].setting == "isolated"
 
 
 def test_the_slow_down_is_fitted_exactly_and_never_a_gain() -> None:
@@ -410,7 +413,7 @@ def test_batches_between_measured_ones_are_interpolated_and_marked() -> None:
 
 def test_a_prediction_is_the_slowest_of_its_instances_and_reaches_as_far_as_any() -> None:
     cells = {(2, 3): known(1.0, 0.01), (1, 1): known(0.9, 0.2, {"unstable"})}
-    found = plan(Profile(like=LIKE, cells=cells), 3, 4)
+    found = plan(Profile(variant=VARIANT, cells=cells), 3, 4)
     assert found is not None
     assert str(found.fastest.split) == "<1, 2, 3> + <1, 1, 1>"
     reach = quantile(0.95, 30.0)
@@ -532,25 +535,28 @@ def test_other_optimizations_that_are_not_shown_to_be_slower_are_named() -> None
     profiles = [
         msgspec.structs.replace(
             profile({(2, 2): value}, 0.02),
-            like=msgspec.structs.replace(LIKE, optimization=f"takes {value}"),
+            variant=msgspec.structs.replace(VARIANT, optimization=f"takes {value}"),
         )
         for value in (1.5, 1.0, 1.03, 3.0)
     ]
     found = best_plan(profiles, 2, 2)
     assert found is not None
-    assert found.plan.optimization == "takes 1.0"
-    assert [each.optimization for each in found.close] == ["takes 1.03"]
+    assert found.plan.variant.optimization == "takes 1.0"
+    assert [each.variant.optimization for each in found.close] == ["takes 1.03"]
     assert best_plan(profiles, 2, 1) is None
 
 
 def test_the_lowest_recommended_latency_is_taken_not_that_of_a_split_that_is_too_close() -> None:
     close = msgspec.structs.replace(
         profile({(1, 1): 1.0, (2, 2): 1.1}, 0.1),
-        like=msgspec.structs.replace(LIKE, optimization="close"),
+        variant=msgspec.structs.replace(VARIANT, optimization="close"),
     )
     found = best_plan([close, profile({(2, 2): 1.05}, 0.1)], 2, 2)
     assert found is not None
-    assert (found.plan.optimization, found.plan.recommended.predicted.latency) == ("script", 1.05)
+    assert (found.plan.variant.optimization, found.plan.recommended.predicted.latency) == (
+        "script",
+        1.05,
+    )
 
 
 def test_the_front_has_the_best_split_of_fewer_and_fewer_cores() -> None:

@@ -31,11 +31,12 @@ from coresplit.records import (
     Run,
     Setting,
     Settings,
+    Variant,
     Visit,
     split_of,
 )
 
-LIKE = Cell(optimization="script", threads=1, batch=1)
+VARIANT = Variant("script")
 
 
 def visited(
@@ -119,7 +120,7 @@ def test_each_doubt_widens_the_interval_by_its_own_error() -> None:
             place: Known(latency=1.0, error=0.04, doubts=doubts)  # type: ignore[arg-type]
             for place in set(cells)
         }
-        profile = Profile(like=LIKE, cells=known, spread=spread)
+        profile = Profile(variant=VARIANT, cells=known, spread=spread)
         return option_of(profile, split_of(cells)).location.error
 
     assert error([(1, 1), (1, 1)]) == pytest.approx(math.hypot(0.04, 0.01))

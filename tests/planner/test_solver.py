@@ -144,8 +144,8 @@ def published() -> dict[str, dict[tuple[int, int], float]]:
         if "together" in file.name:
             continue
         for profile in profiles_of(store.import_tables([file], created_at=0.0)):
-            name = f"{file.name} {profile.like.optimization} {profile.like.mapping}"
-            found[f"{name} {profile.like.allocator}"] = profile.latencies(max(profile.threads))
+            name = f"{file.name} {profile.variant.optimization} {profile.variant.mapping}"
+            found[f"{name} {profile.variant.allocator}"] = profile.latencies(max(profile.threads))
     return found
 
 

@@ -86,7 +86,7 @@ def _cell(
 
 def plan_of(run: Run, batch: int, optimization: str = "script") -> Plan:
     """The plan of one optimization and batch on all cores."""
-    (profile,) = [p for p in profiles_of(run) if p.like.optimization == optimization]
+    (profile,) = [p for p in profiles_of(run) if p.variant.optimization == optimization]
     found = plan(profile, cores_of(run), batch)
     assert found is not None
     return found
@@ -113,9 +113,9 @@ def verified(
         rounds.append(
             Verification(
                 at=at,
-                optimization=made.optimization,
-                mapping=made.mapping,
-                allocator=made.allocator,
+                optimization=made.variant.optimization,
+                mapping=made.variant.mapping,
+                allocator=made.variant.allocator,
                 setting=made.setting,
                 cores=made.cores,
                 batch=made.batch,

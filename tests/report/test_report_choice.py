@@ -6,7 +6,7 @@ import pytest
 from report_many import TEN, imported, many_run, mostly_doubtful
 from report_runs import exact, guessed, machine, run_of
 
-from coresplit.analysis.ranking import Contest, contests_of, way
+from coresplit.analysis.ranking import Contest, contests_of
 from coresplit.analysis.significance import baseline_of
 from coresplit.records import Cell, Measurement, Prepared, Run
 from coresplit.report.compose import book_of
@@ -69,7 +69,7 @@ def places(spec: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_best_of_a_place_is_the_one_of_highest_throughput_over_eager() -> None:
     run = run_of(exact("none", 1, 8, 20), exact("script", 1, 8, 10), exact("trace", 1, 8, 16))
     best = contest(run).best[1, 8]
-    assert (way(best.row), best.tied) == ("script", ())
+    assert (str(best.row.cell.variant), best.tied) == ("script", ())
     assert best.gain is not None
     assert best.gain.value == pytest.approx(2.0)
     assert finding(run) == (
@@ -130,8 +130,8 @@ def test_an_estimate_wins_only_where_nothing_else_is_there() -> None:
         guessed("script", 1, 2, 10),
     )
     best = contest(run).best
-    assert (way(best[1, 1].row), best[1, 1].guessed) == ("none", False)
-    assert (way(best[1, 2].row), best[1, 2].guessed) == ("script", True)
+    assert (str(best[1, 1].row.cell.variant), best[1, 1].guessed) == ("none", False)
+    assert (str(best[1, 2].row.cell.variant), best[1, 2].guessed) == ("script", True)
     assert finding(run).endswith("; 1 of the places is estimated.")
     drawn = {place["batch"]: place for place in places(spec_of(run, "tiny-choice-lossless"))}
     assert (drawn[1]["hollow"], drawn[2]["hollow"]) == (False, True)
@@ -141,7 +141,7 @@ def test_an_estimate_wins_only_where_nothing_else_is_there() -> None:
 def test_lossy_and_lossless_choices_are_kept_apart() -> None:
     items = [exact("none", 1, 8, 20), exact("script", 1, 8, 10), exact("int8", 1, 8, 2)]
     context = Context(small(items, lossy=("int8",)))
-    found = [(c.kind, way(c.best[1, 8].row)) for c in contests_of(context)]
+    found = [(c.kind, str(c.best[1, 8].row.cell.variant)) for c in contests_of(context)]
     assert found == [("lossless", "script"), ("lossy", "int8")]
     names = [figure.name for figure in book_of(context.run).figures]
     assert names[:2] == ["tiny-choice-lossless", "tiny-choice-lossy"]
@@ -159,9 +159,9 @@ def test_of_tied_allocators_the_default_is_named_and_a_better_one_wins() -> None
     base, quick = near("none", 8, 20), exact("none", 1, 8, 19.8, noise=0.06)
     run = run_of(base, with_allocator(quick, "tcmalloc"))
     best = contest(run).best[1, 8]
-    assert (way(best.row), tied_names(best)) == ("none", ["none with tcmalloc"])
+    assert (str(best.row.cell.variant), tied_names(best)) == ("none", ["none with tcmalloc"])
     better = run_of(base, with_allocator(exact("none", 1, 8, 10), "tcmalloc"))
-    assert way(contest(better).best[1, 8].row) == "none with tcmalloc"
+    assert str(contest(better).best[1, 8].row.cell.variant) == "none with tcmalloc"
     assert finding(better).endswith(
         "2.0x eager with defaults (geometric mean); "
         "in 1 with an allocator or mapping that is not the default."
@@ -270,7 +270,7 @@ def test_packed_cells_take_no_part_beside_isolated_ones() -> None:
         exact("script", 1, 8, 10),
         msgspec.structs.replace(packed, cell=cell),
     )
-    assert way(contest(run).best[1, 8].row) == "script"
+    assert str(contest(run).best[1, 8].row.cell.variant) == "script"
 
 
 def test_a_run_of_mostly_doubtful_cells_gives_every_section() -> None:

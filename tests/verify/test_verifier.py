@@ -11,7 +11,7 @@ from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt,
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.planner import Known, Plan, Profile, outcome_of, plan, verifications_of
-from coresplit.records import Cell, Core, Signs, Verification
+from coresplit.records import Core, Signs, Variant, Verification
 from coresplit.stats.variance import Variance
 from coresplit.verify import Verifier
 
@@ -22,7 +22,7 @@ LATENCIES = {(4, 8): 0.8, (2, 4): 0.5, (2, 8): 0.9, (1, 2): 0.6, (1, 8): 2.0}
 
 def planned(latencies: dict[tuple[int, int], float] = LATENCIES, batch: int = 8) -> Plan:
     profile = Profile(
-        like=Cell(optimization="script", threads=1, batch=1),
+        variant=Variant("script"),
         cells={cell: Known(latency=latency) for cell, latency in latencies.items()},
     )
     found = plan(profile, 4, batch)
@@ -311,7 +311,7 @@ def test_a_forward_that_hangs_ends_all_instances() -> None:
 
 def test_one_core_has_nothing_to_compare_with() -> None:
     profile = Profile(
-        like=Cell(optimization="script", threads=1, batch=1),
+        variant=Variant("script"),
         cells={(1, 8): Known(latency=1.0)},
     )
     only = plan(profile, 1, 8)

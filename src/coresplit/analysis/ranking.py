@@ -63,8 +63,7 @@ def contests_of(view: RunView) -> tuple[Contest, ...]:
         return ()
     setting = view.groups[0].setting
     rows = tuple(row for row in view.rows if row.cell.setting == setting)
-    ways = {(row.cell.optimization, row.cell.allocator, row.cell.mapping) for row in rows}
-    if len(ways) < 2:
+    if len({row.cell.variant for row in rows}) < 2:
         return ()
     base = {place_of_row(r): r for r in view.groups[0].rows if r.cell.optimization == view.base}
     exact = {row.cell.optimization for row in rows if not row.lossy}
@@ -76,18 +75,6 @@ def contests_of(view: RunView) -> tuple[Contest, ...]:
         if own := tuple(row for row in rows if row.lossy == lossy):
             found.append(_contest(kind, own, base, view))
     return tuple(found)
-
-
-def placing(row: Row) -> str:
-    """Allocator and mapping where they are not the default: ``tcmalloc, interleave``."""
-    extra = [row.cell.allocator] if row.cell.allocator != "default" else []
-    return ", ".join(extra + ([row.cell.mapping] if row.cell.mapping != "sequential" else []))
-
-
-def way(row: Row) -> str:
-    """What was chosen, without defaults: ``openvino``, ``script with tcmalloc, interleave``."""
-    extra = placing(row)
-    return f"{row.cell.optimization} with {extra}" if extra else row.cell.optimization
 
 
 def _contest(
@@ -118,14 +105,7 @@ def _contest(
 
 def simplest(rows: Sequence[Row]) -> Row:
     """Of rows of one optimization that are tied, best first, the one with most defaults."""
-    cells = [row.cell for row in rows]
-    odd = [(c.allocator != "default") + (c.mapping != "sequential") for c in cells]
-    return rows[odd.index(min(odd))]
-
-
-def way_of_row(row: Row) -> tuple[str, str]:
-    """Allocator and mapping of a row."""
-    return row.cell.allocator, row.cell.mapping
+    return max(rows, key=lambda row: row.cell.variant.defaults)
 
 
 def place_of_row(row: Row) -> tuple[int, int]:

@@ -22,29 +22,10 @@ from coresplit.planner import (
     superlinear,
     verifications_of,
 )
-from coresplit.records import Cell, Mapping, Run, Split, Verification
+from coresplit.records import Run, Split, Variant, Verification
 from coresplit.stats.variance import Variance
 
 GUESSES = {"estimated", "interpolated"}
-
-
-class Way(msgspec.Struct, frozen=True):
-    """How an instance is made: optimization, mapping and allocator."""
-
-    optimization: str
-    mapping: Mapping
-    allocator: str
-
-    def __str__(self) -> str:
-        """Optimization, and what is not the default: ``script with tcmalloc, interleave``."""
-        extra = [self.allocator] if self.allocator != "default" else []
-        extra += [self.mapping] if self.mapping != "sequential" else []
-        return f"{self.optimization} with {', '.join(extra)}" if extra else self.optimization
-
-
-def way_of(used: Plan | Verification | Cell) -> Way:
-    """The way of a plan, a verification or the cell that names a profile."""
-    return Way(used.optimization, used.mapping, used.allocator)
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,11 +84,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         return any(trial.predicted is not None for trial in self.verification.trials)
 
 
-def choices_of(view: RunView, way: Way | None = None) -> tuple[Choice, ...]:
+def choices_of(view: RunView, variant: Variant | None = None) -> tuple[Choice, ...]:
     """The plan of every batch, ascending; empty where there are no cores to split.
 
     Batches are those of the run and others that were verified. Lossless optimizations compete,
-    all of them where the run has none that is known to be lossless; ``way`` allows one alone.
+    all of them where the run has none that is known to be lossless; ``variant`` allows one alone.
     """
     if not view.groups:
         return ()
@@ -115,10 +96,10 @@ def choices_of(view: RunView, way: Way | None = None) -> tuple[Choice, ...]:
     if cores < 2:
         return ()
     profiles = profiles_of(view.run, variance=view.claims.variance)
-    if way is None:
+    if variant is None:
         profiles = _competing(profiles, view.lossy)
     else:
-        profiles = tuple(each for each in profiles if way_of(each.like) == way)
+        profiles = tuple(each for each in profiles if each.variant == variant)
     batches = {batch for profile in profiles for batch in profile.batches}
     verified = {each.batch for each in verifications_of(view.run.journal)}
     found = [_choice(profiles, cores, batch, view) for batch in batches]
@@ -128,24 +109,24 @@ def choices_of(view: RunView, way: Way | None = None) -> tuple[Choice, ...]:
 
 def others_of(
     view: RunView, choices: Sequence[Choice], proofs: Iterable[Proof]
-) -> dict[Way, tuple[Choice, ...]]:
-    """The choices of each way alone that has proofs which ``choices`` do not show."""
-    ways = dict.fromkeys(way_of(one.verification) for one in proofs)
-    alone = {way: choices_of(view, way) for way in ways}
+) -> dict[Variant, tuple[Choice, ...]]:
+    """The choices of each variant alone that has proofs which ``choices`` do not show."""
+    variants = dict.fromkeys(one.verification.variant for one in proofs)
+    alone = {variant: choices_of(view, variant) for variant in variants}
     shown = _proven_of(choices)
-    return {way: own for way, own in alone.items() if not _proven_of(own) <= shown}
+    return {variant: own for variant, own in alone.items() if not _proven_of(own) <= shown}
 
 
-def _proven_of(choices: Iterable[Choice]) -> set[tuple[Way, int]]:
-    return {(way_of(one.plan), one.plan.batch) for one in choices if one.outcome}
+def _proven_of(choices: Iterable[Choice]) -> set[tuple[Variant, int]]:
+    return {(one.plan.variant, one.plan.batch) for one in choices if one.outcome}
 
 
 def proofs_of(run: Run, variance: Variance) -> tuple[Proof, ...]:
     """The newest verification of every split under its conditions, ascending by batch."""
-    newest: dict[tuple[str, str, str, int, Split], Verification] = {}
+    newest: dict[tuple[Variant, int, Split], Verification] = {}
     for each in verifications_of(run.journal):
         split = each.trials[0].split
-        newest[each.optimization, each.mapping, each.allocator, each.cores, split] = each
+        newest[each.variant, each.cores, split] = each
     ordered = sorted(newest.values(), key=lambda each: (each.batch, each.at))
     return tuple(Proof(verification=each, outcome=outcome_of(each, variance)) for each in ordered)
 
@@ -177,7 +158,7 @@ def _ratio(choice: Choice, rival: Rival) -> float:
 
 
 def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Profile, ...]:
-    lossless = tuple(each for each in profiles if each.like.optimization not in lossy)
+    lossless = tuple(each for each in profiles if each.variant.optimization not in lossy)
     return lossless or profiles
 
 

@@ -14,9 +14,9 @@ def document(answer: Answer, verification: Verification | None) -> dict[str, obj
     return {
         "batch": plan.batch,
         "cores": plan.cores,
-        "optimization": plan.optimization,
-        "mapping": plan.mapping,
-        "allocator": plan.allocator,
+        "optimization": plan.variant.optimization,
+        "mapping": plan.variant.mapping,
+        "allocator": plan.variant.allocator,
         "setting": plan.setting,
         **_option(plan.recommended),
         **_speedups(plan, plan.recommended),
@@ -36,9 +36,9 @@ def document(answer: Answer, verification: Verification | None) -> dict[str, obj
 
 def _how(plan: Plan) -> dict[str, object]:
     return {
-        "optimization": plan.optimization,
-        "mapping": plan.mapping,
-        "allocator": plan.allocator,
+        "optimization": plan.variant.optimization,
+        "mapping": plan.variant.mapping,
+        "allocator": plan.variant.allocator,
         "latency_s": plan.recommended.predicted.latency,
     }
 

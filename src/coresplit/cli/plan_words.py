@@ -82,7 +82,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
             (
                 str(plan.batch),
                 instances(plan.recommended.split),
-                plan.optimization,
+                plan.variant.optimization,
                 _latency(plan.recommended.predicted),
                 "the same" if same else instances(plan.fastest.split),
                 _rival(plan, "fat"),
@@ -120,7 +120,7 @@ def _asides(answer: Answer, *, verified: bool) -> list[str]:
         others = (
             f"{_how(other)} ({_latency(other.recommended.predicted)})" for other in answer.close
         )
-        lines.append(f"Too close to call with {plan.optimization}: {', '.join(others)}.")
+        lines.append(f"Too close to call with {plan.variant.optimization}: {', '.join(others)}.")
     if plan.limit is not None and plan.limit < plan.recommended.predicted.high:
         lines.append(f"It may take longer than {format_duration(plan.limit)}.")
     return lines
@@ -203,9 +203,9 @@ def _by_relation(outcome: Outcome) -> dict[str, str]:
 
 
 def _how(plan: Plan) -> str:
-    words = [plan.optimization]
-    words += [plan.mapping] if plan.mapping != "sequential" else []
-    words += [plan.allocator] if plan.allocator != "default" else []
+    words = [plan.variant.optimization]
+    words += [plan.variant.mapping] if plan.variant.mapping != "sequential" else []
+    words += [plan.variant.allocator] if plan.variant.allocator != "default" else []
     return " ".join(words)
 
 

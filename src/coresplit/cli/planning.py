@@ -195,10 +195,10 @@ def _profiles(run: Run, cores: int, request: Request, variance: Variance) -> tup
     for field, choices in CHOICES.items():
         wanted = getattr(request, field)
         if wanted is not None:
-            there = dict.fromkeys(getattr(each.like, field) for each in profiles)
+            there = dict.fromkeys(getattr(each.variant, field) for each in profiles)
             if wanted not in there and wanted not in choices:
                 raise unknown_name(field, wanted, list(there))
-            profiles = tuple(each for each in profiles if getattr(each.like, field) == wanted)
+            profiles = tuple(each for each in profiles if getattr(each.variant, field) == wanted)
     fitting = tuple(each for each in profiles if each.threads[0] <= cores)
     if not fitting:
         asked = (request.optimization, request.mapping, request.allocator, request.setting)
@@ -212,11 +212,11 @@ def _profiles(run: Run, cores: int, request: Request, variance: Variance) -> tup
     if request.optimization is not None:
         return profiles
     lossy = lossy_of(run)
-    lossless = tuple(each for each in profiles if each.like.optimization not in lossy)
+    lossless = tuple(each for each in profiles if each.variant.optimization not in lossy)
     if not lossless:
         raise UsageError(
             f"run {request.run} has lossy optimizations only; name the one to plan with: "
-            f"--optimization {profiles[0].like.optimization}"
+            f"--optimization {profiles[0].variant.optimization}"
         )
     return lossless
 
@@ -280,7 +280,7 @@ def _best(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer | N
         close=found.close,
         command=_command(found.plan, asked),
         noise=noise_floor(journal),
-        unchecked=unchecked_of(asked.run).get(found.plan.optimization, ""),
+        unchecked=unchecked_of(asked.run).get(found.plan.variant.optimization, ""),
     )
 
 

@@ -49,7 +49,7 @@ def verify(
         verifier = Verifier(
             plan,
             _starting(plan, spec, machine, run.settings.inputs),
-            lambda threads: place_together(cores, threads, plan.mapping),
+            lambda threads: place_together(cores, threads, plan.variant.mapping),
             writer.log,
             accept=lambda ready: _accept(run, machine, spec, ready),
             available_memory=available_memory,
@@ -83,11 +83,11 @@ def _starting(
 def _cell(plan: Plan, threads: int, batch: int) -> Cell:
     """The isolated cell of one instance under the conditions of the plan."""
     return Cell(
-        optimization=plan.optimization,
+        optimization=plan.variant.optimization,
         threads=threads,
         batch=batch,
-        mapping=plan.mapping,
-        allocator=plan.allocator,
+        mapping=plan.variant.mapping,
+        allocator=plan.variant.allocator,
     )
 
 

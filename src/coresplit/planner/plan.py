@@ -9,7 +9,7 @@ import msgspec
 from coresplit.planner.option import SAME, Option, Speedup, compared, option, option_of
 from coresplit.planner.profile import Known, Place, Profile, between
 from coresplit.planner.solver import largest_throughput, solve
-from coresplit.records import Configuration, Mapping, Setting, Split, split_of
+from coresplit.records import Configuration, Setting, Split, Variant, split_of
 from coresplit.stats.difference import Relation
 
 Rival = Literal["fat", "thin"]
@@ -27,9 +27,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     that takes longer than ``limit`` seconds is recommended where the fastest does not.
     """
 
-    optimization: str
-    mapping: Mapping
-    allocator: str
+    variant: Variant
     setting: Setting
     cores: int
     batch: int
@@ -137,12 +135,9 @@ def plan(profile: Profile, cores: int, batch: int) -> Plan | None:
     options = [each for each in (split, fat, thin) if each is not None]
     if not options:
         return None
-    like = profile.like
     return Plan(
-        optimization=like.optimization,
-        mapping=like.mapping,
-        allocator=like.allocator,
-        setting=like.setting,
+        variant=profile.variant,
+        setting=profile.setting,
         cores=cores,
         batch=batch,
         fastest=min(options, key=_order),

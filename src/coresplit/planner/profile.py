@@ -24,7 +24,7 @@ from coresplit.planner.spread import (
     straight,
     visit_part,
 )
-from coresplit.records import Cell, Measurement, Run, Setting
+from coresplit.records import Measurement, Run, Setting, Variant
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.summary import point_of
 from coresplit.stats.variance import Variance
@@ -59,15 +59,16 @@ _Groups = Mapping[Setting, dict[Place, Known]]
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """Latencies by <threads, batch>; ``like`` names optimization, mapping, allocator, setting.
+    """Latencies by <threads, batch> of one variant in one setting.
 
-    The threads and batch of ``like`` mean nothing. Packed ``cells`` are of instances beside which
-    copies of them fill ``cores``, as ``neighbours_on`` counts them; then ``alone`` has what
-    instances take that have no neighbours, and ``interference`` is what scaled latencies were
-    scaled by. ``spread`` is how far predictions may be off beside the errors of the cells.
+    Packed ``cells`` are of instances beside which copies of them fill ``cores``, as
+    ``neighbours_on`` counts them; then ``alone`` has what instances take that have no neighbours,
+    and ``interference`` is what scaled latencies were scaled by. ``spread`` is how far predictions
+    may be off beside the errors of the cells.
     """
 
-    like: Cell
+    variant: Variant
+    setting: Setting = "isolated"
     cells: Mapping[Place, Known]
     alone: Mapping[Place, Known] = {}
     cores: int = 0
@@ -134,12 +135,11 @@ def profiles_of(
     is that of the run, where it is known already.
     """
     variance = variance or variance_of(run)
-    groups: dict[Cell, _Groups] = {}
+    groups: dict[Variant, _Groups] = {}
     for measurement in run.measurements:
         cell, value = measurement.cell, _known(measurement, variance)
         if value is not None:
-            like = msgspec.structs.replace(cell, threads=1, batch=1, setting="isolated")
-            group = groups.setdefault(like, {"isolated": {}, "packed": {}})
+            group = groups.setdefault(cell.variant, {"isolated": {}, "packed": {}})
             group[cell.setting][cell.threads, cell.batch] = value
     if not groups:
         return ()
@@ -147,19 +147,21 @@ def profiles_of(
         packed = (known for group in groups.values() for known in group["packed"].values())
         setting = "isolated" if all(map(_estimated, packed)) else "packed"
     cores = cores_of(run)
-    pairs = {like: list(_pairs(group, cores)) for like, group in groups.items()}
+    pairs = {variant: list(_pairs(group, cores)) for variant, group in groups.items()}
     spread = Spread(
         visit=visit_part(variance),
         between=part_of(list(interpolating_errors(_curves(groups.values())))),
         scaled=part_of(list(scaling_errors(list(pairs.values())))),
     )
     if setting == "isolated":
-        made = [Profile(like=like, cells=group["isolated"]) for like, group in groups.items()]
+        made = [
+            Profile(variant=variant, cells=group["isolated"]) for variant, group in groups.items()
+        ]
     else:
         pooled = calibrate(pair for each in pairs.values() for pair in each)
         made = [
-            _packed(like, group, cores, calibrate(pairs[like]) or pooled)
-            for like, group in groups.items()
+            _packed(variant, group, cores, calibrate(pairs[variant]) or pooled)
+            for variant, group in groups.items()
         ]
     return tuple(msgspec.structs.replace(one, spread=spread) for one in made if one.cells)
 
@@ -213,15 +215,16 @@ def _told(latency: float, sources: Collection[tuple[Known, float]], doubt: Doubt
     )
 
 
-def _packed(like: Cell, group: _Groups, cores: int, interference: Interference | None) -> Profile:
+def _packed(
+    variant: Variant, group: _Groups, cores: int, interference: Interference | None
+) -> Profile:
     """Packed cells, and isolated ones scaled where there are none; what was measured comes first.
 
     Either way a cell is of an instance among its copies. One on all cores has no neighbours, so
     that its isolated cell is its packed one.
     """
-    like = msgspec.structs.replace(like, setting="packed")
     if interference is None and not group["packed"]:
-        return Profile(like=like, cells={})
+        return Profile(variant=variant, setting="packed", cells={})
     found = list(group["packed"].items())
     for place, value in group["isolated"].items():
         others = neighbours_on(cores, place[0])
@@ -233,7 +236,8 @@ def _packed(like: Cell, group: _Groups, cores: int, interference: Interference |
     for place, value in sorted(found, key=lambda item: _estimated(item[1])):
         cells.setdefault(place, value)
     return Profile(
-        like=like,
+        variant=variant,
+        setting="packed",
         cells=dict(sorted(cells.items())),
         alone=group["isolated"],
         cores=cores,

@@ -21,7 +21,7 @@ from coresplit.stats.variance import (
     sum_of_squares,
 )
 
-_CONDITIONS = ("optimization", "mapping", "allocator", "cores", "batch")
+_CONDITIONS = ("variant", "cores", "batch")
 
 Judgement = Literal["confirmed", "tied", "refuted"]
 

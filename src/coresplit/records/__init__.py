@@ -1,6 +1,6 @@
 """The frozen records that the rooms hand to each other and that run folders hold."""
 
-from coresplit.records.cell import Cell, Mapping, Setting
+from coresplit.records.cell import Cell, Setting
 from coresplit.records.journal import (
     UNCHECKED,
     AnchorVisit,
@@ -24,6 +24,7 @@ from coresplit.records.measurement import (
 )
 from coresplit.records.run import SCHEMA, Form, Inputs, ModelInfo, ModelInput, Run, Settings
 from coresplit.records.split import Configuration, Piece, Split, Trial, Verification, split_of
+from coresplit.records.variant import Mapping, Variant
 
 __all__ = [
     "SCHEMA",
@@ -56,6 +57,7 @@ __all__ = [
     "Split",
     "Started",
     "Trial",
+    "Variant",
     "Verdict",
     "Verification",
     "Visit",

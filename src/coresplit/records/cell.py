@@ -4,7 +4,8 @@ from typing import Literal
 
 import msgspec
 
-Mapping = Literal["sequential", "interleave"]
+from coresplit.records.variant import Mapping, Variant
+
 Setting = Literal["isolated", "packed"]
 
 
@@ -17,6 +18,11 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     mapping: Mapping = "sequential"
     allocator: str = "default"
     setting: Setting = "isolated"
+
+    @property
+    def variant(self) -> Variant:
+        """How its instance is made."""
+        return Variant(self.optimization, self.mapping, self.allocator)
 
     def __str__(self) -> str:
         """Name the cell as progress lines and messages do; defaults are left out."""

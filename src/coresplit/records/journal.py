@@ -4,8 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.records.cell import Cell, Mapping, Setting
+from coresplit.records.cell import Cell, Setting
 from coresplit.records.split import Verification
+from coresplit.records.variant import Mapping
 
 Cause = Literal["process", "sibling", "disk", "clock"]
 """What can disturb a visit."""

@@ -4,10 +4,11 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.records.cell import Cell, Mapping, Setting
+from coresplit.records.cell import Cell, Setting
 from coresplit.records.journal import JournalEntry
 from coresplit.records.machine import Machine
 from coresplit.records.measurement import Measurement
+from coresplit.records.variant import Mapping
 
 SCHEMA = 3
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.records.cell import Mapping
 from coresplit.records.measurement import Estimate, Published
+from coresplit.records.variant import Mapping, Variant
 
 
 class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
@@ -111,3 +111,8 @@ class Verification(
     cores: int
     batch: int
     trials: tuple[Trial, ...]
+
+    @property
+    def variant(self) -> Variant:
+        """How its instances were made."""
+        return Variant(self.optimization, self.mapping, self.allocator)

@@ -21,7 +21,7 @@ from itertools import pairwise
 import msgspec
 
 from coresplit.format import format_share
-from coresplit.records import Cell, Estimate, Mapping, Measurement, Setting
+from coresplit.records import Cell, Estimate, Measurement, Setting, Variant
 from coresplit.stats.student import quantile
 from coresplit.stats.summary import point_of
 from coresplit.stats.variance import ASSUMED, CONFIDENCE, Variance
@@ -38,7 +38,7 @@ LARGE_HALF = 4
 HUGE_TENSOR = 2**31
 HUGE_FACTOR = 2.0
 
-Curve = tuple[str, int, Mapping, str, Setting]
+Curve = tuple[Variant, int, Setting]
 PastError = tuple[int, float]
 
 
@@ -65,7 +65,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
 def curve_of(cell: Cell) -> Curve:
     """The curve over batches that a cell lies on."""
-    return (cell.optimization, cell.threads, cell.mapping, cell.allocator, cell.setting)
+    return (cell.variant, cell.threads, cell.setting)
 
 
 def table_of(
@@ -282,12 +282,12 @@ def _doublings(start: int, end: int) -> int:
 
 
 def _cell(curve: Curve, batch: int) -> Cell:
-    optimization, threads, mapping, allocator, setting = curve
+    variant, threads, setting = curve
     return Cell(
-        optimization=optimization,
+        optimization=variant.optimization,
         threads=threads,
         batch=batch,
-        mapping=mapping,
-        allocator=allocator,
+        mapping=variant.mapping,
+        allocator=variant.allocator,
         setting=setting,
     )

@@ -242,9 +242,9 @@ class Verifier:
         plan = self._plan
         return Verification(
             at=self._at,
-            optimization=plan.optimization,
-            mapping=plan.mapping,
-            allocator=plan.allocator,
+            optimization=plan.variant.optimization,
+            mapping=plan.variant.mapping,
+            allocator=plan.variant.allocator,
             setting=plan.setting,
             cores=plan.cores,
             batch=plan.batch,

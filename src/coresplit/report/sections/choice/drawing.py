@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.analysis.ranking import Best, Contest, placing, way
+from coresplit.analysis.ranking import Best, Contest
 from coresplit.charts.heatmap import MOST_WRITTEN, map_axes
 from coresplit.charts.line.chart import given_colour, pixel
 from coresplit.charts.line.labels import column_end, title_layer
@@ -62,14 +62,14 @@ def _entry(one: Best, place: tuple[int, int], chart: ChoiceMap, width: float) ->
     value = f"{mark}{times_exact(gain.value)}" if gain else ""
     if width < 40 and gain:
         value = f"{mark}{gain.value:.1f}" if gain.value < 99.5 else f"{gain.value:.0f}"
-    star = "*" if placing(one.row) and width < NAMED_FROM else ""
+    star = "*" if one.row.cell.variant.placing and width < NAMED_FROM else ""
     tied = tied_text(one)
     between = f"{times_exact(gain.low)} to {times_exact(gain.high)}" if gain else "-"
     return {
         "threads": place[0],
         "batch": place[1],
         "o": name,
-        "way": way(one.row) if one.sole else UNCLEAR,
+        "way": str(one.row.cell.variant) if one.sole else UNCLEAR,
         "fill": PAPER if one.guessed else tint(chart.colours[name], 0.42) if one.sole else OPEN,
         "stroke": chart.colours[name] if one.guessed else PAPER,
         "hollow": one.guessed,

@@ -7,10 +7,7 @@ from coresplit.analysis.ranking import (
     Best,
     Contest,
     place_of_row,
-    placing,
     simplest,
-    way,
-    way_of_row,
 )
 from coresplit.analysis.rows import Row, ratio_of
 from coresplit.analysis.view import RunView
@@ -32,7 +29,9 @@ def tied_names(best: Best) -> list[str]:
     """
     own = best.row.cell.optimization
     names = list(dict.fromkeys(row.cell.optimization for row in best.tied))
-    placings = [placing(row) or "defaults" for row in best.tied if row.cell.optimization == own]
+    placings = [
+        row.cell.variant.placing or "defaults" for row in best.tied if row.cell.optimization == own
+    ]
     others = [name for name in names if name != own]
     return others + ([f"{own} with {' or '.join(placings)}"] if placings else [])
 
@@ -64,7 +63,7 @@ def finding_of(contest: Contest, view: RunView) -> str:
         text += f"; then {listed([f'{other} ({number})' for other, number in others[:3]])}"
     text += f"; {UNCLEAR} in {open_places}" if open_places else ""
     first = view.groups[0]
-    odd = sum(placing(best.row) != "" for best in contest.best.values())
+    odd = sum(best.row.cell.variant.placing != "" for best in contest.best.values())
     if odd and (first.allocator, first.mapping) == ("default", "sequential"):
         text += f"; in {odd} with an allocator or mapping that is not the default"
     if guessed := sum(best.guessed for best in contest.best.values()):
@@ -96,9 +95,9 @@ def facts_of_choice(contests: Sequence[Contest], view: RunView) -> tuple[Fact, .
 def _only_placings(contest: Contest) -> bool:
     """Whether there is one optimization, and no allocator or mapping is shown to be better."""
     names = {row.cell.optimization for row in contest.rows}
-    ways = {way_of_row(row) for row in contest.rows}
-    return len(names) == 1 < len(ways) and all(
-        placing(best.row) == "" for best in contest.best.values()
+    placings = {row.cell.variant.placing for row in contest.rows}
+    return len(names) == 1 < len(placings) and all(
+        best.row.cell.variant.placing == "" for best in contest.best.values()
     )
 
 
@@ -145,7 +144,7 @@ def choice_table(contests: Sequence[Contest], view: RunView) -> Table:
 def _columns(best: Best | None) -> tuple[list[str], list[str | float | None]]:
     if best is None:
         return [""] * 5, [None] * 5
-    name, gain = way(best.row), best.gain
+    name, gain = str(best.row.cell.variant), best.gain
     tied = tied_text(best)
     rate = best.row.throughput
     texts = [f"{name}{doubt(best.row.verdict)}", number(rate), "", "", tied]
@@ -159,8 +158,8 @@ def _columns(best: Best | None) -> tuple[list[str], list[str | float | None]]:
 
 def _gain(contest: Contest, name: str, view: RunView) -> str:
     """Geometric mean of an optimization's best over the baseline, of measured places if any."""
-    if name == view.base and {way_of_row(row) for row in contest.rows} <= {
-        way_of_row(view.groups[0].rows[0])
+    if name == view.base and {row.cell.variant.placing for row in contest.rows} <= {
+        view.groups[0].rows[0].cell.variant.placing
     }:
         return ""
     base = {place_of_row(r): r for r in view.groups[0].rows if r.cell.optimization == view.base}

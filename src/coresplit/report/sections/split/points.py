@@ -5,10 +5,10 @@ from itertools import cycle, groupby
 
 import msgspec
 
-from coresplit.analysis.splits import Choice, Proof, Way, way_of
+from coresplit.analysis.splits import Choice, Proof
 from coresplit.charts.ratio import Point
 from coresplit.planner import RIVALS, Measured, Rival
-from coresplit.records import Configuration, Estimate
+from coresplit.records import Configuration, Estimate, Variant
 from coresplit.report.sections.split.text import (
     JUDGEMENTS,
     error,
@@ -62,10 +62,10 @@ def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def prediction_shapes(proofs: Sequence[Proof]) -> dict[Way, str]:
+def prediction_shapes(proofs: Sequence[Proof]) -> dict[Variant, str]:
     """The shape of each optimization that was run, so that those of one batch are told apart."""
-    ways = dict.fromkeys(way_of(proof.verification) for proof in proofs)
-    return dict(zip(ways, cycle(WAYS)))
+    variants = dict.fromkeys(proof.verification.variant for proof in proofs)
+    return dict(zip(variants, cycle(WAYS)))
 
 
 def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
@@ -91,7 +91,7 @@ def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
 
 
 def _prediction(
-    proof: Proof, each: Measured, predicted: Estimate, shapes: Mapping[Way, str]
+    proof: Proof, each: Measured, predicted: Estimate, shapes: Mapping[Variant, str]
 ) -> Point:
     return Point(
         name=each.trial.name,
@@ -100,7 +100,7 @@ def _prediction(
         low=each.latency.low / predicted.latency,
         high=each.latency.high / predicted.latency,
         told=_ran(proof, each, predicted),
-        shape=shapes[way_of(proof.verification)],
+        shape=shapes[proof.verification.variant],
     )
 
 
@@ -109,7 +109,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
     option = plan.rival(rival)
     return {
         "batch": str(plan.batch),
-        "optimization": str(way_of(plan)),
+        "optimization": str(plan.variant),
         "split": instances(plan.fastest.split),
         "over": f"{rival}: {instances(option.split)}" if option else rival,
         "expected": gain(choice, rival),
@@ -122,7 +122,7 @@ def _ran(proof: Proof, each: Measured, predicted: Estimate) -> dict[str, str]:
     return {
         "batch": str(proof.verification.batch),
         "cores": str(proof.verification.cores),
-        "optimization": str(way_of(proof.verification)),
+        "optimization": str(proof.verification.variant),
         "configuration": each.trial.name,
         "instances": instances(each.trial.split),
         "predicted": seconds(predicted),

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from coresplit.analysis.splits import Proof, way_of
+from coresplit.analysis.splits import Proof
 from coresplit.format import format_duration, listed, number
 from coresplit.planner import Measured
 from coresplit.records import Published
@@ -53,11 +53,11 @@ def _line(proof: Proof, each: Measured, stated: Published) -> Line:
     shape += f", {trial.missing} of them not stated" if trial.missing else ""
     span = f"{format_duration(stated.minimum)} to {format_duration(stated.maximum)}"
     texts = (
-        str(ran.batch), str(ran.cores), str(way_of(ran)), trial.name, shape,
+        str(ran.batch), str(ran.cores), str(ran.variant), trial.name, shape,
         format_duration(stated.mean), span, number(throughput), ratio(speedup) if speedup else "",
     )  # fmt: skip
     keys = (
-        ran.batch, ran.cores, str(way_of(ran)), trial.name, trial.split.count, stated.mean,
+        ran.batch, ran.cores, str(ran.variant), trial.name, trial.split.count, stated.mean,
         stated.maximum - stated.minimum, throughput, speedup.ratio if speedup else None,
     )  # fmt: skip
     return Line(texts=texts, keys=keys)

@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from coresplit.analysis.splits import (
     Choice,
     Proof,
-    Way,
     choices_of,
     leading,
     others_of,
     proofs_of,
     undecided,
-    way_of,
 )
 from coresplit.charts.figure import Caption, Figure
 from coresplit.charts.ratio import Point, RatioChart, ratio_spec
 from coresplit.format import number
 from coresplit.planner import RIVALS, Speedup, explain
-from coresplit.records import UNCHECKED
+from coresplit.records import UNCHECKED, Variant
 from coresplit.report.context import Context
 from coresplit.report.document import Block, Fact, Line, Section, Table
 from coresplit.report.sections.split.drawing import Drawing, drawing_spec
@@ -65,7 +63,7 @@ def split_section(context: Context) -> tuple[Section | None, tuple[Fact, ...]]:
     note = f"{_explained(choices)} {about_profiles(choices, context)}"
     blocks = [_block(choices, context, note)]
     others = others_of(context, choices, proofs)
-    blocks += [_block(own, context, _explained(own), way) for way, own in others.items()]
+    blocks += [_block(own, context, _explained(own), variant) for variant, own in others.items()]
     blocks += published
     if predicted := [proof for proof in proofs if proof.predicted]:
         figure = _predictions(predicted, context)
@@ -75,22 +73,22 @@ def split_section(context: Context) -> tuple[Section | None, tuple[Fact, ...]]:
 
 
 def _block(
-    choices: tuple[Choice, ...], context: Context, note: str, way: Way | None = None
+    choices: tuple[Choice, ...], context: Context, note: str, variant: Variant | None = None
 ) -> Block:
-    """Drawing, speedups and table of the best splits, named after the way if there is but one."""
+    """Drawing, speedups and table of the best splits, named after the variant if there is one."""
     points = speedup_points(choices)
-    figures = [_drawing(choices, context, way)]
-    figures += [_speedups(choices, points, context, way)] if points else []
+    figures = [_drawing(choices, context, variant)]
+    figures += [_speedups(choices, points, context, variant)] if points else []
     return Block(
-        heading=f"Best Split Per Batch{_with(way)}",
+        heading=f"Best Split Per Batch{_with(variant)}",
         figures=tuple(figures),
         tables=(split_table(choices, context),),
         note=note,
     )
 
 
-def _with(way: Way | None, before: str = ", ") -> str:
-    return f"{before}{way}" if way else ""
+def _with(variant: Variant | None, before: str = ", ") -> str:
+    return f"{before}{variant}" if variant else ""
 
 
 def split_table(choices: Sequence[Choice], context: Context) -> Table:
@@ -105,39 +103,41 @@ def _line(choice: Choice, context: Context) -> Line:
     plan, best, fastest = choice.plan, choice.plan.recommended, choice.plan.fastest
     measured = choice.outcome.measured.values() if choice.outcome else ()
     ran = next((each for each in measured if each.trial.split == best.split), None)
-    unchecked = [UNCHECKED] if plan.optimization in unchecked_of(context.run) else []
+    unchecked = [UNCHECKED] if plan.variant.optimization in unchecked_of(context.run) else []
     doubts = ", ".join([*best.doubts, *unchecked])
     other = "the same" if fastest.split == best.split else instances(fastest.split)
     texts = (
-        str(plan.batch), instances(best.split), str(way_of(plan)), seconds(best.predicted),
+        str(plan.batch), instances(best.split), str(plan.variant), seconds(best.predicted),
         number(best.throughput), other, *(gain(choice, rival) for rival in RIVALS), doubts,
         verdict(choice), seconds(ran.latency) if ran else "", error(ran) if ran else "",
     )  # fmt: skip
     gains = [choice.speedup(rival) for rival in RIVALS]
     keys = (
-        plan.batch, best.split.count, str(way_of(plan)), best.predicted.latency, best.throughput,
+        plan.batch, best.split.count, str(plan.variant), best.predicted.latency, best.throughput,
         fastest.split.count, *(each.ratio if each else None for each in gains), doubts or None,
         verdict(choice), ran.latency.latency if ran else None, ran.error if ran else None,
     )  # fmt: skip
-    return Line(texts=texts, keys=keys, kind="lossy" if plan.optimization in context.lossy else "")
+    return Line(
+        texts=texts, keys=keys, kind="lossy" if plan.variant.optimization in context.lossy else ""
+    )
 
 
-def _drawing(choices: tuple[Choice, ...], context: Context, way: Way | None) -> Figure:
+def _drawing(choices: tuple[Choice, ...], context: Context, variant: Variant | None) -> Figure:
     cores = choices[0].plan.cores
-    title = f"{context.model.title}: what to run on {cores} cores at each batch{_with(way)}"
-    alt = f"{context.model.title} Best Split Cores={cores}{_with(way, ' ')}"
-    name = f"split-cores{_with(way, '-')}"
+    title = f"{context.model.title}: what to run on {cores} cores at each batch{_with(variant)}"
+    alt = f"{context.model.title} Best Split Cores={cores}{_with(variant, ' ')}"
+    name = f"split-cores{_with(variant, '-')}"
     caption = Caption(name=name, alt=alt, finding=drawing_finding(choices))
     chart = Drawing(title=title, description=alt, choices=choices)
     return context.figure(caption, title, drawing_spec(chart))
 
 
 def _speedups(
-    choices: Sequence[Choice], points: tuple[Point, ...], context: Context, way: Way | None
+    choices: Sequence[Choice], points: tuple[Point, ...], context: Context, variant: Variant | None
 ) -> Figure:
     cores, model = choices[0].plan.cores, context.model.title
-    title = f"{model}: expected and actual speedup of the split, {cores} cores{_with(way)}"
-    alt = f"{model} Split Speedup Expected And Actual{_with(way, ' ')}"
+    title = f"{model}: expected and actual speedup of the split, {cores} cores{_with(variant)}"
+    alt = f"{model} Split Speedup Expected And Actual{_with(variant, ' ')}"
     shapes = {point.shape for point in points}
     key = [("circle", "expected")]
     key += [("hollow", "expected from estimated cells")] if any(p.hollow for p in points) else []
@@ -152,7 +152,7 @@ def _speedups(
         key=tuple(key),
         band=MARGIN,
     )
-    name = f"split-speedup{_with(way, '-')}"
+    name = f"split-speedup{_with(variant, '-')}"
     caption = Caption(name=name, alt=alt, finding=speedup_finding(choices))
     return context.figure(caption, title, ratio_spec(chart))
 
@@ -167,7 +167,9 @@ def _predictions(proofs: Sequence[Proof], context: Context) -> Figure:
         unit="measured over predicted latency",
         points=prediction_points(proofs),
         names={"split": "split", "fat": "fat", "thin": "thin"},
-        key=tuple((shape, str(way)) for way, shape in shapes.items()) if len(shapes) > 1 else (),
+        key=tuple((shape, str(variant)) for variant, shape in shapes.items())
+        if len(shapes) > 1
+        else (),
         band=MARGIN,
     )
     caption = Caption(name="split-prediction", alt=alt, finding=prediction_finding(proofs))
@@ -178,7 +180,7 @@ def _explained(choices: Sequence[Choice]) -> str:
     """Where the largest gain over fat comes from, or why there is none."""
     top = leading(choices)
     one = top or choices[-1]
-    where, why = f"batch {one.plan.batch} with {way_of(one.plan)}", explain(one.plan, one.profile)
+    where, why = f"batch {one.plan.batch} with {one.plan.variant}", explain(one.plan, one.profile)
     if top:
         return f"The largest gain over fat is at {where}. {why}."
     return f"No gain over fat is shown; for {where}, {why[0].lower()}{why[1:]}."
@@ -215,6 +217,6 @@ def facts_of_splits(choices: Sequence[Choice], context: Context) -> tuple[Fact, 
         Fact(
             label=f"Split for batch {plan.batch}",
             value=briefly(plan.fastest.split),
-            note=f"{way_of(plan)}, {gained} as fast as {over}{guess}; {proof}",
+            note=f"{plan.variant}, {gained} as fast as {over}{guess}; {proof}",
         ),
     )

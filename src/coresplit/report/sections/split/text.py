@@ -123,9 +123,9 @@ def about_profiles(choices: Sequence[Choice], view: RunView) -> str:
         parts.append(
             "The run does not state which optimizations are lossy, so all of them compete."
         )
-    elif all(plan.optimization in view.lossy for plan in plans):
+    elif all(plan.variant.optimization in view.lossy for plan in plans):
         parts.append("The run has lossy optimizations only, which may change results.")
-    if unchecked_of(view.run).keys() & {plan.optimization for plan in plans}:
+    if unchecked_of(view.run).keys() & {plan.variant.optimization for plan in plans}:
         unchecked = unchecked_text(view.run)
         parts.append(f"{unchecked[0].upper()}{unchecked[1:]}.")
     return " ".join(parts)
@@ -222,7 +222,7 @@ def _close(choices: Sequence[Choice]) -> str:
     """Which other optimizations are not shown to be slower than the recommended one."""
     batches: dict[str, list[int]] = {}
     for choice in choices:
-        for other in dict.fromkeys(plan.optimization for plan in choice.close):
+        for other in dict.fromkeys(plan.variant.optimization for plan in choice.close):
             batches.setdefault(other, []).append(choice.plan.batch)
     named = [f"{name} at {_named_batches(found)}" for name, found in batches.items()]
     return f"Not shown to be slower than the optimization named: {'; '.join(named)}."
