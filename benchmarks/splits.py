@@ -97,7 +97,7 @@ def show_rows(
             f"{verification.batch:>5} {verification.optimization:<13}{name:<14}"
             f"{measured.trial.split!s:<24}"
             f"{format_duration(predicted(outcome, name)):>10}"
-            f"{format_duration(measured.latency.latency):>10}{error_of(measured):>+8.1%}"
+            f"{format_duration(measured.latency.value):>10}{error_of(measured):>+8.1%}"
             f"{error_alone(alone, measured):>+9.1%}"
             f"{f'{format_duration(low)} to {format_duration(high)}{outside}':>22}"
             f"  {faster or outcome.verdict}"
@@ -140,7 +140,7 @@ def summarize_intervals(
         share = f"{count} of {len(every)} ({count / len(every):.0%})"
         print(f"measured medians inside the interval {what}: {share}")
     errors = [
-        abs(predicted_now(profile, one).predicted.latency / one.latency.latency - 1)
+        abs(predicted_now(profile, one).predicted.value / one.latency.value - 1)
         for profile, one in every
     ]
     summarize("the same configurations as predicted now", errors)
@@ -153,7 +153,7 @@ def predicted_now(profile: Profile, measured: Measured) -> Option:
 
 def inside_now(profile: Profile, measured: Measured) -> bool:
     low, high = bounds(predicted_now(profile, measured))
-    return low <= measured.latency.latency <= high
+    return low <= measured.latency.value <= high
 
 
 def bounds(option: Option) -> tuple[float, float]:
@@ -176,7 +176,7 @@ def in_profile(split: Split, batches: Iterable[int]) -> bool:
 def error_alone(profile: Profile, measured: Measured) -> float:
     cells = interpolated(profile, measured.trial.split.batch).cells
     latency = max(cells[cell].latency for cell in measured.trial.split.cells)
-    return latency / measured.latency.latency - 1
+    return latency / measured.latency.value - 1
 
 
 def speedup_error(measured: Mapping[Configuration, Measured], name: Configuration) -> float:
@@ -193,7 +193,7 @@ def error_of(measured: Measured) -> float:
 def predicted(outcome: Outcome, name: Configuration) -> float:
     found = outcome.measured[name].trial.predicted
     assert found is not None
-    return found.latency
+    return found.value
 
 
 def summarize(what: str, errors: Iterable[float]) -> None:

@@ -7,7 +7,7 @@ from coresplit import store
 from coresplit.records import (
     Cell,
     Core,
-    Estimate,
+    Interval,
     Machine,
     Measurement,
     ModelInfo,
@@ -89,7 +89,7 @@ def trial(name: str, cells: list[tuple[int, int]], predicted: float, measured: f
     return Trial(
         name=name,  # type: ignore[arg-type]
         split=split_of(cells),
-        predicted=Estimate(low=0.95 * predicted, latency=predicted, high=1.05 * predicted),
+        predicted=Interval(low=0.95 * predicted, value=predicted, high=1.05 * predicted),
         samples=(measured,),
     )
 

@@ -41,7 +41,7 @@ def test_what_would_not_end_in_time_is_not_proven() -> None:
 
 def test_the_cost_of_a_proof_is_that_of_its_fewest_rounds() -> None:
     plan = choices()[-1].plan
-    each = sum(option.predicted.latency for _, option in plan.configurations)
+    each = sum(option.predicted.value for _, option in plan.configurations)
     assert cost_s(plan) > ROUNDS * each
 
 

@@ -19,7 +19,7 @@ from coresplit.planner import (
 from coresplit.planner.verification import contrast_of, halfwidth_of
 from coresplit.records import (
     Configuration,
-    Estimate,
+    Interval,
     JournalEntry,
     Trial,
     Variant,
@@ -37,7 +37,7 @@ RUN = Variance(between=0.0, within=NOISE, alone=Prior(df=12.0), paired=Prior(df=
 def trial(
     name: Configuration, cells: Sequence[tuple[int, int]], *samples: float, predicted: float = 1.0
 ) -> Trial:
-    estimate = Estimate(low=predicted, latency=predicted, high=predicted)
+    estimate = Interval(low=predicted, value=predicted, high=predicted)
     return Trial(name=name, split=split_of(cells), predicted=estimate, samples=samples)
 
 
@@ -86,7 +86,7 @@ def test_drift_that_all_configurations_share_does_not_hide_a_gain() -> None:
     )
     assert found.verdict == "confirmed"
     assert found.speedups["fat"].ratio == pytest.approx(1.1)
-    assert found.measured["split"].latency.latency == pytest.approx(1.05)
+    assert found.measured["split"].latency.value == pytest.approx(1.05)
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])

@@ -31,7 +31,7 @@ from coresplit.planner.solver import slowest, solve
 from coresplit.records import (
     Cell,
     Core,
-    Estimate,
+    Interval,
     Machine,
     Measurement,
     ModelInfo,
@@ -100,7 +100,7 @@ def run_of(measurements: Sequence[Measurement], cores: int = 4) -> Run:
 
 def test_only_cells_with_a_value_are_in_a_profile() -> None:
     cell = Cell(optimization="script", threads=1, batch=2)
-    estimate = Estimate(low=0.1, latency=0.2, high=0.4)
+    estimate = Interval(low=0.1, value=0.2, high=0.4)
     run = run_of(
         [
             measured(1, 1, 0.1),
@@ -186,11 +186,11 @@ def test_an_instance_on_more_than_half_of_the_cores_is_scaled_unless_it_is_alone
     mixed, lone = plan(found, 4, 8), plan(found, 4, 7)
     assert mixed is not None
     assert str(mixed.fastest.split) == "<1, 3, 7> + <1, 1, 1>"
-    assert mixed.fastest.predicted.latency == pytest.approx(1.4 * math.exp(0.25 * 0.4))
+    assert mixed.fastest.predicted.value == pytest.approx(1.4 * math.exp(0.25 * 0.4))
     assert mixed.fastest.doubts == ("mixed", "scaled")
     assert lone is not None
     assert str(lone.fastest.split) == "<1, 3, 7>"
-    assert lone.fastest.predicted.latency == pytest.approx(1.4)
+    assert lone.fastest.predicted.value == pytest.approx(1.4)
     assert lone.fastest.doubts == ()
 
 
@@ -209,15 +209,15 @@ def test_an_instance_is_the_faster_the_fewer_cores_are_busy_beside_it() -> None:
         }
     (front,) = on_fewer_cores(found, 4, 1)
     assert str(front.split) == "<1, 1, 1>"
-    assert front.predicted.latency == pytest.approx(1.0)
+    assert front.predicted.value == pytest.approx(1.0)
     two = plan(found, 4, 2)
     assert two is not None
     assert str(two.fastest.split) == "<2, 1, 1>"
-    assert two.fastest.predicted.latency == pytest.approx(1.1)
+    assert two.fastest.predicted.value == pytest.approx(1.1)
     within = fastest_within(found, 4, 1.25)
     assert within is not None
     assert str(within.split) == "<3, 1, 1>"
-    assert within.predicted.latency == pytest.approx(1.21)
+    assert within.predicted.value == pytest.approx(1.21)
 
 
 def test_copies_that_leave_cores_idle_take_what_was_measured_of_them() -> None:
@@ -226,10 +226,10 @@ def test_copies_that_leave_cores_idle_take_what_was_measured_of_them() -> None:
     two, one = plan(found, 16, 16), plan(found, 16, 8)
     assert two is not None
     assert str(two.fastest.split) == "<2, 6, 8>"
-    assert two.fastest.predicted.latency == pytest.approx(0.15)
+    assert two.fastest.predicted.value == pytest.approx(0.15)
     assert two.fastest.doubts == ()
     assert one is not None
-    assert one.fastest.predicted.latency == pytest.approx(0.1)
+    assert one.fastest.predicted.value == pytest.approx(0.1)
     assert one.fastest.doubts == ()
     half = found.among((6, 8), 9)
     assert half.latency == pytest.approx(math.sqrt(0.1 * 0.15))
@@ -318,10 +318,10 @@ def test_a_plan_from_packed_cells_is_the_best_of_all_splits_as_they_are_predicte
     found = Profile(variant=VARIANT, cells=cells, alone=alone, cores=5)
     splits = every_split({place: each.latency for place, each in cells.items()}, cores, batch)
     best = min(
-        (option_of(found, split_of(split)).predicted.latency for split in splits), default=None
+        (option_of(found, split_of(split)).predicted.value for split in splits), default=None
     )
     answer = next(on_fewer_cores(found, cores, batch), None)
-    assert (answer and answer.predicted.latency) == best
+    assert (answer and answer.predicted.value) == best
 
 
 def test_two_cores_have_either_no_neighbour_or_one() -> None:
@@ -352,7 +352,7 @@ def estimated(threads: int, batch: int, value: float, setting: Setting) -> Measu
         cell=Cell(optimization="script", threads=threads, batch=batch, setting=setting),
         verdict="estimated",
         reason="",
-        estimate=Estimate(low=value, latency=value, high=value),
+        estimate=Interval(low=value, value=value, high=value),
     )
 
 
@@ -418,7 +418,7 @@ def test_a_prediction_is_the_slowest_of_its_instances_and_reaches_as_far_as_any(
     assert str(found.fastest.split) == "<1, 2, 3> + <1, 1, 1>"
     reach = quantile(0.95, 30.0)
     predicted = found.fastest.predicted
-    assert predicted.latency == 1.0
+    assert predicted.value == 1.0
     assert predicted.low == pytest.approx(math.exp(-0.01 * reach))
     assert predicted.high == pytest.approx(0.9 * math.exp(0.2 * reach))
     assert found.fastest.location.bounds[1] == pytest.approx(predicted.high)
@@ -430,8 +430,8 @@ def test_fat_is_one_instance_on_all_cores_and_thin_the_best_of_one_thread_each()
     assert str(found.fastest.split) == "<2, 2, 2>"
     assert found.fat is not None
     assert found.thin is not None
-    assert (str(found.fat.split), found.fat.predicted.latency) == ("<1, 4, 4>", 4.0)
-    assert (str(found.thin.split), found.thin.predicted.latency) == ("<4, 1, 1>", 3.0)
+    assert (str(found.fat.split), found.fat.predicted.value) == ("<1, 4, 4>", 4.0)
+    assert (str(found.thin.split), found.thin.predicted.value) == ("<4, 1, 1>", 3.0)
     assert [name for name, _ in found.configurations] == ["split", "fat", "thin"]
     assert found.fastest.throughput == 2.0
 
@@ -447,7 +447,7 @@ def test_rivals_that_the_profile_lacks_are_none_and_those_that_are_the_split_are
 def test_fat_competes_where_its_batch_was_not_profiled() -> None:
     values = {(1, 1): 1.0, (1, 2): 2.0, (1, 4): 4.0, (2, 2): 1.1, (2, 4): 2.1}
     found = planned(values, 2, 3)
-    assert (str(found.fastest.split), found.fastest.predicted.latency) == ("<1, 2, 3>", 1.6)
+    assert (str(found.fastest.split), found.fastest.predicted.value) == ("<1, 2, 3>", 1.6)
     assert found.fastest == found.fat
     assert found.fastest.doubts == ("interpolated",)
     assert (found.verdict, found.recommended) == ("fat is fastest", found.fat)
@@ -460,7 +460,7 @@ def test_thin_is_as_even_as_the_batch_allows_where_that_is_faster() -> None:
     values = {(1, 1): 1.0, (1, 4): 4.0, (1, 8): 8.0}
     found = planned(values, 2, 5)
     assert found.thin is not None
-    assert (str(found.thin.split), found.thin.predicted.latency) == ("<1, 1, 3> + <1, 1, 2>", 3.0)
+    assert (str(found.thin.split), found.thin.predicted.value) == ("<1, 1, 3> + <1, 1, 2>", 3.0)
     assert found.thin.doubts == ("interpolated", "mixed")
     assert found.fastest == found.thin
     assert (found.fat, found.verdict) == (None, "thin is fastest")
@@ -553,7 +553,7 @@ def test_the_lowest_recommended_latency_is_taken_not_that_of_a_split_that_is_too
     )
     found = best_plan([close, profile({(2, 2): 1.05}, 0.1)], 2, 2)
     assert found is not None
-    assert (found.plan.variant.optimization, found.plan.recommended.predicted.latency) == (
+    assert (found.plan.variant.optimization, found.plan.recommended.predicted.value) == (
         "script",
         1.05,
     )
@@ -561,7 +561,7 @@ def test_the_lowest_recommended_latency_is_taken_not_that_of_a_split_that_is_too
 
 def test_the_front_has_the_best_split_of_fewer_and_fewer_cores() -> None:
     found = on_fewer_cores(profile({(1, 1): 1.0, (1, 2): 1.9, (1, 4): 3.8}), 4, 4)
-    assert [(each.split.cores, each.predicted.latency) for each in found] == [
+    assert [(each.split.cores, each.predicted.value) for each in found] == [
         (4, 1.0), (2, 1.9), (1, 3.8),
     ]  # fmt: skip
 
@@ -611,23 +611,23 @@ def test_no_answer_is_slower_than_fat_and_none_is_recommended_that_is_not_shown_
         return
     rivals = [each for each in (found.fat, found.thin) if each is not None]
     for each in rivals:
-        assert found.fastest.predicted.latency <= each.predicted.latency
+        assert found.fastest.predicted.value <= each.predicted.value
     if best is not None:
-        assert found.fastest.predicted.latency <= slowest(values, best)
+        assert found.fastest.predicted.value <= slowest(values, best)
     if found.fat is not None and found.recommended != found.fat:
         assert found.standing("fat") == "faster"
-        assert found.recommended.predicted.latency < found.fat.predicted.latency
+        assert found.recommended.predicted.value < found.fat.predicted.value
     splits = [found.fastest, *rivals]
     assert found.recommended in splits
     for each in splits:
         assert each.split.batch == batch
         assert each.split.cores <= cores
-        assert each.predicted.low <= each.predicted.latency <= each.predicted.high
+        assert each.predicted.low <= each.predicted.value <= each.predicted.high
     front = front_of(found, known_batches)
     assert front[0] == found.fastest
     for more, less in itertools.pairwise(front):
         assert more.split.cores > less.split.cores
-        assert more.predicted.latency < less.predicted.latency
+        assert more.predicted.value < less.predicted.value
 
 
 GAINS = {(1, 4): 1.0, (1, 8): 2.2, (2, 8): 1.5}

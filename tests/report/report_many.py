@@ -11,7 +11,7 @@ from coresplit.records import (
     AnchorVisit,
     Cell,
     Ended,
-    Estimate,
+    Interval,
     Mapping,
     Measurement,
     ModelInfo,
@@ -159,7 +159,7 @@ def _measurement(
             cell=cell,
             verdict="estimated",
             reason="out of reach of the budget; from batches 64 to 256",
-            estimate=Estimate(low=middle * 0.88, latency=middle, high=middle * 1.15),
+            estimate=Interval(low=middle * 0.88, value=middle, high=middle * 1.15),
         )
     light = cell.batch >= light_from
     samples = tuple(middle * rng.uniform(0.99, 1.01) for _ in range(3 if light else 12))

@@ -11,8 +11,8 @@ from coresplit.records import (
     Cell,
     Core,
     Ended,
-    Estimate,
     Evidence,
+    Interval,
     Machine,
     Mapping,
     Measurement,
@@ -203,7 +203,7 @@ def all_verdicts() -> Run:
 def _measurement(cell: Cell, rng: random.Random) -> Measurement:
     middle = latency(cell.optimization, cell.threads, cell.batch)
     if cell.batch > 256:
-        estimate = Estimate(low=middle * 0.85, latency=middle, high=middle * 1.2)
+        estimate = Interval(low=middle * 0.85, value=middle, high=middle * 1.2)
         return Measurement(
             cell=cell,
             verdict="estimated",
@@ -291,5 +291,5 @@ def guessed(optimization: str, threads: int, batch: int, milliseconds: float) ->
         cell=Cell(optimization=optimization, threads=threads, batch=batch),
         verdict="estimated",
         reason="out of reach of the budget",
-        estimate=Estimate(low=middle * 0.8, latency=middle, high=middle * 1.2),
+        estimate=Interval(low=middle * 0.8, value=middle, high=middle * 1.2),
     )

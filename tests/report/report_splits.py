@@ -10,7 +10,7 @@ from coresplit.planner import Plan, cores_of, plan, profiles_of
 from coresplit.records import (
     Cell,
     Configuration,
-    Estimate,
+    Interval,
     Measurement,
     ModelInfo,
     Run,
@@ -76,7 +76,7 @@ def _cell(
     setting: Setting = "isolated" if packed is None else "packed"
     cell = Cell(optimization=name, threads=threads, batch=batch, setting=setting)
     if batch >= estimated_from:
-        estimate = Estimate(low=middle * 0.9, latency=middle, high=middle * 1.15)
+        estimate = Interval(low=middle * 0.9, value=middle, high=middle * 1.15)
         return Measurement(cell=cell, verdict="estimated", reason="budget", estimate=estimate)
     samples = tuple(middle * factor for factor in (0.99, 0.995, 1, 1, 1, 1.005, 1.01, 1.01))
     return Measurement(
@@ -106,7 +106,7 @@ def verified(
                 name=name,
                 split=option.split,
                 predicted=option.predicted,
-                samples=(option.predicted.latency * slower[name] * _swing(index + place, spread),),
+                samples=(option.predicted.value * slower[name] * _swing(index + place, spread),),
             )
             for place, (name, option) in enumerate(made.configurations)
         )

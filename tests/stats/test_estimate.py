@@ -104,8 +104,8 @@ def test_the_interval_is_at_least_what_the_method_got_wrong_before() -> None:
     prediction = estimate(cell("script", 1, 128), known, errors, CALM)
     assert prediction is not None
     bounds = prediction.estimate
-    assert bounds.low < bounds.latency / 1.1
-    assert bounds.high > bounds.latency * 1.1
+    assert bounds.low < bounds.value / 1.1
+    assert bounds.high > bounds.value * 1.1
     assert "from batch 64 of the same threads" in prediction.reason
 
 
@@ -113,7 +113,7 @@ def test_the_interval_is_never_narrower_than_one_visit_varies() -> None:
     known = table(none_1=64, script_1=128)
     prediction = estimate(cell("none", 1, 128), known, past_errors(known), NOISY)
     assert prediction is not None
-    assert prediction.estimate.high >= prediction.estimate.latency * math.exp(0.3)
+    assert prediction.estimate.high >= prediction.estimate.value * math.exp(0.3)
 
 
 def test_far_beyond_the_largest_measured_batch_the_reason_says_so() -> None:
@@ -124,7 +124,7 @@ def test_far_beyond_the_largest_measured_batch_the_reason_says_so() -> None:
     assert far is not None
     assert "4x" not in near.reason
     assert "over 4x the largest measured batch (32)" in far.reason
-    spread = [p.estimate.high / p.estimate.latency for p in (near, far)]
+    spread = [p.estimate.high / p.estimate.value for p in (near, far)]
     assert spread[1] > spread[0]
 
 
@@ -150,7 +150,7 @@ def test_a_curve_that_has_passed_2_gib_shows_the_others_what_it_costs() -> None:
     )
     assert prediction is not None
     own = known[curve_of(cell("script", 1, 1))][256].latency
-    assert prediction.estimate.latency == pytest.approx(own * 2 * 1.6)
+    assert prediction.estimate.value == pytest.approx(own * 2 * 1.6)
     assert "2 GiB" not in prediction.reason
 
 
@@ -162,7 +162,7 @@ def test_estimates_are_finite_ordered_and_positive(factors: list[float], ahead: 
     prediction = estimate(target, known, past_errors(known), CALM, largest_tensor=10**7)
     assert prediction is not None
     bounds = prediction.estimate
-    assert 0 < bounds.low < bounds.latency < bounds.high < math.inf
+    assert 0 < bounds.low < bounds.value < bounds.high < math.inf
 
 
 def test_the_table_holds_measured_cells_with_their_faults_per_input() -> None:
@@ -199,15 +199,15 @@ def test_a_batch_below_all_measured_ones_costs_in_proportion_within_a_wider_inte
     own = {curve_of(cell("none", 1, 1)): {8: Known(latency=1.6), 16: Known(latency=3.2)}}
     alone = estimate(cell("none", 1, 2), own, past_errors(own), CALM)
     assert alone is not None
-    assert alone.estimate.latency == pytest.approx(0.4)
+    assert alone.estimate.value == pytest.approx(0.4)
     assert alone.estimate.high > 0.4 * 1.3
     shown = estimate(cell("none", 1, 2), {**own, **known}, [], CALM)
     assert shown is not None
-    assert shown.estimate.latency == pytest.approx(0.4 * BEND[2] / BEND[8])
+    assert shown.estimate.value == pytest.approx(0.4 * BEND[2] / BEND[8])
 
 
 def test_an_estimate_is_no_surer_than_the_cell_it_is_made_from() -> None:
     known = {curve_of(cell("none", 1, 1)): {8: Known(latency=1.0, reach=0.5)}}
     found = estimate(cell("none", 1, 16), known, [], CALM)
     assert found is not None
-    assert found.estimate.high > found.estimate.latency * math.exp(0.5)
+    assert found.estimate.high > found.estimate.value * math.exp(0.5)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from coresplit.records import (
     AnchorVisit,
     Cell,
-    Estimate,
+    Interval,
     JournalEntry,
     Measurement,
     Published,
@@ -95,7 +95,7 @@ def test_the_value_of_a_cell_is_the_median_of_its_visits_medians() -> None:
 
 
 def test_estimates_and_published_ranges_are_points_of_their_own_kind() -> None:
-    estimate = Estimate(low=1, latency=2, high=4)
+    estimate = Interval(low=1, value=2, high=4)
     point = point_of(
         Measurement(cell=CELL, verdict="estimated", reason="", estimate=estimate), ASSUMED
     )
@@ -111,7 +111,7 @@ def test_estimates_and_published_ranges_are_points_of_their_own_kind() -> None:
 
 
 def test_the_farther_end_of_an_estimate_tells_its_error() -> None:
-    low, high = located(Estimate(low=1.5, latency=2, high=4)).bounds
+    low, high = located(Interval(low=1.5, value=2, high=4)).bounds
     assert high == pytest.approx(4, rel=1e-4)
     assert low == pytest.approx(1, rel=1e-4)
 

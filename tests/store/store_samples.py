@@ -5,8 +5,8 @@ from coresplit.records import (
     Cell,
     Core,
     Ended,
-    Estimate,
     Evidence,
+    Interval,
     Machine,
     Measurement,
     ModelInfo,
@@ -54,7 +54,7 @@ ESTIMATED = Measurement(
     cell=Cell(optimization="none", threads=1, batch=4),
     verdict="estimated",
     reason="beyond the budget",
-    estimate=Estimate(low=0.38, latency=0.4, high=0.42),
+    estimate=Interval(low=0.38, value=0.4, high=0.42),
 )
 SKIPPED = Measurement(
     cell=Cell(optimization="none", threads=1, batch=1024),

@@ -11,7 +11,7 @@ import pytest
 from store_samples import ESTIMATED, JOURNAL, MEASUREMENTS, RUN, SKIPPED, measured
 
 from coresplit.errors import DamagedRunError, RunError, UsageError
-from coresplit.records import Cell, Disturbed, Estimate, Measurement, Published, Signs
+from coresplit.records import Cell, Disturbed, Interval, Measurement, Published, Signs
 from coresplit.store import create, load, reopen, require_new, save
 
 FULL = msgspec.structs.replace(RUN, measurements=MEASUREMENTS, journal=JOURNAL)
@@ -157,7 +157,7 @@ def test_a_closed_writer_refuses_to_append(folder: Path) -> None:
         ({"verdict": "guessed"}, "Invalid enum value 'guessed'"),
         ({"samples": ("0.1",)}, "Expected `float`, got `str`"),
         (
-            {"estimate": Estimate(low=1.0, latency=1.0, high=1.0)},
+            {"estimate": Interval(low=1.0, value=1.0, high=1.0)},
             "does not go with samples and estimate",
         ),
         (
@@ -175,7 +175,7 @@ def test_a_closed_writer_refuses_to_append(folder: Path) -> None:
                 "samples": (),
                 "warmup": (),
                 "visits": (),
-                "estimate": Estimate(low=1.0, latency=3.0, high=2.0),
+                "estimate": Interval(low=1.0, value=3.0, high=2.0),
             },
             "estimated low, latency and high are not in order: 1.0, 3.0, 2.0",
         ),

@@ -198,7 +198,7 @@ def test_what_the_budget_does_not_reach_is_estimated_and_the_budget_is_kept() ->
     last = bench.final[Cell(optimization="none", threads=1, batch=1024)]
     assert last.verdict == "estimated"
     assert last.estimate is not None
-    assert last.estimate.latency == pytest.approx(102.4)
+    assert last.estimate.value == pytest.approx(102.4)
     assert last.estimate.low < 102.4 < last.estimate.high
     assert last.reason.startswith("the budget ran out; from batch ")
     assert len(bench.final) == 44

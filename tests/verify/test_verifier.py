@@ -124,7 +124,7 @@ def test_split_fat_and_thin_are_run_in_every_round() -> None:
         assert len(trial.samples) == 10
         assert trial.samples == pytest.approx([latency] * 10)
         assert trial.predicted is not None
-        assert trial.predicted.latency == latency
+        assert trial.predicted.value == latency
 
 
 def test_every_instance_has_cores_of_its_own_within_its_configuration() -> None:

@@ -39,7 +39,7 @@ def _how(plan: Plan) -> dict[str, object]:
         "optimization": plan.variant.optimization,
         "mapping": plan.variant.mapping,
         "allocator": plan.variant.allocator,
-        "latency_s": plan.recommended.predicted.latency,
+        "latency_s": plan.recommended.predicted.value,
     }
 
 
@@ -61,7 +61,7 @@ def _speedups(plan: Plan, option: Option) -> dict[str, float | None]:
 
 def _option(option: Option) -> dict[str, object]:
     return {
-        "latency_s": option.predicted.latency,
+        "latency_s": option.predicted.value,
         "latency_low_s": option.predicted.low,
         "latency_high_s": option.predicted.high,
         "split": [
@@ -78,7 +78,7 @@ def _verified(plan: Plan, verification: Verification, variance: Variance) -> dic
     One that was not run has null.
     """
     outcome = outcome_of(verification, variance)
-    found = {each.trial.split: each.latency.latency for each in outcome.measured.values()}
+    found = {each.trial.split: each.latency.value for each in outcome.measured.values()}
     return {
         "verdict": outcome.verdict,
         "rounds": len(verification.trials[0].samples),
@@ -86,7 +86,7 @@ def _verified(plan: Plan, verification: Verification, variance: Variance) -> dic
         "fat_s": plan.fat and found.get(plan.fat.split),
         "thin_s": plan.thin and found.get(plan.thin.split),
         "predicted_s": {
-            name: each.trial.predicted and each.trial.predicted.latency
+            name: each.trial.predicted and each.trial.predicted.value
             for name, each in outcome.measured.items()
         },
         "speedup_over": {

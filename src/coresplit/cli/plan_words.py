@@ -16,7 +16,7 @@ from coresplit.planner import (
     outcome_of,
     superlinear,
 )
-from coresplit.records import UNCHECKED, Estimate, Split, Verification
+from coresplit.records import UNCHECKED, Interval, Split, Verification
 from coresplit.stats.difference import MARGIN
 
 SETTINGS = {
@@ -136,7 +136,7 @@ def _verdict_lines(verification: Verification, answer: Answer) -> list[str]:
         rows.append(
             (
                 name,
-                format_duration(predicted.latency) if predicted else "not predicted",
+                format_duration(predicted.value) if predicted else "not predicted",
                 _latency(measured.latency),
                 "" if error is None else f"{error:+.1%} off",
                 _times(outcome.speedups.get(name)),
@@ -158,7 +158,7 @@ def _drift(outcome: Outcome) -> list[str]:
     faster = all(latency.high < predicted.low for latency, predicted in found)
     if len(found) < 2 or not (slower or faster):
         return []
-    least = min(abs(latency.latency / predicted.latency - 1) for latency, predicted in found)
+    least = min(abs(latency.value / predicted.value - 1) for latency, predicted in found)
     than = "slower" if slower else "faster"
     return [
         f"All of them were {than} than predicted, by {format_share(least)} or more: the machine is "
@@ -239,11 +239,11 @@ def _cells(option: Option) -> tuple[str, str, str]:
     return instances(option.split), _latency(option.predicted), f"{option.throughput:.1f}/s"
 
 
-def _latency(estimate: Estimate) -> str:
-    width = (estimate.high - estimate.low) / 2 / estimate.latency
+def _latency(estimate: Interval) -> str:
+    width = (estimate.high - estimate.low) / 2 / estimate.value
     if width < 5e-4:
-        return format_duration(estimate.latency)
-    return f"{format_duration(estimate.latency)} +-{format_share(width)}"
+        return format_duration(estimate.value)
+    return f"{format_duration(estimate.value)} +-{format_share(width)}"
 
 
 def _rival(plan: Plan, name: Rival) -> str:

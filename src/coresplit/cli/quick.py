@@ -69,7 +69,7 @@ def headline(choices: Sequence[Choice], left_s: float) -> Choice | None:
 
 def cost_s(plan: Plan) -> float:
     """Seconds that the fewest rounds of a verification are expected to take, with warm-up."""
-    each = sum(option.predicted.latency + REST_S for option in _options(plan))
+    each = sum(option.predicted.value + REST_S for option in _options(plan))
     return SLACK * (ROUNDS + WARMUP_ROUNDS) * each
 
 

@@ -62,7 +62,7 @@ def superlinear(plan: Plan, rival: Rival) -> bool:
 
 
 def _core_time(option: Option) -> float:
-    return option.split.cores * option.predicted.latency / option.split.batch
+    return option.split.cores * option.predicted.value / option.split.batch
 
 
 def _parts(plan: Plan, profile: Profile) -> str:
@@ -76,7 +76,7 @@ def _parts(plan: Plan, profile: Profile) -> str:
     between = profile.among(place, plan.fastest.split.cores)
     alone = piece.threads * between.latency / plan.batch
     threads = _core_time(plan.fat) / alone
-    batches = alone / (piece.threads * plan.fastest.predicted.latency / piece.batch)
+    batches = alone / (piece.threads * plan.fastest.predicted.value / piece.batch)
     noun = "thread" if piece.threads == 1 else "threads"
     return (
         f": {piece.threads} {noun} an instance instead of {plan.cores} "

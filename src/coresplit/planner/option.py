@@ -7,7 +7,7 @@ import msgspec
 
 from coresplit.planner.profile import Doubt, Known, Profile
 from coresplit.planner.spread import Part, located
-from coresplit.records import Estimate, Split
+from coresplit.records import Interval, Split
 from coresplit.stats.difference import Contrast, Relation, between, decide
 from coresplit.stats.student import quantile
 from coresplit.stats.variance import CONFIDENCE, Location
@@ -22,14 +22,14 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     split: Split
-    predicted: Estimate
+    predicted: Interval
     location: Location
     doubts: tuple[Doubt, ...] = ()
 
     @property
     def throughput(self) -> float:
         """Inputs per second."""
-        return self.split.batch / self.predicted.latency
+        return self.split.batch / self.predicted.value
 
 
 class Speedup(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +66,9 @@ def option(profile: Profile, split: Split, known: Collection[Known]) -> Option:
     places = [located(each.latency, _parts(profile, each, mixed)) for each in known]
     latency = max(each.latency for each in known)
     latest = max(places, key=lambda place: place.bounds[1])
-    predicted = Estimate(
+    predicted = Interval(
         low=min(latency, max(place.bounds[0] for place in places)),
-        latency=latency,
+        value=latency,
         high=max(latency, latest.bounds[1]),
     )
     # as wide as the upper end, which another instance than the slowest may set

@@ -82,8 +82,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def recommended(self) -> Option:
         """What to run: the simplest, unless the fastest is shown to be faster than that."""
         chosen = (self.rival(self._instead) if self._instead else None) or self.fastest
-        if self.limit is not None and self.fastest.predicted.latency <= self.limit:
-            return chosen if chosen.predicted.latency <= self.limit else self.fastest
+        if self.limit is not None and self.fastest.predicted.value <= self.limit:
+            return chosen if chosen.predicted.value <= self.limit else self.fastest
         return chosen
 
     @property
@@ -163,7 +163,7 @@ def best_plan(
     ]
     if not found:
         return None
-    first = min(found, key=lambda pair: pair[0].recommended.predicted.latency)
+    first = min(found, key=lambda pair: pair[0].recommended.predicted.value)
     others = [made for made, _ in found if made is not first[0]]
     faster = compared(first[0].recommended, [made.recommended for made in others])
     close = tuple(
@@ -199,7 +199,7 @@ def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
         for busy in range(cores if not profile.alone else 1, cores + 1)
     )
     options = (option_of(profile, split) for split in found if split)
-    within = (one for one in options if one.predicted.latency <= limit)
+    within = (one for one in options if one.predicted.value <= limit)
     return max(within, key=lambda one: one.throughput, default=None)
 
 
@@ -215,7 +215,7 @@ def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
 
 
 def _order(one: Option) -> tuple[float, int, int]:
-    return one.predicted.latency, one.split.cores, one.split.count
+    return one.predicted.value, one.split.cores, one.split.count
 
 
 def _fat(profile: Profile, cores: int, batch: int) -> Option | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from coresplit.planner.option import Speedup, speedups
 from coresplit.planner.plan import RIVALS, Plan, Rival
-from coresplit.records import Configuration, Estimate, JournalEntry, Trial, Verification
+from coresplit.records import Configuration, Interval, JournalEntry, Trial, Verification
 from coresplit.stats.difference import Contrast, Relation
 from coresplit.stats.student import quantile
 from coresplit.stats.variance import (
@@ -33,14 +33,14 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     trial: Trial
-    latency: Estimate
+    latency: Interval
     error: float | None
 
     @property
     def inside(self) -> bool:
         """Whether the measured median lies in the interval that was predicted, if any was."""
         predicted = self.trial.predicted
-        return predicted is not None and predicted.low <= self.latency.latency <= predicted.high
+        return predicted is not None and predicted.low <= self.latency.value <= predicted.high
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +179,6 @@ def _measured(trial: Trial, variance: Variance) -> Measured:
     middle = statistics.median(trial.latencies)
     return Measured(
         trial=trial,
-        latency=Estimate(low=low, latency=middle, high=high),
-        error=trial.predicted.latency / middle - 1 if trial.predicted else None,
+        latency=Interval(low=low, value=middle, high=high),
+        error=trial.predicted.value / middle - 1 if trial.predicted else None,
     )

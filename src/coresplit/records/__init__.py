@@ -1,6 +1,7 @@
 """The frozen records that the rooms hand to each other and that run folders hold."""
 
 from coresplit.records.cell import Cell, Setting
+from coresplit.records.interval import Interval
 from coresplit.records.journal import (
     UNCHECKED,
     AnchorVisit,
@@ -14,7 +15,6 @@ from coresplit.records.journal import (
 )
 from coresplit.records.machine import Core, Machine
 from coresplit.records.measurement import (
-    Estimate,
     Evidence,
     Measurement,
     Published,
@@ -36,10 +36,10 @@ __all__ = [
     "Core",
     "Disturbed",
     "Ended",
-    "Estimate",
     "Evidence",
     "Form",
     "Inputs",
+    "Interval",
     "JournalEntry",
     "Machine",
     "Mapping",

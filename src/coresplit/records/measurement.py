@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.records.cell import Cell
+from coresplit.records.interval import Interval
 
 Verdict = Literal["measured", "light", "unstable", "invalid", "estimated", "skipped", "failed"]
 
@@ -60,14 +61,6 @@ class Signs(
     clock_begin_hz: float | None = None
 
 
-class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A latency in seconds that was not measured, with the interval it is expected in."""
-
-    low: float
-    latency: float
-    high: float
-
-
 class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an imported table states of a cell, in seconds; it holds no raw samples."""
 
@@ -112,7 +105,7 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     samples: tuple[float, ...] = ()
     warmup: tuple[float, ...] = ()
     evidence: Evidence | None = None
-    estimate: Estimate | None = None
+    estimate: Interval | None = None
     published: Published | None = None
     copies: tuple[tuple[float, ...], ...] = ()
     visits: tuple[Visit, ...] = ()

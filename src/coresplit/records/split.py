@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.records.measurement import Estimate, Published
+from coresplit.records.interval import Interval
+from coresplit.records.measurement import Published
 from coresplit.records.variant import Mapping, Variant
 
 
@@ -81,7 +82,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     name: Configuration
     split: Split
-    predicted: Estimate | None = None
+    predicted: Interval | None = None
     samples: tuple[float, ...] = ()
     published: Published | None = None
     missing: int = 0

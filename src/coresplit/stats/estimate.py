@@ -21,7 +21,7 @@ from itertools import pairwise
 import msgspec
 
 from coresplit.format import format_share
-from coresplit.records import Cell, Estimate, Measurement, Setting, Variant
+from coresplit.records import Cell, Interval, Measurement, Setting, Variant
 from coresplit.stats.student import quantile
 from coresplit.stats.summary import point_of
 from coresplit.stats.variance import ASSUMED, CONFIDENCE, Variance
@@ -59,7 +59,7 @@ Table = abc.Mapping[Curve, abc.Mapping[int, Known]]
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate and the sentence that says where it comes from."""
 
-    estimate: Estimate
+    estimate: Interval
     reason: str
 
 
@@ -133,7 +133,7 @@ def estimate(
     if crossing and reached * largest_tensor < HUGE_TENSOR:
         high *= HUGE_FACTOR
         reason += "; its largest tensor passes 2 GiB, where kernels may fall back to slow ones"
-    bounds = Estimate(low=latency * low, latency=latency, high=latency * high)
+    bounds = Interval(low=latency * low, value=latency, high=latency * high)
     return Prediction(estimate=bounds, reason=reason)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.records import Estimate, Measurement
+from coresplit.records import Interval, Measurement
 from coresplit.stats.contention import doubt
 from coresplit.stats.student import quantile
 from coresplit.stats.variance import (
@@ -87,7 +87,7 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
     """
     if (estimate := measurement.estimate) is not None:
         return Point(
-            latency=estimate.latency,
+            latency=estimate.value,
             low=estimate.low,
             high=estimate.high,
             interval="estimate",
@@ -114,7 +114,7 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
         # all visits were disturbed, so that the true latency may be far below what was seen
         middle, reach = location.value, wider + location.halfwidth
         location = located(
-            Estimate(low=middle * math.exp(-reach), latency=middle, high=middle * math.exp(reach))
+            Interval(low=middle * math.exp(-reach), value=middle, high=middle * math.exp(reach))
         )
     low, high = location.bounds
     return Point(
@@ -128,17 +128,15 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
     )
 
 
-def located(estimate: Estimate) -> Location:
+def located(estimate: Interval) -> Location:
     """The location whose 95 % interval is as wide as that of an estimate, its farther end counts.
 
     Its tails are those of t with few degrees of freedom: it rests on a few past errors. An estimate
     that has no width is taken as exact.
     """
-    reach = max(
-        math.log(estimate.latency / estimate.low), math.log(estimate.high / estimate.latency)
-    )
+    reach = max(math.log(estimate.value / estimate.low), math.log(estimate.high / estimate.value))
     error = reach / quantile(CONFIDENCE, ESTIMATE_DF)
-    return Location(log=math.log(estimate.latency), error=error, df=ESTIMATE_DF)
+    return Location(log=math.log(estimate.value), error=error, df=ESTIMATE_DF)
 
 
 def _log_choose(n: int, k: int) -> float:

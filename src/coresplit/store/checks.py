@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from coresplit.records import (
     AnchorVisit,
     Cell,
-    Estimate,
+    Interval,
     JournalEntry,
     Measurement,
     Published,
@@ -145,8 +145,8 @@ def check_published(published: Published) -> None:
     _check_ascending(values, "published minimum, mean and maximum")
 
 
-def _check_estimate(estimate: Estimate) -> None:
-    values = (estimate.low, estimate.latency, estimate.high)
+def _check_estimate(estimate: Interval) -> None:
+    values = (estimate.low, estimate.value, estimate.high)
     check_durations(values, "estimated latency")
     _check_ascending(values, "estimated low, latency and high")
 

@@ -166,7 +166,7 @@ class Verifier:
         """A round that is not kept, and a second one where that comes cheap."""
         self._report(f"warming up {name}")
         predicted = self._options[name].predicted
-        rounds = 2 if predicted.latency < self._budget_s * SECOND_SHARE else 1
+        rounds = 2 if predicted.value < self._budget_s * SECOND_SHARE else 1
         for _ in range(rounds):
             if self._interrupted:
                 return

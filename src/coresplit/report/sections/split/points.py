@@ -8,7 +8,7 @@ import msgspec
 from coresplit.analysis.splits import Choice, Proof
 from coresplit.charts.ratio import Point
 from coresplit.planner import RIVALS, Measured, Rival
-from coresplit.records import Configuration, Estimate, Variant
+from coresplit.records import Configuration, Interval, Variant
 from coresplit.report.sections.split.text import (
     JUDGEMENTS,
     error,
@@ -91,14 +91,14 @@ def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
 
 
 def _prediction(
-    proof: Proof, each: Measured, predicted: Estimate, shapes: Mapping[Variant, str]
+    proof: Proof, each: Measured, predicted: Interval, shapes: Mapping[Variant, str]
 ) -> Point:
     return Point(
         name=each.trial.name,
         batch=proof.verification.batch,
-        value=each.latency.latency / predicted.latency,
-        low=each.latency.low / predicted.latency,
-        high=each.latency.high / predicted.latency,
+        value=each.latency.value / predicted.value,
+        low=each.latency.low / predicted.value,
+        high=each.latency.high / predicted.value,
         told=_ran(proof, each, predicted),
         shape=shapes[proof.verification.variant],
     )
@@ -118,7 +118,7 @@ def _expected(choice: Choice, rival: Rival) -> dict[str, str]:
     }
 
 
-def _ran(proof: Proof, each: Measured, predicted: Estimate) -> dict[str, str]:
+def _ran(proof: Proof, each: Measured, predicted: Interval) -> dict[str, str]:
     return {
         "batch": str(proof.verification.batch),
         "cores": str(proof.verification.cores),

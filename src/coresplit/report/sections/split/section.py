@@ -113,9 +113,9 @@ def _line(choice: Choice, context: Context) -> Line:
     )  # fmt: skip
     gains = [choice.speedup(rival) for rival in RIVALS]
     keys = (
-        plan.batch, best.split.count, str(plan.variant), best.predicted.latency, best.throughput,
+        plan.batch, best.split.count, str(plan.variant), best.predicted.value, best.throughput,
         fastest.split.count, *(each.ratio if each else None for each in gains), doubts or None,
-        verdict(choice), ran.latency.latency if ran else None, ran.error if ran else None,
+        verdict(choice), ran.latency.value if ran else None, ran.error if ran else None,
     )  # fmt: skip
     return Line(
         texts=texts, keys=keys, kind="lossy" if plan.variant.optimization in context.lossy else ""

@@ -9,7 +9,7 @@ from coresplit.analysis.splits import Choice, Proof, leading
 from coresplit.analysis.view import RunView
 from coresplit.format import format_duration, listed, on_threads, times_exact
 from coresplit.planner import RIVALS, Judgement, Measured, Rival, Speedup
-from coresplit.records import Estimate, Split
+from coresplit.records import Interval, Split
 from coresplit.stats.lossy import states_losses, unchecked_of, unchecked_text
 
 SETTINGS = {
@@ -48,9 +48,9 @@ def briefly(split: Split) -> str:
     )
 
 
-def seconds(estimate: Estimate) -> str:
+def seconds(estimate: Interval) -> str:
     """A latency with its interval: ``208 ms (205 ms to 211 ms)``."""
-    text = format_duration(estimate.latency)
+    text = format_duration(estimate.value)
     if format_duration(estimate.low) == format_duration(estimate.high):
         return text
     return f"{text} ({format_duration(estimate.low)} to {format_duration(estimate.high)})"
