@@ -63,7 +63,9 @@ def main() -> None:
                 def ours(
                     process: Process = process, batch: int = batch, count: int = count
                 ) -> float:
-                    return statistics.median(process.forwards(batch, count, 3600, 3600).durations)
+                    return statistics.median(
+                        process.time_forward_passes(batch, count, 3600, 3600).durations
+                    )
 
                 def its(other: BareLoop | BenchmarkApp = other, count: int = count) -> float:
                     return other.median(count)

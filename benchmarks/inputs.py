@@ -98,12 +98,12 @@ def visits(pair: list[Process], batch: int, count: int, forwards: int) -> list[t
     rows = []
     for process in pair:
         # makes the inputs, and sets up the kernels of the batch
-        process.forwards(batch, 1, LIMIT_S, LIMIT_S, warmup=2)
+        process.time_forward_passes(batch, 1, LIMIT_S, LIMIT_S, warmup=2)
     for number in range(count):
         row = [0.0, 0.0]
         for which in (0, 1) if number % 2 == 0 else (1, 0):
             time.sleep(REST_S)
-            timed = pair[which].forwards(batch, forwards, LIMIT_S, LIMIT_S, warmup=1)
+            timed = pair[which].time_forward_passes(batch, forwards, LIMIT_S, LIMIT_S, warmup=1)
             row[which] = statistics.median(timed.durations)
         rows.append((row[0], row[1]))
     return rows

@@ -88,12 +88,14 @@ def medians(instances: dict[str, Process], batch: int, rounds: int) -> dict[str,
     """Median latency in seconds of every instance, after two forwards that set it up."""
     samples: dict[str, list[float]] = {name: [] for name in instances}
     for process in instances.values():
-        process.forwards(batch, 2, 3600, 3600)
+        process.time_forward_passes(batch, 2, 3600, 3600)
     order = list(instances)
     for _ in range(rounds):
         random.shuffle(order)
         for name in order:
-            samples[name].extend(instances[name].forwards(batch, 1, 3600, 3600).durations)
+            samples[name].extend(
+                instances[name].time_forward_passes(batch, 1, 3600, 3600).durations
+            )
     return {name: statistics.median(values) for name, values in samples.items()}
 
 

@@ -24,7 +24,7 @@ from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, Run, Settings
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.sections.overview import facts_of
 from coresplit.stats.claims import Claims
 from coresplit.stats.verdict import judged
@@ -91,7 +91,7 @@ def sweep(model: str, optimization: str, budget_s: float, seed: int) -> Run:
 
 
 def show(run: Run) -> None:
-    claims, book = Claims(run), book_of(run)
+    claims, document = Claims(run), document_of(run)
     variance = claims.variance
     print(
         f"variance: {variance.between:.2%} between visits, {variance.within:.2%} within, "
@@ -114,9 +114,9 @@ def show(run: Run) -> None:
                 f"  {pair[0]!s:<16} ratio {found.ratio:.3f} [{low:.3f}, {high:.3f}], "
                 f"p {found.p_different:.3g}, {found.pairs} pairs"
             )
-    for fact in facts_of(run, book):
+    for fact in facts_of(run, document):
         print(f"card: {fact.label}: {fact.value} ({fact.note})")
-    for figure in book.figures:
+    for figure in document.figures:
         if figure.name.removeprefix(f"{run.model.name}-").startswith(("choice", "map-gain")):
             print(f"finding: {figure.finding}")
 

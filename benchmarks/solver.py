@@ -20,7 +20,7 @@ from pathlib import Path
 
 import vl_convert
 
-from coresplit.planner import Known, Profile, plan
+from coresplit.planner import Profile, ProfilePoint, plan
 from coresplit.planner.solver import Latencies, slowest, solve
 from coresplit.records import Variant
 
@@ -63,8 +63,8 @@ def packed_profile(cores: int, batches: int) -> Profile:
     )
 
 
-def known(latencies: Latencies) -> dict[tuple[int, int], Known]:
-    return {cell: Known(latency=value) for cell, value in latencies.items()}
+def known(latencies: Latencies) -> dict[tuple[int, int], ProfilePoint]:
+    return {cell: ProfilePoint(latency=value) for cell, value in latencies.items()}
 
 
 def measure(cores: int, batch: int, batches: int, *, exhaustive: bool) -> dict[str, float]:

@@ -105,7 +105,9 @@ def pack_late_at(clock: FakeClock, numbers: Container[int]) -> Pack:
 
 
 def test_a_pack_leaves_out_the_rounds_that_could_not_be_started_together() -> None:
-    timed = pack_late_at(FakeClock(), range(2, 6)).forwards(1, count=3, seconds=60, timeout=60)
+    timed = pack_late_at(FakeClock(), range(2, 6)).time_forward_passes(
+        1, count=3, seconds=60, timeout=60
+    )
     assert timed.durations == pytest.approx((0.2, 0.2))
     assert [each == pytest.approx((0.1, 0.2)) for each in timed.copies] == [True, True]
     assert timed.evidence.forwards == 4
@@ -114,14 +116,14 @@ def test_a_pack_leaves_out_the_rounds_that_could_not_be_started_together() -> No
 def test_a_visit_without_any_round_started_together_fails_and_says_why() -> None:
     clock = FakeClock()
     with pytest.raises(InstanceError, match="could not be started together") as caught:
-        pack_late_at(clock, range(100)).forwards(1, count=3, seconds=60, timeout=60)
+        pack_late_at(clock, range(100)).time_forward_passes(1, count=3, seconds=60, timeout=60)
     assert "\n" not in str(caught.value)
     with pytest.raises(LateStart):
-        pack_late_at(clock, range(1, 5)).forwards(1, count=3, seconds=0.1, timeout=60)
+        pack_late_at(clock, range(1, 5)).time_forward_passes(1, count=3, seconds=0.1, timeout=60)
 
 
 def test_a_late_warm_up_round_counts_as_one() -> None:
-    timed = pack_late_at(FakeClock(), (1,)).forwards(1, 2, 60, 60, warmup=1)
+    timed = pack_late_at(FakeClock(), (1,)).time_forward_passes(1, 2, 60, 60, warmup=1)
     assert timed.warmup == pytest.approx((0.25,))
     assert timed.durations == pytest.approx((0.2, 0.2))
 
@@ -151,7 +153,7 @@ def test_a_pack_counts_rounds_as_an_instance_counts_forwards() -> None:
     clock = FakeClock()
     pack = Pack([instance(clock, cpu, by_cpu) for cpu in (0, 1)], clock)
     assert pack.wait_ready().memory == 2 * 101_000_000
-    timed = pack.forwards(batch=2, count=3, seconds=60, timeout=60)
+    timed = pack.time_forward_passes(batch=2, count=3, seconds=60, timeout=60)
     assert timed.durations == pytest.approx((0.4, 0.4, 0.4))
     assert len(timed.copies) == 3
     assert all(each == pytest.approx((0.2, 0.4)) for each in timed.copies)
@@ -168,7 +170,7 @@ def test_a_warm_up_is_apart_and_the_seconds_count_from_its_end(copies: int) -> N
     clock = FakeClock()
     each = [instance(clock, cpu, slow_at_first) for cpu in range(copies)]
     tested = Pack(each, clock) if copies > 1 else each[0]
-    timed = tested.forwards(1, count=9, seconds=0.5, timeout=60, warmup=2)
+    timed = tested.time_forward_passes(1, count=9, seconds=0.5, timeout=60, warmup=2)
     assert timed.warmup == pytest.approx((0.5, 0.2))
     assert timed.durations == pytest.approx((0.2, 0.2, 0.2))
     assert timed.evidence.forwards == 3 * copies
@@ -182,7 +184,7 @@ def test_the_timeout_counts_from_the_beginning_of_the_warm_up(copies: int) -> No
     each = [instance(clock, cpu, slow_at_first) for cpu in range(copies)]
     tested = Pack(each, clock) if copies > 1 else each[0]
     with pytest.raises(InstanceTimeout):
-        tested.forwards(1, count=1, seconds=60, timeout=0.6, warmup=1)
+        tested.time_forward_passes(1, count=1, seconds=60, timeout=0.6, warmup=1)
     assert all(one.closed for one in each) == (copies == 1)
     assert 0.6 <= clock.now < 0.7
 
@@ -190,7 +192,7 @@ def test_the_timeout_counts_from_the_beginning_of_the_warm_up(copies: int) -> No
 def test_a_forward_of_the_warm_up_can_time_out() -> None:
     clock = FakeClock()
     with pytest.raises(InstanceTimeout):
-        instance(clock, 0, slow_at_first).forwards(1, 1, 60, timeout=0.3, warmup=1)
+        instance(clock, 0, slow_at_first).time_forward_passes(1, 1, 60, timeout=0.3, warmup=1)
     assert clock.now == pytest.approx(0.3)
 
 
@@ -199,7 +201,7 @@ def test_an_interrupted_pack_still_has_its_warm_up_before_its_round() -> None:
     pack = Pack([instance(clock, cpu, slow_at_first) for cpu in (0, 1)], clock)
     with Interrupt() as interrupt:
         interrupt.request()
-        timed = pack.forwards(1, 9, 60, 60, interrupt, warmup=2)
+        timed = pack.time_forward_passes(1, 9, 60, 60, interrupt, warmup=2)
     assert len(timed.warmup) == 2
     assert timed.durations == pytest.approx((0.2,))
 
@@ -207,9 +209,9 @@ def test_an_interrupted_pack_still_has_its_warm_up_before_its_round() -> None:
 def test_a_pack_starts_no_round_after_its_seconds() -> None:
     clock = FakeClock()
     pack = Pack([instance(clock, cpu, by_cpu) for cpu in (0, 1)], clock)
-    assert len(pack.forwards(batch=1, count=9, seconds=0.5, timeout=60).durations) == 3
+    assert len(pack.time_forward_passes(batch=1, count=9, seconds=0.5, timeout=60).durations) == 3
     with pytest.raises(InstanceTimeout):
-        pack.forwards(batch=1, count=9, seconds=60, timeout=0.7)
+        pack.time_forward_passes(batch=1, count=9, seconds=60, timeout=0.7)
 
 
 def test_an_interrupted_pack_ends_after_the_round() -> None:
@@ -217,7 +219,7 @@ def test_an_interrupted_pack_ends_after_the_round() -> None:
     pack = Pack([instance(clock, cpu, by_cpu) for cpu in (0, 1)], clock)
     with Interrupt() as interrupt:
         interrupt.request()
-        timed = pack.forwards(1, count=9, seconds=60, timeout=60, interrupt=interrupt)
+        timed = pack.time_forward_passes(1, count=9, seconds=60, timeout=60, interrupt=interrupt)
     assert len(timed.durations) == 1
 
 
@@ -285,7 +287,7 @@ def test_a_pack_tells_which_of_its_copies_was_disturbed() -> None:
         )
         for cpu in (0, 1)
     ]
-    found = Pack(copies, clock).forwards(1, 3, 60.0, 60.0).signs
+    found = Pack(copies, clock).time_forward_passes(1, 3, 60.0, 60.0).signs
     assert found is not None
     assert found.core == 1
     assert found.waited_s == pytest.approx(0.5 * found.wall_s)

@@ -94,7 +94,7 @@ def test_a_paused_instance_can_be_ended(own: Process) -> None:
 
 
 def test_every_busy_thread_has_a_core_of_its_own(shared: Process) -> None:
-    timed = shared.forwards(batch=8, count=12, seconds=60, timeout=60)
+    timed = shared.time_forward_passes(batch=8, count=12, seconds=60, timeout=60)
     assert len(timed.durations) == 12
     assert min(timed.durations) > 0
     assert sorted(timed.evidence.thread_cores) == sorted(str(cpu) for cpu in CORES)
@@ -102,15 +102,15 @@ def test_every_busy_thread_has_a_core_of_its_own(shared: Process) -> None:
 
 
 def test_the_warm_up_is_run_first_and_nothing_is_counted_of_it(shared: Process) -> None:
-    timed = shared.forwards(batch=4, count=2, seconds=60, timeout=60, warmup=20)
+    timed = shared.time_forward_passes(batch=4, count=2, seconds=60, timeout=60, warmup=20)
     assert (len(timed.warmup), len(timed.durations)) == (20, 2)
     assert min(timed.warmup) > 0
     assert timed.evidence.forwards == 2
-    assert shared.forwards(batch=4, count=1, seconds=60, timeout=60).warmup == ()
+    assert shared.time_forward_passes(batch=4, count=1, seconds=60, timeout=60).warmup == ()
 
 
 def test_evidence_counts_the_forwards(shared: Process) -> None:
-    timed = shared.forwards(batch=4, count=6, seconds=60, timeout=60)
+    timed = shared.time_forward_passes(batch=4, count=6, seconds=60, timeout=60)
     evidence = timed.evidence
     assert evidence.forwards == 6
     assert evidence.wall_s >= sum(timed.durations)
@@ -120,13 +120,17 @@ def test_evidence_counts_the_forwards(shared: Process) -> None:
 
 
 def test_no_forward_starts_after_the_seconds_given(shared: Process) -> None:
-    timed = shared.forwards(batch=1, count=10**6, seconds=0.2, timeout=60)
+    timed = shared.time_forward_passes(batch=1, count=10**6, seconds=0.2, timeout=60)
     assert sum(timed.durations[:-1]) <= 0.2
 
 
 def test_peak_memory_falls_again_after_a_large_batch(shared: Process) -> None:
-    large = shared.forwards(batch=128, count=1, seconds=60, timeout=120).evidence.peak_memory
-    small = shared.forwards(batch=1, count=1, seconds=60, timeout=60).evidence.peak_memory
+    large = shared.time_forward_passes(
+        batch=128, count=1, seconds=60, timeout=120
+    ).evidence.peak_memory
+    small = shared.time_forward_passes(
+        batch=1, count=1, seconds=60, timeout=60
+    ).evidence.peak_memory
     assert small < large - 50 * 2**20
 
 
@@ -134,7 +138,7 @@ def test_a_killed_instance_is_one_typed_failure(own: Process) -> None:
     own.wait_ready()
     os.kill(own.pid, signal.SIGKILL)
     with pytest.raises(InstanceDied) as caught:
-        own.forwards(batch=1, count=1, seconds=1, timeout=30)
+        own.time_forward_passes(batch=1, count=1, seconds=1, timeout=30)
     assert str(caught.value) == (
         "instance none t=1 was ended by SIGKILL (the kernel does so when memory runs out)"
     )
@@ -144,13 +148,13 @@ def test_a_crash_leaves_its_last_words(own: Process) -> None:
     own.wait_ready()
     os.kill(own.pid, signal.SIGSEGV)
     with pytest.raises(InstanceDied, match=r"was ended by SIGSEGV: .+"):
-        own.forwards(batch=1, count=1, seconds=1, timeout=30)
+        own.time_forward_passes(batch=1, count=1, seconds=1, timeout=30)
 
 
 def test_a_forward_past_its_deadline_ends_the_process(own: Process) -> None:
     own.wait_ready()
     with pytest.raises(InstanceTimeout, match="did not answer in time and was ended"):
-        own.forwards(batch=256, count=100, seconds=100, timeout=0.3)
+        own.time_forward_passes(batch=256, count=100, seconds=100, timeout=0.3)
     with pytest.raises(ProcessLookupError):
         os.kill(own.pid, 0)
 
@@ -159,7 +163,9 @@ def test_an_interrupt_lets_a_short_forward_finish(own: Process) -> None:
     own.wait_ready()
     with Interrupt() as interrupt:
         interrupt.request()
-        timed = own.forwards(batch=1, count=1, seconds=1, timeout=30, interrupt=interrupt)
+        timed = own.time_forward_passes(
+            batch=1, count=1, seconds=1, timeout=30, interrupt=interrupt
+        )
     assert len(timed.durations) == 1
 
 
@@ -169,7 +175,10 @@ def test_an_instance_proves_its_allocator(allocator: str) -> None:
     try:
         assert process.wait_ready().allocator == allocator
         if allocator == "glibc_tuned":
-            visits = [process.forwards(batch=64, count=2, seconds=60, timeout=60) for _ in range(6)]
+            visits = [
+                process.time_forward_passes(batch=64, count=2, seconds=60, timeout=60)
+                for _ in range(6)
+            ]
             # the heap may grow once more in any visit; untuned, each visit maps 48,000 pages anew
             assert min(visit.evidence.minor_faults for visit in visits) < 2000
     finally:
@@ -260,7 +269,7 @@ def test_a_runtime_computes_on_the_cores_of_its_instance_alone(
         assert ready.threads == threads
         assert set(ready.cpus) == set(CORES[:threads])
         for batch in (1, 8, 3):
-            evidence = process.forwards(batch, 20, 60, 60).evidence
+            evidence = process.time_forward_passes(batch, 20, 60, 60).evidence
             cores = set().union(*map(parse_cpu_list, evidence.thread_cores))
             assert 1 <= len(evidence.thread_cores) <= threads
             assert cores <= set(CORES[:threads])
@@ -292,14 +301,14 @@ def test_an_optimization_that_does_not_fit_the_model_says_why() -> None:
 
 def test_the_peak_is_measured_on_the_cores_of_the_instance(shared: Process) -> None:
     peak = shared.find_peak(timeout=60)
-    assert peak.products["float32"] > 1e9
-    assert peak.copy_bytes > 1e8
-    timed = shared.forwards(batch=8, count=12, seconds=60, timeout=60)
+    assert peak.matmul_flops["float32"] > 1e9
+    assert peak.memory_bandwidth > 1e8
+    timed = shared.time_forward_passes(batch=8, count=12, seconds=60, timeout=60)
     assert len(timed.evidence.thread_cores) == len(CORES)
 
 
 def test_busy_threads_outside_the_cores_or_more_than_them_are_a_mismatch(shared: Process) -> None:
-    evidence = shared.forwards(batch=1, count=1, seconds=1, timeout=60).evidence
+    evidence = shared.time_forward_passes(batch=1, count=1, seconds=1, timeout=60).evidence
     two = InstanceSpec(model=SMALL, optimization="openvino", cpus=(4, 6), home=(4, 6))
     for fine in [("4", "6"), ("4",), ("4", "4,6"), ("4,6", "4,6")]:
         check_threads(two, msgspec.structs.replace(evidence, thread_cores=fine))

@@ -36,7 +36,7 @@ def _ready(model: ModelSpec, optimization: str) -> Ready:
     process = Process(InstanceSpec(model=model, optimization=optimization, cpus=CORE, home=CORE))
     try:
         found = process.wait_ready(timeout=120)
-        assert process.forwards(batch=2, count=3, seconds=10, timeout=60).durations
+        assert process.time_forward_passes(batch=2, count=3, seconds=10, timeout=60).durations
         return found
     finally:
         process.close()

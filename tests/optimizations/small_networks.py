@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.cache import Cache
-from coresplit.optimizations import Subject
+from coresplit.optimizations import PrepareRequest
 from coresplit.records import ModelInput
 
 
@@ -133,7 +133,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[ModelInput, ...]]] = {
 }
 
 
-def subject_of(network: str, cache: Path, threads: int = 1) -> Subject:
+def subject_of(network: str, cache: Path, threads: int = 1) -> PrepareRequest:
     """The subject of a network with seeded weights; its batch norms have seen something."""
     create, inputs = NETWORKS[network]
     torch.manual_seed(0)
@@ -141,7 +141,7 @@ def subject_of(network: str, cache: Path, threads: int = 1) -> Subject:
     draw = maker(inputs)
     with torch.no_grad():
         module.train()(*draw(32, 99))
-    return Subject(
+    return PrepareRequest(
         module=module.eval(),
         inputs=inputs,
         make_inputs=draw,

@@ -14,7 +14,7 @@ from small_networks import subject_of
 from coresplit.cache import Cache
 from coresplit.errors import PrepareFailed
 from coresplit.models import ModelSpec, build
-from coresplit.optimizations import MAX_ERROR, OPTIMIZATIONS, Subject, compare, reference
+from coresplit.optimizations import MAX_ERROR, OPTIMIZATIONS, PrepareRequest, compare, reference
 
 COMPILED = ["compile", "compile_freeze"]
 LOSSY = ["bf16", "int8"]
@@ -51,11 +51,11 @@ def network_of(name: str) -> str:
 @pytest.mark.parametrize("name", list(OPTIMIZATIONS))
 def test_a_prepared_model_says_the_same_for_any_batch(name: str, cache: Path) -> None:
     skip_without_bf16(name)
-    subject = subject_of(network_of(name), cache)
-    eager, prepared = reference(subject), OPTIMIZATIONS[name].prepare(subject)
+    request = subject_of(network_of(name), cache)
+    eager, prepared = reference(request), OPTIMIZATIONS[name].prepare(request)
     limit = 0.1 if name in LOSSY else MAX_ERROR / 10
     for batch in (1, 2, 7, 2, 64):
-        inputs = subject.make_inputs(batch, batch)
+        inputs = request.make_inputs(batch, batch)
         forward, expected = prepared.bind(inputs), eager.bind(inputs)()
         once = tuple(output.clone() for output in forward())
         again = forward()
@@ -73,30 +73,30 @@ def test_a_prepared_model_says_the_same_for_any_batch(name: str, cache: Path) ->
     "name", ["none", "script", "trace", "compile_freeze", "onnxruntime", "openvino"]
 )
 def test_integer_inputs_and_several_outputs_are_taken(name: str, cache: Path) -> None:
-    subject = subject_of("texts", cache)
-    inputs = subject.make_inputs(5, 1)
-    expected = reference(subject).bind(inputs)()
-    found = OPTIMIZATIONS[name].prepare(subject).bind(inputs)()
+    request = subject_of("texts", cache)
+    inputs = request.make_inputs(5, 1)
+    expected = reference(request).bind(inputs)()
+    found = OPTIMIZATIONS[name].prepare(request).bind(inputs)()
     assert [each.shape for each in found] == [(5, 6, 25), (5, 32)]
     assert compare(expected, found).error < MAX_ERROR / 10
 
 
 @slow
 def test_a_module_that_gathers_its_inputs_is_exported_for_any_batch(cache: Path) -> None:
-    subject = subject_of("gathered", cache)
-    prepared = OPTIMIZATIONS["onnxruntime"].prepare(subject)
+    request = subject_of("gathered", cache)
+    prepared = OPTIMIZATIONS["onnxruntime"].prepare(request)
     for batch in (2, 5):
-        inputs = subject.make_inputs(batch, 1)
-        expected = reference(subject).bind(inputs)()
+        inputs = request.make_inputs(batch, 1)
+        expected = reference(request).bind(inputs)()
         assert compare(expected, prepared.bind(inputs)()).error < MAX_ERROR / 10
 
 
 @slow
 def test_int8_takes_integer_inputs_for_a_transformer(cache: Path) -> None:
-    subject = subject_of("texts", cache)
-    inputs = subject.make_inputs(16, 1)
-    prepared = OPTIMIZATIONS["int8"].prepare(subject)
-    comparison = compare(reference(subject).bind(inputs)(), prepared.bind(inputs)())
+    request = subject_of("texts", cache)
+    inputs = request.make_inputs(16, 1)
+    prepared = OPTIMIZATIONS["int8"].prepare(request)
+    comparison = compare(reference(request).bind(inputs)(), prepared.bind(inputs)())
     assert MAX_ERROR / 10 < comparison.error < 0.1
     assert prepared.facts["int8 operators"] == "2 of 2"
 
@@ -175,14 +175,14 @@ def test_a_library_states_its_threads_and_writes_nothing_else(
 def test_compiling_leaves_no_process_behind_and_its_files_in_the_cache(
     name: str, cache: Path
 ) -> None:
-    subject = subject_of("images", cache)
-    OPTIMIZATIONS[name].prepare(subject)
+    request = subject_of("images", cache)
+    OPTIMIZATIONS[name].prepare(request)
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     assert all("compile_worker" not in _command(child) for child in children)
     folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
     assert folder.parent == cache
     assert list(folder.rglob("*.so"))
-    assert any(entry.kind == "inductor" and entry.whole for entry in subject.cache.entries())
+    assert any(entry.kind == "inductor" and entry.whole for entry in request.cache.entries())
 
 
 def _command(process: str) -> str:
@@ -192,11 +192,11 @@ def _command(process: str) -> str:
 @slow
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_compiled_model_meets_no_batch_that_it_must_compile_for(name: str, cache: Path) -> None:
-    subject = subject_of("images", cache)
-    prepared = OPTIMIZATIONS[name].prepare(subject)
+    request = subject_of("images", cache)
+    prepared = OPTIMIZATIONS[name].prepare(request)
     with torch.compiler.set_stance("fail_on_recompile"):
         for batch in (1, 2, 3, 8, 15, 16, 17, 128):
-            assert len(prepared.bind(subject.make_inputs(batch, 0))()[0]) == batch
+            assert len(prepared.bind(request.make_inputs(batch, 0))()[0]) == batch
 
 
 @slow
@@ -232,22 +232,22 @@ def test_a_library_that_cannot_be_loaded_empties_the_folder_for_a_second_attempt
 
     monkeypatch.setattr(inductor, "_compile", compile_one)
     # nothing is compiled here, so the paths of this environment do not matter
-    monkeypatch.setattr(inductor, "_require_plain_paths", lambda subject: None)
-    subject = subject_of("images", tmp_path)
-    prepared: object = OPTIMIZATIONS["compile"].prepare(subject)
+    monkeypatch.setattr(inductor, "_require_plain_paths", lambda request: None)
+    request = subject_of("images", tmp_path)
+    prepared: object = OPTIMIZATIONS["compile"].prepare(request)
     assert prepared == "prepared"
     assert attempts == [(True, False), (True, False)]
-    assert [entry.kind for entry in subject.cache.entries()] == ["inductor"]
+    assert [entry.kind for entry in request.cache.entries()] == ["inductor"]
 
 
 @slow
 def test_a_model_that_compiles_for_fixed_batches_only_is_compiled_for_each(cache: Path) -> None:
-    subject = subject_of("fixed", cache)
-    prepared = OPTIMIZATIONS["compile"].prepare(subject)
+    request = subject_of("fixed", cache)
+    prepared = OPTIMIZATIONS["compile"].prepare(request)
     assert prepared.facts["batch"] == "compiled for each"
-    eager = reference(subject)
+    eager = reference(request)
     for batch in range(1, 11):
-        inputs = subject.make_inputs(batch, 0)
+        inputs = request.make_inputs(batch, 0)
         assert torch.allclose(eager.bind(inputs)()[0], prepared.bind(inputs)()[0])
 
 
@@ -264,8 +264,8 @@ def test_a_compiler_that_does_not_work_is_one_line(cache: Path) -> None:
 
 @pytest.mark.parametrize("name", ["none", "script", "trace"])
 def test_a_prepared_model_runs_in_inference_mode(name: str, cache: Path) -> None:
-    subject = subject_of("images", cache)
-    (output,) = OPTIMIZATIONS[name].prepare(subject).bind(subject.make_inputs(2, 0))()
+    request = subject_of("images", cache)
+    (output,) = OPTIMIZATIONS[name].prepare(request).bind(request.make_inputs(2, 0))()
     assert output.is_inference()
     assert not torch.is_inference_mode_enabled()
 
@@ -274,20 +274,20 @@ def test_a_prepared_model_runs_in_inference_mode(name: str, cache: Path) -> None
 def test_preparing_leaves_the_module_usable_and_its_values_as_they_were(
     name: str, cache: Path
 ) -> None:
-    subject = subject_of(network_of(name), cache)
-    assert subject.module is not None
-    before = {key: value.clone() for key, value in subject.module.state_dict().items()}
-    expected = subject.module(*subject.make_inputs(2, 0))
-    OPTIMIZATIONS[name].prepare(subject)
-    after = subject.module.state_dict()
+    request = subject_of(network_of(name), cache)
+    assert request.module is not None
+    before = {key: value.clone() for key, value in request.module.state_dict().items()}
+    expected = request.module(*request.make_inputs(2, 0))
+    OPTIMIZATIONS[name].prepare(request)
+    after = request.module.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
-    assert torch.allclose(expected, subject.module(*subject.make_inputs(2, 0)), atol=1e-5)
+    assert torch.allclose(expected, request.module(*request.make_inputs(2, 0)), atol=1e-5)
     assert expected.requires_grad
 
 
 def operators(name: str, cache: Path) -> set[str]:
-    subject = subject_of("images", cache)
-    forward = OPTIMIZATIONS[name].prepare(subject).bind(subject.make_inputs(2, 0))
+    request = subject_of("images", cache)
+    forward = OPTIMIZATIONS[name].prepare(request).bind(request.make_inputs(2, 0))
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         forward()
     return {event.key for event in profile.key_averages()}
@@ -302,14 +302,14 @@ def test_torchscript_is_optimized_before_its_first_run(cache: Path) -> None:
 
 
 def test_channels_last_runs_convolutions_on_nhwc_and_takes_nchw(cache: Path) -> None:
-    subject = subject_of("images", cache)
-    prepared = OPTIMIZATIONS["channels_last"].prepare(subject)
-    assert subject.module is not None
+    request = subject_of("images", cache)
+    prepared = OPTIMIZATIONS["channels_last"].prepare(request)
+    assert request.module is not None
     seen = []
-    subject.module.conv.register_forward_hook(  # type: ignore[union-attr]
+    request.module.conv.register_forward_hook(  # type: ignore[union-attr]
         lambda module, inputs, output: seen.append((inputs[0], output))
     )
-    inputs = subject.make_inputs(4, 0)
+    inputs = request.make_inputs(4, 0)
     prepared.bind(inputs)()
     ((taken, given),) = seen
     assert inputs[0].is_contiguous()
@@ -347,26 +347,26 @@ def test_script_says_that_it_was_scripted_where_the_code_allows_it(cache: Path) 
 def test_script_is_traced_where_the_code_cannot_be_scripted_and_says_so(
     network: str, cache: Path
 ) -> None:
-    subject = subject_of(network, cache)
+    request = subject_of(network, cache)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        prepared = OPTIMIZATIONS["script"].prepare(subject)
+        prepared = OPTIMIZATIONS["script"].prepare(request)
     assert caught == []
     assert prepared.facts["torchscript"] == "traced"
     for batch in (1, 2, 7, 64):
-        inputs = subject.make_inputs(batch, 1)
-        expected, found = reference(subject).bind(inputs)(), prepared.bind(inputs)()
+        inputs = request.make_inputs(batch, 1)
+        expected, found = reference(request).bind(inputs)(), prepared.bind(inputs)()
         for one, other in zip(expected, found, strict=True):
             assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_a_module_that_came_as_torchscript_is_taken_as_it_is(cache: Path) -> None:
-    subject = subject_of("images", cache)
-    assert subject.module is not None
+    request = subject_of("images", cache)
+    assert request.module is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        came = torch.jit.trace(subject.module, subject.make_inputs(2, 0))  # type: ignore[no-untyped-call]
-    prepared = OPTIMIZATIONS["script"].prepare(msgspec.structs.replace(subject, module=came))
+        came = torch.jit.trace(request.module, request.make_inputs(2, 0))  # type: ignore[no-untyped-call]
+    prepared = OPTIMIZATIONS["script"].prepare(msgspec.structs.replace(request, module=came))
     assert prepared.facts["torchscript"] == "as it came"
 
 
@@ -394,22 +394,22 @@ def test_script_gives_both_reasons_where_it_can_neither_script_nor_trace(cache: 
 def test_a_model_that_does_not_fit_is_refused_with_the_cause_in_one_line(
     name: str, said: str, cache: Path
 ) -> None:
-    subject = subject_of("branching", cache)
+    request = subject_of("branching", cache)
     with pytest.raises(PrepareFailed) as caught:
-        OPTIMIZATIONS[name].prepare(subject)
+        OPTIMIZATIONS[name].prepare(request)
     text = str(caught.value)
     assert text.startswith(said)
     assert len(text) > len(said) + 20
     assert "\n" not in text
-    assert not any(entry.key.get("identity") == "branching" for entry in subject.cache.entries())
+    assert not any(entry.key.get("identity") == "branching" for entry in request.cache.entries())
 
 
 def test_a_module_in_training_mode_is_not_scripted(cache: Path) -> None:
-    subject = subject_of("images", cache)
-    assert subject.module is not None
-    subject.module.train()
+    request = subject_of("images", cache)
+    assert request.module is not None
+    request.module.train()
     with pytest.raises(RuntimeError, match="eval"):
-        OPTIMIZATIONS["script"].prepare(subject)
+        OPTIMIZATIONS["script"].prepare(request)
 
 
 @pytest.mark.parametrize("name", ["script", "trace", "mkldnn"])
@@ -430,7 +430,7 @@ def test_inception_says_the_same_wherever_it_runs(
 ) -> None:
     monkeypatch.setattr("coresplit.optimizations.openvino.int8.SAMPLES", 8)
     model = build(ModelSpec(name="inception", size=75))
-    subject = Subject(
+    request = PrepareRequest(
         module=model.module,
         inputs=model.inputs,
         make_inputs=model.make_inputs,
@@ -439,15 +439,15 @@ def test_inception_says_the_same_wherever_it_runs(
         cache=Cache(cache),
     )
     with pytest.raises(PrepareFailed, match="operator aten::cat"):
-        OPTIMIZATIONS["mkldnn"].prepare(subject)
+        OPTIMIZATIONS["mkldnn"].prepare(request)
     inputs = model.make_inputs(4, 3)
-    expected = reference(subject).bind(inputs)()
+    expected = reference(request).bind(inputs)()
     for name in ("onnxruntime", "openvino"):
-        found = OPTIMIZATIONS[name].prepare(subject).bind(inputs)()
+        found = OPTIMIZATIONS[name].prepare(request).bind(inputs)()
         error = compare(expected, found).error
         assert 0 < error < MAX_ERROR / 2, name
     for name in LOSSY:
         skip_without_bf16(name)
-        prepared = OPTIMIZATIONS[name].prepare(subject)
+        prepared = OPTIMIZATIONS[name].prepare(request)
         assert compare(expected, prepared.bind(inputs)()).error > MAX_ERROR
         assert prepared.facts[f"{name} operators"] == "95 of 95"

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from coresplit.errors import EnvironmentFault
 from coresplit.optimizations import (
-    LOSS_INPUTS,
+    ACCURACY_INPUTS,
     OPTIMIZATIONS,
-    Subject,
+    PrepareRequest,
     compare,
-    measure_loss,
+    measure_accuracy_drop,
     reference,
 )
 from coresplit.optimizations.onnx_export import onnx_file
@@ -27,8 +27,8 @@ slow = pytest.mark.slow
 class Counting:
     """Eager outputs, off by some noise, and the batches that were asked for."""
 
-    def __init__(self, subject: Subject, noise: float = 0.0) -> None:
-        self._eager = reference(subject)
+    def __init__(self, request: PrepareRequest, noise: float = 0.0) -> None:
+        self._eager = reference(request)
         self._noise = noise
         self.batches: list[int] = []
         self.facts = self._eager.facts
@@ -49,72 +49,76 @@ class Counting:
 
 
 def test_the_loss_is_that_over_all_inputs_at_once(tmp_path: Path) -> None:
-    subject = subject_of("images", tmp_path)
-    eager, prepared = Counting(subject), Counting(subject, noise=0.05)
-    found = measure_loss(subject, prepared, eager, seed=5, name="int8")
+    request = subject_of("images", tmp_path)
+    eager, prepared = Counting(request), Counting(request, noise=0.05)
+    found = measure_accuracy_drop(request, prepared, eager, seed=5, name="int8")
     assert prepared.batches == [32] * 8
-    inputs = subject.make_inputs(LOSS_INPUTS, 5)
-    chunks = Counting(subject, noise=0.05)
+    inputs = request.make_inputs(ACCURACY_INPUTS, 5)
+    chunks = Counting(request, noise=0.05)
     noisy = [chunks.bind((part,))() for part in torch.split(inputs[0], 32)]
     whole = tuple(torch.cat(parts) for parts in zip(*noisy, strict=True))
     expected = compare(eager.bind(inputs)(), whole)
-    assert found.compared == LOSS_INPUTS
+    assert found.compared == ACCURACY_INPUTS
     assert found.error == pytest.approx(expected.error, rel=1e-4)
     assert found.agreement == expected.agreement
 
 
 def test_what_is_exact_has_no_loss(tmp_path: Path) -> None:
-    subject = subject_of("images", tmp_path)
-    found = measure_loss(subject, reference(subject), reference(subject), seed=1, name="int8")
+    request = subject_of("images", tmp_path)
+    found = measure_accuracy_drop(
+        request, reference(request), reference(request), seed=1, name="int8"
+    )
     assert found.error == 0.0
     assert found.agreement == 1.0
 
 
 def test_the_reference_runs_once_for_all_that_are_compared_with_it(tmp_path: Path) -> None:
-    subject = subject_of("images", tmp_path)
-    first, second = Counting(subject), Counting(subject)
-    once = measure_loss(subject, reference(subject), first, seed=5, name="int8")
-    again = measure_loss(subject, reference(subject), second, seed=5, name="bf16")
+    request = subject_of("images", tmp_path)
+    first, second = Counting(request), Counting(request)
+    once = measure_accuracy_drop(request, reference(request), first, seed=5, name="int8")
+    again = measure_accuracy_drop(request, reference(request), second, seed=5, name="bf16")
     assert once == again
-    assert sum(first.batches) == LOSS_INPUTS + 2
+    assert sum(first.batches) == ACCURACY_INPUTS + 2
     assert sum(second.batches) == 2
-    third = Counting(subject)
-    other = msgspec.structs.replace(subject, identity="retrained")
-    measure_loss(other, reference(subject), third, seed=5, name="int8")
-    assert sum(third.batches) == LOSS_INPUTS + 2
+    third = Counting(request)
+    other = msgspec.structs.replace(request, identity="retrained")
+    measure_accuracy_drop(other, reference(request), third, seed=5, name="int8")
+    assert sum(third.batches) == ACCURACY_INPUTS + 2
 
 
 def test_what_was_found_is_kept_for_instances_of_the_same_settings(tmp_path: Path) -> None:
-    subject = subject_of("images", tmp_path)
-    first, second = Counting(subject), Counting(subject)
-    once = measure_loss(subject, first, reference(subject), seed=5, name="int8")
-    again = measure_loss(subject, second, reference(subject), seed=5, name="int8")
+    request = subject_of("images", tmp_path)
+    first, second = Counting(request), Counting(request)
+    once = measure_accuracy_drop(request, first, reference(request), seed=5, name="int8")
+    again = measure_accuracy_drop(request, second, reference(request), seed=5, name="int8")
     assert once == again
-    assert (sum(first.batches), sum(second.batches)) == (LOSS_INPUTS, 0)
+    assert (sum(first.batches), sum(second.batches)) == (ACCURACY_INPUTS, 0)
     second.facts = {"precision": "other"}
-    measure_loss(subject, second, reference(subject), seed=5, name="int8")
-    assert sum(second.batches) == LOSS_INPUTS
+    measure_accuracy_drop(request, second, reference(request), seed=5, name="int8")
+    assert sum(second.batches) == ACCURACY_INPUTS
 
 
 def test_a_damaged_reference_is_computed_again(tmp_path: Path) -> None:
-    subject = subject_of("images", tmp_path)
-    measure_loss(subject, reference(subject), Counting(subject), seed=5, name="int8")
-    (entry,) = (each for each in subject.cache.entries() if each.kind == "reference")
+    request = subject_of("images", tmp_path)
+    measure_accuracy_drop(request, reference(request), Counting(request), seed=5, name="int8")
+    (entry,) = (each for each in request.cache.entries() if each.kind == "reference")
     (entry.path / "3.pt").write_bytes(b"spoilt")
-    eager = Counting(subject)
-    assert measure_loss(subject, reference(subject), eager, seed=5, name="bf16").error == 0.0
-    assert sum(eager.batches) == LOSS_INPUTS + 2
+    eager = Counting(request)
+    assert (
+        measure_accuracy_drop(request, reference(request), eager, seed=5, name="bf16").error == 0.0
+    )
+    assert sum(eager.batches) == ACCURACY_INPUTS + 2
 
 
 def test_large_outputs_are_compared_in_smaller_chunks_and_over_fewer_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = subject_of("images", tmp_path)
+    request = subject_of("images", tmp_path)
     each = 30 * 4
     monkeypatch.setattr("coresplit.optimizations.accuracy.measure._CHUNK_BYTES", 5 * each)
     monkeypatch.setattr("coresplit.optimizations.accuracy.measure._STORED_BYTES", 23 * each)
-    prepared = Counting(subject)
-    found = measure_loss(subject, prepared, reference(subject), seed=5, name="int8")
+    prepared = Counting(request)
+    found = measure_accuracy_drop(request, prepared, reference(request), seed=5, name="int8")
     assert prepared.batches == [5, 5, 5, 5]
     assert found.compared == 20
 
@@ -125,18 +129,20 @@ def test_an_onnx_file_is_compared_with_itself_as_it_stands(tmp_path: Path) -> No
     file = tmp_path / "model.onnx"
     for part in onnx_file(module).parent.glob("model.onnx*"):
         shutil.copy(part, tmp_path)
-    subject = msgspec.structs.replace(module, module=None, onnx=file, identity="file")
-    inputs = subject.make_inputs(6, 0)
-    plain = reference(subject)
+    request = msgspec.structs.replace(module, module=None, onnx=file, identity="file")
+    inputs = request.make_inputs(6, 0)
+    plain = reference(request)
     expected = plain.bind(inputs)()
     assert compare(reference(module).bind(inputs)(), expected).error < 1e-5
     for name in ("onnxruntime", "openvino"):
-        found = OPTIMIZATIONS[name].prepare(subject).bind(inputs)()
+        found = OPTIMIZATIONS[name].prepare(request).bind(inputs)()
         assert compare(expected, found).error < 1e-5
-    loss = measure_loss(subject, OPTIMIZATIONS["int8"].prepare(subject), plain, seed=5, name="int8")
+    loss = measure_accuracy_drop(
+        request, OPTIMIZATIONS["int8"].prepare(request), plain, seed=5, name="int8"
+    )
     assert 1e-4 < loss.error < 0.1
     assert loss.agreement is not None and loss.agreement > 0.9
-    assert {entry.kind for entry in subject.cache.entries()} == {
+    assert {entry.kind for entry in request.cache.entries()} == {
         "onnx", "int8", "reference", "loss",
     }  # fmt: skip
 
@@ -145,8 +151,8 @@ def test_an_onnx_file_without_onnx_runtime_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coresplit.optimizations.accuracy.measure.find_spec", lambda name: None)
-    subject = subject_of("images", tmp_path)
-    subject = msgspec.structs.replace(subject, module=None, onnx=tmp_path / "model.onnx")
+    request = subject_of("images", tmp_path)
+    request = msgspec.structs.replace(request, module=None, onnx=tmp_path / "model.onnx")
     with pytest.raises(EnvironmentFault) as caught:
-        reference(subject)
+        reference(request)
     assert str(caught.value).endswith("pip install 'coresplit[onnxruntime]'")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from coresplit.planner import (
-    Known,
     Plan,
     Profile,
+    ProfilePoint,
     outcome_of,
     plan,
     proof_of,
@@ -148,7 +148,7 @@ def test_an_error_is_predicted_over_measured_less_one() -> None:
 
 
 def planned(values: dict[tuple[int, int], float]) -> Plan:
-    cells = {place: Known(latency=value) for place, value in values.items()}
+    cells = {place: ProfilePoint(latency=value) for place, value in values.items()}
     found = plan(Profile(variant=Variant("script"), cells=cells), 2, 8)
     assert found is not None
     return found

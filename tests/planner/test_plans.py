@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from split_oracles import every_split
 
 from coresplit.planner import (
-    Known,
     Plan,
     Profile,
+    ProfilePoint,
     Rival,
     best_plan,
     explain,
@@ -53,8 +53,8 @@ VALUELESS: tuple[tuple[int, Verdict], ...] = ((2, "skipped"), (3, "failed"), (4,
 VARIANT = Variant("script")
 
 
-def known(value: float, error: float = 0.0, doubts: Iterable[Doubt] = ()) -> Known:
-    return Known(latency=value, error=error, df=30.0, doubts=frozenset(doubts))
+def known(value: float, error: float = 0.0, doubts: Iterable[Doubt] = ()) -> ProfilePoint:
+    return ProfilePoint(latency=value, error=error, df=30.0, doubts=frozenset(doubts))
 
 
 def profile(values: Values, error: float = 0.0) -> Profile:
@@ -198,14 +198,14 @@ def test_an_instance_is_the_faster_the_fewer_cores_are_busy_beside_it() -> None:
     run = run_of([measured(1, 1, 1.0), measured(1, 1, 1.331, "packed"), measured(4, 1, 1.2)])
     (found,) = profiles_of(run)
     cell = 1, 1
-    assert [found.among(cell, busy).latency for busy in (1, 2, 3, 4)] == pytest.approx(
+    assert [found.latency_at(cell, busy).latency for busy in (1, 2, 3, 4)] == pytest.approx(
         [1.0, 1.1, 1.21, 1.331]
     )
-    assert [found.among(cell, busy).doubts for busy in (1, 2, 4)] == [set(), {"scaled"}, set()]
+    assert [found.latency_at(cell, busy).doubts for busy in (1, 2, 4)] == [set(), {"scaled"}, set()]
     for busy in (1, 2, 3, 4):
         places = [cell, (4, 1)] if busy == 4 else [cell]
         assert found.latencies(busy) == {
-            place: found.among(place, busy).latency for place in places
+            place: found.latency_at(place, busy).latency for place in places
         }
     (front,) = on_fewer_cores(found, 4, 1)
     assert str(front.split) == "<1, 1, 1>"
@@ -231,7 +231,7 @@ def test_copies_that_leave_cores_idle_take_what_was_measured_of_them() -> None:
     assert one is not None
     assert one.fastest.predicted.value == pytest.approx(0.1)
     assert one.fastest.doubts == ()
-    half = found.among((6, 8), 9)
+    half = found.latency_at((6, 8), 9)
     assert half.latency == pytest.approx(math.sqrt(0.1 * 0.15))
     assert half.doubts == {"scaled"}
 
@@ -255,10 +255,10 @@ def test_more_busy_cores_than_the_copies_took_slow_an_instance_down_further() ->
     mixed = plan(found, 16, 16)
     assert mixed is not None
     assert str(mixed.fastest.split) == "<2, 6, 8>"
-    most = found.among((6, 8), 16)
+    most = found.latency_at((6, 8), 16)
     assert most.latency == pytest.approx(0.1 * 1.5 ** (10 / 6))
     assert most.doubts == {"scaled"}
-    assert found.among((6, 4), 16).latency == pytest.approx(0.06 * math.exp(slope * 10 / 16))
+    assert found.latency_at((6, 4), 16).latency == pytest.approx(0.06 * math.exp(slope * 10 / 16))
     assert found.latencies(16)[6, 8] == most.latency
 
 
@@ -266,11 +266,11 @@ def test_beyond_the_copies_the_error_grows_and_no_gain_is_carried_further() -> N
     slowed = Profile(
         variant=VARIANT, cells={(6, 1): known(1.5, 0.02)}, alone={(6, 1): known(1.0, 0.1)}, cores=16
     )
-    found = slowed.among((6, 1), 16)
+    found = slowed.latency_at((6, 1), 16)
     assert found.latency == pytest.approx(1.5 ** (10 / 6))
     assert found.error == pytest.approx(math.hypot(10 / 6 * 0.02, 4 / 6 * 0.1))
     faster = msgspec.structs.replace(slowed, cells={(6, 1): known(0.97)})
-    assert faster.among((6, 1), 16).latency == faster.latencies(16)[6, 1] == 0.97
+    assert faster.latency_at((6, 1), 16).latency == faster.latencies(16)[6, 1] == 0.97
 
 
 values_of_cells = st.floats(0.1, 10.0)
@@ -287,13 +287,13 @@ def test_the_more_cores_are_busy_the_longer_an_instance_takes(
         variant=VARIANT, cells={place: known(packed)}, alone={place: known(alone, 0.1)},
         cores=cores,
     )  # fmt: skip
-    taken = [found.among(place, busy) for busy in range(place[0], cores + 1)]
+    taken = [found.latency_at(place, busy) for busy in range(place[0], cores + 1)]
     for less, more in itertools.pairwise(taken):
         assert less.latency <= more.latency * (1 + 1e-12)
     for busy, each in enumerate(taken, start=place[0]):
         assert found.latencies(busy)[place] == each.latency
     neighbours = neighbours_on(cores, place[0])
-    among_copies = found.among(place, place[0] + neighbours)
+    among_copies = found.latency_at(place, place[0] + neighbours)
     assert among_copies == found.cells[place]
     if neighbours:
         assert taken[0] == found.alone[place]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coresplit.planner import Profile, plan, profiles_of
 from coresplit.planner.interference import Pair, scaling_errors
 from coresplit.planner.option import option_of
-from coresplit.planner.profile import Known
+from coresplit.planner.profile import ProfilePoint
 from coresplit.planner.spread import (
     ASSUMED_DF,
     ASSUMED_ERROR,
@@ -117,7 +117,7 @@ def test_each_doubt_widens_the_interval_by_its_own_error() -> None:
     def error(cells: list[tuple[int, int]], doubt: str | None = None) -> float:
         doubts = frozenset([doubt] if doubt else [])
         known = {
-            place: Known(latency=1.0, error=0.04, doubts=doubts)  # type: ignore[arg-type]
+            place: ProfilePoint(latency=1.0, error=0.04, doubts=doubts)  # type: ignore[arg-type]
             for place in set(cells)
         }
         profile = Profile(variant=VARIANT, cells=known, spread=spread)

@@ -190,12 +190,12 @@ def _journal(
             at=1_767_268_805.0,
             threads=threads,
             mapping=mapping,
-            products={
+            matmul_flops={
                 "float32": 118e9 * threads,
                 "bfloat16": 236e9 * threads,
                 "int8": 455e9 * threads,
             },
-            copy_bytes=min(11e9 * threads, 90e9),
+            memory_bandwidth=min(11e9 * threads, 90e9),
         )
         for threads, mapping in dict.fromkeys((c.threads, c.mapping) for c in cells)
     ]

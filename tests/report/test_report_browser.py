@@ -11,7 +11,7 @@ from report_runs import all_verdicts, published_run
 
 from coresplit.records import Run
 from coresplit.report import build
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -78,7 +78,7 @@ def visit(
 
 def test_charts_are_drawn_when_they_come_into_view(visit: tuple[Run, Visit]) -> None:
     run, seen = visit
-    figures = list(book_of(run).figures)
+    figures = list(document_of(run).figures)
     assert seen.page.locator(".chart").count() == len(figures)
     assert seen.page.locator(".chart svg").count() < len(figures)
     seen.scroll_through()
@@ -102,7 +102,7 @@ def test_the_page_asks_nothing_of_a_network_and_complains_of_nothing(
 def test_sections_stand_in_order(visit: tuple[Run, Visit]) -> None:
     run, seen = visit
     expected = []
-    for section in book_of(run).sections:
+    for section in document_of(run).sections:
         expected += [section.heading, *(block.heading for block in section.blocks)]
     found = seen.page.locator("section[id^=section-] :is(h2, h3)").all_inner_texts()
     assert found == expected

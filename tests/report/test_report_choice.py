@@ -6,10 +6,10 @@ import pytest
 from report_many import TEN, imported, many_run, mostly_doubtful
 from report_runs import exact, guessed, machine, run_of
 
-from coresplit.analysis.ranking import Contest, contests_of
+from coresplit.analysis.ranking import Ranking, rankings_of
 from coresplit.analysis.significance import baseline_of
 from coresplit.records import Cell, Measurement, Prepared, Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.context import Context
 from coresplit.report.document import Table
 from coresplit.report.sections.choice.text import facts_of_choice, finding_of, tied_names, tied_text
@@ -40,21 +40,21 @@ def small(items: Sequence[Measurement], lossy: Sequence[str] = ()) -> Run:
     return msgspec.structs.replace(run, journal=(*run.journal, *entries))
 
 
-def contest(run: Run, place: int = 0) -> Contest:
-    return contests_of(Context(run))[place]
+def ranking(run: Run, place: int = 0) -> Ranking:
+    return rankings_of(Context(run))[place]
 
 
 def finding(run: Run, place: int = 0) -> str:
     context = Context(run)
-    return finding_of(contests_of(context)[place], context)
+    return finding_of(rankings_of(context)[place], context)
 
 
 def table_of(run: Run, block: int = 0) -> Table:
-    return book_of(run).sections[0].blocks[block].tables[0]
+    return document_of(run).sections[0].blocks[block].tables[0]
 
 
 def spec_of(run: Run, name: str) -> dict[str, Any]:
-    return next(figure.spec for figure in book_of(run).figures if figure.name == name)
+    return next(figure.spec for figure in document_of(run).figures if figure.name == name)
 
 
 def places(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def places(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_the_best_of_a_place_is_the_one_of_highest_throughput_over_eager() -> None:
     run = run_of(exact("none", 1, 8, 20), exact("script", 1, 8, 10), exact("trace", 1, 8, 16))
-    best = contest(run).best[1, 8]
+    best = ranking(run).best[1, 8]
     assert (str(best.row.cell.variant), best.tied) == ("script", ())
     assert best.gain is not None
     assert best.gain.value == pytest.approx(2.0)
@@ -83,11 +83,11 @@ def near(optimization: str, batch: int, milliseconds: float) -> Measurement:
 
 def test_a_place_without_a_sole_winner_names_those_not_told_apart() -> None:
     run = run_of(near("none", 8, 20), near("script", 8, 10), near("trace", 8, 10.2))
-    best = contest(run).best[1, 8]
+    best = ranking(run).best[1, 8]
     assert not best.sole
     assert tied_text(best) == "trace"
     assert table_of(run).lines[0].texts[2::4] == ("script", "trace")
-    assert contest(run).wins == (("script", 0),)
+    assert ranking(run).wins == (("script", 0),)
 
 
 def test_only_places_with_a_sole_winner_are_counted_as_won() -> None:
@@ -98,7 +98,7 @@ def test_only_places_with_a_sole_winner_are_counted_as_won() -> None:
         near("trace", 2, 19.9),
         near("trace", 4, 60),
     )
-    assert contest(run).wins == (("script", 1), ("trace", 0))
+    assert ranking(run).wins == (("script", 1), ("trace", 0))
     text = finding(run)
     assert text.startswith("script is the best lossless choice in 1 of 3 places, 2.0x eager")
     assert text.endswith("; too close to call in 2.")
@@ -108,7 +108,7 @@ def test_without_any_sole_winner_neither_the_sentence_nor_the_card_names_one() -
     names = ("none", "script", "trace", "compile", "onnxruntime")
     items = [near(name, b, b * (10 + 0.02 * i)) for i, name in enumerate(names) for b in (1, 2, 4)]
     context = Context(run_of(*items))
-    found = contests_of(context)
+    found = rankings_of(context)
     assert finding_of(found[0], context).startswith("No best lossless choice is shown")
     (fact,) = facts_of_choice(found, context)
     assert fact.value == "too close to call"
@@ -118,7 +118,7 @@ def test_a_card_that_knows_no_winner_yet_names_the_command_that_would_tell() -> 
     run = run_of(near("none", 8, 10), near("script", 8, 10.1))
     run = msgspec.structs.replace(run, machine=machine(2))
     context = Context(run)
-    (fact,) = facts_of_choice(contests_of(context), context)
+    (fact,) = facts_of_choice(rankings_of(context), context)
     assert "coresplit bench --resume small --budget 30m" in fact.note
 
 
@@ -129,7 +129,7 @@ def test_an_estimate_wins_only_where_nothing_else_is_there() -> None:
         guessed("none", 1, 2, 40),
         guessed("script", 1, 2, 10),
     )
-    best = contest(run).best
+    best = ranking(run).best
     assert (str(best[1, 1].row.cell.variant), best[1, 1].guessed) == ("none", False)
     assert (str(best[1, 2].row.cell.variant), best[1, 2].guessed) == ("script", True)
     assert finding(run).endswith("; 1 of the places is estimated.")
@@ -141,27 +141,27 @@ def test_an_estimate_wins_only_where_nothing_else_is_there() -> None:
 def test_lossy_and_lossless_choices_are_kept_apart() -> None:
     items = [exact("none", 1, 8, 20), exact("script", 1, 8, 10), exact("int8", 1, 8, 2)]
     context = Context(small(items, lossy=("int8",)))
-    found = [(c.kind, str(c.best[1, 8].row.cell.variant)) for c in contests_of(context)]
+    found = [(c.kind, str(c.best[1, 8].row.cell.variant)) for c in rankings_of(context)]
     assert found == [("lossless", "script"), ("lossy", "int8")]
-    names = [figure.name for figure in book_of(context.run).figures]
+    names = [figure.name for figure in document_of(context.run).figures]
     assert names[:2] == ["tiny-choice-lossless", "tiny-choice-lossy"]
 
 
 def test_a_run_that_does_not_state_its_losses_is_not_called_lossless() -> None:
     run = imported(many_run(batches=(1, 8)))
-    assert [c.kind for c in contests_of(Context(run))] == ["any"]
+    assert [c.kind for c in rankings_of(Context(run))] == ["any"]
     assert finding(run).startswith("int8 is the best choice in 4 of 4 places, 7.1x eager")
     assert finding(run).endswith("The run does not state which optimizations are lossy.")
-    assert "lossless" not in book_of(run).facts[0].label
+    assert "lossless" not in document_of(run).facts[0].label
 
 
 def test_of_tied_allocators_the_default_is_named_and_a_better_one_wins() -> None:
     base, quick = near("none", 8, 20), exact("none", 1, 8, 19.8, noise=0.06)
     run = run_of(base, with_allocator(quick, "tcmalloc"))
-    best = contest(run).best[1, 8]
+    best = ranking(run).best[1, 8]
     assert (str(best.row.cell.variant), tied_names(best)) == ("none", ["none with tcmalloc"])
     better = run_of(base, with_allocator(exact("none", 1, 8, 10), "tcmalloc"))
-    assert str(contest(better).best[1, 8].row.cell.variant) == "none with tcmalloc"
+    assert str(ranking(better).best[1, 8].row.cell.variant) == "none with tcmalloc"
     assert finding(better).endswith(
         "2.0x eager with defaults (geometric mean); "
         "in 1 with an allocator or mapping that is not the default."
@@ -174,7 +174,7 @@ def test_the_gain_is_over_eager_with_the_default_allocator() -> None:
         with_allocator(exact("none", 1, 8, 20), "tcmalloc"),
         with_allocator(exact("script", 1, 8, 10), "tcmalloc"),
     )
-    gain = contest(run).best[1, 8].gain
+    gain = ranking(run).best[1, 8].gain
     assert gain is not None and gain.value == pytest.approx(4.0, rel=0.01)
 
 
@@ -183,19 +183,19 @@ def test_without_none_the_first_optimization_of_the_run_is_compared_with() -> No
     assert baseline_of(run) == "script"
     assert "x script (geometric mean)" in finding(run)
     assert "over script" in table_of(run).head
-    titles = {figure.title for figure in book_of(run).figures}
+    titles = {figure.title for figure in document_of(run).figures}
     assert "Inception: gain of openvino over script" in titles
     assert baseline_of(many_run(batches=(1,), failing=("none",))) == "script"
 
 
 def test_one_way_to_run_leaves_nothing_to_choose() -> None:
-    book = book_of(many_run(batches=(1, 8), optimizations=("none",)))
-    assert "Choice" not in [section.heading for section in book.sections]
-    assert not [fact for fact in book.facts if "choice" in fact.label]
+    document = document_of(many_run(batches=(1, 8), optimizations=("none",)))
+    assert "Choice" not in [section.heading for section in document.sections]
+    assert not [fact for fact in document.facts if "choice" in fact.label]
 
 
 def test_the_facts_name_both_choices_and_what_the_lossy_one_costs() -> None:
-    facts = book_of(many_run()).facts[:2]
+    facts = document_of(many_run()).facts[:2]
     assert [fact.label for fact in facts] == ["Best lossless choice", "Best lossy choice"]
     assert facts[1].value == "int8"
     assert facts[1].note.endswith("with eager's top-1 class for 25 % of 256 inputs")
@@ -270,13 +270,13 @@ def test_packed_cells_take_no_part_beside_isolated_ones() -> None:
         exact("script", 1, 8, 10),
         msgspec.structs.replace(packed, cell=cell),
     )
-    assert str(contest(run).best[1, 8].row.cell.variant) == "script"
+    assert str(ranking(run).best[1, 8].row.cell.variant) == "script"
 
 
 def test_a_run_of_mostly_doubtful_cells_gives_every_section() -> None:
-    book = book_of(mostly_doubtful())
-    assert book.sections[0].heading == "Choice"
-    assert "; 8 of the places are estimated" in next(book.figures).finding
+    document = document_of(mostly_doubtful())
+    assert document.sections[0].heading == "Choice"
+    assert "; 8 of the places are estimated" in next(document.figures).finding
 
 
 def test_of_equal_allocators_none_is_called_best_and_no_gain_is_named() -> None:
@@ -287,4 +287,4 @@ def test_of_equal_allocators_none_is_called_best_and_no_gain_is_named() -> None:
     run = run_of(*items, *others)
     assert finding(run) == "none: no allocator or mapping is shown to be better than the default."
     context = Context(run)
-    assert facts_of_choice(contests_of(context), context) == ()
+    assert facts_of_choice(rankings_of(context), context) == ()

@@ -7,7 +7,7 @@ from report_runs import exact, guessed, published_run, run_of
 
 from coresplit.charts.figure import Figure
 from coresplit.records import Cell, Evidence, Mapping, Measurement, Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.document import Section
 
 
@@ -28,11 +28,11 @@ def with_faults(item: Measurement, faults: int) -> Measurement:
 
 
 def section(run: Run, heading: str) -> Section:
-    return next(section for section in book_of(run).sections if section.heading == heading)
+    return next(section for section in document_of(run).sections if section.heading == heading)
 
 
 def figure(run: Run, name: str) -> Figure:
-    return next(figure for figure in book_of(run).figures if figure.name == name)
+    return next(figure for figure in document_of(run).figures if figure.name == name)
 
 
 def values(found: Figure) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def test_without_counted_faults_none_are_told() -> None:
 def test_a_further_allocator_gets_the_comparison_and_no_figures_of_its_own() -> None:
     run = many_run((1, 2), (1, 8), ("none", "script"), allocators=("default", "tcmalloc"))
     plain = many_run((1, 2), (1, 8), ("none", "script"))
-    more = {f.name for f in book_of(run).figures} - {f.name for f in book_of(plain).figures}
+    more = {f.name for f in document_of(run).figures} - {f.name for f in document_of(plain).figures}
     assert more == {
         "inception-allocator-tcmalloc-1",
         "inception-allocator-tcmalloc-2",
@@ -95,7 +95,7 @@ def test_a_further_allocator_gets_the_comparison_and_no_figures_of_its_own() -> 
 
 def test_a_further_mapping_gets_all_figures_and_the_comparison() -> None:
     run = many_run((1, 2), (1, 8), ("none", "script"), mappings=("sequential", "interleave"))
-    names = {figure.name for figure in book_of(run).figures}
+    names = {figure.name for figure in document_of(run).figures}
     assert {
         "inception-latency-8",
         "inception-latency-8-interleave",
@@ -156,12 +156,12 @@ def test_only_cells_that_both_have_are_compared_and_a_gap_breaks_the_line() -> N
 
 
 def test_one_allocator_and_one_mapping_are_not_compared() -> None:
-    headings = {section.heading for section in book_of(published_run(2)).sections}
+    headings = {section.heading for section in document_of(published_run(2)).sections}
     assert not headings & {"Allocators", "Mappings"}
 
 
 def test_packed_and_isolated_cells_are_not_compared_as_allocators() -> None:
     packed = Cell(optimization="none", threads=1, batch=1, setting="packed", allocator="tcmalloc")
     item = msgspec.structs.replace(exact("none", 1, 1, 5), cell=packed)
-    headings = {s.heading for s in book_of(run_of(exact("none", 1, 1, 10), item)).sections}
+    headings = {s.heading for s in document_of(run_of(exact("none", 1, 1, 10), item)).sections}
     assert "Allocators" not in headings

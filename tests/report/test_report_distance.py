@@ -4,7 +4,7 @@ from report_many import FLOPS, imported, many_run
 from report_runs import exact, run_of
 
 from coresplit.records import ModelInfo, ModelInput, Peak, Prepared, Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.context import Context
 from coresplit.report.document import Block
 from coresplit.report.sections.efficiency import distance_section
@@ -12,8 +12,8 @@ from coresplit.report.sections.efficiency import distance_section
 GIGA = 1_000_000_000
 
 
-def peak(threads: int = 1, **products: float) -> Peak:
-    return Peak(at=0.0, threads=threads, products=products, copy_bytes=10e9)
+def peak(threads: int = 1, **matmul_flops: float) -> Peak:
+    return Peak(at=0.0, threads=threads, matmul_flops=matmul_flops, memory_bandwidth=10e9)
 
 
 def prepared(optimization: str, precision: str) -> Prepared:
@@ -75,7 +75,7 @@ def test_without_operations_or_peaks_there_is_no_section() -> None:
     assert distance_section(Context(small(peak(threads=8, float32=1e9)))) is None
     unknown = ModelInfo(name="tiny", title="Tiny")
     assert distance_section(Context(small(peak(float32=1e9), model=unknown))) is None
-    headings = [section.heading for section in book_of(imported(many_run())).sections]
+    headings = [section.heading for section in document_of(imported(many_run())).sections]
     assert "Distance to the Machine" not in headings
 
 

@@ -10,7 +10,7 @@ from report_runs import exact, replaced, run_of
 from coresplit.cli.commands import bench
 from coresplit.cli.telling import advice_of, findings_of
 from coresplit.records import Cell, Evidence, Measurement, Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.context import Context
 from coresplit.report.sections.overview import about, facts_of
 from coresplit.report.sections.page_faults import about_faults, faults_of
@@ -87,7 +87,7 @@ def test_a_kernel_share_of_ten_percent_or_none_at_all_is_no_matter() -> None:
     assert faults_of([]) is None
     run = run_of(exact("none", 1, 1, 10.0))
     assert advised(run) == ()
-    assert "Page faults" not in dict(about(run, book_of(run)))
+    assert "Page faults" not in dict(about(run, document_of(run)))
 
 
 def test_an_allocator_that_was_not_measured_is_one_command() -> None:
@@ -103,7 +103,7 @@ def test_what_was_measured_is_told_instead_of_advised() -> None:
     _, outcome, more = advised(run)
     assert "glibc_tuned is faster than the default allocator in" in outcome
     assert "--allocator" not in " ".join((outcome, more))
-    on_page = dict(about(run, book_of(run)))["Page faults"]
+    on_page = dict(about(run, document_of(run)))["Page faults"]
     assert outcome.strip() in on_page
     assert "--allocator" not in on_page
 
@@ -113,24 +113,26 @@ def test_further_allocators_are_counted_on_the_terminal_and_told_on_the_page() -
     lines = advised(run)
     assert len(lines) == 3
     assert lines[1].endswith("(1 more in the report)")
-    assert "tcmalloc is faster" in dict(about(run, book_of(run)))["Page faults"]
+    assert "tcmalloc is faster" in dict(about(run, document_of(run)))["Page faults"]
 
 
 def test_a_page_of_a_run_with_one_allocator_says_how_to_measure_another() -> None:
     run = slow(("default",))
-    text = dict(about(run, book_of(run)))["Page faults"]
+    text = dict(about(run, document_of(run)))["Page faults"]
     assert f"coresplit bench --resume {run.name} --allocator glibc_tuned" in text
 
 
 def test_the_findings_are_facts_of_the_page() -> None:
     run = many_run(batches=(1, 8), optimizations=("none", "script"))
-    facts = [f"{fact.label}: {fact.value} ({fact.note})" for fact in facts_of(run, book_of(run))]
-    found = findings_of(Context(run), PATH)
-    assert len(found) == 2
-    for line in found:
+    facts = [
+        f"{fact.label}: {fact.value} ({fact.note})" for fact in facts_of(run, document_of(run))
+    ]
+    lines = findings_of(Context(run), PATH)
+    assert len(lines) == 2
+    for line in lines:
         assert line.replace("plan runs/inception ", "plan RUN ") in facts
-    assert found[1].startswith("Highest throughput: ")
-    assert " to " in found[1]
+    assert lines[1].startswith("Highest throughput: ")
+    assert " to " in lines[1]
 
 
 def test_a_run_without_values_has_nothing_to_tell() -> None:

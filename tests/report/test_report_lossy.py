@@ -5,9 +5,9 @@ import msgspec
 from report_many import TEN, many_run
 from report_runs import exact, measured_run, published_run, run_of
 
-from coresplit.analysis.ranking import contests_of
+from coresplit.analysis.ranking import rankings_of
 from coresplit.records import UNCHECKED, Prepared, Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.context import Context
 from coresplit.report.pages.html import html_page
 from coresplit.report.pages.markdown import markdown_page
@@ -31,7 +31,7 @@ def stated(optimization: str, **changes: Any) -> Prepared:  # noqa: ANN401
 
 
 def spec_of(run: Run, name: str) -> dict[str, Any]:
-    return next(figure.spec for figure in book_of(run).figures if figure.name == name)
+    return next(figure.spec for figure in document_of(run).figures if figure.name == name)
 
 
 def test_costs_tell_error_agreement_preparation_library_and_failure() -> None:
@@ -91,7 +91,7 @@ def test_lossy_lines_are_dashed_and_named_as_such() -> None:
     assert dashes == ["""indexof(["bf16", "int8"], datum.o) >= 0"""]
     labels = [entry["label"] for layer in spec["layer"] for entry in _labels(layer)]
     assert {"int8 (lossy)", "bf16 (lossy)", "openvino"} <= set(labels)
-    figure = next(f for f in book_of(many_run((1, 2), (1, 8))).figures if f.name.endswith("-8"))
+    figure = next(f for f in document_of(many_run((1, 2), (1, 8))).figures if f.name.endswith("-8"))
     assert "int8 (lossy) is fastest" in figure.finding
 
 
@@ -110,9 +110,9 @@ def test_labels_of_ten_optimizations_keep_apart_and_stand_in_the_order_of_their_
 
 def test_both_pages_hold_the_tables_of_choice_and_cost_and_say_why_one_failed() -> None:
     run = many_run(batches=(1, 8), failing=("trace",))
-    book = book_of(run)
-    page = html_page(run, book, pictures=False)
-    text = markdown_page(run, book, lambda figure: False)
+    document = document_of(run)
+    page = html_page(run, document, pictures=False)
+    text = markdown_page(run, document, lambda figure: False)
     for needed in ("best lossless", "same top-1", "25 %", "such kernel", "bound by computing"):
         assert needed in page and needed in text
     assert (page.count("<details"), text.count("<table>")) == (8, 6)
@@ -121,15 +121,15 @@ def test_both_pages_hold_the_tables_of_choice_and_cost_and_say_why_one_failed() 
 
 def test_long_tables_are_folded_in_both_pages() -> None:
     run = many_run(range(1, 17), (1, 2, 4, 8))
-    book = book_of(run)
+    document = document_of(run)
     summary = "The best of 64 places &lt;threads, batch&gt;"
-    assert f"<details>\n<summary>{summary}" in markdown_page(run, book, lambda figure: False)
-    assert f"<details>\n<summary>{summary}" in html_page(run, book, pictures=False)
+    assert f"<details>\n<summary>{summary}" in markdown_page(run, document, lambda figure: False)
+    assert f"<details>\n<summary>{summary}" in html_page(run, document, pictures=False)
 
 
 def test_a_run_whose_every_cell_failed_tells_the_reasons_by_optimization() -> None:
     run = many_run(batches=(1,), failing=TEN)
-    page = html_page(run, book_of(run), pictures=False)
+    page = html_page(run, document_of(run), pictures=False)
     assert "No cell of this run has a value that can be drawn." in page
     assert page.count("failed: &#39;batch_norm&#39; has no such kernel") == len(TEN)
 
@@ -189,11 +189,11 @@ def test_outputs_that_were_not_checked_are_named_with_the_reason() -> None:
 
 def test_what_was_not_checked_competes_but_nothing_is_called_lossless() -> None:
     context = Context(unchecked_run())
-    (contest,) = contests_of(context)
-    assert contest.title == "best choice"
-    assert {row.cell.optimization for row in contest.rows} == {"none", "script"}
-    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(contest, context)
-    assert contests_of(Context(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
+    (ranking,) = rankings_of(context)
+    assert ranking.title == "best choice"
+    assert {row.cell.optimization for row in ranking.rows} == {"none", "script"}
+    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(ranking, context)
+    assert rankings_of(Context(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
 
 
 def test_costs_and_pages_say_what_was_not_checked() -> None:
@@ -206,6 +206,9 @@ def test_costs_and_pages_say_what_was_not_checked() -> None:
     assert CONSTANT in script[-1]
     errors = {line.texts[0]: line.texts[5] for line in preparation_table(run).lines}
     assert errors["script"] == "not checked"
-    book = book_of(run)
-    for page in (html_page(run, book, pictures=False), markdown_page(run, book, lambda _: False)):
+    document = document_of(run)
+    for page in (
+        html_page(run, document, pictures=False),
+        markdown_page(run, document, lambda _: False),
+    ):
         assert f"outputs not checked (script): {CONSTANT}" in page

@@ -9,7 +9,7 @@ from coresplit.charts.figure import file_name
 from coresplit.charts.render import complete
 from coresplit.charts.theme import config
 from coresplit.records import Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 
 PER_BATCH = [2**n for n in range(11)]
 PUBLISHED = [
@@ -25,7 +25,7 @@ PUBLISHED = [
 
 
 def spec_of(run: Run, name: str) -> dict[str, Any]:
-    return next(figure.spec for figure in book_of(run).figures if figure.name == name)
+    return next(figure.spec for figure in document_of(run).figures if figure.name == name)
 
 
 def layer_marks(spec: dict[str, Any]) -> list[str]:
@@ -42,7 +42,7 @@ def written(spec: dict[str, Any]) -> list[str]:
 
 
 def test_figures_come_in_the_order_of_the_published_page() -> None:
-    names = [figure.name for figure in book_of(published_run()).figures]
+    names = [figure.name for figure in document_of(published_run()).figures]
     choice = ["inception-choice-best", "inception-choice-gain-1", "inception-choice-gain-16"]
     assert names[:3] == choice
     assert names[3:5] == ["inception-split-cores", "inception-split-speedup"]
@@ -55,8 +55,8 @@ def test_figures_come_in_the_order_of_the_published_page() -> None:
 
 
 def test_headings_are_those_of_the_published_page() -> None:
-    book = book_of(published_run(4, ("sequential", "interleave")))
-    headings = [(s.heading, [block.heading for block in s.blocks]) for s in book.sections]
+    document = document_of(published_run(4, ("sequential", "interleave")))
+    headings = [(s.heading, [block.heading for block in s.blocks]) for s in document.sections]
     throughput = [
         "Throughput Per Batch",
         "Throughput Per Optimization",
@@ -88,14 +88,14 @@ def test_headings_are_those_of_the_published_page() -> None:
     ],
 )
 def test_every_specification_keeps_to_the_schema(run: Run) -> None:
-    book = book_of(run)
-    blocks = [block for section in book.sections for block in section.blocks]
+    document = document_of(run)
+    blocks = [block for section in document.sections for block in section.blocks]
     for figure in (block.figures[place] for block in blocks if block.figures for place in (0, -1)):
-        altair.LayerChart.from_dict({**complete(figure, book.dataset), "config": config()})
+        altair.LayerChart.from_dict({**complete(figure, document.chart_points), "config": config()})
 
 
 def test_only_none_is_compared_where_nothing_else_was_measured() -> None:
-    names = [f.name for f in book_of(measured_run(optimizations=("none",))).figures]
+    names = [f.name for f in document_of(measured_run(optimizations=("none",))).figures]
     assert "inception-throughput-speedup-none" in names
     assert "inception-throughput-none-perBS" in names
     assert "inception-map-gain-none" not in names
@@ -103,8 +103,8 @@ def test_only_none_is_compared_where_nothing_else_was_measured() -> None:
 
 def test_every_optimization_has_a_speedup_and_a_batch_figure() -> None:
     names = [f"way{n}" for n in range(9)]
-    book = book_of(measured_run((1, 2), (1, 2), ("none", *names)))
-    made = {figure.name for figure in book.figures}
+    document = document_of(measured_run((1, 2), (1, 2), ("none", *names)))
+    made = {figure.name for figure in document.figures}
     for name in names:
         assert {
             f"inception-throughput-speedup-{name}",
@@ -114,8 +114,8 @@ def test_every_optimization_has_a_speedup_and_a_batch_figure() -> None:
 
 
 def test_one_thread_gives_no_speedup_and_no_map() -> None:
-    book = book_of(measured_run((1,), (1, 2)))
-    headings = [block.heading for section in book.sections for block in section.blocks]
+    document = document_of(measured_run((1,), (1, 2)))
+    headings = [block.heading for section in document.sections for block in section.blocks]
     assert "Speedup" not in headings
     assert not [heading for heading in headings if "Map" in heading]
 
@@ -169,7 +169,7 @@ def test_speedup_of_two_threads_is_drawn_over_batch() -> None:
 def test_every_axis_names_its_unit() -> None:
     titles = {
         spec["encoding"][axis]["axis"]["title"]
-        for spec in (figure.spec for figure in book_of(published_run(16)).figures)
+        for spec in (figure.spec for figure in document_of(published_run(16)).figures)
         for axis in ("x", "y")
     }
     assert titles == {
@@ -213,7 +213,7 @@ def test_points_tell_verdict_reason_value_interval_and_samples() -> None:
 def test_names_are_safe_in_a_path_and_never_taken_twice() -> None:
     assert file_name("../a b/<c>") == "_a_b__c_"
     run = run_of(exact("8", 1, 8, 10), exact("a/b", 1, 8, 10), exact("a?b", 1, 8, 10))
-    names = [figure.name for figure in book_of(run).figures]
+    names = [figure.name for figure in document_of(run).figures]
     assert len(set(names)) == len(names)
     assert {"tiny-latency-8", "tiny-latency-8-2", "tiny-latency-a_b", "tiny-latency-a_b-2"} <= set(
         names
@@ -221,14 +221,14 @@ def test_names_are_safe_in_a_path_and_never_taken_twice() -> None:
 
 
 def test_a_run_without_values_has_no_section() -> None:
-    assert book_of(run_of()).sections == ()
+    assert document_of(run_of()).sections == ()
 
 
 def test_no_value_axis_has_a_format_that_would_round_its_labels() -> None:
     # Vega fits the precision of an axis format to the step: 2.5 and 7.5 would read 3 and 8
     axes = [
         encoding["y"]["axis"]
-        for figure in book_of(measured_run()).figures
+        for figure in document_of(measured_run()).figures
         if "map" not in figure.name
         for encoding in encodings(figure.spec)
         if isinstance(encoding.get("y"), dict) and "values" in (encoding["y"].get("axis") or {})

@@ -24,7 +24,7 @@ from coresplit.charts.render import complete, picture
 from coresplit.charts.theme import TOTAL, WIDTH, config
 from coresplit.planner import interpolated, plan, profiles_of
 from coresplit.records import Configuration, Measurement, Prepared, Run
-from coresplit.report.compose import book_of
+from coresplit.report.compose import document_of
 from coresplit.report.context import Context
 from coresplit.report.document import Block, Section
 from coresplit.report.pages.html import html_page
@@ -36,7 +36,7 @@ PUBLISHED = Path(__file__).parents[3] / "shared" / "reference" / "published"
 
 
 def section(run: Run) -> Section:
-    return next(each for each in book_of(run).sections if each.heading == HEADING)
+    return next(each for each in document_of(run).sections if each.heading == HEADING)
 
 
 def block(run: Run, heading: str) -> Block:
@@ -62,11 +62,11 @@ def note(run: Run) -> str:
 
 
 def figure(run: Run, name: str) -> Figure:
-    return next(each for each in book_of(run).figures if each.name.endswith(name))
+    return next(each for each in document_of(run).figures if each.name.endswith(name))
 
 
 def split_figures(run: Run) -> list[str]:
-    names = (each.name for each in book_of(run).figures)
+    names = (each.name for each in document_of(run).figures)
     return [name.split("-", 1)[1] for name in names if "-split-" in name]
 
 
@@ -235,7 +235,7 @@ def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> Non
     assert set(column(run, "over fat")) == {"-"}
     assert {point.name for point in speedup_points(choices_of(Context(run)))} == {"thin"}
     assert "for batch 8 with script, the run has no cell of 4 threads and batch 8 to" in note(run)
-    assert book_of(run).facts == ()
+    assert document_of(run).facts == ()
 
 
 def test_a_batch_without_fat_breaks_the_line() -> None:
@@ -313,13 +313,13 @@ def test_there_is_no_section_where_nothing_can_be_split() -> None:
         run_of(exact("none", 1, 8, 20), exact("script", 1, 8, 10)),
         cells(Measurement(cell=exact("none", 4, 8, 1).cell, verdict="failed", reason="killed")),
     ):
-        assert HEADING not in [each.heading for each in book_of(run).sections]
+        assert HEADING not in [each.heading for each in document_of(run).sections]
 
 
 def test_the_section_follows_the_choice() -> None:
-    headings = [each.heading for each in book_of(server_run()).sections]
+    headings = [each.heading for each in document_of(server_run()).sections]
     assert headings[:3] == ["Choice", HEADING, "Latency (Sequential)"]
-    assert book_of(hand_run()).sections[0].heading == HEADING
+    assert document_of(hand_run()).sections[0].heading == HEADING
 
 
 def test_figures_of_proofs_are_there_only_with_proofs() -> None:
@@ -357,7 +357,7 @@ def test_a_split_of_estimated_cells_is_drawn_hollow_and_said_to_be() -> None:
         p.batch: p.hollow for p in speedup_points(choices_of(Context(run))) if p.name == "fat"
     }
     assert points == {1: False, 4: True, 8: True}
-    assert "estimated" in book_of(run).facts[0].note
+    assert "estimated" in document_of(run).facts[0].note
 
 
 def test_expected_and_actual_speedups_are_drawn_for_each_rival() -> None:
@@ -438,28 +438,28 @@ def test_the_note_explains_where_the_largest_gain_comes_from() -> None:
 
 
 def test_the_fact_names_the_split_of_the_largest_gain_and_its_proof() -> None:
-    (plain,) = book_of(hand_run()).facts
+    (plain,) = document_of(hand_run()).facts
     assert (plain.label, plain.value) == ("Split for batch 8", "4 × 1 thread, batch 2")
     assert "predicted 1.67x (1.66x to 1.67x) as fast as one instance on all 4" in plain.note
     assert plain.note.endswith("from cells measured alone; not verified")
-    (found,) = book_of(proven()).facts
+    (found,) = document_of(proven()).facts
     assert found.note.endswith("; when run 1.50x, confirmed")
 
 
 def test_a_gain_that_was_proven_comes_before_a_larger_one_that_is_only_predicted() -> None:
     run = hand_run()
     proof = verified(plan_of(run, 4), {"split": 1.0, "fat": 1.0, "thin": 1.2})
-    assert book_of(with_proofs(run, proof)).facts[0].label == "Split for batch 4"
+    assert document_of(with_proofs(run, proof)).facts[0].label == "Split for batch 4"
 
 
 def test_a_gain_that_the_cores_cannot_give_is_no_fact() -> None:
     run = cells(exact("script", 1, 2, 10), exact("script", 4, 8, 50))
-    assert book_of(run).facts[0].value == "one instance"
+    assert document_of(run).facts[0].value == "one instance"
     assert "than 4 cores can give" in note(run)
 
 
 def test_where_nothing_is_shown_the_fact_names_the_command_that_would() -> None:
-    (fact,) = book_of(hand_run(noise=0.25)).facts
+    (fact,) = document_of(hand_run(noise=0.25)).facts
     assert (fact.label, fact.value) == ("Best split", "one instance")
     assert "no split is shown to be faster than one instance on all 4 cores" in fact.note
     assert "coresplit plan RUN --batch 8 --verify" in fact.note
@@ -468,12 +468,12 @@ def test_where_nothing_is_shown_the_fact_names_the_command_that_would() -> None:
 def test_a_refuted_split_is_no_fact_while_another_gains() -> None:
     run = hand_run()
     refuted = verified(plan_of(run, 8), {"split": 3.0, "fat": 1.0}, spread=0.0)
-    assert book_of(with_proofs(run, refuted)).facts[0].label == "Split for batch 4"
+    assert document_of(with_proofs(run, refuted)).facts[0].label == "Split for batch 4"
 
 
 def test_where_no_split_gains_the_fact_says_so() -> None:
     run = cells(exact("script", 1, 1, 10), exact("script", 4, 1, 3))
-    (fact,) = book_of(run).facts
+    (fact,) = document_of(run).facts
     assert (fact.label, fact.value) == ("Best split", "one instance")
     assert "--verify" not in fact.note
     assert note(run).startswith("No gain over fat is shown; for batch 1 with script, no split is")
@@ -481,8 +481,11 @@ def test_where_no_split_gains_the_fact_says_so() -> None:
 
 def test_both_pages_hold_the_section_and_its_table() -> None:
     run = proven()
-    book = book_of(run)
-    page, text = html_page(run, book, pictures=False), markdown_page(run, book, lambda figure: True)
+    document = document_of(run)
+    page, text = (
+        html_page(run, document, pictures=False),
+        markdown_page(run, document, lambda figure: True),
+    )
     assert f"<h2>{HEADING}</h2>" in page and f"\n# {HEADING}\n" in text
     for line in table(run):
         for cell in line:
@@ -492,12 +495,12 @@ def test_both_pages_hold_the_section_and_its_table() -> None:
 
 @pytest.mark.parametrize("run", [proven(), server_run(2), server_run(16), server_run(64)])
 def test_every_figure_keeps_to_the_schema_and_is_a_picture(run: Run) -> None:
-    book = book_of(run)
+    document = document_of(run)
     drawn = [each for part in section(run).blocks for each in part.figures]
     assert len(drawn) == 3
     for each in drawn:
-        altair.LayerChart.from_dict({**complete(each, book.dataset), "config": config()})
-        with Image.open(BytesIO(picture(each, book.dataset))) as image:
+        altair.LayerChart.from_dict({**complete(each, document.chart_points), "config": config()})
+        with Image.open(BytesIO(picture(each, document.chart_points))) as image:
             assert image.size == (2 * TOTAL[0], 2 * TOTAL[1])
 
 

@@ -5,7 +5,7 @@ import pytest
 from report_runs import all_verdicts, exact, guessed, measured_run, published_run, run_of
 
 from coresplit.analysis.rows import Group, Undrawn, groups_of, undrawn_of
-from coresplit.charts.points import COLUMNS, dataset_of
+from coresplit.charts.points import COLUMNS, chart_points_of
 from coresplit.records import AnchorVisit, Cell, Measurement, Published, Run
 from coresplit.report.sections.overview import anchor_of
 from coresplit.stats.claims import Claims
@@ -70,10 +70,10 @@ def test_a_missing_cell_breaks_the_line_along_threads_and_along_batches() -> Non
     run = run_of(
         *(exact("none", t, b, 10) for t in (1, 2, 3, 4) for b in (1, 2, 4) if (t, b) != (2, 2))
     )
-    dataset = dataset_of(groups(run), Claims(run))
+    chart_points = chart_points_of(groups(run), Claims(run))
     stretch = {
         (point["t"], point["b"]): (point["rt"], point["rb"])
-        for point in dataset.records(range(len(dataset.points)))
+        for point in chart_points.records(range(len(chart_points.points)))
     }
     assert stretch[3, 2][0] == stretch[4, 2][0] != stretch[1, 2][0]
     assert stretch[1, 1][0] == stretch[2, 1][0] == stretch[4, 1][0]
@@ -83,8 +83,8 @@ def test_a_missing_cell_breaks_the_line_along_threads_and_along_batches() -> Non
 
 def test_the_dataset_holds_units_of_the_axes() -> None:
     run = run_of(exact("none", 1, 4, 20), exact("script", 1, 4, 10))
-    dataset = dataset_of(groups(run), Claims(run))
-    point = dataset.records([dataset.index["script t=1 b=4"]])[0]
+    chart_points = chart_points_of(groups(run), Claims(run))
+    point = chart_points.records([chart_points.index["script t=1 b=4"]])[0]
     assert tuple(point) == COLUMNS
     assert (point["ms"], point["th"], point["sp"], point["g"]) == (10.0, 400.0, 1.0, 2.002)
     assert (point["n"], point["iv"], point["gk"]) == (15, "95 %", "faster")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from coresplit.records import Cell, Evidence, Measurement
 from coresplit.stats.estimate import (
     Curve,
-    Known,
+    CurvePoint,
     curve_of,
     estimate,
     past_errors,
@@ -27,11 +27,11 @@ def cell(optimization: str, threads: int, batch: int) -> Cell:
     return Cell(optimization=optimization, threads=threads, batch=batch)
 
 
-def curve(optimization: str, threads: int, base: float, upto: int) -> dict[int, Known]:
-    return {b: Known(latency=base * b * BEND[b]) for b in BATCHES if b <= upto}
+def curve(optimization: str, threads: int, base: float, upto: int) -> dict[int, CurvePoint]:
+    return {b: CurvePoint(latency=base * b * BEND[b]) for b in BATCHES if b <= upto}
 
 
-def table(**upto: int) -> dict[Curve, dict[int, Known]]:
+def table(**upto: int) -> dict[Curve, dict[int, CurvePoint]]:
     bases = {"none_1": 0.2, "none_2": 0.11, "script_1": 0.12, "script_2": 0.07}
     found = {}
     for name, limit in upto.items():
@@ -57,8 +57,8 @@ def test_without_a_further_curve_the_last_step_fades_by_half_each_doubling() -> 
 def test_beyond_the_bend_the_cost_per_input_is_flat() -> None:
     key = curve_of(cell("script", 1, 1))
     rising = {
-        16: Known(latency=1.8, faults=20_000.0),
-        32: Known(latency=4.2, faults=20_500.0),
+        16: CurvePoint(latency=1.8, faults=20_000.0),
+        32: CurvePoint(latency=4.2, faults=20_500.0),
     }
     assert predict(cell("script", 1, 128), {key: rising}) == pytest.approx(4.2 * 4)
 
@@ -66,21 +66,21 @@ def test_beyond_the_bend_the_cost_per_input_is_flat() -> None:
 def test_growing_page_faults_mean_that_the_bend_is_not_passed() -> None:
     key = curve_of(cell("script", 1, 1))
     rising = {
-        16: Known(latency=1.8, faults=10_000.0),
-        32: Known(latency=4.2, faults=20_000.0),
+        16: CurvePoint(latency=1.8, faults=10_000.0),
+        32: CurvePoint(latency=4.2, faults=20_000.0),
     }
     assert (predict(cell("script", 1, 64), {key: rising}) or 0) > 4.2 * 2 * 1.05
 
 
 def test_a_falling_cost_per_input_does_not_go_on_falling() -> None:
     key = curve_of(cell("script", 1, 1))
-    falling = {1: Known(latency=1.0), 2: Known(latency=1.5)}
+    falling = {1: CurvePoint(latency=1.0), 2: CurvePoint(latency=1.5)}
     assert predict(cell("script", 1, 8), {key: falling}) == pytest.approx(6.0)
 
 
 def test_between_two_measured_batches_the_latency_is_interpolated_on_log_scales() -> None:
     key = curve_of(cell("script", 1, 1))
-    known = {key: {4: Known(latency=1.0), 16: Known(latency=4.0)}}
+    known = {key: {4: CurvePoint(latency=1.0), 16: CurvePoint(latency=4.0)}}
     assert predict(cell("script", 1, 8), known) == pytest.approx(2.0)
 
 
@@ -98,7 +98,7 @@ def test_nothing_measured_gives_no_errors_and_no_estimate() -> None:
 def test_the_interval_is_at_least_what_the_method_got_wrong_before() -> None:
     known = table(none_1=64, none_2=64, script_1=64, script_2=128)
     odd = curve_of(cell("none", 2, 1))
-    known[odd] = {**known[odd], 64: Known(latency=known[odd][64].latency * 1.2)}
+    known[odd] = {**known[odd], 64: CurvePoint(latency=known[odd][64].latency * 1.2)}
     errors = past_errors(known)
     assert max(abs(error) for _, error in errors) > math.log(1.1)
     prediction = estimate(cell("script", 1, 128), known, errors, CALM)
@@ -144,7 +144,7 @@ def test_a_tensor_of_2_gib_doubles_the_upper_bound_and_is_named() -> None:
 def test_a_curve_that_has_passed_2_gib_shows_the_others_what_it_costs() -> None:
     known = table(script_1=256, script_2=256)
     scout = curve_of(cell("script", 2, 1))
-    known[scout] = {**known[scout], 512: Known(latency=known[scout][256].latency * 2 * 1.6)}
+    known[scout] = {**known[scout], 512: CurvePoint(latency=known[scout][256].latency * 2 * 1.6)}
     prediction = estimate(
         cell("script", 1, 512), known, past_errors(known), CALM, largest_tensor=5_531_904
     )
@@ -157,7 +157,7 @@ def test_a_curve_that_has_passed_2_gib_shows_the_others_what_it_costs() -> None:
 @given(st.lists(st.floats(0.5, 2.0), min_size=3, max_size=9), st.integers(1, 10))
 def test_estimates_are_finite_ordered_and_positive(factors: list[float], ahead: int) -> None:
     key = curve_of(cell("script", 1, 1))
-    known = {key: {2**n: Known(latency=2.0**n * f) for n, f in enumerate(factors)}}
+    known = {key: {2**n: CurvePoint(latency=2.0**n * f) for n, f in enumerate(factors)}}
     target = cell("script", 1, 2 ** (len(factors) + ahead))
     prediction = estimate(target, known, past_errors(known), CALM, largest_tensor=10**7)
     assert prediction is not None
@@ -196,7 +196,7 @@ def test_the_table_holds_measured_cells_with_their_faults_per_input() -> None:
 
 def test_a_batch_below_all_measured_ones_costs_in_proportion_within_a_wider_interval() -> None:
     known = table(script_1=128)
-    own = {curve_of(cell("none", 1, 1)): {8: Known(latency=1.6), 16: Known(latency=3.2)}}
+    own = {curve_of(cell("none", 1, 1)): {8: CurvePoint(latency=1.6), 16: CurvePoint(latency=3.2)}}
     alone = estimate(cell("none", 1, 2), own, past_errors(own), CALM)
     assert alone is not None
     assert alone.estimate.value == pytest.approx(0.4)
@@ -207,7 +207,7 @@ def test_a_batch_below_all_measured_ones_costs_in_proportion_within_a_wider_inte
 
 
 def test_an_estimate_is_no_surer_than_the_cell_it_is_made_from() -> None:
-    known = {curve_of(cell("none", 1, 1)): {8: Known(latency=1.0, reach=0.5)}}
+    known = {curve_of(cell("none", 1, 1)): {8: CurvePoint(latency=1.0, reach=0.5)}}
     found = estimate(cell("none", 1, 16), known, [], CALM)
     assert found is not None
     assert found.estimate.high > found.estimate.value * math.exp(0.5)

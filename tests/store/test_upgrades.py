@@ -45,8 +45,8 @@ CURRENT = msgspec.structs.replace(
         Peak(
             at=1767268902.0,
             threads=2,
-            products={"float32": 1.5e11, "bfloat16": 3e11},
-            copy_bytes=2e10,
+            matmul_flops={"float32": 1.5e11, "bfloat16": 3e11},
+            memory_bandwidth=2e10,
         ),
     ),
 )

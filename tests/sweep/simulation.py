@@ -125,7 +125,7 @@ class Visiting(FakeInstance):
             spec, lambda own, batch, done: machine.forward(own, batch, self._shared), machine.clock
         )
 
-    def forwards(
+    def time_forward_passes(
         self,
         batch: int,
         count: int,
@@ -138,7 +138,7 @@ class Visiting(FakeInstance):
         self._shared = self._machine.visit()
         # what a visit costs beside its forwards: making inputs, a rest, messages
         self._machine.clock.now += 0.03
-        return super().forwards(batch, count, seconds, timeout, interrupt, warmup=warmup)
+        return super().time_forward_passes(batch, count, seconds, timeout, interrupt, warmup=warmup)
 
 
 GAP = 1 / math.sqrt(SLOW_SHARE * (1 - SLOW_SHARE)) * 0.95

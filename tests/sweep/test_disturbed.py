@@ -159,7 +159,7 @@ def test_an_anchor_that_was_disturbed_is_due_again_soon_but_not_for_ever() -> No
 
 def visit(state: CellState, bench: Bench) -> object:
     instance = bench.open(CELL)
-    timed: Timed = instance.forwards(1, 3, 9.0, 9.0)
+    timed: Timed = instance.time_forward_passes(1, 3, 9.0, 9.0)
     return state.add(timed)
 
 
@@ -226,7 +226,7 @@ def test_a_cell_that_is_always_disturbed_is_not_visited_for_ever() -> None:
 
 def test_warm_up_is_learned_from_a_visit_that_was_not_disturbed() -> None:
     state = CellState(CELL, 0.02)
-    counted = Bench(lambda spec, now: 0.0).open(CELL).forwards(1, 3, 10.0, 10.0)
+    counted = Bench(lambda spec, now: 0.0).open(CELL).time_forward_passes(1, 3, 10.0, 10.0)
     slow = msgspec.structs.replace(
         counted, warmup=(0.5, 0.4, 0.3, 0.2, 0.1), signs=Signs(wall_s=1.0, waited_s=0.5, core=1)
     )

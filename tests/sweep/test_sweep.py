@@ -508,8 +508,8 @@ def test_the_peak_is_found_once_for_every_thread_count() -> None:
     bench.run(settings())
     peaks = [entry for entry in bench.journal if isinstance(entry, Peak)]
     assert [peak.threads for peak in peaks] == [1, 2]
-    assert peaks[1].products == {"float32": 2e11, "bfloat16": 4e11}
-    assert peaks[1].copy_bytes == 2e10
+    assert peaks[1].matmul_flops == {"float32": 2e11, "bfloat16": 4e11}
+    assert peaks[1].memory_bandwidth == 2e10
 
 
 def test_every_allocator_has_instances_of_its_own() -> None:

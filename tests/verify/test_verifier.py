@@ -10,7 +10,7 @@ from coresplit.errors import EnvironmentFault, InstanceTimeout, RunError
 from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt, Ready, Timed
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
-from coresplit.planner import Known, Plan, Profile, outcome_of, plan, verifications_of
+from coresplit.planner import Plan, Profile, ProfilePoint, outcome_of, plan, verifications_of
 from coresplit.records import Core, Signs, Variant, Verification
 from coresplit.stats.variance import Variance
 from coresplit.verify import Verifier
@@ -23,7 +23,7 @@ LATENCIES = {(4, 8): 0.8, (2, 4): 0.5, (2, 8): 0.9, (1, 2): 0.6, (1, 8): 2.0}
 def planned(latencies: dict[tuple[int, int], float] = LATENCIES, batch: int = 8) -> Plan:
     profile = Profile(
         variant=Variant("script"),
-        cells={cell: Known(latency=latency) for cell, latency in latencies.items()},
+        cells={cell: ProfilePoint(latency=latency) for cell, latency in latencies.items()},
     )
     found = plan(profile, 4, batch)
     assert found is not None
@@ -312,7 +312,7 @@ def test_a_forward_that_hangs_ends_all_instances() -> None:
 def test_one_core_has_nothing_to_compare_with() -> None:
     profile = Profile(
         variant=Variant("script"),
-        cells={(1, 8): Known(latency=1.0)},
+        cells={(1, 8): ProfilePoint(latency=1.0)},
     )
     only = plan(profile, 1, 8)
     assert only is not None

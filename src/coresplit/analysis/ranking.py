@@ -31,7 +31,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
         return self.row.verdict == "estimated"
 
 
-class Contest(msgspec.Struct, frozen=True, kw_only=True):
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     """All places of one kind of choice: the best by <threads, batch>, and their candidates.
 
     ``wins`` has every optimization that leads somewhere, with the number of places where it is
@@ -49,7 +49,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
         return f"best {self.kind} choice" if self.kind != "any" else "best choice"
 
 
-def contests_of(view: RunView) -> tuple[Contest, ...]:
+def rankings_of(view: RunView) -> tuple[Ranking, ...]:
     """Lossless, then lossy; empty where nothing was there to choose from.
 
     A run that does not state which optimizations are lossy has one contest of them all. Where
@@ -79,7 +79,7 @@ def contests_of(view: RunView) -> tuple[Contest, ...]:
 
 def _contest(
     kind: Kind, rows: tuple[Row, ...], base: dict[tuple[int, int], Row], view: RunView
-) -> Contest:
+) -> Ranking:
     by_place: dict[tuple[int, int], list[Row]] = {}
     for row in rows:
         by_place.setdefault(place_of_row(row), []).append(row)
@@ -100,7 +100,7 @@ def _contest(
     leads = Counter(one.row.cell.optimization for one in best.values())
     wins = Counter(one.row.cell.optimization for one in best.values() if one.sole)
     ranked = sorted(leads, key=lambda o: (-wins[o], -leads[o], view.order.index(o)))
-    return Contest(kind=kind, best=best, rows=rows, wins=tuple((o, wins[o]) for o in ranked))
+    return Ranking(kind=kind, best=best, rows=rows, wins=tuple((o, wins[o]) for o in ranked))
 
 
 def simplest(rows: Sequence[Row]) -> Row:

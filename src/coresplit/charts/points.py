@@ -21,7 +21,7 @@ other."""
 Value = str | float | int | None
 
 
-class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+class ChartPoints(msgspec.Struct, frozen=True, kw_only=True):
     """Points of all groups; ``index`` gives the place of a row by its cell's text."""
 
     points: tuple[tuple[Value, ...], ...]
@@ -69,7 +69,7 @@ def pair_records(pairs: Sequence[tuple[Row, Row]], claims: Claims) -> list[dict[
     return records
 
 
-def dataset_of(groups: Sequence[Group], claims: Claims, base: str = BASELINE) -> Dataset:
+def chart_points_of(groups: Sequence[Group], claims: Claims, base: str = BASELINE) -> ChartPoints:
     """Every point of the groups, numbered in their order."""
     points: list[tuple[Value, ...]] = []
     index: dict[str, int] = {}
@@ -87,7 +87,7 @@ def dataset_of(groups: Sequence[Group], claims: Claims, base: str = BASELINE) ->
             rival = plain.get((row.cell.threads, row.cell.batch))
             gain = _gain(row, rival, claims)
             points.append(_point(row, along_threads[name], along_batches[name]) + gain)
-    return Dataset(points=tuple(points), index=index)
+    return ChartPoints(points=tuple(points), index=index)
 
 
 def _point(row: Row, thread_stretch: int, batch_stretch: int) -> tuple[Value, ...]:

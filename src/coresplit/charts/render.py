@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from coresplit.charts.figure import Figure
-from coresplit.charts.points import Dataset
+from coresplit.charts.points import ChartPoints
 from coresplit.charts.theme import Spec, config
 from coresplit.errors import EnvironmentFault
 
@@ -27,9 +27,9 @@ def library(name: str) -> Any:  # noqa: ANN401
         ) from error
 
 
-def picture(figure: Figure, dataset: Dataset) -> bytes:
+def picture(figure: Figure, chart_points: ChartPoints) -> bytes:
     """A figure as PNG at twice its size in pixels; nothing is read from a network."""
-    spec = msgspec.json.encode(complete(figure, dataset)).decode()
+    spec = msgspec.json.encode(complete(figure, chart_points)).decode()
     png: bytes = library("vl_convert").vegalite_to_png(
         # Vega cuts long text between the two halves of such a character, and then cannot go on
         _ASTRAL.sub("\ufffd", spec),
@@ -40,9 +40,9 @@ def picture(figure: Figure, dataset: Dataset) -> bytes:
     return png
 
 
-def complete(figure: Figure, dataset: Dataset) -> Spec:
+def complete(figure: Figure, chart_points: ChartPoints) -> Spec:
     """The specification of a figure together with its points."""
-    return {**figure.spec, "datasets": {"points": dataset.records(figure.rows)}}
+    return {**figure.spec, "datasets": {"points": chart_points.records(figure.rows)}}
 
 
 @lru_cache(maxsize=1)

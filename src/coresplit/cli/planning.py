@@ -251,7 +251,7 @@ def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer
     ]
     if not found:
         fastest = min(
-            (one.among(place, place[0]).latency, place[1])
+            (one.latency_at(place, place[0]).latency, place[1])
             for one in profiles
             for place in one.cells
             if place[0] <= asked.cores

@@ -133,7 +133,7 @@ class Pack:
         for copy in self._copies:
             copy.resume()
 
-    def forwards(
+    def time_forward_passes(
         self,
         batch: int,
         count: int,

@@ -94,7 +94,7 @@ class FakeInstance:
         """Go on."""
         self.paused = False
 
-    def forwards(
+    def time_forward_passes(
         self,
         batch: int,
         count: int,
@@ -149,7 +149,9 @@ class FakeInstance:
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """A hundred thousand million operations a second for each thread, in no time."""
         speed = 1e11 * self.spec.threads
-        return FoundPeak(products={"float32": speed, "bfloat16": 2 * speed}, copy_bytes=2e10)
+        return FoundPeak(
+            matmul_flops={"float32": speed, "bfloat16": 2 * speed}, memory_bandwidth=2e10
+        )
 
     def close(self) -> None:
         """Refuse any further forwards."""

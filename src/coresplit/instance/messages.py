@@ -118,8 +118,8 @@ class FoundPeak(
 ):
     """Operations per second of a matrix product by number type, bytes per second of a copy."""
 
-    products: dict[str, float]
-    copy_bytes: float
+    matmul_flops: dict[str, float]
+    memory_bandwidth: float
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="failure"):

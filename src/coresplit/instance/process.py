@@ -130,7 +130,7 @@ class Process:
             self._paused_s += time.monotonic() - self._paused_at
             self._paused_at = None
 
-    def forwards(
+    def time_forward_passes(
         self,
         batch: int,
         count: int,
@@ -157,7 +157,7 @@ class Process:
         self._tell(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
-        """What the forwards took that were begun; ``timeout`` in seconds as for ``forwards``."""
+        """What the forwards took that were begun; ``timeout`` in seconds as for ``time_forward_passes``."""
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, Timed):
             raise self._unexpected(reply)
@@ -165,7 +165,7 @@ class Process:
         return reply
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """Measure what its cores can do at most; ``timeout`` in seconds as for ``forwards``."""
+        """Measure what its cores can do at most; ``timeout`` in seconds as for ``time_forward_passes``."""
         self.wait_ready(interrupt)
         self._tell(FindPeak())
         reply = self._receive(timeout, interrupt)

@@ -27,7 +27,7 @@ class Instance(Protocol):
     def resume(self) -> None:
         """Go on; harmless where it is not paused."""
 
-    def forwards(
+    def time_forward_passes(
         self,
         batch: int,
         count: int,

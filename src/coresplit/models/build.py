@@ -21,6 +21,6 @@ def build(spec: ModelSpec, keep: Keep = until_exit) -> BuiltModel:
         from coresplit.models.zoo.build import build_builtin  # noqa: PLC0415
 
         return build_builtin(spec)
-    from coresplit.models.user.build import build_own  # noqa: PLC0415
+    from coresplit.models.user.build import build_user_model  # noqa: PLC0415
 
-    return build_own(spec, keep)
+    return build_user_model(spec, keep)

@@ -7,8 +7,12 @@ from coresplit.optimizations.accuracy.compare import (
     compare,
     relative_error,
 )
-from coresplit.optimizations.accuracy.measure import LOSS_INPUTS, measure_loss, reference
-from coresplit.optimizations.base import Makes, Optimization, Prepared, Subject
+from coresplit.optimizations.accuracy.measure import (
+    ACCURACY_INPUTS,
+    measure_accuracy_drop,
+    reference,
+)
+from coresplit.optimizations.base import CompiledModel, Makes, Optimization, PrepareRequest
 from coresplit.optimizations.registry import (
     OPTIMIZATIONS,
     missing_packages,
@@ -18,17 +22,17 @@ from coresplit.optimizations.registry import (
 )
 
 __all__ = [
+    "ACCURACY_INPUTS",
     "CONSTANT",
-    "LOSS_INPUTS",
     "MAX_ERROR",
     "OPTIMIZATIONS",
     "Comparison",
+    "CompiledModel",
     "Makes",
     "Optimization",
-    "Prepared",
-    "Subject",
+    "PrepareRequest",
     "compare",
-    "measure_loss",
+    "measure_accuracy_drop",
     "missing_packages",
     "optimization_named",
     "reference",

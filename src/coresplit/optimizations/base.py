@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The model to prepare, and where it will run.
 
     Either ``module`` (in eval mode, its inputs by position, a tensor or a tuple of tensors as its
@@ -43,7 +43,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return "onnx" if self.module is None else "module"
 
 
-class Prepared(Protocol):
+class CompiledModel(Protocol):
     """A model that is ready to run.
 
     ``threads`` is the intra-op thread count as its library states it when asked after preparing,
@@ -88,11 +88,11 @@ class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     makes: Makes = "nothing"
     module: str
 
-    def prepare(self, subject: Subject) -> Prepared:
+    def prepare(self, request: PrepareRequest) -> CompiledModel:
         """The prepared model.
 
         Raises PrepareFailed where this optimization is known not to fit the model, and otherwise
         what the library raises: the caller knows what it was doing.
         """
-        prepare: Callable[[Subject], Prepared] = import_module(self.module).prepare
-        return prepare(subject)
+        prepare: Callable[[PrepareRequest], CompiledModel] = import_module(self.module).prepare
+        return prepare(request)

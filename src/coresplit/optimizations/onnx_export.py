@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Subject
+from coresplit.optimizations.base import PrepareRequest
 from coresplit.optimizations.text import first_line, versions
 
 if TYPE_CHECKING:
@@ -26,42 +26,42 @@ _NOISE = (
 )
 
 
-def onnx_file(subject: Subject) -> Path:
+def onnx_file(request: PrepareRequest) -> Path:
     """The model as an ONNX file with a free batch; an export is kept in the cache.
 
     Raises PrepareFailed where the module cannot be exported, or only for one batch.
     """
-    if subject.onnx is not None:
-        return subject.onnx
-    return subject.cache.get("onnx", export_key(subject), lambda at: _export(subject, at)) / _FILE
+    if request.onnx is not None:
+        return request.onnx
+    return request.cache.get("onnx", export_key(request), lambda at: _export(request, at)) / _FILE
 
 
-def export_key(subject: Subject) -> dict[str, str]:
+def export_key(request: PrepareRequest) -> dict[str, str]:
     """All that an export depends on."""
     return {
-        "identity": subject.identity,
-        "inputs": " ".join(map(str, subject.inputs)),
+        "identity": request.identity,
+        "inputs": " ".join(map(str, request.inputs)),
         **versions("torch", "onnx", "onnxscript"),
     }
 
 
-def _export(subject: Subject, folder: Path) -> None:
+def _export(request: PrepareRequest, folder: Path) -> None:
     """Export with ``torch.export``, its first axes tied to one free symbol.
 
     Two inputs are shown, since an export of one would take the batch for a constant.
     """
     import torch  # noqa: PLC0415
 
-    assert subject.module is not None
-    example = subject.make_inputs(_EXAMPLES, 0)
+    assert request.module is not None
+    example = request.make_inputs(_EXAMPLES, 0)
     batch = torch.export.Dim("batch")
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                subject.module,
+                request.module,
                 example,
                 dynamo=True,
-                dynamic_shapes=_shapes(subject.module, batch, len(example)),
+                dynamic_shapes=_shapes(request.module, batch, len(example)),
                 verbose=False,
             )
             assert program is not None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 from coresplit.optimizations.telemetry import forgo_telemetry
 
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ class OnnxRuntimePrepared:
         return forward
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """A session over the model's ONNX file."""
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
 
-    return session_of(subject, str(onnx_file(subject)), optimized=True)
+    return session_of(request, str(onnx_file(request)), optimized=True)
 
 
-def session_of(subject: Subject, path: str, *, optimized: bool) -> OnnxRuntimePrepared:
+def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRuntimePrepared:
     """A session over one file, with all graph optimizations or with none.
 
     Raises PrepareFailed where the session runs on another provider than the CPU's own.
@@ -78,7 +78,7 @@ def session_of(subject: Subject, path: str, *, optimized: bool) -> OnnxRuntimePr
 
     levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = subject.threads
+    options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = (
         levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL

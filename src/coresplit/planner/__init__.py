@@ -24,7 +24,7 @@ from coresplit.planner.plan import (
     on_fewer_cores,
     plan,
 )
-from coresplit.planner.profile import Known, Profile, cores_of, interpolated, profiles_of
+from coresplit.planner.profile import Profile, ProfilePoint, cores_of, interpolated, profiles_of
 from coresplit.planner.solver import largest_batch, nearest_batches
 from coresplit.planner.verification import (
     Judgement,
@@ -41,12 +41,12 @@ __all__ = [
     "RIVALS",
     "Best",
     "Judgement",
-    "Known",
     "Measured",
     "Option",
     "Outcome",
     "Plan",
     "Profile",
+    "ProfilePoint",
     "Rival",
     "Speedup",
     "best_plan",

@@ -73,7 +73,7 @@ def _parts(plan: Plan, profile: Profile) -> str:
     place = piece.threads, plan.batch
     if place not in profile.cells or piece.batch == plan.batch:
         return ""
-    between = profile.among(place, plan.fastest.split.cores)
+    between = profile.latency_at(place, plan.fastest.split.cores)
     alone = piece.threads * between.latency / plan.batch
     threads = _core_time(plan.fat) / alone
     batches = alone / (piece.threads * plan.fastest.predicted.value / piece.batch)

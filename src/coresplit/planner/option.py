@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from coresplit.planner.profile import Doubt, Known, Profile
+from coresplit.planner.profile import Doubt, Profile, ProfilePoint
 from coresplit.planner.spread import Part, located
 from coresplit.records import Interval, Split
 from coresplit.stats.difference import Contrast, Relation, between, decide
@@ -57,10 +57,10 @@ def option_of(profile: Profile, split: Split) -> Option:
     other cores of the split were busy with copies of their own.
     """
     cells = dict.fromkeys(split.cells)
-    return option(profile, split, [profile.among(cell, split.cores) for cell in cells])
+    return option(profile, split, [profile.latency_at(cell, split.cores) for cell in cells])
 
 
-def option(profile: Profile, split: Split, known: Collection[Known]) -> Option:
+def option(profile: Profile, split: Split, known: Collection[ProfilePoint]) -> Option:
     """A split whose different instances take this each."""
     mixed = len(split.pieces) > 1
     places = [located(each.latency, _parts(profile, each, mixed)) for each in known]
@@ -87,7 +87,7 @@ def option(profile: Profile, split: Split, known: Collection[Known]) -> Option:
     )
 
 
-def _parts(profile: Profile, known: Known, mixed: bool) -> list[Part]:
+def _parts(profile: Profile, known: ProfilePoint, mixed: bool) -> list[Part]:
     spread = profile.spread
     parts = [known.part(), spread.visit]
     parts += [spread.between] if "interpolated" in known.doubts else []

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.planner.option import SAME, Option, Speedup, compared, option, option_of
-from coresplit.planner.profile import Known, Place, Profile, between
+from coresplit.planner.profile import Place, Profile, ProfilePoint, between
 from coresplit.planner.solver import largest_throughput, solve
 from coresplit.records import Configuration, Setting, Split, Variant, split_of
 from coresplit.stats.difference import Relation
@@ -251,5 +251,5 @@ def _with(profile: Profile, split: Split) -> Profile | None:
     return msgspec.structs.replace(profile, cells=cells, alone=alone)
 
 
-def _at(cells: Map[Place, Known], place: Place) -> Known | None:
+def _at(cells: Map[Place, ProfilePoint], place: Place) -> ProfilePoint | None:
     return cells.get(place) or between(cells, *place)

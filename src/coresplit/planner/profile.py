@@ -39,7 +39,7 @@ Place = tuple[int, int]
 """Threads and batch of a cell."""
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class ProfilePoint(msgspec.Struct, frozen=True, kw_only=True):
     """A latency in seconds, the standard error of its log, and the doubts about it.
 
     ``error`` has ``df`` degrees of freedom; there are no doubts where the latency was measured.
@@ -55,7 +55,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         return Part(variance=(weight * self.error) ** 2, df=self.df)
 
 
-_Groups = Mapping[Setting, dict[Place, Known]]
+_Groups = Mapping[Setting, dict[Place, ProfilePoint]]
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,13 +69,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     variant: Variant
     setting: Setting = "isolated"
-    cells: Mapping[Place, Known]
-    alone: Mapping[Place, Known] = {}
+    cells: Mapping[Place, ProfilePoint]
+    alone: Mapping[Place, ProfilePoint] = {}
     cores: int = 0
     interference: Interference | None = None
     spread: Spread = Spread()
 
-    def among(self, place: Place, busy: int) -> Known:
+    def latency_at(self, place: Place, busy: int) -> ProfilePoint:
         """What an instance takes while ``busy`` cores are, its own among them.
 
         A packed latency is told from the two that were measured: its logarithm runs straight from
@@ -175,7 +175,7 @@ def interpolated(profile: Profile, largest: int) -> Profile:
     )
 
 
-def between(cells: Mapping[Place, Known], threads: int, batch: int) -> Known | None:
+def between(cells: Mapping[Place, ProfilePoint], threads: int, batch: int) -> ProfilePoint | None:
     """What a batch between two profiled ones of its threads takes; None elsewhere."""
     for below, above in _gaps(cells, threads):
         if below < batch < above:
@@ -183,7 +183,7 @@ def between(cells: Mapping[Place, Known], threads: int, batch: int) -> Known | N
     return None
 
 
-def _filled(cells: Mapping[Place, Known], largest: int) -> dict[Place, Known]:
+def _filled(cells: Mapping[Place, ProfilePoint], largest: int) -> dict[Place, ProfilePoint]:
     filled = dict(cells)
     for threads in {count for count, _ in cells}:
         for below, above in _gaps(cells, threads):
@@ -192,12 +192,14 @@ def _filled(cells: Mapping[Place, Known], largest: int) -> dict[Place, Known]:
     return filled
 
 
-def _gaps(cells: Mapping[Place, Known], threads: int) -> Iterator[tuple[int, int]]:
+def _gaps(cells: Mapping[Place, ProfilePoint], threads: int) -> Iterator[tuple[int, int]]:
     """Neighbouring batches that were profiled with so many threads."""
     return itertools.pairwise(sorted(batch for count, batch in cells if count == threads))
 
 
-def _mix(cells: Mapping[Place, Known], threads: int, ends: tuple[int, int], batch: int) -> Known:
+def _mix(
+    cells: Mapping[Place, ProfilePoint], threads: int, ends: tuple[int, int], batch: int
+) -> ProfilePoint:
     """Latencies run straight between neighbours; the errors of both are mixed as they are."""
     below, above = (cells[threads, end] for end in ends)
     latency = straight(ends, (below.latency, above.latency), batch)
@@ -206,11 +208,13 @@ def _mix(cells: Mapping[Place, Known], threads: int, ends: tuple[int, int], batc
     return _told(latency, list(zip((below, above), weights, strict=True)), "interpolated")
 
 
-def _told(latency: float, sources: Collection[tuple[Known, float]], doubt: Doubt) -> Known:
+def _told(
+    latency: float, sources: Collection[tuple[ProfilePoint, float]], doubt: Doubt
+) -> ProfilePoint:
     """A latency that was made of others, whose logs have these weights in its own."""
     error = joined([known.part(weight) for known, weight in sources])
     doubts = frozenset[Doubt]().union(*(known.doubts for known, _ in sources))
-    return Known(
+    return ProfilePoint(
         latency=latency, error=math.sqrt(error.variance), df=error.df, doubts=doubts | {doubt}
     )
 
@@ -232,7 +236,7 @@ def _packed(
             found.append((place, value))
         elif interference is not None:
             found.append((place, _scaled(value, interference.factor(others, cores))))
-    cells: dict[Place, Known] = {}
+    cells: dict[Place, ProfilePoint] = {}
     for place, value in sorted(found, key=lambda item: _estimated(item[1])):
         cells.setdefault(place, value)
     return Profile(
@@ -252,7 +256,7 @@ def _blend(alone: float, packed: float, share: float) -> float:
     return packed if share > 1.0 and packed < alone else alone * (packed / alone) ** share
 
 
-def _estimated(known: Known) -> bool:
+def _estimated(known: ProfilePoint) -> bool:
     return "estimated" in known.doubts
 
 
@@ -281,7 +285,7 @@ def _curves(groups: Iterable[_Groups]) -> Iterator[dict[int, float]]:
                 }
 
 
-def _known(measurement: Measurement, variance: Variance) -> Known | None:
+def _known(measurement: Measurement, variance: Variance) -> ProfilePoint | None:
     point = point_of(measurement, variance)
     if point is None:
         return None
@@ -289,10 +293,10 @@ def _known(measurement: Measurement, variance: Variance) -> Known | None:
     if measurement.verdict in ("light", "unstable", "estimated"):
         doubts = frozenset([measurement.verdict])
     where = point.location
-    return Known(latency=point.latency, error=where.error, df=where.df, doubts=doubts)
+    return ProfilePoint(latency=point.latency, error=where.error, df=where.df, doubts=doubts)
 
 
-def _scaled(known: Known, factor: float) -> Known:
+def _scaled(known: ProfilePoint, factor: float) -> ProfilePoint:
     return msgspec.structs.replace(
         known, latency=known.latency * factor, doubts=known.doubts | {"scaled"}
     )

@@ -49,15 +49,15 @@ class Prepared(
 class Peak(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="peak"):
     """What the cores of an instance can do at most, measured on them.
 
-    ``products`` maps a number type to the operations per second of a large matrix product;
-    ``copy_bytes`` is the bytes per second read and written by a copy larger than the caches.
+    ``matmul_flops`` maps a number type to the operations per second of a large matrix product;
+    ``memory_bandwidth`` is the bytes per second read and written by a copy larger than the caches.
     """
 
     at: float
     threads: int
     mapping: Mapping = "sequential"
-    products: dict[str, float]
-    copy_bytes: float
+    matmul_flops: dict[str, float] = msgspec.field(name="products")
+    memory_bandwidth: float = msgspec.field(name="copy_bytes")
 
 
 class AnchorVisit(

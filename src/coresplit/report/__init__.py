@@ -10,7 +10,7 @@ from coresplit.records import Run
 from coresplit.stats.verdict import judged
 
 if TYPE_CHECKING:
-    from coresplit.report.document import Book
+    from coresplit.report.document import Document
 
 FORMATS = frozenset({"html", "markdown", "png"})
 
@@ -38,7 +38,7 @@ def build(
         raise UsageError(f"'{min(unknown)}' is no format; choose from {', '.join(sorted(FORMATS))}")
     # Drawing code loads here, so that importing this package stays cheap.
     from coresplit.charts.render import library  # noqa: PLC0415
-    from coresplit.report.compose import book_of  # noqa: PLC0415
+    from coresplit.report.compose import document_of  # noqa: PLC0415
     from coresplit.report.pages.html import html_page  # noqa: PLC0415
     from coresplit.report.pages.markdown import markdown_page  # noqa: PLC0415
 
@@ -47,31 +47,31 @@ def build(
         library(needed)
     tell = on_progress or (lambda name: None)
     run = judged(run)
-    book = book_of(run)
+    document = document_of(run)
     written: list[Path] = []
     if "png" in formats:
-        written += _draw(run, book, out, tell)
+        written += _draw(run, document, out, tell)
     if "markdown" in formats:
         tell("index.markdown")
-        text = markdown_page(run, book, lambda figure: (out / f"{figure.name}.png").is_file())
+        text = markdown_page(run, document, lambda figure: (out / f"{figure.name}.png").is_file())
         written.append(_write(out / "index.markdown", text.encode()))
     if "html" in formats:
         tell("index.html")
-        beside = all((out / f"{figure.name}.png").is_file() for figure in book.figures)
-        page = html_page(run, book, pictures=beside)
+        beside = all((out / f"{figure.name}.png").is_file() for figure in document.figures)
+        page = html_page(run, document, pictures=beside)
         written.insert(0, _write(out / "index.html", page.encode()))
     return written[0] if written else out
 
 
-def _draw(run: Run, book: "Book", out: Path, tell: Callable[[str], None]) -> list[Path]:
+def _draw(run: Run, document: "Document", out: Path, tell: Callable[[str], None]) -> list[Path]:
     """Write every picture, and remove those of figures that the run has no more."""
     from coresplit.charts.render import picture  # noqa: PLC0415
     from coresplit.report.pages.png import remove_others, signed  # noqa: PLC0415
 
     written = []
-    for figure in book.figures:
+    for figure in document.figures:
         tell(f"{figure.name}.png")
-        png = signed(picture(figure, book.dataset), run.name)
+        png = signed(picture(figure, document.chart_points), run.name)
         written.append(_write(out / f"{figure.name}.png", png))
     try:
         remove_others(out, run.name, {path.name for path in written})

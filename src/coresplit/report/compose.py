@@ -15,7 +15,7 @@ from coresplit.charts.scales import LOG_SPAN
 from coresplit.charts.theme import Spec
 from coresplit.records import Run
 from coresplit.report.context import Context
-from coresplit.report.document import Block, Book, Section
+from coresplit.report.document import Block, Document, Section
 from coresplit.report.sections import scaling_text
 from coresplit.report.sections.choice.section import choice_section
 from coresplit.report.sections.comparisons import comparison_sections
@@ -31,7 +31,7 @@ FEW_THREADS = 3
 Sentence = Callable[[Sequence[Row], Claims], str]
 
 
-def book_of(run: Run) -> Book:
+def document_of(run: Run) -> Document:
     """Plan every figure of a run; sections without data are left out.
 
     Every mapping and setting has the full set of figures. Of several allocators only the first
@@ -47,9 +47,9 @@ def book_of(run: Run) -> Book:
     sections += comparison_sections(context)
     distance = distance_section(context)
     sections += [distance] if distance else []
-    return Book(
+    return Document(
         sections=tuple(sections),
-        dataset=context.dataset,
+        chart_points=context.chart_points,
         claims=context.claims,
         noise=noise_floor(context.run.journal),
         groups=context.groups,

@@ -8,7 +8,7 @@ from coresplit.charts.figure import Caption, Figure, file_name
 from coresplit.charts.line.chart import LineChart, Series
 from coresplit.charts.line.spec import line_spec
 from coresplit.charts.palette import optimization_colours
-from coresplit.charts.points import Dataset, dataset_of, derived_records
+from coresplit.charts.points import ChartPoints, chart_points_of, derived_records
 from coresplit.charts.theme import Spec
 from coresplit.records import Run
 from coresplit.stats.difference import MARGIN
@@ -19,7 +19,7 @@ class Context(RunView):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.dataset: Dataset = dataset_of(self.groups, self.claims, self.base)
+        self.chart_points: ChartPoints = chart_points_of(self.groups, self.claims, self.base)
         self.colours = optimization_colours(self.order)
         self._taken: set[str] = set()
 
@@ -56,7 +56,7 @@ class Context(RunView):
             alt=caption.alt,
             finding=caption.finding,
             spec=spec,
-            rows=tuple(self.dataset.index[str(row.cell)] for row in rows),
+            rows=tuple(self.chart_points.index[str(row.cell)] for row in rows),
         )
 
     def derived_figure(self, caption: Caption, chart: LineChart, batches: Sequence[int]) -> Figure:

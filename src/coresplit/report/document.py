@@ -6,7 +6,7 @@ import msgspec
 
 from coresplit.analysis.rows import Group
 from coresplit.charts.figure import Figure
-from coresplit.charts.points import Dataset
+from coresplit.charts.points import ChartPoints
 from coresplit.stats.claims import Claims
 
 
@@ -65,7 +65,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[Block, ...]
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Everything drawn for a run, and the one table of points behind it.
 
     ``noise`` is the noise floor of the run, None where it is not known. ``about`` is what else a
@@ -73,7 +73,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sections: tuple[Section, ...]
-    dataset: Dataset
+    chart_points: ChartPoints
     claims: Claims
     noise: float | None
     groups: tuple[Group, ...]

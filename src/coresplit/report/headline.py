@@ -1,9 +1,9 @@
 """What a run has found, in two lines, from the facts that its page shows first; pure."""
 
-from coresplit.analysis.ranking import contests_of
+from coresplit.analysis.ranking import rankings_of
 from coresplit.analysis.splits import choices_of
 from coresplit.report.context import Context
-from coresplit.report.document import Book, Fact
+from coresplit.report.document import Document, Fact
 from coresplit.report.sections.choice.text import facts_of_choice
 from coresplit.report.sections.overview import facts_of
 from coresplit.report.sections.split.section import facts_of_splits
@@ -16,18 +16,18 @@ def headlines(context: Context) -> tuple[str, ...]:
     """
     choices = choices_of(context)
     facts = (
-        *facts_of_choice(contests_of(context), context),
+        *facts_of_choice(rankings_of(context), context),
         *(facts_of_splits(choices, context) if choices else ()),
     )
-    book = Book(
+    document = Document(
         sections=(),
-        dataset=context.dataset,
+        chart_points=context.chart_points,
         claims=context.claims,
         noise=None,
         groups=context.groups,
         facts=facts,
     )
-    found = facts_of(context.run, book)
+    found = facts_of(context.run, document)
     first = max(0, len(facts) - 1)
     return tuple(map(_line, found[first : len(facts) + 1]))
 

@@ -42,7 +42,7 @@ Curve = tuple[Variant, int, Setting]
 PastError = tuple[int, float]
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     """A measured cell: its latency in seconds and minor page faults per input, if counted.
 
     ``reach`` is half of the 95 % interval of its log latency.
@@ -53,7 +53,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     reach: float = 0.0
 
 
-Table = abc.Mapping[Curve, abc.Mapping[int, Known]]
+Table = abc.Mapping[Curve, abc.Mapping[int, CurvePoint]]
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +70,9 @@ def curve_of(cell: Cell) -> Curve:
 
 def table_of(
     measurements: Iterable[Measurement], variance: Variance = ASSUMED
-) -> dict[Curve, dict[int, Known]]:
+) -> dict[Curve, dict[int, CurvePoint]]:
     """The measured cells by curve and batch; estimates and invalid cells are left out."""
-    table: dict[Curve, dict[int, Known]] = {}
+    table: dict[Curve, dict[int, CurvePoint]] = {}
     for measurement in measurements:
         point = point_of(measurement, variance)
         if point is None or measurement.estimate is not None:
@@ -81,7 +81,7 @@ def table_of(
         faults = None
         if evidence is not None and evidence.forwards:
             faults = evidence.minor_faults / evidence.forwards / cell.batch
-        known = Known(latency=point.latency, faults=faults, reach=point.location.halfwidth)
+        known = CurvePoint(latency=point.latency, faults=faults, reach=point.location.halfwidth)
         table.setdefault(curve_of(cell), {})[cell.batch] = known
     return table
 
@@ -200,7 +200,7 @@ def _error_below(cell: Cell, base: int, table: Table, errors: Sequence[PastError
     return SAFETY * usual + UNKNOWN_STEP * unknown
 
 
-def _large_half(table: Table) -> dict[Curve, dict[int, Known]]:
+def _large_half(table: Table) -> dict[Curve, dict[int, CurvePoint]]:
     batches = sorted(_batches(table))
     if len(batches) <= LARGE_HALF:
         return {curve: dict(own) for curve, own in table.items()}
@@ -235,7 +235,7 @@ def _reference(curve: Curve, start: int, end: int, table: Table) -> float:
     return sum(statistics.fmean(each) for each in steps if each)
 
 
-def _last_step(own: abc.Mapping[int, Known], base: int) -> float:
+def _last_step(own: abc.Mapping[int, CurvePoint], base: int) -> float:
     """Log growth per doubling at the end of a curve; zero once page faults have settled."""
     before = max((batch for batch in own if batch < base), default=None)
     if before is None:
@@ -268,7 +268,7 @@ def _unreferenced(curve: Curve, base: int, batch: int, table: Table) -> int:
     return max(0, _doublings(max(base, reached), batch))
 
 
-def _between(own: abc.Mapping[int, Known], low: int, high: int, batch: int) -> float:
+def _between(own: abc.Mapping[int, CurvePoint], low: int, high: int, batch: int) -> float:
     share = math.log(batch / low) / math.log(high / low)
     return math.exp((1 - share) * math.log(own[low].latency) + share * math.log(own[high].latency))
 

@@ -57,7 +57,9 @@ class Anchor:
         begin = clock()
         cell = self._cells[0]
         try:
-            timed = get(cell).forwards(cell.batch, SAMPLES, self._gap, timeout, warmup=WARMUP)
+            timed = get(cell).time_forward_passes(
+                cell.batch, SAMPLES, self._gap, timeout, warmup=WARMUP
+            )
         except InstanceError:
             del self._cells[0]
             return None

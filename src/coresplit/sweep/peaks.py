@@ -35,6 +35,6 @@ def find_peaks(
             at=time.time(),
             threads=key.threads,
             mapping=key.mapping,
-            products=peak.products,
-            copy_bytes=peak.copy_bytes,
+            matmul_flops=peak.matmul_flops,
+            memory_bandwidth=peak.memory_bandwidth,
         )

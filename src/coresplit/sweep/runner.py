@@ -201,7 +201,7 @@ class Sweep:
             seconds, count = self._budget.visit(latency, warmup, count)
             timeout = self._budget.timeout(expected, seconds, warmup)
             begin = self._clock()
-            timed = instance.forwards(
+            timed = instance.time_forward_passes(
                 cell.batch, count, seconds, timeout, self._interrupt, warmup=warmup
             )
         except InstanceError as error:
@@ -222,7 +222,9 @@ class Sweep:
         if (key_of(cell), process) not in self._warmed:
             small = min(self._settings.batches)
             timeout = self._budget.timeout(None, 0.0, 1)
-            self._pool.get(cell).forwards(small, 1, 1.0, timeout, self._interrupt, warmup=1)
+            self._pool.get(cell).time_forward_passes(
+                small, 1, 1.0, timeout, self._interrupt, warmup=1
+            )
 
     def _restart(self) -> None:
         """Once, so that later visits tell how far a process differs from another one."""

@@ -13,7 +13,7 @@ SECONDS = 0.4
 FEWEST = 5
 
 
-def products() -> dict[str, float]:
+def matmul_flops() -> dict[str, float]:
     """Operations per second of a large matrix product for every number type there is one for.
 
     A multiplication and an addition count as two. For float32 the better of PyTorch's library and
@@ -46,7 +46,7 @@ def _works(name: str, size: int) -> tuple[Callable[[], object], ...]:
     return (lambda: torch._int_mm(whole, whole),)
 
 
-def copy_bytes() -> float:
+def memory_bandwidth() -> float:
     """Bytes per second, read and written, of a copy far larger than the caches."""
     source = torch.ones(COPY_BYTES // 4)
     target = torch.zeros_like(source)

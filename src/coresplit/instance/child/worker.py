@@ -29,9 +29,9 @@ from coresplit.optimizations import (
     CONSTANT,
     MAX_ERROR,
     Comparison,
-    Subject,
+    PrepareRequest,
     compare,
-    measure_loss,
+    measure_accuracy_drop,
     optimization_named,
     reference,
 )
@@ -68,17 +68,17 @@ class Worker:
         seen = self._survey(example)
         torch.set_num_threads(spec.threads)
         identity = f"{self._model.weights_hash} {_digest(expected)}"
-        subject = self._subject(identity, spec.cpus)
+        request = self._subject(identity, spec.cpus)
         optimization = optimization_named(spec.optimization)
         # what is compared is one input, so several in turns have yet to be made of any batch
         self._batch = CHECK_INPUTS if spec.inputs == "hot" else None
         with _of_the_optimization():
-            self._prepared = optimization.prepare(subject)
+            self._prepared = optimization.prepare(request)
             self.forward = self._prepared.bind(example)
             comparison = compare(expected, self.forward())
             if optimization.lossy:
-                comparison = measure_loss(
-                    subject, self._prepared, eager, spec.model.seed, name=spec.optimization
+                comparison = measure_accuracy_drop(
+                    request, self._prepared, eager, spec.model.seed, name=spec.optimization
                 )
         _accept(comparison, lossy=optimization.lossy)
         if optimization.name == "none" and comparison.unchecked == CONSTANT:
@@ -114,7 +114,9 @@ class Worker:
 
     def find_peak(self) -> FoundPeak:
         """What the cores can do at most; PyTorch's threads sit on them whatever else does."""
-        found = FoundPeak(products=peak.products(), copy_bytes=peak.copy_bytes())
+        found = FoundPeak(
+            matmul_flops=peak.matmul_flops(), memory_bandwidth=peak.memory_bandwidth()
+        )
         release_memory()
         return found
 
@@ -160,8 +162,8 @@ class Worker:
         assert self._model.module is not None
         return survey(self._model.module, example)
 
-    def _subject(self, identity: str, cpus: tuple[int, ...]) -> Subject:
-        return Subject(
+    def _subject(self, identity: str, cpus: tuple[int, ...]) -> PrepareRequest:
+        return PrepareRequest(
             module=self._model.module,
             onnx=self._model.onnx,
             inputs=self._model.inputs,

@@ -32,7 +32,7 @@ _LOADERS = {
 }
 
 
-def build_own(spec: ModelSpec, keep: Keep) -> BuiltModel:
+def build_user_model(spec: ModelSpec, keep: Keep) -> BuiltModel:
     """Load the model that ``spec`` names, in eval mode; ``spec`` is valid.
 
     Weights that the source makes itself, and those of an architecture without any, are drawn from

@@ -10,29 +10,29 @@ import msgspec
 
 from coresplit.errors import EnvironmentFault, PrepareFailed
 from coresplit.optimizations.accuracy.compare import Comparer, Comparison
-from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     Outputs = tuple[Tensor, ...]
 
-LOSS_INPUTS = 256
+ACCURACY_INPUTS = 256
 _FOUND = "comparison.json"
 _CHUNK_INPUTS = 32
 _CHUNK_BYTES = 128 * 2**20
 _STORED_BYTES = 2**30
 
 
-def reference(subject: Subject) -> Prepared:
+def reference(request: PrepareRequest) -> CompiledModel:
     """The model as it is meant: eager PyTorch, or an ONNX file without any graph optimization.
 
     Raises EnvironmentFault where an ONNX file came and ONNX Runtime is not installed.
     """
-    if subject.onnx is None:
+    if request.onnx is None:
         from coresplit.optimizations.pytorch import none  # noqa: PLC0415
 
-        return none.prepare(subject)
+        return none.prepare(request)
     if find_spec("onnxruntime") is None:
         raise EnvironmentFault(
             "the outputs of an ONNX file are compared with those of ONNX Runtime, "
@@ -40,11 +40,16 @@ def reference(subject: Subject) -> Prepared:
         )
     from coresplit.optimizations.onnxruntime import session_of  # noqa: PLC0415
 
-    return session_of(subject, str(subject.onnx), optimized=False)
+    return session_of(request, str(request.onnx), optimized=False)
 
 
-def measure_loss(
-    subject: Subject, prepared: Prepared, reference_forward: Prepared, seed: int, *, name: str
+def measure_accuracy_drop(
+    request: PrepareRequest,
+    prepared: CompiledModel,
+    reference_forward: CompiledModel,
+    seed: int,
+    *,
+    name: str,
 ) -> Comparison:
     """Compare a lossy optimization, of that name, with the reference over 256 seeded inputs.
 
@@ -53,17 +58,17 @@ def measure_loss(
     the cache, since they cost as many slow forwards. So is what was found, for the other thread
     counts and allocators of the same library and settings.
     """
-    count, chunk = _sizes(subject, reference_forward, seed)
-    key = _key(subject, reference_forward, seed, count, chunk)
+    count, chunk = _sizes(request, reference_forward, seed)
+    key = _key(request, reference_forward, seed, count, chunk)
 
     def build(folder: Path) -> None:
-        inputs = _chunks(subject, seed, count, chunk)
-        stored = subject.cache.get(
+        inputs = _chunks(request, seed, count, chunk)
+        stored = request.cache.get(
             "reference", key, lambda at: _store(inputs, reference_forward, at)
         )
         comparer = Comparer()
         for each, expected in zip(
-            _chunks(subject, seed, count, chunk), _load(stored, count // chunk), strict=True
+            _chunks(request, seed, count, chunk), _load(stored, count // chunk), strict=True
         ):
             comparer.add(expected, prepared.bind(each)())
         found = comparer.result()
@@ -72,25 +77,27 @@ def measure_loss(
         (folder / _FOUND).write_bytes(msgspec.json.encode(found))
 
     lossy = {"optimization": name, **{f"its {fact}": text for fact, text in prepared.facts.items()}}
-    kept = subject.cache.get("loss", key | lossy, build) / _FOUND
+    kept = request.cache.get("loss", key | lossy, build) / _FOUND
     return msgspec.json.decode(kept.read_bytes(), type=Comparison)
 
 
-def _sizes(subject: Subject, eager: Prepared, seed: int) -> tuple[int, int]:
+def _sizes(request: PrepareRequest, eager: CompiledModel, seed: int) -> tuple[int, int]:
     """How many inputs to compare, a multiple of how many to run at once."""
-    each = sum(output.nbytes for output in eager.bind(subject.make_inputs(2, seed))()) // 2
+    each = sum(output.nbytes for output in eager.bind(request.make_inputs(2, seed))()) // 2
     chunk = max(2, min(_CHUNK_INPUTS, _CHUNK_BYTES // max(1, each)))
-    count = min(LOSS_INPUTS, _STORED_BYTES // max(1, each))
+    count = min(ACCURACY_INPUTS, _STORED_BYTES // max(1, each))
     return max(chunk, count // chunk * chunk), chunk
 
 
-def _chunks(subject: Subject, seed: int, count: int, chunk: int) -> Iterator["Outputs"]:
-    inputs = subject.make_inputs(count, seed)
+def _chunks(request: PrepareRequest, seed: int, count: int, chunk: int) -> Iterator["Outputs"]:
+    inputs = request.make_inputs(count, seed)
     for start in range(0, count, chunk):
         yield tuple(tensor[start : start + chunk] for tensor in inputs)
 
 
-def _key(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int) -> dict[str, str]:
+def _key(
+    request: PrepareRequest, eager: CompiledModel, seed: int, count: int, chunk: int
+) -> dict[str, str]:
     """All that the reference outputs depend on.
 
     Threads are left out: they move outputs by rounding only, far less than what is measured.
@@ -98,8 +105,8 @@ def _key(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int) -
     import torch  # noqa: PLC0415
 
     return {
-        "identity": subject.identity,
-        "inputs": " ".join(map(str, subject.inputs)),
+        "identity": request.identity,
+        "inputs": " ".join(map(str, request.inputs)),
         "library": eager.facts["library"],
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "seed": str(seed),
@@ -108,7 +115,7 @@ def _key(subject: Subject, eager: Prepared, seed: int, count: int, chunk: int) -
     }
 
 
-def _store(chunks: Iterator["Outputs"], eager: Prepared, folder: Path) -> None:
+def _store(chunks: Iterator["Outputs"], eager: CompiledModel, folder: Path) -> None:
     """Write the reference outputs, a file for every chunk of inputs."""
     import torch  # noqa: PLC0415
 

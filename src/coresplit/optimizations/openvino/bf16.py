@@ -1,6 +1,6 @@
 """OpenVINO in bfloat16: half the bytes of float32 and, with the right units, twice the speed."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="bf16",
@@ -15,7 +15,7 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The model's ONNX file, compiled for the CPU; inputs and outputs stay float32.
 
     Raises PrepareFailed where no convolution or matrix product runs in bfloat16.
@@ -23,6 +23,6 @@ def prepare(subject: Subject) -> Prepared:
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
     from coresplit.optimizations.openvino.runtime import compiled  # noqa: PLC0415
 
-    prepared = compiled(onnx_file(subject), subject.cpus, precision="bf16")
+    prepared = compiled(onnx_file(request), request.cpus, precision="bf16")
     prepared.state_operators("bf16", ("bf16",))
     return prepared

@@ -1,6 +1,6 @@
 """OpenVINO in float32."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="openvino",
@@ -14,9 +14,9 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The model's ONNX file, compiled for the CPU."""
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
     from coresplit.optimizations.openvino.runtime import compiled  # noqa: PLC0415
 
-    return compiled(onnx_file(subject), subject.cpus, precision="f32")
+    return compiled(onnx_file(request), request.cpus, precision="f32")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="int8",
@@ -27,29 +27,29 @@ _FILE = "model.xml"
 _INT8 = ("i8", "u8")
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The quantized model, kept in the cache, compiled for the CPU; the rest of it is float32.
 
     Raises PrepareFailed where no convolution or matrix product runs in int8.
     """
     from coresplit.optimizations.openvino.runtime import compiled  # noqa: PLC0415
 
-    folder = subject.cache.get("int8", _key(subject), lambda at: _quantize(subject, at))
-    prepared = compiled(folder / _FILE, subject.cpus, precision="f32")
+    folder = request.cache.get("int8", _key(request), lambda at: _quantize(request, at))
+    prepared = compiled(folder / _FILE, request.cpus, precision="f32")
     prepared.facts["precision"] = "int8"
     prepared.state_operators("int8", _INT8)
     prepared.facts["calibration inputs"] = str(SAMPLES)
     return prepared
 
 
-def _key(subject: Subject) -> dict[str, str]:
+def _key(request: PrepareRequest) -> dict[str, str]:
     import torch  # noqa: PLC0415
 
     from coresplit.optimizations.onnx_export import export_key  # noqa: PLC0415
     from coresplit.optimizations.text import versions  # noqa: PLC0415
 
     return {
-        **export_key(subject),
+        **export_key(request),
         **versions("openvino", "nncf"),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "seed": str(SEED),
@@ -58,7 +58,7 @@ def _key(subject: Subject) -> dict[str, str]:
     }
 
 
-def _quantize(subject: Subject, folder: Path) -> None:
+def _quantize(request: PrepareRequest, folder: Path) -> None:
     """Post-training static quantization of weights and activations (Jacob et al., 2018).
 
     The inputs to calibrate on are seeded like those that are measured, with another seed. A model
@@ -72,15 +72,15 @@ def _quantize(subject: Subject, folder: Path) -> None:
     import openvino  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
-    file = onnx_file(subject)
+    file = onnx_file(request)
     # see vino.compiled
-    os.sched_setaffinity(0, subject.cpus)
+    os.sched_setaffinity(0, request.cpus)
     model = openvino.Core().read_model(file)
-    text = any(each.dtype.startswith("int") for each in subject.inputs)
+    text = any(each.dtype.startswith("int") for each in request.inputs)
     with _quiet(nncf):
         quantized = nncf.quantize(
             model,
-            nncf.Dataset(_samples(subject)),
+            nncf.ChartPoints(_samples(request)),
             subset_size=SAMPLES,
             model_type=nncf.ModelType.TRANSFORMER if text else None,
             advanced_parameters=_advanced(nncf, torch.backends.cpu.get_cpu_capability()),
@@ -98,9 +98,9 @@ def _advanced(nncf: Any, capability: str) -> Any:  # noqa: ANN401 (its library h
     return nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
 
 
-def _samples(subject: Subject) -> list[list[Any]]:
+def _samples(request: PrepareRequest) -> list[list[Any]]:
     """Inputs of batch 1 as lists of arrays, in the order of the model's inputs."""
-    inputs = [tensor.numpy() for tensor in subject.make_inputs(SAMPLES, SEED)]
+    inputs = [tensor.numpy() for tensor in request.make_inputs(SAMPLES, SEED)]
     return [[array[i : i + 1] for array in inputs] for i in range(SAMPLES)]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
 from coresplit.optimizations.pytorch.callable import TorchPrepared
 from coresplit.optimizations.quiet import without_deprecation
 from coresplit.optimizations.text import first_line
@@ -17,7 +17,7 @@ _EXAMPLES = 2
 
 
 @without_deprecation()
-def prepared(subject: Subject) -> Prepared:
+def prepared(request: PrepareRequest) -> CompiledModel:
     """A copy of the module with oneDNN's layers, since converting changes what it is given.
 
     Raises PrepareFailed that names the operator which does not take oneDNN's tensors.
@@ -28,9 +28,9 @@ def prepared(subject: Subject) -> Prepared:
     last = _LastOperator()  # type: ignore[no-untyped-call]
     try:
         with torch.no_grad():
-            forward = _on_dense(to_mkldnn(copy.deepcopy(subject.module)))  # type: ignore[no-untyped-call]
+            forward = _on_dense(to_mkldnn(copy.deepcopy(request.module)))  # type: ignore[no-untyped-call]
             with last:
-                forward(*subject.make_inputs(_EXAMPLES, 0))
+                forward(*request.make_inputs(_EXAMPLES, 0))
     except Exception as error:
         raise PrepareFailed(
             f"the model does not run on oneDNN's tensors, operator {last.name}: {first_line(error)}"

@@ -4,7 +4,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,14 +19,14 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The module with its weights in NHWC; inputs come as NCHW, and each forward converts them.
 
     Raises PrepareFailed for a model without images or convolutions over them.
     """
     from coresplit.optimizations.pytorch.callable import TorchPrepared  # noqa: PLC0415
 
-    module = lay_out(subject)
+    module = lay_out(request)
 
     def forward(*inputs: "Tensor") -> Any:  # noqa: ANN401 (whatever the module returns)
         return module(*to_nhwc(inputs))
@@ -34,17 +34,17 @@ def prepare(subject: Subject) -> Prepared:
     return TorchPrepared(forward, {"layout": "NHWC"})
 
 
-def lay_out(subject: Subject) -> "nn.Module":
+def lay_out(request: PrepareRequest) -> "nn.Module":
     """Lay the weights of the module out as NHWC, in place: their values stay, and it stays usable.
 
     Raises PrepareFailed as ``prepare`` does.
     """
     import torch  # noqa: PLC0415
 
-    module = subject.module
+    module = request.module
     assert module is not None
     weights = [each for each in chain(module.parameters(), module.buffers()) if each.ndim == 4]
-    if not weights or all(len(each.shape) != 3 for each in subject.inputs):
+    if not weights or all(len(each.shape) != 3 for each in request.inputs):
         raise PrepareFailed(
             "this model has no input or no weight of 4 dimensions, so there is no channel "
             "to put last"

@@ -1,6 +1,6 @@
 """torch.compile with its default backend, inductor."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="compile",
@@ -14,9 +14,9 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The module, compiled."""
     from coresplit.optimizations.pytorch.inductor import compiled  # noqa: PLC0415
 
-    assert subject.module is not None
-    return compiled(subject, subject.module, freezing=False, facts={})
+    assert request.module is not None
+    return compiled(request, request.module, freezing=False, facts={})

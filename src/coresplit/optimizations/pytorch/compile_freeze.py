@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,19 +20,19 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The module in NHWC, if it has images, compiled with its weights as constants."""
     from coresplit.optimizations.pytorch.channels_last import lay_out, to_nhwc  # noqa: PLC0415
     from coresplit.optimizations.pytorch.inductor import compiled  # noqa: PLC0415
 
-    module = subject.module
+    module = request.module
     assert module is not None
     try:
-        lay_out(subject)
+        lay_out(request)
     except PrepareFailed:
-        return compiled(subject, module, freezing=True, facts={"weights": "frozen"})
+        return compiled(request, module, freezing=True, facts={"weights": "frozen"})
 
     def forward(*inputs: "Tensor") -> Any:  # noqa: ANN401 (whatever the module returns)
         return module(*to_nhwc(inputs))
 
-    return compiled(subject, forward, freezing=True, facts={"weights": "frozen", "layout": "NHWC"})
+    return compiled(request, forward, freezing=True, facts={"weights": "frozen", "layout": "NHWC"})

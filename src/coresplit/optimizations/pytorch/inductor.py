@@ -11,7 +11,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 from torch._dynamo.utils import counters
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
 from coresplit.optimizations.pytorch.callable import TorchPrepared
 from coresplit.optimizations.quiet import without_deprecation
 from coresplit.optimizations.text import first_line, versions
@@ -23,8 +23,8 @@ _MOST_RECOMPILES = 64
 
 @without_deprecation()
 def compiled(
-    subject: Subject, function: Callable[..., Any], *, freezing: bool, facts: dict[str, str]
-) -> Prepared:
+    request: PrepareRequest, function: Callable[..., Any], *, freezing: bool, facts: dict[str, str]
+) -> CompiledModel:
     """``function``, compiled for a batch that varies, and run so that later batches find it ready.
 
     Inductor makes other code for 1 input than for several, and writes the number of threads into
@@ -32,28 +32,28 @@ def compiled(
     compiles for fixed batches is compiled for each when it comes. The settings are those of the
     process. Raises PrepareFailed where the model cannot be compiled at all.
     """
-    _require_plain_paths(subject)
-    folder = _configure(subject)
+    _require_plain_paths(request)
+    folder = _configure(request)
     try:
-        return _compile(subject, function, freezing=freezing, dynamic=True, facts=facts)
+        return _compile(request, function, freezing=freezing, dynamic=True, facts=facts)
     except Exception as error:
         # a process that was killed while compiling leaves libraries that end too early
         damaged = isinstance(error, BackendCompilerFailed | OSError | ImportError)
     if damaged:
         shutil.rmtree(folder, ignore_errors=True)
-        _configure(subject)
+        _configure(request)
     for dynamic in (True, False) if damaged else (False,):
         torch._dynamo.reset()
         try:
-            return _compile(subject, function, freezing=freezing, dynamic=dynamic, facts=facts)
+            return _compile(request, function, freezing=freezing, dynamic=dynamic, facts=facts)
         except Exception as error:
             said = first_line(getattr(error, "inner_exception", error))
     raise PrepareFailed(f"the model cannot be compiled: {said}")
 
 
-def _require_plain_paths(subject: Subject) -> None:
+def _require_plain_paths(request: PrepareRequest) -> None:
     """Inductor hands the compiler its paths unquoted."""
-    for path in (Path(torch.__file__).parent, subject.cache.root):
+    for path in (Path(torch.__file__).parent, request.cache.root):
         if " " in str(path):
             raise PrepareFailed(
                 f"torch.compile cannot work here: '{path}' has a space in it; move the environment "
@@ -61,9 +61,9 @@ def _require_plain_paths(subject: Subject) -> None:
             )
 
 
-def _configure(subject: Subject) -> Path:
+def _configure(request: PrepareRequest) -> Path:
     key = {**versions("torch"), "cpu": torch.backends.cpu.get_cpu_capability()}
-    folder = subject.cache.folder("inductor", key)
+    folder = request.cache.folder("inductor", key)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
     # what others could write is not used again, and inductor leaves it to the umask
     os.umask(0o077)
@@ -76,7 +76,7 @@ def _configure(subject: Subject) -> Path:
 
 
 def _compile(
-    subject: Subject,
+    request: PrepareRequest,
     function: Callable[..., Any],
     *,
     freezing: bool,
@@ -90,7 +90,7 @@ def _compile(
     )
     prepared = TorchPrepared(forward, facts)
     for batch in _BATCHES if dynamic else _BATCHES[:1]:
-        inputs = subject.make_inputs(batch, 0)
+        inputs = request.make_inputs(batch, 0)
         if dynamic and batch > 1:
             for each in inputs:
                 torch._dynamo.mark_dynamic(each, 0)

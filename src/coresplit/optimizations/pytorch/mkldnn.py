@@ -1,6 +1,6 @@
 """Eager execution on oneDNN's own blocked tensors (torch.utils.mkldnn)."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="mkldnn",
@@ -12,11 +12,11 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """A copy of the module with oneDNN's layers.
 
     Raises PrepareFailed where the model has an operator that does not take oneDNN's tensors.
     """
     from coresplit.optimizations.pytorch.blocked import prepared  # noqa: PLC0415
 
-    return prepared(subject)
+    return prepared(request)

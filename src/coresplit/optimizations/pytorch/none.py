@@ -1,6 +1,6 @@
 """Eager execution as it comes: the reference that all others are compared with."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="none",
@@ -12,9 +12,9 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """The module itself."""
     from coresplit.optimizations.pytorch.callable import TorchPrepared  # noqa: PLC0415
 
-    assert subject.module is not None
-    return TorchPrepared(subject.module)
+    assert request.module is not None
+    return TorchPrepared(request.module)

@@ -1,6 +1,6 @@
 """TorchScript: compiled to a graph, frozen, and optimized for inference on a CPU."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="script",
@@ -15,11 +15,11 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """Scripted where the code allows it, else traced; which of them is among the facts.
 
     Raises PrepareFailed, with both reasons, where neither works.
     """
     from coresplit.optimizations.pytorch.torchscript import scripted_or_traced  # noqa: PLC0415
 
-    return scripted_or_traced(subject)
+    return scripted_or_traced(request)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
 from coresplit.optimizations.pytorch.callable import TorchPrepared
 from coresplit.optimizations.quiet import without_deprecation
 from coresplit.optimizations.text import first_line
@@ -36,22 +36,22 @@ def _quiet() -> Iterator[None]:
 
 
 @_quiet()
-def scripted_or_traced(subject: Subject) -> Prepared:
+def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
     """Scripted where the code of the module is TorchScript, else traced.
 
     A module that came as TorchScript is taken as it is. Raises PrepareFailed with both reasons
     where neither works.
     """
-    if isinstance(subject.module, torch.jit.ScriptModule):
-        return _optimized(subject.module, "as it came")
+    if isinstance(request.module, torch.jit.ScriptModule):
+        return _optimized(request.module, "as it came")
     try:
-        scripted = torch.jit.script(subject.module)
+        scripted = torch.jit.script(request.module)
     except Exception as error:
         unscripted = first_line(error)
     else:
         return _optimized(scripted, "scripted")
     try:
-        return traced(subject)
+        return traced(request)
     except PrepareFailed as untraced:
         raise PrepareFailed(
             f"the model cannot be scripted ({unscripted}), and {untraced}"
@@ -59,21 +59,21 @@ def scripted_or_traced(subject: Subject) -> Prepared:
 
 
 @_quiet()
-def traced(subject: Subject) -> Prepared:
+def traced(request: PrepareRequest) -> CompiledModel:
     """A trace of one forward of two inputs, which must hold for other inputs and batches.
 
     Raises PrepareFailed where the module cannot be traced, or where its trace says something else
     than the module: code that depends on the batch or on values leaves one path in it.
     """
-    assert subject.module is not None
-    example = subject.make_inputs(_TRACED_BATCH, 0)
+    assert request.module is not None
+    example = request.make_inputs(_TRACED_BATCH, 0)
     try:
         with torch.no_grad():
-            module = torch.jit.trace(subject.module, example, check_trace=False)  # type: ignore[no-untyped-call]
+            module = torch.jit.trace(request.module, example, check_trace=False)  # type: ignore[no-untyped-call]
     except Exception as error:
         raise PrepareFailed(f"the model cannot be traced: {first_line(error)}") from error
     for batch in _OTHER_BATCHES:
-        if (why := _differs(subject, module, batch)) is not None:
+        if (why := _differs(request, module, batch)) is not None:
             raise PrepareFailed(
                 f"the model cannot be traced: its trace of {_TRACED_BATCH} inputs does not hold "
                 f"for {batch} ({why}), so its code depends on the batch or on values"
@@ -81,7 +81,7 @@ def traced(subject: Subject) -> Prepared:
     return _optimized(module, "traced")
 
 
-def _optimized(module: Any, made: str) -> Prepared:  # noqa: ANN401 (jit has no types)
+def _optimized(module: Any, made: str) -> CompiledModel:  # noqa: ANN401 (jit has no types)
     """Freeze, optimize, and only then run.
 
     The order matters: a frozen module that runs before it is optimized keeps the graph of that
@@ -90,16 +90,16 @@ def _optimized(module: Any, made: str) -> Prepared:  # noqa: ANN401 (jit has no 
     return TorchPrepared(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
 
 
-def _differs(subject: Subject, module: Any, batch: int) -> str | None:  # noqa: ANN401
+def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  # noqa: ANN401
     """How a trace differs from the module for a batch; None where it does not.
 
     A batch that the module itself does not take says nothing.
     """
-    inputs = subject.make_inputs(batch, batch)
-    assert subject.module is not None
+    inputs = request.make_inputs(batch, batch)
+    assert request.module is not None
     with torch.inference_mode():
         try:
-            expected = _several(subject.module(*inputs))
+            expected = _several(request.module(*inputs))
         except Exception:
             return None
         try:

@@ -1,6 +1,6 @@
 """TorchScript from a trace of one forward, also of a module that could be scripted."""
 
-from coresplit.optimizations.base import Optimization, Prepared, Subject
+from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
 
 OPTIMIZATION = Optimization(
     name="trace",
@@ -14,8 +14,8 @@ OPTIMIZATION = Optimization(
 )
 
 
-def prepare(subject: Subject) -> Prepared:
+def prepare(request: PrepareRequest) -> CompiledModel:
     """Traced; raises PrepareFailed where the trace does not hold for other batches."""
     from coresplit.optimizations.pytorch.torchscript import traced  # noqa: PLC0415
 
-    return traced(subject)
+    return traced(request)

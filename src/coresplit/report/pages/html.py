@@ -9,7 +9,7 @@ from coresplit.charts.points import COLUMNS
 from coresplit.charts.render import javascript, library
 from coresplit.charts.theme import TOTAL, config
 from coresplit.records import Run
-from coresplit.report.document import Book
+from coresplit.report.document import Document
 from coresplit.report.sections.cells import (
     cell_table,
     disturbance_table,
@@ -28,7 +28,7 @@ from coresplit.report.sections.overview import (
 from coresplit.stats.lossy import unchecked_text
 
 
-def html_page(run: Run, book: Book, *, pictures: bool) -> str:
+def html_page(run: Run, document: Document, *, pictures: bool) -> str:
     """The whole page; ``pictures`` says whether a PNG lies beside it for every figure."""
     jinja = library("jinja2")
     environment = jinja.Environment(
@@ -37,15 +37,15 @@ def html_page(run: Run, book: Book, *, pictures: bool) -> str:
     safe = library("markupsafe").Markup
     page: str = environment.from_string(_asset("page.html")).render(
         run=run,
-        book=book,
-        facts=facts_of(run, book),
-        lossy=any(row.lossy for group in book.groups for row in group.rows),
-        about=about(run, book),
+        document=document,
+        facts=facts_of(run, document),
+        lossy=any(row.lossy for group in document.groups for row in group.rows),
+        about=about(run, document),
         counts=counts_of(run),
         sentence=sentence_of(run),
         created=date(run.created_at) if run.created_at > 0 else "",
-        cells=cell_table(run, book.claims.points),
-        undrawn=undrawn_table(run, book.claims.points),
+        cells=cell_table(run, document.claims.points),
+        undrawn=undrawn_table(run, document.claims.points),
         preparations=preparation_table(run),
         warnings=[*run.warnings, *filter(None, [unchecked_text(run)])],
         visits=visit_table(run),
@@ -55,19 +55,19 @@ def html_page(run: Run, book: Book, *, pictures: bool) -> str:
         size=TOTAL,
         style=safe(_asset("page.css")),
         script=safe(_asset("page.js")),
-        library=safe(javascript()) if book.groups else "",
-        data=safe(_json(_data(book))),
+        library=safe(javascript()) if document.groups else "",
+        data=safe(_json(_data(document))),
     )
     return page
 
 
-def _data(book: Book) -> dict[str, Any]:
+def _data(document: Document) -> dict[str, Any]:
     """What the script draws from: every point once, every figure by the numbers of its points."""
     return {
         "config": config(),
         "columns": COLUMNS,
-        "points": book.dataset.points,
-        "figures": [{"spec": figure.spec, "rows": figure.rows} for figure in book.figures],
+        "points": document.chart_points.points,
+        "figures": [{"spec": figure.spec, "rows": figure.rows} for figure in document.figures],
     }
 
 

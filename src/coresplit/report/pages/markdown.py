@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from coresplit.analysis.rows import undrawn_of
 from coresplit.charts.figure import Figure
 from coresplit.records import Run
-from coresplit.report.document import Book, Table
+from coresplit.report.document import Document, Table
 from coresplit.report.sections.overview import about, facts_of, sentence_of
 
 MOST_UNDRAWN = 200
 """Most cells listed by name in the table of cells that are not drawn."""
 
 
-def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -> str:
+def markdown_page(run: Run, document: Document, has_picture: Callable[[Figure], bool]) -> str:
     """The whole page; a figure whose picture is not there keeps its sentence only."""
     lines = [
         "---",
@@ -22,9 +22,9 @@ def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -
         f"title:  {json.dumps(_title(run.model.title), ensure_ascii=False)}",
         "---",
         "",
-        *_summary(run, book),
+        *_summary(run, document),
     ]
-    for section in book.sections:
+    for section in document.sections:
         lines += ["", f"# {_safe(section.heading)}"]
         for block in section.blocks:
             lines += ["", f"## {_safe(block.heading)}"]
@@ -33,7 +33,7 @@ def markdown_page(run: Run, book: Book, has_picture: Callable[[Figure], bool]) -
                 lines += ["", *_figure(figure, has_picture(figure))]
             for table in block.tables:
                 lines += ["", *_folded(table)]
-    lines += _undrawn(run, book)
+    lines += _undrawn(run, document)
     return "\n".join(lines) + "\n"
 
 
@@ -45,13 +45,13 @@ def _title(text: str) -> str:
     )
 
 
-def _summary(run: Run, book: Book) -> list[str]:
+def _summary(run: Run, document: Document) -> list[str]:
     lines = [f"<p>{_safe(sentence_of(run))}</p>", ""]
-    if not book.groups:
+    if not document.groups:
         return [*lines, "<p>No cell of this run has a value that can be drawn.</p>"]
-    for fact in facts_of(run, book):
+    for fact in facts_of(run, document):
         lines.append(f"- {_safe(fact.label)}: **{_safe(fact.value)}** ({_safe(fact.note)})")
-    lines += ["", *_table(("What", "Value"), about(run, book))]
+    lines += ["", *_table(("What", "Value"), about(run, document))]
     return lines
 
 
@@ -71,8 +71,8 @@ def _folded(table: Table) -> list[str]:
     return ["<details>", f"<summary>{_safe(table.summary)}</summary>", *lines, "</details>"]
 
 
-def _undrawn(run: Run, book: Book) -> list[str]:
-    items = undrawn_of(run, book.claims.points)
+def _undrawn(run: Run, document: Document) -> list[str]:
+    items = undrawn_of(run, document.claims.points)
     if not items:
         return []
     rows = [(str(item.cell), item.verdict, item.reason) for item in items[:MOST_UNDRAWN]]

@@ -38,8 +38,8 @@ COLUMNS = (
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The measured peaks of some threads: operations per second by number type, copied bytes."""
 
-    products: dict[str, float]
-    copy_bytes: float
+    matmul_flops: dict[str, float]
+    memory_bandwidth: float
 
 
 def distance_section(context: Context) -> Section | None:
@@ -73,14 +73,14 @@ def _limits(context: Context) -> dict[int, Limits]:
     for entry in context.run.journal:
         if not isinstance(entry, Peak) or entry.mapping != mapping:
             continue
-        before = found.get(entry.threads, Limits(products={}, copy_bytes=0.0))
-        products = {
-            kind: max(entry.products.get(kind, 0.0), before.products.get(kind, 0.0))
-            for kind in {**before.products, **entry.products}
+        before = found.get(entry.threads, Limits(matmul_flops={}, memory_bandwidth=0.0))
+        matmul_flops = {
+            kind: max(entry.matmul_flops.get(kind, 0.0), before.matmul_flops.get(kind, 0.0))
+            for kind in {**before.matmul_flops, **entry.matmul_flops}
         }
         found[entry.threads] = Limits(
-            products={kind: rate for kind, rate in products.items() if rate > 0},
-            copy_bytes=max(entry.copy_bytes, before.copy_bytes),
+            matmul_flops={kind: rate for kind, rate in matmul_flops.items() if rate > 0},
+            memory_bandwidth=max(entry.memory_bandwidth, before.memory_bandwidth),
         )
     return found
 
@@ -103,9 +103,9 @@ def _chart(rows: Sequence[Row], limits: Limits, context: Context) -> Figure:
     series = context.series(context.order, drawn)
     kinds = dict.fromkeys(number_type(context.run, str(one.value)) for one in series)
     levels = tuple(
-        Level(value=limits.products[kind] / GIGA, label=f"{kind} peak")
+        Level(value=limits.matmul_flops[kind] / GIGA, label=f"{kind} peak")
         for kind in kinds
-        if kind in limits.products
+        if kind in limits.matmul_flops
     )
     values = [row.derived.value for row in drawn if row.derived]
     values += [level.value for level in levels]
@@ -135,7 +135,7 @@ def _finding(rows: Sequence[Row], limits: Limits, context: Context) -> str:
     shares = []
     for name, own in by_optimization(rows).items():
         top = _best(own)
-        peak = limits.products.get(number_type(context.run, name))
+        peak = limits.matmul_flops.get(number_type(context.run, name))
         if peak:
             shares.append((top.throughput * context.model.flops / peak, top))
     threads = on_threads(rows[0].cell.threads)
@@ -163,7 +163,7 @@ def _table(rows: Sequence[Row], limits: dict[int, Limits], context: Context) -> 
         for threads in sorted({row.cell.threads for row in own}):
             top = _best([row for row in own if row.cell.threads == threads])
             work = top.throughput * context.model.flops
-            peak = limits[threads].products.get(kind)
+            peak = limits[threads].matmul_flops.get(kind)
             batch = f"{top.cell.batch}{doubt(top.verdict)}"
             texts = (
                 said, str(threads), batch, number(work / GIGA), kind,
@@ -184,14 +184,14 @@ def _best(rows: Sequence[Row]) -> Row:
 
 def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     """From how many operations per byte the product binds, and the bound known for the model."""
-    peak = limits.products.get("float32")
-    if not (peak and limits.copy_bytes):
+    peak = limits.matmul_flops.get("float32")
+    if not (peak and limits.memory_bandwidth):
         return ""
-    ridge = peak / limits.copy_bytes
+    ridge = peak / limits.memory_bandwidth
     multiply, copy = ("multiplies", "copies") if threads == 1 else ("multiply", "copy")
     text = (
         f"{on_threads(threads)} {multiply} up to {number(peak / GIGA)} GFLOP/s in float32 "
-        f"and {copy} {number(limits.copy_bytes / GIGA)} GB/s: work is bound by computing "
+        f"and {copy} {number(limits.memory_bandwidth / GIGA)} GB/s: work is bound by computing "
         f"above {number(ridge)} operations per byte, and by memory below."
     )
     inputs = sum(_size(shape.shape) * BYTES.get(shape.dtype, 4) for shape in model.inputs)

@@ -20,7 +20,7 @@ from coresplit.format import (
     times_exact,
 )
 from coresplit.records import AnchorVisit, Cell, Ended, Run, Verdict
-from coresplit.report.document import Book, Fact
+from coresplit.report.document import Document, Fact
 from coresplit.report.sections.scaling_text import beyond_linear, gains
 from coresplit.report.wording import MEANING, UNCLEAR, more_time, named
 from coresplit.stats.claims import Claims
@@ -32,22 +32,23 @@ from coresplit.stats.variance import Variance
 NOT_STATED = "not stated"
 
 
-def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
+def facts_of(run: Run, document: Document) -> tuple[Fact, ...]:
     """The facts to show first; empty for a run without drawable cells."""
-    rows = [row for group in book.groups for row in group.rows]
+    rows = [row for group in document.groups for row in group.rows]
     if not rows:
         return ()
     top = busiest(_firm(rows))
     smallest = min(row.cell.batch for row in rows)
-    fast = quickest(_firm([row for row in rows if row.cell.batch == smallest]))
+    alike = [row for row in rows if row.cell.batch == smallest]
+    fast = quickest(_firm(alike))
     facts = [
-        *book.facts,
+        *document.facts,
         Fact(
             label="Highest throughput",
             value=f"{number(top.throughput)} inferences/s",
             note=(
                 f"{_span(*top.throughput_interval)}; {_where(top, top.verdict)}"
-                f"{_rivals(top, rows, book.claims)}"
+                f"{_rivals(top, rows, document.claims)}"
             ),
         ),
         Fact(
@@ -56,11 +57,11 @@ def facts_of(run: Run, book: Book) -> tuple[Fact, ...]:
             note=(
                 f"{format_duration(fast.point.low)} to {format_duration(fast.point.high)}; "
                 f"{_where(fast, fast.verdict)}"
-                f"{_rivals(fast, [row for row in rows if row.cell.batch == smallest], book.claims)}"
+                f"{_rivals(fast, alike, document.claims)}"
             ),
         ),
     ]
-    return (*facts, *_speedup_fact(run, rows, book.claims), _noise_fact(run, book))
+    return (*facts, *_speedup_fact(run, rows, document.claims), _noise_fact(run, document))
 
 
 def _speedup_fact(run: Run, rows: list[Row], claims: Claims) -> tuple[Fact, ...]:
@@ -92,14 +93,14 @@ def counts_of(run: Run) -> tuple[tuple[Verdict, int, str], ...]:
     )
 
 
-def about(run: Run, book: Book) -> tuple[tuple[str, str], ...]:
+def about(run: Run, document: Document) -> tuple[tuple[str, str], ...]:
     """What was measured, on what, and how, as pairs of label and text."""
     return (
         *_about_model(run),
         *_about_machine(run),
         *_about_sweep(run),
-        *_about_noise(run, book),
-        *book.about,
+        *_about_noise(run, document),
+        *document.about,
     )
 
 
@@ -115,16 +116,16 @@ def sentence_of(run: Run) -> str:
     return f"{total}: {listed(parts)}." if parts else "No cells."
 
 
-def _noise_fact(run: Run, book: Book) -> Fact:
+def _noise_fact(run: Run, document: Document) -> Fact:
     """How far two measurements of one cell are apart, and what that consists of."""
-    variance = book.claims.variance
-    if book.noise is None or not variance.known:
+    variance = document.claims.variance
+    if document.noise is None or not variance.known:
         note = f"too few visits to tell, so hardly any difference is named; {more_time(run)}"
         if run.machine is None:
             note = "the tables do not state it; differences are judged by an assumed 2.5 % a visit"
         return Fact(label="Noise floor", value="not known", note=note)
     note = f"two measurements of one cell stay within it; {noise_parts(variance)}"
-    return Fact(label="Noise floor", value=percent(book.noise), note=note)
+    return Fact(label="Noise floor", value=percent(document.noise), note=note)
 
 
 def noise_parts(variance: Variance) -> str:
@@ -197,9 +198,9 @@ def _about_machine(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _about_noise(run: Run, book: Book) -> list[tuple[str, str]]:
+def _about_noise(run: Run, document: Document) -> list[tuple[str, str]]:
     """What the variance of the run consists of, and what is left of warm-up."""
-    variance, drift = book.claims.variance, visit_drift(run)
+    variance, drift = document.claims.variance, visit_drift(run)
     if not variance.known:
         return []
     pairs = [("Standard deviations", noise_parts(variance))]

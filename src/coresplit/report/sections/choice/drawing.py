@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from coresplit.analysis.ranking import Best, Contest
+from coresplit.analysis.ranking import Best, Ranking
 from coresplit.charts.heatmap import MOST_WRITTEN, map_axes
 from coresplit.charts.line.chart import given_colour, pixel
 from coresplit.charts.line.labels import column_end, title_layer
@@ -22,18 +22,18 @@ STRIPE = 4.5
 
 
 class ChoiceMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What to draw: a contest, the colour of each optimization, and the name of the baseline."""
+    """What to draw: a ranking, the colour of each optimization, and the name of the baseline."""
 
     title: str
     description: str
-    contest: Contest
+    ranking: Ranking
     colours: dict[str, str]
     over: str
 
 
 def choice_map_spec(chart: ChoiceMap) -> Spec:
     """The winner of every place and its gain; grey with stripes where none is shown to win."""
-    best = chart.contest.best
+    best = chart.ranking.best
     threads = sorted({place[0] for place in best})
     batches = sorted({place[1] for place in best})
     width, height = WIDTH / len(threads), HEIGHT / len(batches)
@@ -188,12 +188,12 @@ def _key(chart: ChoiceMap) -> list[Spec]:
     """Leaders with their colour and the number of places where they are shown to be fastest."""
     entries = [
         {"name": name, "wins": f"{count}", "edge": chart.colours[name], "y": 14 + 20 * index}
-        for index, (name, count) in enumerate(chart.contest.wins)
+        for index, (name, count) in enumerate(chart.ranking.wins)
     ]
     fills = [{**e, "fill": tint(chart.colours[str(e["name"])], 0.42)} for e in entries]
     text = {"type": "text", "baseline": "middle", "fontSize": 12, "align": "left", "limit": 108}
     y = {"y": pixel("y")}
-    end = column_end([name for name, _ in chart.contest.wins])
+    end = column_end([name for name, _ in chart.ranking.wins])
     square = {"type": "square", "size": 120, "opacity": 1, "strokeWidth": 1.4, "aria": False}
     return [
         {

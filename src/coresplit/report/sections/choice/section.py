@@ -2,7 +2,7 @@
 
 import msgspec
 
-from coresplit.analysis.ranking import Contest, contests_of
+from coresplit.analysis.ranking import Ranking, rankings_of
 from coresplit.analysis.rows import Row, ratio_of
 from coresplit.analysis.significance import FASTER, SLOWER, by_optimization, relation
 from coresplit.charts.figure import Caption, Figure
@@ -22,28 +22,28 @@ from coresplit.report.wording import named
 
 def choice_section(context: Context) -> tuple[Section | None, tuple[Fact, ...]]:
     """Maps, lines and table of the best, the table of costs, and the facts to show first."""
-    contests = contests_of(context)
+    rankings = rankings_of(context)
     blocks = []
-    if contests:
-        figures = [*(_map(contest, context) for contest in contests), *_gains(context)]
-        table = choice_table(contests, context)
+    if rankings:
+        figures = [*(_map(ranking, context) for ranking in rankings), *_gains(context)]
+        table = choice_table(rankings, context)
         blocks.append(Block(heading="Best Optimization", figures=tuple(figures), tables=(table,)))
     costs = cost_table(context.run, context.order)
     if costs and len(costs.lines) > 1:
         blocks.append(Block(heading="Cost of Optimizations", tables=(costs,)))
     section = Section(heading="Choice", blocks=tuple(blocks)) if blocks else None
-    return section, facts_of_choice(contests, context)
+    return section, facts_of_choice(rankings, context)
 
 
-def _map(contest: Contest, context: Context) -> Figure:
+def _map(ranking: Ranking, context: Context) -> Figure:
     over = BASE_NAMES.get(context.base, context.base)
-    title = f"{context.model.title}: {contest.title}, and throughput over {over}"
-    alt = f"{context.model.title} {contest.title.title()}"
+    title = f"{context.model.title}: {ranking.title}, and throughput over {over}"
+    alt = f"{context.model.title} {ranking.title.title()}"
     chart = ChoiceMap(
-        title=title, description=alt, contest=contest, colours=context.colours, over=over
+        title=title, description=alt, ranking=ranking, colours=context.colours, over=over
     )
-    name = "choice-best" if contest.kind == "any" else f"choice-{contest.kind}"
-    caption = Caption(name=name, alt=alt, finding=finding_of(contest, context))
+    name = "choice-best" if ranking.kind == "any" else f"choice-{ranking.kind}"
+    caption = Caption(name=name, alt=alt, finding=finding_of(ranking, context))
     return context.figure(caption, title, choice_map_spec(chart))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from coresplit.analysis.ranking import (
     Best,
-    Contest,
+    Ranking,
     place_of_row,
     simplest,
 )
@@ -43,97 +43,97 @@ def tied_text(best: Best) -> str:
     return listed([*names[:MOST_TIED], f"{more} more"] if more > 0 else names) if names else ""
 
 
-def finding_of(contest: Contest, view: RunView) -> str:
+def finding_of(ranking: Ranking, view: RunView) -> str:
     """Which optimization is shown to be best in how many places, and what it gains."""
-    if _only_placings(contest):
+    if _only_placings(ranking):
         return (
-            f"{contest.wins[0][0]}: no allocator or mapping is shown to be better than the default."
+            f"{ranking.wins[0][0]}: no allocator or mapping is shown to be better than the default."
         )
-    winners = [(name, count) for name, count in contest.wins if count]
-    open_places = sum(not best.sole for best in contest.best.values())
+    winners = [(name, count) for name, count in ranking.wins if count]
+    open_places = sum(not best.sole for best in ranking.best.values())
     if not winners:
-        text = f"No {contest.title} is shown in any of {len(contest.best)} places: "
-        return f"{text}{listed(_contenders(contest))} are {UNCLEAR}{_unstated(contest, view)}."
+        text = f"No {ranking.title} is shown in any of {len(ranking.best)} places: "
+        return f"{text}{listed(_contenders(ranking))} are {UNCLEAR}{_unstated(ranking, view)}."
     name, count = winners[0]
-    parts = [f"{name} is the {contest.title} in {_places(contest, count)}"]
-    parts += [_gain(contest, name, view)]
-    parts += [_loss(name, view)] if contest.kind == "lossy" else []
+    parts = [f"{name} is the {ranking.title} in {_places(ranking, count)}"]
+    parts += [_gain(ranking, name, view)]
+    parts += [_loss(name, view)] if ranking.kind == "lossy" else []
     text = ", ".join(part for part in parts if part)
     if others := winners[1:]:
         text += f"; then {listed([f'{other} ({number})' for other, number in others[:3]])}"
     text += f"; {UNCLEAR} in {open_places}" if open_places else ""
     first = view.groups[0]
-    odd = sum(best.row.cell.variant.placing != "" for best in contest.best.values())
+    odd = sum(best.row.cell.variant.placing != "" for best in ranking.best.values())
     if odd and (first.allocator, first.mapping) == ("default", "sequential"):
         text += f"; in {odd} with an allocator or mapping that is not the default"
-    if guessed := sum(best.guessed for best in contest.best.values()):
+    if guessed := sum(best.guessed for best in ranking.best.values()):
         text += f"; {guessed} of the places {'is' if guessed == 1 else 'are'} estimated"
-    return f"{text}{_unstated(contest, view)}."
+    return f"{text}{_unstated(ranking, view)}."
 
 
-def facts_of_choice(contests: Sequence[Contest], view: RunView) -> tuple[Fact, ...]:
+def facts_of_choice(rankings: Sequence[Ranking], view: RunView) -> tuple[Fact, ...]:
     """The best lossless and the best lossy optimization as key facts, where there is one."""
     facts = []
-    for contest in contests:
-        if _only_placings(contest):
+    for ranking in rankings:
+        if _only_placings(ranking):
             continue
-        label = contest.title.capitalize()
-        name, count = max(contest.wins, key=lambda win: win[1])
+        label = ranking.title.capitalize()
+        name, count = max(ranking.wins, key=lambda win: win[1])
         if not count:
-            names = _contenders(contest)
+            names = _contenders(ranking)
             more = [f"{len(names) - MOST_TIED} more"] if len(names) > MOST_TIED else []
             note = f"between {listed([*names[:MOST_TIED], *more])}; {more_time(view.run)}"
             facts.append(Fact(label=label, value=UNCLEAR, note=note))
             continue
-        lossy = contest.kind == "lossy"
-        where = _loss(name, view) if lossy else f"fastest in {_places(contest, count)}"
-        note = ", ".join(part for part in (_gain(contest, name, view), where) if part)
+        lossy = ranking.kind == "lossy"
+        where = _loss(name, view) if lossy else f"fastest in {_places(ranking, count)}"
+        note = ", ".join(part for part in (_gain(ranking, name, view), where) if part)
         facts.append(Fact(label=label, value=name, note=note))
     return tuple(facts)
 
 
-def _only_placings(contest: Contest) -> bool:
+def _only_placings(ranking: Ranking) -> bool:
     """Whether there is one optimization, and no allocator or mapping is shown to be better."""
-    names = {row.cell.optimization for row in contest.rows}
-    placings = {row.cell.variant.placing for row in contest.rows}
+    names = {row.cell.optimization for row in ranking.rows}
+    placings = {row.cell.variant.placing for row in ranking.rows}
     return len(names) == 1 < len(placings) and all(
-        best.row.cell.variant.placing == "" for best in contest.best.values()
+        best.row.cell.variant.placing == "" for best in ranking.best.values()
     )
 
 
-def _contenders(contest: Contest) -> list[str]:
+def _contenders(ranking: Ranking) -> list[str]:
     """Every optimization that leads somewhere or is not told from one that does."""
-    rows = [row for best in contest.best.values() for row in (best.row, *best.tied)]
+    rows = [row for best in ranking.best.values() for row in (best.row, *best.tied)]
     return list(dict.fromkeys(row.cell.optimization for row in rows))
 
 
-def _unstated(contest: Contest, view: RunView) -> str:
-    if contest.kind != "any":
+def _unstated(ranking: Ranking, view: RunView) -> str:
+    if ranking.kind != "any":
         return ""
     if unchecked := unchecked_text(view.run):
         return f". {unchecked[0].upper()}{unchecked[1:]}"
     return ". The run does not state which optimizations are lossy"
 
 
-def choice_table(contests: Sequence[Contest], view: RunView) -> Table:
-    """The best of every place, ties and intervals; a set of columns for each contest."""
+def choice_table(rankings: Sequence[Ranking], view: RunView) -> Table:
+    """The best of every place, ties and intervals; a set of columns for each ranking."""
     head = ["threads", "batch"]
-    for contest in contests:
+    for ranking in rankings:
         over = f"over {BASE_NAMES.get(view.base, view.base)}"
         head += [
-            contest.title.removesuffix(" choice"),
+            ranking.title.removesuffix(" choice"),
             "inferences/s",
             over,
             "interval",
             "not told apart from",
         ]
-    places = sorted({place for contest in contests for place in contest.best})
+    places = sorted({place for ranking in rankings for place in ranking.best})
     lines = []
     for place in places:
         texts: list[str] = [str(number) for number in place]
         keys: list[str | float | None] = list(place)
-        for contest in contests:
-            more, values = _columns(contest.best.get(place))
+        for ranking in rankings:
+            more, values = _columns(ranking.best.get(place))
             texts += more
             keys += values
         lines.append(Line(texts=tuple(texts), keys=tuple(keys)))
@@ -156,19 +156,19 @@ def _columns(best: Best | None) -> tuple[list[str], list[str | float | None]]:
     return texts, [name, rate, gain.value if gain else None, width, tied]
 
 
-def _gain(contest: Contest, name: str, view: RunView) -> str:
+def _gain(ranking: Ranking, name: str, view: RunView) -> str:
     """Geometric mean of an optimization's best over the baseline, of measured places if any."""
-    if name == view.base and {row.cell.variant.placing for row in contest.rows} <= {
+    if name == view.base and {row.cell.variant.placing for row in ranking.rows} <= {
         view.groups[0].rows[0].cell.variant.placing
     }:
         return ""
     base = {place_of_row(r): r for r in view.groups[0].rows if r.cell.optimization == view.base}
     tops: dict[tuple[int, int], Row] = {}
-    for row in contest.rows:
+    for row in ranking.rows:
         place = place_of_row(row)
         if row.cell.optimization == name and place in base:
             # the one with most defaults, unless another was shown to be better
-            best = contest.best[place].row
+            best = ranking.best[place].row
             own = best if best.cell.optimization == name else simplest([tops.get(place, row), row])
             tops[place] = own
     ratios = [ratio_of(row, base[place], view.claims) for place, row in tops.items()]
@@ -182,8 +182,8 @@ def _gain(contest: Contest, name: str, view: RunView) -> str:
     return f"{times(mean)} {over} (geometric mean{mark})"
 
 
-def _places(contest: Contest, count: int) -> str:
-    total = len(contest.best)
+def _places(ranking: Ranking, count: int) -> str:
+    total = len(ranking.best)
     return f"{count} of {total} {'place' if total == 1 else 'places'}"
 
 

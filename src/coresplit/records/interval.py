@@ -1,0 +1,14 @@
+"""A value and how far it may be off."""
+
+import msgspec
+
+
+class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A latency in seconds with its interval: of 95 % where it was measured, else as expected.
+
+    In run folders the value has the key ``latency``.
+    """
+
+    low: float
+    value: float = msgspec.field(name="latency")
+    high: float
