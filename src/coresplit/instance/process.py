@@ -165,7 +165,7 @@ class Process:
         return reply
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """Measure what its cores can do at most; ``timeout`` in seconds as for ``time_forward_passes``."""
+        """Measure what its cores can do at most; ``timeout`` as for ``time_forward_passes``."""
         self.wait_ready(interrupt)
         self._tell(FindPeak())
         reply = self._receive(timeout, interrupt)
