@@ -18,13 +18,35 @@
         │   └── ModelFault          the model itself cannot be used, also a UsageError
         └── ReadbackMismatch    a setting read back differs from what was asked
 
-The command line prints the message of a ``CoresplitError`` on one line and exits with code 2.
-Messages say what is wrong and what to do about it.
+The command line prints a ``CoresplitError`` on one line and exits with code 2.
 """
 
 
 class CoresplitError(Exception):
-    """Base of all expected errors; its text is one line for the user."""
+    """Base of all expected errors; its text is one line for the user.
+
+    ``what`` is wrong, ``remedy`` is what to do about it, and ``option`` is the parameter that does
+    it, such as ``trust`` or ``allocator=tcmalloc``: parameters of Python and options of the command
+    line have the same names. ``remedy`` and ``option`` may be empty. Given one text, the remedy is
+    what follows its first semicolon.
+    """
+
+    def __init__(self, what: str, remedy: str = "", option: str = "") -> None:
+        if not remedy:
+            what, _, remedy = what.partition("; ")
+        self.what = what
+        self.remedy = remedy
+        self.option = option
+        super().__init__(what, remedy, option)
+
+    def __str__(self) -> str:
+        """What is wrong, the remedy, and the parameter for it."""
+        return self.told(self.option)
+
+    def told(self, option: str) -> str:
+        """The text with the option as the reader would write it."""
+        text = f"{self.what}; {self.remedy}" if self.remedy else self.what
+        return f"{text} ({option})" if option else text
 
 
 class UsageError(CoresplitError):

@@ -90,5 +90,5 @@ def _progression(before: list[int], first: int, last: int, text: str, what: str)
 def unknown_name(what: str, name: str, known: Collection[str]) -> UsageError:
     """The refusal of a name that is not among the known ones, with the closest of them."""
     close = difflib.get_close_matches(name, known, n=1)
-    guess = f"did you mean '{close[0]}'? (coresplit list shows all)" if close else ""
-    return UsageError(f"unknown {what} '{name}'; {guess or 'coresplit list shows all'}")
+    guess = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
+    return UsageError(f"unknown {what} '{name}'; {guess}")

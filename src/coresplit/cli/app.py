@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import sys
 from typing import NoReturn
 
@@ -75,7 +76,7 @@ def main() -> NoReturn:
         code = app(prog_name="coresplit", standalone_mode=False)
         sys.stdout.flush()
     except CoresplitError as error:
-        code = _complain(str(error))
+        code = _complain(error.told(flag_of(error.option)))
     except click.ClickException as error:
         code = _complain(_usage_line(error))
     except (click.Abort, KeyboardInterrupt):
@@ -85,6 +86,14 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     sys.exit(code or DONE)
+
+
+def flag_of(option: str) -> str:
+    """A parameter as it is typed here: ``trust`` as ``--trust``; empty for none."""
+    if not option:
+        return ""
+    name, _, value = option.partition("=")
+    return f"--{name.replace('_', '-')}" + (f" {shlex.quote(value)}" if value else "")
 
 
 def _complain(message: str) -> int:

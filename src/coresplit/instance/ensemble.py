@@ -67,7 +67,7 @@ class Ensemble:
         raise LateStart(
             f"{self._members[0][0].spec} and those beside it could not be started together: one "
             f"began {format_duration(late_s)} late, at most {format_duration(LATE_S)} is accepted; "
-            "quieten the machine (see coresplit doctor)"
+            "quieten the machine (doctor says how)"
         )
 
     def attempt(

@@ -132,6 +132,8 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     kind: Literal["model", "prepare", "memory", "forward"]
     message: str
+    remedy: str = ""
+    option: str = ""
 
 
 Reply = Ready | Timed | FoundPeak | Failure

@@ -96,8 +96,9 @@ class Process:
                 reply = self._receive(timeout, interrupt)
             except InstanceTimeout as error:
                 raise InstanceTimeout(
-                    f"{self.spec} was not ready in time and was ended; a larger --budget gives it "
-                    "more, and what it compiled is kept"
+                    f"{self.spec} was not ready in time and was ended",
+                    "a larger budget gives it more time, and what it compiled is kept",
+                    "budget",
                 ) from error
             if not isinstance(reply, Ready):
                 raise self._unexpected(reply)
@@ -157,7 +158,7 @@ class Process:
         self._tell(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
-        """What the forwards took that were begun; ``timeout`` in seconds as for ``time_forward_passes``."""
+        """What the forwards took that were begun; ``timeout`` as for ``time_forward_passes``."""
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, Timed):
             raise self._unexpected(reply)
@@ -212,7 +213,8 @@ class Process:
         if isinstance(reply, Failure):
             named = FAILURES[reply.kind]
             # what is wrong with the model is so in every instance
-            return named(reply.message if named is ModelFault else f"{self.spec}: {reply.message}")
+            what = reply.message if named is ModelFault else f"{self.spec}: {reply.message}"
+            return named(what, reply.remedy, reply.option)
         return InstanceError(f"{self.spec} answered with {type(reply).__name__}")
 
     def _died(self) -> InstanceDied:

@@ -18,13 +18,9 @@ _DIGITS = 16
 # torch.export evaluates expressions and calls functions that the file names, whatever is pickled
 # in it; TorchScript can overwrite files (aten::save). Neither can be checked before it is loaded.
 _UNTRUSTED = {
-    "program": "is a program of torch.export, and loading it can run code: if you trust its "
-    "author, give --trust; or export the model to ONNX",
-    "script": "is TorchScript, which is code and can overwrite files: if you trust its author, "
-    "give --trust; or export the model to ONNX",
-    "pickle": "is a pickle, not TorchScript: if it holds weights, name the model they are for and "
-    "give --weights {name}; if it holds a module, loading it runs its code: allow that with "
-    "--trust",
+    "program": "is a program of torch.export, and loading it can run code",
+    "script": "is TorchScript, which is code and can overwrite files",
+    "pickle": "is a pickle, not TorchScript, and loading it can run code",
 }
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
@@ -104,7 +100,11 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
     if source.kind == "archive" and found == "program":
         raise UsageError(f"'{name}' is a program saved by torch.export.save; name it .pt2")
     if not trust:
-        raise UsageError(f"'{name}' {_UNTRUSTED[found].format(name=name)}")
+        remedy = "if you trust its author, allow it to run code; else export the model to ONNX"
+        if found == "pickle":
+            remedy = "if it holds weights, name the model that they are for; if you trust its "
+            remedy += "author, allow it to run code"
+        raise UsageError(f"'{name}' {_UNTRUSTED[found]}", remedy, "trust")
 
 
 def _kind_of_zip(path: Path, head: bytes) -> str:

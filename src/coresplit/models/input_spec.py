@@ -1,4 +1,4 @@
-"""What ``--input`` says of an input: its name, its shape without the batch, its type, its range."""
+"""What a user says of an input: its name, its shape without the batch, its type, its range."""
 
 import re
 

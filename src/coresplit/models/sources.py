@@ -91,7 +91,7 @@ def form_of(name: str) -> Form:
 
 
 def needs_trust(name: str) -> bool:
-    """Whether a run of the model goes on only with ``--trust``: it is, or holds, code."""
+    """Whether the model is, or holds, code that a run may only load if the user trusts it."""
     return source_of(name).kind in ("program", "archive", "python")
 
 
@@ -153,8 +153,9 @@ def _refusal(name: str, suffix: str) -> UsageError:
     path = Path(name)
     if suffix in _WEIGHTS:
         return UsageError(
-            f"'{name}' holds weights without a network; "
-            f"name the model they are for and give --weights {name}"
+            f"'{name}' holds weights without a network",
+            "name the model that they are for",
+            f"weights={name}",
         )
     if path.is_dir():
         return UsageError(

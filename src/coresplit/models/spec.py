@@ -50,7 +50,7 @@ def validate(spec: ModelSpec) -> None:
 
 def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
     if spec.inputs:
-        raise UsageError(f"{spec.name} is built in and knows its inputs; leave out --input")
+        raise UsageError(f"{spec.name} is built in and knows its inputs", "leave out", "input")
     if spec.size is not None:
         _validate_size(spec.size, family)
     if spec.weights is not None:
@@ -60,11 +60,11 @@ def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
 def _validate_own(spec: ModelSpec, source: Source) -> None:
     check_source(source, trust=spec.trust)
     if spec.size is not None and source.kind not in _SIZED:
-        raise UsageError(f"{spec.name} has no size to choose; give its shapes by --input")
+        raise UsageError(f"{spec.name} has no size to choose", "give its shapes", "input")
     if spec.size is not None and spec.size < 1:
         raise UsageError(f"size {spec.size} is too small for {spec.name}; use 1 or more")
     if spec.weights is not None and source.is_file:
-        raise UsageError(f"{spec.name} has weights of its own; leave out --weights")
+        raise UsageError(f"{spec.name} has weights of its own", "leave out", "weights")
 
 
 def _validate_size(size: int, family: ModelFamily) -> None:

@@ -32,7 +32,7 @@ class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     high: int | None = None
 
     def __str__(self) -> str:
-        """Write it as ``--input`` takes it."""
+        """Write it as ``parse_input`` of the models reads it."""
         sizes = "x".join(map(str, self.shape)) or "scalar"
         span = "" if self.low is None else f":{self.low}-{self.high}"
         return f"{self.name}={sizes}:{self.dtype}{span}"

@@ -152,6 +152,7 @@ class LineFile:
     def _refused(self, reason: str) -> StorageError:
         folder = self._file.parent
         return StorageError(
-            f"{reason} while writing {self._file}; what was measured so far is kept in {folder}: "
-            f"remedy that and go on with --resume {folder}"
+            f"{reason} while writing {self._file}; what was measured so far is kept in {folder}",
+            "remedy that and resume the run",
+            f"resume={folder}",
         )

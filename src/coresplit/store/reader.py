@@ -107,7 +107,7 @@ def _suggestion(path: Path) -> str:
     close = difflib.get_close_matches(path.name, _runs_in(path.parent), n=1)
     if close:
         return f"did you mean {path.parent / close[0]}?"
-    return "name a folder that coresplit bench or coresplit import wrote"
+    return "name a folder that a bench or an import wrote"
 
 
 def _runs_in(folder: Path) -> list[str]:

@@ -37,14 +37,12 @@ Spoiled = Literal["throttled", "late", "disturbed"]
 OnDisturbed = Callable[[Disturbance], None]
 
 FAULTS: dict[Spoiled, str] = {
-    "throttled": (
-        "the CPU quota throttled the instances; plan for fewer cores (--cores) or raise the quota"
-    ),
+    "throttled": ("the CPU quota throttled the instances; plan for fewer cores or raise the quota"),
     "late": (
         "the instances could not be started together, something else kept their cores busy; "
-        "quieten the machine (see coresplit doctor)"
+        "quieten the machine (doctor says how)"
     ),
-    "disturbed": "more rounds were disturbed than not; quieten the machine (see coresplit doctor)",
+    "disturbed": "more rounds were disturbed than not; quieten the machine (doctor says how)",
 }
 
 
@@ -146,7 +144,7 @@ class Verifier:
             forwards = f" and {format_size(computing)} for their forwards" if computing else ""
             raise EnvironmentFault(
                 f"verifying needs {len(keys)} instances of {format_size(each)} at once{forwards}, "
-                f"but only {format_size(free)} of memory are free; plan for fewer cores (--cores)"
+                f"but only {format_size(free)} of memory are free; plan for fewer cores"
             )
 
     def _prepared(self, name: Configuration, keys: Sequence[Key]) -> Ensemble:

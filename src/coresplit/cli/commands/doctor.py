@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from coresplit.cli.app import Command
+from coresplit.cli.app import Command, flag_of
 from coresplit.cli.output import print_json
 from coresplit.format import format_numbers, format_size
 from coresplit.machine.doctor.checks import Advice, examine
@@ -36,7 +36,8 @@ def command(as_json: bool) -> None:
         click.echo("")
         colour = "yellow" if one.severity == "warning" else "cyan"
         click.echo(click.style(one.severity, fg=colour, bold=True) + f": {one.what}")
-        click.echo(f"  remedy: {one.remedy}")
+        option = flag_of(one.option)
+        click.echo(f"  remedy: {one.remedy}" + (f" ({option})" if option else ""))
     if not advice:
         click.echo("\nnothing on this machine stands against measuring")
 

@@ -33,7 +33,10 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
     try:
         worker = Worker(spec)
     except (UsageError, EnvironmentFault, StorageError) as error:
-        _send(pipe, Failure(kind="model", message=str(error)))
+        failure = Failure(
+            kind="model", message=error.what, remedy=error.remedy, option=error.option
+        )
+        _send(pipe, failure)
         return
     except Exception as error:
         _send(pipe, Failure(kind="prepare", message=_one_line(error)))

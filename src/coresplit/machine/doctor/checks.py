@@ -179,7 +179,8 @@ def _nodes(machine: Machine, can_bind: Callable[[], bool]) -> Iterator[Advice]:
         yield Advice(
             what=f"the usable cores are on {len(used)} NUMA nodes: memory of another node is "
             "slower, and where the threads sit decides who shares caches and memory bandwidth",
-            remedy="measure both ways to lay them: --mapping sequential,interleave",
+            remedy="measure both ways to place threads",
+            option="mapping=sequential,interleave",
             severity="note",
         )
     if machine.nodes > 1 and not can_bind():
@@ -205,8 +206,7 @@ def _instructions(root: Path) -> Iterator[Advice]:
             yield Advice(
                 what=f"the processor has no {what} products ({', '.join(needed)}): the "
                 f"optimization {optimization} gains little here, or loses",
-                remedy=f"leave {optimization} out of --optimizations, or use a processor that has "
-                "them",
+                remedy=f"leave out {optimization}, or use a processor that has them",
                 severity="note",
             )
 
@@ -217,7 +217,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Advice]:
         yield Advice(
             what=f"set in the environment: {', '.join(present)}; an instance has its own threads, "
             "cores and allocator, and drops or replaces what these say of them",
-            remedy="nothing to do (--allocator chooses one); to be rid of this note: "
-            f"unset {' '.join(present)}",
+            remedy=f"nothing, or unset {' '.join(present)}; choose an allocator for the instances",
+            option="allocator",
             severity="note",
         )

@@ -25,19 +25,21 @@ _THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that spoils measurements, one sentence, and what the user can do about it."""
+    """One thing that spoils measurements, one sentence, and what the user can do about it.
+
+    ``option`` is the parameter of a sweep that does it, such as ``mapping=interleave``, if any.
+    """
 
     what: str
     remedy: str
+    option: str = ""
     severity: Literal["note", "warning"]
 
 
 def allocator_remedy(root: Path = Path("/")) -> str:
-    """How to measure the allocators there are, to run with one, and to install more."""
+    """How to run with the allocators there are, and how to install more."""
     usable = usable_allocators(root)
-    steps: list[str] = []
-    if len(usable) > 1:
-        steps.append(f"measure with --allocator {','.join(usable)}")
+    steps: list[str] = ["measure with another allocator"] if len(usable) > 1 else []
     if "glibc_tuned" in usable:
         steps.append(f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program")
     for name in ("tcmalloc", "jemalloc"):
@@ -68,11 +70,15 @@ def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) 
 
 
 def _allocator(root: Path) -> Iterator[Advice]:
+    usable = usable_allocators(root)
     if has_glibc(root):
         yield Advice(
             what="the allocator default is glibc's: every forward maps its large activations anew, "
             "and the kernel clears them page by page, which slows large batches down",
             remedy=allocator_remedy(root),
+            option=f"allocator={','.join(usable)}"
+            if len(usable := usable_allocators(root)) > 1
+            else "",
             severity="note",
         )
 

@@ -94,8 +94,9 @@ def _positional(
         except Exception as error:
             shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in example)
             raise UsageError(
-                f"{title} cannot run on inputs of shape {shapes}: {first_line(error)}; "
-                "say what it takes by --input"
+                f"{title} cannot run on inputs of shape {shapes}: {first_line(error)}",
+                "say what it takes",
+                "input",
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a model states of its inputs, brought together with what ``--input`` says of them."""
+"""What a model states of its inputs, brought together with what the user says of them."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ class Stated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     default: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
-        """Write it as ``--input`` takes it, free dimensions by their name."""
+        """Write it as ``parse_input`` reads it, free dimensions by their name."""
         sizes = "x".join(map(str, self.shape)) or "scalar"
         return f"{self.name}={sizes}:{self.dtype}"
 
@@ -64,7 +64,9 @@ def named(
         if name not in names and name == UNNAMED and len(given) == 1 and names:
             name = names[0]
         if name in found:
-            raise UsageError(f"--input names '{name}' twice; {model} takes {takes}")
+            raise UsageError(
+                f"input '{name}' is given twice; {model} takes {takes}", option="input"
+            )
         if name not in names:
             raise UsageError(f"{model} has no input '{name}'; it takes {takes or 'none'}")
         found[name] = msgspec.structs.replace(each, name=name)
@@ -79,7 +81,9 @@ def _bind(model: str, stated: Stated, given: ModelInput, known: dict[str, int]) 
             fits and (known.setdefault(wanted, size) if isinstance(wanted, str) else wanted) == size
         )
     if not fits:
-        raise UsageError(f"--input {given} does not fit {model}, which takes {stated}")
+        raise UsageError(
+            f"input {given} does not fit {model}", f"give what it takes", f"input={stated}"
+        )
 
 
 def _settled(
@@ -98,6 +102,7 @@ def _settled(
     free = stated.shape[sizes.index(None)]
     example = stated.of(tuple(128 if size is None else size for size in sizes))
     raise UsageError(
-        f"{model}: dimension '{free}' of input '{stated.name}' is dynamic; "
-        f"give it: --input {example}"
+        f"{model}: dimension '{free}' of input '{stated.name}' is dynamic",
+        "give its size",
+        f"input={example}",
     )

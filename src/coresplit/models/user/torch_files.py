@@ -79,8 +79,9 @@ def load_archive(spec: ModelSpec, source: Source) -> Loaded:
         raise UsageError(f"'{spec.name}' {what}: {first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise UsageError(
-            f"'{spec.name}' holds a {type(module).__name__}, not a module: if these are weights, "
-            f"name the model they are for and give --weights {spec.name}"
+            f"'{spec.name}' holds a {type(module).__name__}, not a module",
+            "if these are weights, name the model that they are for",
+            f"weights={spec.name}",
         )
     return Loaded(module=module.eval())
 
@@ -126,17 +127,21 @@ def by_signature(
     parameters = _parameters(module)
     names = [each.name for each in parameters if each.kind not in _VARIADIC]
     takes = f"({', '.join(map(str, parameters))})"
-    missing = f"{model} does not say what its inputs are; its forward takes {takes}; give "
+    missing = f"{model} does not say what its inputs are: its forward takes {takes}"
     if not given:
         example = names[0] if names else UNNAMED
-        raise UsageError(f"{missing}each, without the batch: --input {example}=3x224x224:float32")
+        raise UsageError(
+            missing, "give each, without the batch", f"input={example}=3x224x224:float32"
+        )
     if len(names) < len(parameters) and not {each.name for each in given} <= set(names):
         return tuple(given), ()
     by_name = named(model, names, given, takes)
     for each in parameters:
         required = each.default is inspect.Parameter.empty and each.kind not in _VARIADIC
         if required and each.name not in by_name:
-            raise UsageError(f"{missing}'{each.name}', too: --input {each.name}=3x224x224:float32")
+            raise UsageError(
+                missing, f"give '{each.name}', too", f"input={each.name}=3x224x224:float32"
+            )
     chosen = tuple(name for name in names if name in by_name)
     prefix = next(
         (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAX_ERROR = 1e-3
 LEAST_CLASSES = 20
 CONSTANT = "they hardly depend on the input"
-NOT_FINITE = "they hold NaN or infinity; check the weights, and the range of integers (--input)"
+NOT_FINITE = "they hold NaN or infinity; check the weights and the range of integer inputs"
 _LEAST_SPREAD = 1e-6
 
 
