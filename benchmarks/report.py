@@ -17,7 +17,7 @@ from report_many import many_run
 from report_runs import measured_run
 
 from coresplit.records import Run
-from coresplit.report import build
+from coresplit.reports import build
 
 MANY = ("none", "script", "compile", "onnxruntime", "openvino", "trace", "bf16")
 LIMITS = {

@@ -16,19 +16,16 @@ from pathlib import Path
 import msgspec
 
 from coresplit import store
-from coresplit.cli.launching import instance_spec, together
-from coresplit.cli.session import model_info
-from coresplit.instance import Instance, Process
-from coresplit.machine.cgroups import available_memory
+from coresplit.instance import InstanceSpec, LocalHost, Process
 from coresplit.machine.inspection import inspect
-from coresplit.machine.placement import place
 from coresplit.models import ModelSpec
-from coresplit.records import Cell, Run, Settings
-from coresplit.report.compose import document_of
-from coresplit.report.sections.overview import facts_of
+from coresplit.records import Run, Settings
+from coresplit.reports.compose import document_of
+from coresplit.reports.sections.overview import facts_of
 from coresplit.stats.claims import Claims
 from coresplit.stats.verdict import judged
-from coresplit.sweep import Launcher, Sweep, anchor_of, cells_of
+from coresplit.sweep import Sweep, anchor_of, cells_of, probe
+from coresplit.workflows.conditions import model_info
 
 MINUTES, SWEEPS = 6.0, 3
 NAMES = ("first", "second")
@@ -47,7 +44,6 @@ def main() -> None:
 
 def sweep(model: str, optimization: str, budget_s: float, seed: int) -> Run:
     machine, spec = inspect(), ModelSpec(name=model)
-    cores = machine.cores[: machine.usable]
     settings = Settings(
         optimizations=NAMES,
         threads=tuple(range(1, machine.usable + 1)),
@@ -58,15 +54,10 @@ def sweep(model: str, optimization: str, budget_s: float, seed: int) -> Run:
     )
     settings = msgspec.structs.replace(settings, anchor=anchor_of(settings))
 
-    def start(cell: Cell) -> Instance:
-        cpus = place(cores, cell.threads, cell.mapping)
-        real = msgspec.structs.replace(cell, optimization=optimization)
-        return Process(instance_spec(spec, real, cpus, machine.usable_cores, machine, inputs="hot"))
-
-    launcher = Launcher(start)
-    begun = time.monotonic()
+    host = LocalHost(spec, machine, "hot", lambda each: Process(_as(each, optimization)))
+    begun = host.clock()
     with tempfile.TemporaryDirectory() as folder:
-        ready = launcher.probe(cells_of(settings), together(machine))
+        ready, started = probe(host, cells_of(settings))
         run = Run(
             name="same",
             created_at=time.time(),
@@ -78,16 +69,13 @@ def sweep(model: str, optimization: str, budget_s: float, seed: int) -> Run:
         )
         path = Path(folder) / "same"
         with store.create(path, run) as writer:
-            Sweep(
-                settings,
-                launcher.open,
-                writer,
-                available_memory=available_memory,
-                together=together(machine),
-                begun=begun,
-            ).run()
-        launcher.close()
+            Sweep(settings, host, writer, started=started, begun=begun).run()
         return store.load(path)
+
+
+def _as(spec: InstanceSpec, optimization: str) -> InstanceSpec:
+    """The same instance with one optimization, whatever it is called."""
+    return msgspec.structs.replace(spec, optimization=optimization)
 
 
 def show(run: Run) -> None:

@@ -2,6 +2,7 @@
 
     CoresplitError
     ├── UsageError          the arguments cannot be followed            (cli, models, optimizations)
+    │   └── NotMeasured         a plan needs cells that the run lacks: which
     ├── EnvironmentFault    the machine lacks what was asked for        (machine, models, report)
     │   └── CoresInUse          another process measures on the cores: who
     ├── RunError            a run folder cannot be used                 (store)
@@ -21,23 +22,32 @@
 The command line prints a ``CoresplitError`` on one line and exits with code 2.
 """
 
+from collections.abc import Mapping
+
+OPTION = "{option}"
+
 
 class CoresplitError(Exception):
     """Base of all expected errors; its text is one line for the user.
 
     ``what`` is wrong, ``remedy`` is what to do about it, and ``option`` is the parameter that does
     it, such as ``trust`` or ``allocator=tcmalloc``: parameters of Python and options of the command
-    line have the same names. ``remedy`` and ``option`` may be empty. Given one text, the remedy is
-    what follows its first semicolon.
+    line have the same names. ``remedy`` says where it stands by ``{option}``, else it follows. Both
+    may be empty. Given one text, the remedy is what follows its first semicolon.
     """
 
     def __init__(self, what: str, remedy: str = "", option: str = "") -> None:
         if not remedy:
             what, _, remedy = what.partition("; ")
         self.what = what
-        self.remedy = remedy
+        self.template = remedy
         self.option = option
         super().__init__(what, remedy, option)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, with the name of the parameter where it belongs."""
+        return self.template.replace(OPTION, self.option)
 
     def __str__(self) -> str:
         """What is wrong, the remedy, and the parameter for it."""
@@ -45,12 +55,28 @@ class CoresplitError(Exception):
 
     def told(self, option: str) -> str:
         """The text with the option as the reader would write it."""
-        text = f"{self.what}; {self.remedy}" if self.remedy else self.what
+        text = f"{self.what}; {self.template}" if self.template else self.what
+        if OPTION in self.template:
+            return text.replace(OPTION, option)
         return f"{text} ({option})" if option else text
 
 
 class UsageError(CoresplitError):
     """The arguments cannot be followed as given."""
+
+
+class NotMeasured(UsageError):
+    """A plan asks for cells that the run lacks.
+
+    ``additions`` are the lists of a sweep that would add them, by parameter; None where the run
+    cannot be resumed.
+    """
+
+    def __init__(
+        self, what: str, remedy: str = "", additions: Mapping[str, tuple[object, ...]] | None = None
+    ) -> None:
+        super().__init__(what, remedy)
+        self.additions = additions
 
 
 class EnvironmentFault(CoresplitError):

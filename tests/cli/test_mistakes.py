@@ -20,7 +20,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("bench", "name a model, for example: coresplit bench inception"),
+        ("bench", "no model is named"),
         ("bench incepton", "unknown model 'incepton'; did you mean 'inception'?"),
         ("bench inception --optimizations skript", "did you mean 'script'?"),
         ("bench inception --optimizations none,none", "repeats none; name each once"),
@@ -63,11 +63,14 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("bench inception --resume nowhere", "run nowhere does not exist"),
         ("bench --resume nowhere --seed 1", "leave out --seed"),
         ("bench --resume nowhere --threads 1", "run nowhere does not exist"),
-        ("bench inception --setting lonely", "unknown setting 'lonely'; choose isolated or packed"),
+        (
+            "bench inception --setting lonely",
+            "unknown setting 'lonely'; choose from isolated, packed",
+        ),
         ("bench inception --setting packed", "ask for --setting isolated,packed"),
         ("bench inception --batches 1 --setting isolated,packed", "no cell can be packed: two"),
-        ("bench inception --inputs cold", "unknown inputs 'cold'; choose hot or rotate"),
-        ("bench inception --inputs hot,rotate", "choose hot or rotate"),
+        ("bench inception --inputs cold", "'cold' is not one of 'hot', 'rotate'"),
+        ("bench inception --inputs hot,rotate", "is not one of 'hot', 'rotate'"),
         ("bench --resume nowhere --inputs rotate", "leave out --inputs"),
         ("report nowhere", "run nowhere does not exist"),
         ("report .", "holds no run.json, so it is not a run folder"),

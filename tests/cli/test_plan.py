@@ -10,10 +10,10 @@ import pytest
 from plan_runs import four_cores, measured, save, trial, verification
 
 from coresplit import store
-from coresplit.cli.request import EXTENDING, Options
 from coresplit.instance import Interrupt
 from coresplit.planner import Plan
 from coresplit.records import UNCHECKED, Measurement, Prepared
+from coresplit.workflows.request import EXTENDING, BenchRequest
 
 Coresplit = Callable[..., tuple[int, str, str]]
 
@@ -334,7 +334,7 @@ def test_the_exit_code_of_a_verification_is_1_if_a_rival_was_faster(
     [
         (2, []),
         (4, [{}]),
-        (5, [{"batches": "5"}]),
+        (5, [{"batches": (5,)}]),
     ],
 )
 def test_measure_goes_on_with_what_the_run_has_not_reached(
@@ -342,15 +342,15 @@ def test_measure_goes_on_with_what_the_run_has_not_reached(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     batch: int,
-    asked: list[dict[str, str]],
+    asked: list[dict[str, tuple[int, ...]]],
 ) -> None:
     run = four_cores(("script",))
     cells = tuple(each for each in run.measurements if each.cell.batch != 4)
     save(msgspec.structs.replace(run, measurements=cells), tmp_path / "four")
     swept: list[dict[str, object]] = []
 
-    def measure(options: Options, interrupt: Interrupt, cores: object) -> None:
-        given = msgspec.structs.asdict(options)
+    def measure(request: BenchRequest, interrupt: Interrupt, cores: object) -> None:
+        given = msgspec.structs.asdict(request)
         assert given["resume"] == Path("four")
         swept.append({name: given[name] for name in EXTENDING if given[name] is not None})
 
@@ -419,7 +419,7 @@ def test_too_few_rounds_ask_for_more_time(coresplit: Coresplit, tmp_path: Path) 
     save(run, tmp_path / "four", verification(0.059, rounds=3))
     _, out, _ = coresplit("plan", "four", "--batch", 8)
     assert out.splitlines()[-1].startswith("too close to call: no difference from fat was shown")
-    assert "give it more time: --budget" in out
+    assert "give it a larger budget" in out
 
 
 def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(
@@ -434,30 +434,30 @@ def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--batch 0", "--batch 0 is not positive"),
-        ("--batch -4", "--batch -4 is not positive"),
+        ("--batch 0", "0 is not in the range x>=1"),
+        ("--batch -4", "-4 is not in the range x>=1"),
         ("--batch many", "'many' is not a valid integer"),
-        ("--cores 0", "--cores 0 is not positive"),
-        ("--cores 5", "--cores 5 is beyond the run, which was measured on 4 cores"),
-        ("--batch 33", "--batch 33 is beyond the run, whose cells make up 32 on 4 cores at most"),
+        ("--cores 0", "0 is not in the range x>=1"),
+        ("--cores 5", "5 cores are too many: the run was measured on 4 cores"),
+        ("--batch 33", "batch 33 is too large: measured cells reach 32 on 4 cores"),
         ("--batch 33", "measure it: coresplit bench --resume four --batches 33"),
-        ("--batch 1000000000000", "--batch 1000000000000 is beyond the run"),
+        ("--batch 1000000000000", "batch 1000000000000 is too large"),
         ("--batch 8 --optimization bf16", "no measured cells of bf16; measure them: coresplit"),
         ("--batch 8 --optimization bf16", "bench --resume four --optimizations bf16, or plan"),
         ("--batch 8 --setting packed", "bench --resume four --setting packed, or plan with"),
-        ("--batch 8 --setting lonely", "unknown setting 'lonely'; choose isolated or packed"),
+        ("--batch 8 --setting lonely", "'lonely' is not one of 'isolated', 'packed'"),
         ("--batch 8 --mapping interleave", "has no measured cells of interleave"),
         ("--slo 1ms", "no split is done within 1.00 ms; the fastest takes 9.00 ms, for batch 1"),
         ("--slo 10ms --cores 1", "done within 10.0 ms; the fastest takes 20.0 ms, for batch 1"),
         ("--optimization scirpt", "unknown optimization 'scirpt'; did you mean 'script'?"),
-        ("--mapping zigzag", "unknown mapping 'zigzag'"),
+        ("--mapping zigzag", "'zigzag' is not one of 'sequential', 'interleave'"),
         ("--allocator mymalloc", "unknown allocator 'mymalloc'"),
         ("--batch 8 --weights w.pth", "--weights is for --verify and --measure; leave it out"),
         ("--batch 8 --trust", "--trust is for --verify and --measure; leave it out"),
         ("--batch 8 --measure --budget soon", "'soon' is not a duration"),
         ("--batch 8 --verify --budget none", "--verify ends with its budget; give it one"),
         ("--slo soon", "'soon' is not a duration"),
-        ("--slo 20ms --batch 8", "leave out --batch, or --slo"),
+        ("--slo 20ms --batch 8", "leave out the batch, or the SLO"),
         ("--verify", "--verify is for one batch; name it with --batch"),
         ("--measure --slo 20ms", "--measure is for one batch"),
         ("--batch 8 --budget 1m", "--budget is for --verify and --measure"),
@@ -486,7 +486,7 @@ def test_a_batch_that_nothing_makes_up_names_those_nearest(
     save(msgspec.structs.replace(run, measurements=cells), tmp_path / "four")
     code, _, err = coresplit("plan", "four", "--batch", 11)
     assert (code, err.count("\n")) == (2, 1)
-    assert "the nearest that are: 10 and 12; or add --interpolate, or measure it" in err
+    assert "the nearest that can are 10 and 12" in err
 
 
 def test_a_run_with_lossy_optimizations_only_asks_for_one(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coresplit.errors import TableError
 from coresplit.records import Published, Run, Trial, Verification, split_of
-from coresplit.report import build
+from coresplit.reports import build
 from coresplit.store import import_tables, load, save
 from coresplit.store.published.together import verifications
 

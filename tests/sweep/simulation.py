@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt, Timed
+from coresplit.instance import FakeClock, FakeHost, FakeInstance, InstanceSpec, Interrupt, Timed
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, JournalEntry, Measurement, ModelInfo, Run, Settings
 from coresplit.sweep import Sweep, anchor_of
@@ -102,7 +102,7 @@ class Machine:
         return 1.0
 
     def run(self, settings: Settings) -> Run:
-        Sweep(settings, self.open, self, clock=self.clock, available_memory=lambda: 2**40).run()
+        Sweep(settings, FakeHost(self.clock, self.open), self).run()
         return Run(
             name="simulated",
             created_at=0.0,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 import msgspec
 import pytest
 
-from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Timed
+from coresplit.instance import FakeClock, FakeHost, FakeInstance, InstanceSpec, Timed
 from coresplit.models import ModelSpec
 from coresplit.records import (
     AnchorVisit,
@@ -75,11 +75,8 @@ class Bench:
         chosen = msgspec.structs.replace(chosen, anchor=anchor_of(chosen))
         Sweep(
             chosen,
-            self.open,
+            FakeHost(self.clock, self.open, culprit=self.culprit),
             self,
-            clock=self.clock,
-            available_memory=lambda: 2**40,
-            culprit=self.culprit,
         ).run()
 
     @property

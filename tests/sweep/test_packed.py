@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from coresplit.errors import InstanceMemory, PrepareFailed
-from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Pack
+from coresplit.instance import FakeClock, FakeHost, FakeInstance, InstanceSpec, Pack
 from coresplit.machine.placement import place_together
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, Core, JournalEntry, Measurement, Prepared, Settings
@@ -67,10 +67,8 @@ class Bench:
     def run(self, settings: Settings = BOTH, **options: object) -> Outcome:
         return Sweep(
             settings,
-            self.open,
+            FakeHost(self.clock, self.open, available_memory=lambda: self.memory),
             self,
-            clock=self.clock,
-            available_memory=lambda: self.memory,
             **options,  # type: ignore[arg-type]
         ).run()
 

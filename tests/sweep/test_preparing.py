@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coresplit.errors import PrepareFailed
-from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt, Ready
+from coresplit.instance import FakeClock, FakeHost, FakeInstance, InstanceSpec, Interrupt, Ready
 from coresplit.models import ModelSpec
 from coresplit.records import Cell, JournalEntry, Measurement, Prepared, Settings
 from coresplit.sweep import (
@@ -94,15 +94,20 @@ class Bench:
         self.opened.append((key, instance))
         return instance
 
-    def run(self, chosen: Settings, found: Efforts, **options: object) -> Outcome:
+    def run(
+        self, chosen: Settings, found: Efforts, together: int = 1, **options: object
+    ) -> Outcome:
         return Sweep(
             chosen,
-            self.open,
-            self,
-            clock=self.clock,
-            available_memory=lambda: (
-                64 * GIB - sum(self.each_takes for _, each in self.opened if not each.closed)
+            FakeHost(
+                self.clock,
+                self.open,
+                available_memory=lambda: (
+                    64 * GIB - sum(self.each_takes for _, each in self.opened if not each.closed)
+                ),
+                together=together,
             ),
+            self,
             efforts=found,
             **options,  # type: ignore[arg-type]
         ).run()

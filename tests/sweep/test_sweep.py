@@ -13,7 +13,7 @@ from coresplit.errors import (
     ReadbackMismatch,
     StorageError,
 )
-from coresplit.instance import FakeClock, FakeInstance, InstanceSpec, Interrupt
+from coresplit.instance import FakeClock, FakeHost, FakeInstance, InstanceSpec, Interrupt
 from coresplit.models import ModelSpec
 from coresplit.records import (
     AnchorVisit,
@@ -87,10 +87,8 @@ class Bench:
     def run(self, chosen: Settings, **options: object) -> Outcome:
         return Sweep(
             chosen,
-            self.open,
+            FakeHost(self.clock, self.open, available_memory=self.available_memory),
             self,
-            clock=self.clock,
-            available_memory=self.available_memory,
             **options,  # type: ignore[arg-type]
         ).run()
 

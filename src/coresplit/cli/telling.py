@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from coresplit.report.context import Context
-from coresplit.report.headline import headlines
-from coresplit.report.sections.page_faults import faults_of, outcomes
+from coresplit.reports.context import Context
+from coresplit.reports.headline import headlines
+from coresplit.reports.sections.page_faults import faults_of, outcomes
 
 
 def findings_of(context: Context, path: Path) -> tuple[str, ...]:

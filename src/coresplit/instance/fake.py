@@ -1,12 +1,15 @@
 """A supported fake: latencies by formula, on a clock that only the fake moves."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from itertools import accumulate, pairwise
 
 from coresplit.errors import InstanceError, InstanceTimeout
+from coresplit.instance.ensemble import Member
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
-from coresplit.records import Evidence, ModelInput, Signs
+from coresplit.instance.protocol import Instance
+from coresplit.records import Cell, Evidence, Mapping, ModelInput, Signs, Variant
 
 Formula = Callable[[InstanceSpec, int, int], float]
 """Latency in seconds of the n-th forward (from 0) of a batch on an instance."""
@@ -187,3 +190,48 @@ class FakeInstance:
             threads=self.spec.threads,
             thread_cores=tuple(str(cpu) for cpu in self.spec.cpus),
         )
+
+
+class FakeHost:
+    """A place for fake instances: ``start`` makes that of a cell, ``start_on`` one on given CPUs.
+
+    ``available_memory`` and ``free_for`` give bytes, ``culprit`` names who disturbs logical CPUs.
+    """
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        start: Callable[[Cell], Instance] | None = None,
+        start_on: Callable[[Variant, tuple[int, ...]], Member] | None = None,
+        *,
+        place: Callable[[Sequence[int], Mapping], Sequence[tuple[int, ...]]] | None = None,
+        available_memory: Callable[[], int] = lambda: 2**40,
+        free_for: Callable[[Cell], int] | None = None,
+        together: int = 1,
+        culprit: Callable[[Collection[int]], str] = lambda cpus: "",
+    ) -> None:
+        self.clock = clock
+        self.together = together
+        self.available_memory = available_memory
+        self.free_for = free_for or (lambda cell: available_memory())
+        self.culprit = culprit
+        self._start = start
+        self._start_on = start_on
+        self._place = place
+
+    def start(self, cell: Cell) -> Instance:
+        """The instance of a cell."""
+        assert self._start is not None
+        return self._start(cell)
+
+    def start_on(self, variant: Variant, cpus: tuple[int, ...]) -> Member:
+        """An instance on these logical CPUs."""
+        assert self._start_on is not None
+        return self._start_on(variant, cpus)
+
+    def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
+        """The logical CPUs of instances of so many threads: the first ones in order, by default."""
+        if self._place is not None:
+            return self._place(threads, mapping)
+        ends = list(accumulate(threads, initial=0))
+        return [tuple(range(first, last)) for first, last in pairwise(ends)]

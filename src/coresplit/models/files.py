@@ -100,10 +100,10 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
     if source.kind == "archive" and found == "program":
         raise UsageError(f"'{name}' is a program saved by torch.export.save; name it .pt2")
     if not trust:
-        remedy = "if you trust its author, allow it to run code; else export the model to ONNX"
+        remedy = "if you trust its author, give {option}; or export the model to ONNX"
         if found == "pickle":
-            remedy = "if it holds weights, name the model that they are for; if you trust its "
-            remedy += "author, allow it to run code"
+            remedy = "if it holds weights, name the model that they are for; if it holds a module "
+            remedy += "and you trust its author, give {option}"
         raise UsageError(f"'{name}' {_UNTRUSTED[found]}", remedy, "trust")
 
 

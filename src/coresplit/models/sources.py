@@ -10,9 +10,12 @@ import msgspec
 from coresplit.errors import UsageError
 from coresplit.models import catalog
 from coresplit.models.catalog import MODELS, model_named
+from coresplit.models.fake import PREFIX, is_fake
 from coresplit.records import Form
 
-Kind = Literal["builtin", "onnx", "program", "archive", "python", "hf", "torchvision", "timm"]
+Kind = Literal[
+    "builtin", "fake", "onnx", "program", "archive", "python", "hf", "torchvision", "timm"
+]
 
 _KINDS: dict[str, Kind] = {
     ".onnx": "onnx",
@@ -29,6 +32,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST = 60
 _TORCH = ("torch", "numpy")
 _PACKAGES: dict[Kind, tuple[str, ...]] = {
+    "fake": (),
     "onnx": (*_TORCH, "onnx", "onnxruntime"),
     "hf": (*_TORCH, "transformers"),
     "torchvision": (*_TORCH, "torchvision"),
@@ -71,6 +75,8 @@ def source_of(name: str) -> Source:
     """
     if name in MODELS:
         return Source(kind="builtin", name=name, rest=name)
+    if is_fake(name):
+        return Source(kind="fake", name=name, rest=name.removeprefix(PREFIX).removeprefix(":"))
     for hub in _HUBS:
         if name.startswith(f"{hub}:"):
             rest = name.removeprefix(f"{hub}:")
@@ -100,6 +106,8 @@ def describe(name: str) -> tuple[str, str]:
     source = source_of(name)
     if source.kind == "builtin":
         return name, model_named(name).title
+    if source.kind == "fake":
+        return PREFIX, "fake model"
     if source.is_file:
         short, title = source.path.stem, source.path.name
     elif source.kind == "python":
@@ -154,7 +162,7 @@ def _refusal(name: str, suffix: str) -> UsageError:
     if suffix in _WEIGHTS:
         return UsageError(
             f"'{name}' holds weights without a network",
-            "name the model that they are for",
+            "name the model that they are for and give {option}",
             f"weights={name}",
         )
     if path.is_dir():

@@ -6,6 +6,7 @@ import msgspec
 
 from coresplit.errors import UsageError
 from coresplit.models.catalog import ModelFamily, model_named
+from coresplit.models.fake import parse_fake
 from coresplit.models.files import check_source
 from coresplit.models.sources import Source, source_of
 from coresplit.records import ModelInput
@@ -42,6 +43,8 @@ def validate(spec: ModelSpec) -> None:
         raise UsageError(f"seed {spec.seed} is out of range; use 0 to {_LARGEST_SEED}")
     if source.kind == "builtin":
         _validate_builtin(spec, model_named(spec.name))
+    elif source.kind == "fake":
+        _validate_fake(spec)
     else:
         _validate_own(spec, source)
     if spec.weights is not None:
@@ -50,21 +53,35 @@ def validate(spec: ModelSpec) -> None:
 
 def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
     if spec.inputs:
-        raise UsageError(f"{spec.name} is built in and knows its inputs", "leave out", "input")
+        raise UsageError(
+            f"{spec.name} is built in and knows its inputs", "leave out {option}", "input"
+        )
     if spec.size is not None:
         _validate_size(spec.size, family)
     if spec.weights is not None:
         _validate_published_size(spec.size, family)
 
 
+def _validate_fake(spec: ModelSpec) -> None:
+    parse_fake(spec.name)
+    given = {"input": spec.inputs, "input_size": spec.size, "weights": spec.weights}
+    for option, value in given.items():
+        if value:
+            raise UsageError(
+                "a fake model is a formula and has no inputs", "leave out {option}", option
+            )
+
+
 def _validate_own(spec: ModelSpec, source: Source) -> None:
     check_source(source, trust=spec.trust)
     if spec.size is not None and source.kind not in _SIZED:
-        raise UsageError(f"{spec.name} has no size to choose", "give its shapes", "input")
+        raise UsageError(
+            f"{spec.name} has no size to choose", "give its shapes by {option}", "input"
+        )
     if spec.size is not None and spec.size < 1:
         raise UsageError(f"size {spec.size} is too small for {spec.name}; use 1 or more")
     if spec.weights is not None and source.is_file:
-        raise UsageError(f"{spec.name} has weights of its own", "leave out", "weights")
+        raise UsageError(f"{spec.name} has weights of its own", "leave out {option}", "weights")
 
 
 def _validate_size(size: int, family: ModelFamily) -> None:

@@ -154,9 +154,7 @@ def profiles_of(
         scaled=part_of(list(scaling_errors(list(pairs.values())))),
     )
     if setting == "isolated":
-        made = [
-            Profile(variant=variant, cells=group["isolated"]) for variant, group in groups.items()
-        ]
+        made = [Profile(variant=one, cells=group["isolated"]) for one, group in groups.items()]
     else:
         pooled = calibrate(pair for each in pairs.values() for pair in each)
         made = [

@@ -153,6 +153,6 @@ class LineFile:
         folder = self._file.parent
         return StorageError(
             f"{reason} while writing {self._file}; what was measured so far is kept in {folder}",
-            "remedy that and resume the run",
+            "remedy that and go on with {option}",
             f"resume={folder}",
         )

@@ -5,18 +5,16 @@ schedule       which cells next, side by side (pure)
 order          which instances are prepared first or started again (pure)
 preparing      makes instances ready, in slices of time
 forecast       how far a budget will reach (pure)
-disturbing     what the journal is told of a disturbed visit
 cell_state     what is known of each cell so far, and its verdict
 memory_limit   which batches would not fit in memory (pure)
 pool           the instances that are alive
 finish         estimates for what was not reached (pure)
 """
 
-from coresplit.sweep.disturbing import disturbed_entry
 from coresplit.sweep.forecast import Forecast, forecast
 from coresplit.sweep.grid import anchor_of, cells_of
 from coresplit.sweep.order import Effort, Efforts, in_order
-from coresplit.sweep.pool import Key, Launcher, key_of
+from coresplit.sweep.pool import Key, Started, close_all, key_of, probe
 from coresplit.sweep.progress import Outcome, Progress, Sink
 from coresplit.sweep.runner import Sweep
 
@@ -25,15 +23,16 @@ __all__ = [
     "Efforts",
     "Forecast",
     "Key",
-    "Launcher",
     "Outcome",
     "Progress",
     "Sink",
+    "Started",
     "Sweep",
     "anchor_of",
     "cells_of",
-    "disturbed_entry",
+    "close_all",
     "forecast",
     "in_order",
     "key_of",
+    "probe",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Mapping as AbstractMapping
 import msgspec
 
 from coresplit.errors import InstanceError, ModelFault
-from coresplit.instance import PREPARE_TIMEOUT_S, Instance, Interrupt, Ready
+from coresplit.instance import PREPARE_TIMEOUT_S, Host, Instance, Interrupt, Ready
 from coresplit.records import Cell, Mapping, Measurement, Setting
 
 MEMORY_SHARE = 0.5
@@ -46,29 +46,30 @@ def processes_of(done: Iterable[Measurement]) -> dict[Key, int]:
     return found
 
 
-Opener = Callable[[Cell], Instance]
+Started = dict[Key, Instance]
+"""Instances that were started before the sweep, which takes them from here."""
 Opened = Callable[[Key, Ready], None]
 
 
 class Pool:
     """Opens instances on demand and closes the least recently used where memory runs short.
 
-    ``opened_before`` is how many processes an earlier sweep of the run has used for an instance.
-    ``on_ready`` hears of every instance that became ready. ``available_memory`` gives bytes;
-    instances may take half of what it gives at first.
+    ``started`` are instances that are alive already, taken when they are wanted. ``on_ready`` hears
+    of every instance that became ready. ``opened_before`` is how many processes an earlier sweep of
+    the run has used for an instance. Instances may take half of the memory that is free at first.
     """
 
     def __init__(
         self,
-        opener: Opener,
+        host: Host,
         on_ready: Opened,
-        available_memory: Callable[[], int],
+        started: Started,
         opened_before: AbstractMapping[Key, int] | None = None,
     ) -> None:
-        self._opener = opener
+        self._host = host
         self._on_ready = on_ready
-        self._available = available_memory
-        self._reserve = (1 - MEMORY_SHARE) * available_memory()
+        self._started = started
+        self._reserve = (1 - MEMORY_SHARE) * host.available_memory()
         self._alive: OrderedDict[Key, Instance] = OrderedDict()
         self._ready: set[Key] = set()
         self._crowded = False
@@ -77,14 +78,16 @@ class Pool:
     @property
     def has_room(self) -> bool:
         """Whether memory allows another instance beside those that are alive."""
-        return not self._alive or self._available() > self._reserve
+        return not self._alive or self._host.available_memory() > self._reserve
 
     def open(self, cell: Cell) -> None:
         """Start the instance of a cell unless it is alive, in the place of others if need be."""
         if not self.holds(cell):
             self._make_room()
-            self._alive[key_of(cell)] = self._opener(cell)
-            self._opened[key_of(cell)] += 1
+            key = key_of(cell)
+            early = self._started.pop(key) if key in self._started else None
+            self._alive[key] = early or self._host.start(cell)
+            self._opened[key] += 1
 
     def holds(self, cell: Cell) -> bool:
         """Whether the instance of a cell is alive."""
@@ -164,53 +167,48 @@ class Pool:
             instance.close()
 
 
-class Launcher:
-    """Opens instances; those of ``probe`` are started early and handed out by ``open`` later."""
+def probe(
+    host: Host, cells: Iterable[Cell], interrupt: Interrupt | None = None
+) -> tuple[Ready, Started]:
+    """Start as many instances as may prepare at once; what the first ready one reads back, and all.
 
-    def __init__(self, start: Callable[[Cell], Instance]) -> None:
-        self._start = start
-        self._early: dict[Key, Instance] = {}
-
-    def open(self, cell: Cell) -> Instance:
-        """The instance for a cell: the one started early, or a fresh one."""
-        early = self._early.pop(key_of(cell), None)
-        return early if early is not None else self._start(cell)
-
-    def probe(
-        self, cells: Iterable[Cell], together: int, interrupt: Interrupt | None = None
-    ) -> Ready:
-        """Start ``together`` instances at once and return what the first ready one reads back.
-
-        An instance that fails is left to its own cells to report; other optimizations are tried
-        before more instances of one that failed. Raises a ModelFault at once, as every instance
-        would, and where none becomes ready one InstanceError with the reason of each optimization.
-        """
-        errors: dict[str, InstanceError] = {}
-        # the copies of a packed cell take all cores, and a single instance tells as much
-        ordered = sorted(cells, key=lambda cell: cell.setting == "packed")
-        wanted = list({key_of(cell): cell for cell in ordered}.items())
-        alone = [(key, cell) for key, cell in wanted if cell.setting == "isolated"]
-        for key, cell in alone[:together]:
-            self._early[key] = self._start(cell)
+    An instance that fails is left to its own cells to report; other optimizations are tried before
+    more instances of one that failed. Raises a ModelFault at once, as every instance would, and
+    where none becomes ready one InstanceError with the reason of each optimization; then none is
+    left alive.
+    """
+    errors: dict[str, InstanceError] = {}
+    started: Started = {}
+    # the copies of a packed cell take all cores, and a single instance tells as much
+    ordered = sorted(cells, key=lambda cell: cell.setting == "packed")
+    wanted = list({key_of(cell): cell for cell in ordered}.items())
+    alone = [(key, cell) for key, cell in wanted if cell.setting == "isolated"]
+    try:
+        for key, cell in alone[: host.together]:
+            started[key] = host.start(cell)
         while wanted:
             wanted.sort(key=lambda each: each[0].optimization in errors)
             key, cell = wanted.pop(0)
-            instance = self._early.get(key) or self._start(cell)
-            self._early[key] = instance
+            instance = started.get(key) or host.start(cell)
+            started[key] = instance
             try:
-                return instance.wait_ready(interrupt)
+                return instance.wait_ready(interrupt), started
             except InstanceError as failure:
                 errors.setdefault(key.optimization, failure)
-                self._early.pop(key).close()
+                started.pop(key).close()
                 if isinstance(failure, ModelFault) or (interrupt and interrupt.requested):
                     raise
         raise _joined(tuple(errors.values()))
+    except BaseException:
+        close_all(started)
+        raise
 
-    def close(self) -> None:
-        """End the instances that were started and never asked for."""
-        while self._early:
-            _, instance = self._early.popitem()
-            instance.close()
+
+def close_all(started: Started) -> None:
+    """End instances that were started and are not needed any more."""
+    while started:
+        _, instance = started.popitem()
+        instance.close()
 
 
 def _joined(errors: tuple[InstanceError, ...]) -> InstanceError:

@@ -1,9 +1,11 @@
 """What a sweep tells while it runs and when it ends."""
 
+import math
 from typing import Protocol
 
 import msgspec
 
+from coresplit.format import format_duration
 from coresplit.records import JournalEntry, Measurement
 
 
@@ -26,6 +28,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     settled: int
     elapsed_s: float
     left_s: float
+
+    def __str__(self) -> str:
+        """One line, such as ``none t=1 b=8: 3/16 cells, 1 settled, 20 s left``."""
+        left = f", {format_duration(max(1.0, self.left_s))} left" if self.left_s < math.inf else ""
+        return f"{self.doing}: {self.covered}/{self.cells} cells, {self.settled} settled{left}"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from coresplit.errors import (
     PrepareFailed,
     ReadbackMismatch,
 )
-from coresplit.instance import Interrupt, Ready
+from coresplit.instance import Host, Interrupt, Ready, disturbed_entry
 from coresplit.records import AnchorVisit, Cell, Ended, Measurement, Settings, Started
 from coresplit.stats.contention import Disturbance
 from coresplit.stats.verdict import forwards_wanted
@@ -21,13 +21,13 @@ from coresplit.stats.warmup import calibrating_forwards
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.budget import Budget
 from coresplit.sweep.cell_state import CellState
-from coresplit.sweep.disturbing import Culprit, disturbed_entry, nobody
 from coresplit.sweep.finish import why
 from coresplit.sweep.grid import anchors_of
 from coresplit.sweep.ledger import Ledger, last_block
 from coresplit.sweep.order import Efforts, alike, is_due, to_restart
 from coresplit.sweep.peaks import find_peaks
-from coresplit.sweep.pool import Key, Opener, Pool, key_of, processes_of
+from coresplit.sweep.pool import Key, Pool, key_of, processes_of
+from coresplit.sweep.pool import Started as StartedInstances
 from coresplit.sweep.preparing import Preparer, entry_of
 from coresplit.sweep.progress import Outcome, Progress, Sink
 from coresplit.sweep.schedule import Chooser, covers_cheap
@@ -36,44 +36,36 @@ from coresplit.sweep.schedule import Chooser, covers_cheap
 class Sweep:
     """Measures the cells of settings in instances and hands every result to a sink at once.
 
-    ``opener`` starts an instance for a cell. ``clock`` gives seconds; with a fake clock and fake
-    instances a sweep is exact. ``done`` are earlier measurements of a run that is resumed,
-    ``together`` is how many instances prepare at once, ``efforts`` gives what each is expected to
-    take, and ``begun`` is when the budget began.
-    ``available_memory`` gives bytes, and so does ``free_for`` where a cell may not use all of it.
-    ``culprit`` names who disturbed a visit.
+    ``host`` is where they run; with a fake host and its clock a sweep is exact. ``started`` are
+    instances that are alive already. ``done`` are earlier measurements of a run that is resumed,
+    ``efforts`` gives what each instance is expected to take to prepare, and ``begun`` is when the
+    budget began on the clock of the host.
     """
 
     def __init__(
         self,
         settings: Settings,
-        opener: Opener,
+        host: Host,
         sink: Sink,
         *,
-        available_memory: Callable[[], int],
-        free_for: Callable[[Cell], int] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        started: StartedInstances | None = None,
         done: Iterable[Measurement] = (),
-        interrupt: Interrupt | None = None,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
-        together: int = 1,
         efforts: Efforts = alike,
         begun: float | None = None,
-        culprit: Culprit = nobody,
+        interrupt: Interrupt | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._settings = settings
+        self._host = host
         self._sink = sink
-        self._clock = clock
-        self._free_for = free_for or (lambda cell: available_memory())
         self._interrupt = interrupt
         self._on_progress = on_progress
-        self._culprit = culprit
-        self._together = together
         self._efforts = efforts
         done = tuple(done)
         self._ledger = Ledger(settings, sink, done)
-        self._budget = Budget(settings.budget_s, clock, clock() if begun is None else begun)
-        self._pool = Pool(opener, self._log_ready, available_memory, processes_of(done))
+        begun = host.clock() if begun is None else begun
+        self._budget = Budget(settings.budget_s, host.clock, begun)
+        self._pool = Pool(host, self._log_ready, started or {}, processes_of(done))
         self._preparer = self._preparer_of(self._ledger.open_cells)
         # what comes once all cheap cells of what is ready were visited, before any deeply
         self._next = ["peaks", "the rest", "compilers"]
@@ -95,7 +87,7 @@ class Sweep:
             self._prepare(self._budget.to_prepare, compilers=False)
             self._choose_anchor()
             reason = self._loop()
-            self._ledger.skip_what_would_not_fit(self._free_for)
+            self._ledger.skip_what_would_not_fit(self._host.free_for)
         finally:
             self._pool.close()
         unready = {key_of(cell) for cell in self._preparer.unready}
@@ -138,7 +130,7 @@ class Sweep:
     def _loop(self) -> str:
         while not self._interrupted:
             left = self._budget.left
-            if self._forward_s > 0 and left > 0 and self._anchor.due(self._clock()):
+            if self._forward_s > 0 and left > 0 and self._anchor.due(self._host.clock()):
                 self._visit_anchor()
                 continue
             self._ledger.refit(self._anchors)
@@ -181,7 +173,7 @@ class Sweep:
             self._prepare(seconds, compilers=compilers)
 
     def _visit(self, state: CellState) -> None:
-        if self._ledger.skipped(state, self._free_for(state.cell)):
+        if self._ledger.skipped(state, self._host.free_for(state.cell)):
             return
         cell, expected = state.cell, self._ledger.expected(state.cell)
         latency = expected or 0.0
@@ -200,7 +192,7 @@ class Sweep:
             count = forwards_wanted(self._ledger.variance, latency, overhead_s)
             seconds, count = self._budget.visit(latency, warmup, count)
             timeout = self._budget.timeout(expected, seconds, warmup)
-            begin = self._clock()
+            begin = self._host.clock()
             timed = instance.time_forward_passes(
                 cell.batch, count, seconds, timeout, self._interrupt, warmup=warmup
             )
@@ -209,7 +201,7 @@ class Sweep:
             return
         forward_s = sum(timed.durations) + sum(timed.warmup)
         self._forward_s += forward_s
-        state.overhead_s = max(0.0, self._clock() - begin - forward_s)
+        state.overhead_s = max(0.0, self._host.clock() - begin - forward_s)
         self._warmed.add((key_of(cell), process))
         self._disturbed(cell, state.add(timed, process=process, block=self._block))
         self._ledger.note(state)
@@ -251,8 +243,8 @@ class Sweep:
             self._pool,
             cells,
             self._efforts,
-            together=self._together,
-            clock=self._clock,
+            together=self._host.together,
+            clock=self._host.clock,
             interrupt=self._interrupt,
         )
 
@@ -280,7 +272,7 @@ class Sweep:
     def _visit_anchor(self) -> None:
         self._report("the anchor cell")
         visit = self._anchor.visit(
-            self._pool.get, self._clock, self._budget.until_deadline, self._disturbed
+            self._pool.get, self._host.clock, self._budget.until_deadline, self._disturbed
         )
         if visit is not None:
             self._forward_s += sum(visit.samples)
@@ -289,7 +281,7 @@ class Sweep:
 
     def _disturbed(self, cell: Cell, found: Disturbance | None) -> None:
         if found is not None:
-            self._sink.log(disturbed_entry(cell, found, self._culprit))
+            self._sink.log(disturbed_entry(cell, found, self._host))
 
     def _log_ready(self, key: Key, ready: Ready) -> None:
         self._ledger.largest_tensor = ready.largest_tensor

@@ -1,108 +1,160 @@
 """``coresplit bench``."""
 
 import math
-import time
 from collections import Counter
 from pathlib import Path
 from shlex import quote
+from typing import Any, get_args
 
 import click
 
 from coresplit import store
 from coresplit.cli.app import DONE, INTERRUPTED, Command
 from coresplit.cli.commands.doctor import warnings_of
-from coresplit.cli.display import Display
+from coresplit.cli.display import Display, Status
 from coresplit.cli.output import print_json, say, tell, warn
-from coresplit.cli.pages import build_pages
-from coresplit.cli.quick import RESERVED, prove_headline
-from coresplit.cli.request import (
-    Options,
-    budget_of,
-    extended,
-    refuse_other_model,
-    refuse_settled,
-    settings_of,
-    spec_of,
-)
-from coresplit.cli.reserving import Cores
-from coresplit.cli.session import Session
 from coresplit.cli.telling import advice_of, findings_of
-from coresplit.errors import EnvironmentFault
+from coresplit.cli.types import (
+    Duration,
+    Model,
+    Names,
+    Numbers,
+    RunFolder,
+    Share,
+    allocators,
+    optimizations_or_all,
+)
+from coresplit.errors import CoresplitError, EnvironmentFault, UsageError
 from coresplit.format import format_duration
 from coresplit.instance import Interrupt
 from coresplit.machine.allocators import usable_allocators
 from coresplit.machine.doctor.checks import examine
 from coresplit.machine.inspection import inspect
-from coresplit.models import describe
+from coresplit.models import is_fake
+from coresplit.models.fake import DEFAULT_CORES, DEFAULT_FORMULA
 from coresplit.models.sources import needs_trust
-from coresplit.records import Machine, Run, Settings
-from coresplit.report.context import Context
+from coresplit.records import Inputs, Mapping, Run, Setting
+from coresplit.reports.context import Context
 from coresplit.stats.contention import told
 from coresplit.stats.lossy import unchecked_of, unchecked_text
 from coresplit.stats.verdict import judged
 from coresplit.sweep import Forecast, Outcome
+from coresplit.workflows import measuring
+from coresplit.workflows.proving import prove_headline
+from coresplit.workflows.reporting import build_pages
+from coresplit.workflows.request import BenchRequest
+from coresplit.workflows.reserving import Cores
 
-UNLIMITED_PROOF_S = 60.0
-"""For the proof of a quick run without a budget."""
+_MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
 
 
 @click.command(cls=Command)
-@click.argument("model", required=False)
-@click.option("--optimizations", metavar="LIST", help="Such as none,openvino, or all.")
-@click.option("--threads", metavar="LIST", help="Intra-op threads, such as 1-16; default all.")
-@click.option("--batches", metavar="LIST", help="Batch sizes; default 1,2,4..1024.")
-@click.option("--budget", metavar="TIME", help="Default 10m; none measures everything.")
-@click.option("--precision", metavar="SHARE", help="Half-width of the 95 % interval; default 2%.")
-@click.option("--mapping", metavar="LIST", help="sequential, interleave; default sequential.")
-@click.option("--allocator", metavar="LIST", help="default, glibc_tuned, tcmalloc, jemalloc.")
-@click.option("--setting", metavar="LIST", help="isolated, packed (copies on all cores).")
-@click.option("--inputs", metavar="NAME", help="hot (always the same) or rotate; default hot.")
-@click.option("--quick", is_flag=True, help="About 2 minutes, ends with a verified split.")
+@click.argument("model", required=False, type=Model())
+@click.option(
+    "--optimizations",
+    type=Names("optimization", optimizations_or_all),
+    metavar="LIST",
+    help="Such as none,openvino, or all.",
+)
+@click.option(
+    "--threads",
+    type=Numbers("threads"),
+    metavar="LIST",
+    help="Intra-op threads, such as 1-16; default all.",
+)
+@click.option("--batches", type=Numbers("batches"), metavar="LIST", help="Default 1,2,4..1024.")
+@click.option(
+    "--budget",
+    type=Duration(endless=True),
+    metavar="TIME",
+    help="Default 10m; none measures everything.",
+)
+@click.option(
+    "--precision",
+    type=Share(),
+    metavar="SHARE",
+    help="Half-width of the 95 % interval; default 2%.",
+)
+@click.option(
+    "--mapping",
+    type=Names("mapping", lambda: _MAPPINGS, _MAPPINGS),
+    metavar="LIST",
+    help="sequential, interleave; default sequential.",
+)
+@click.option(
+    "--allocator",
+    type=Names("allocator", allocators),
+    metavar="LIST",
+    help="default, glibc_tuned, tcmalloc, jemalloc.",
+)
+@click.option(
+    "--setting",
+    type=Names("setting", lambda: _SETTINGS, _SETTINGS),
+    metavar="LIST",
+    help="isolated, packed (copies on all cores).",
+)
+@click.option(
+    "--inputs",
+    type=click.Choice(get_args(Inputs)),
+    help="The same input every time, or another one; default hot.",
+)
+@click.option("--quick", is_flag=True, help="About 2 minutes; ends with a verified split.")
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
 @click.option("--length", type=int, metavar="N", help="Length of the texts in tokens.")
 @click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
+@click.option("--latency", metavar="FORMULA", help="Of the model fake, such as '1ms + 8ms*b/t'.")
+@click.option("--cores", type=click.IntRange(1), metavar="N", help="Of the model fake; default 4.")
 @click.option("--trust", is_flag=True, help="Load a model file that can run code.")
 @click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
-@click.option("--seed", type=int, help="Of weights, inputs and the order of cells; default 0.")
+@click.option("--seed", type=int, help="Seed for weights, inputs and cell order; default 0.")
 @click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a run, or add to it.")
+@click.option("--resume", type=RunFolder(), help="Resume or extend a run.")
 @click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
 @click.option("--no-report", is_flag=True, help="Only measure.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(**values: object) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     """Sweep MODEL over threads x batch x optimization, and write the scaling report.
 
     MODEL is a name from coresplit list, a file (.onnx, .pt2, .pt), package.module:attribute,
-    hf:NAME, torchvision:NAME or timm:NAME.
+    hf:NAME, torchvision:NAME or timm:NAME. The model fake is a formula: it needs no library and no
+    time, and shows what coresplit does.
     """
-    options = Options(**values)  # type: ignore[arg-type]
-    with Interrupt() as interrupt, Cores(interrupt, wait=options.wait) as cores:
-        path, outcome = measure(options, interrupt, cores)
-        if options.quick and not outcome.interrupted:
-            _prove(options, path, cores.reserved_at, interrupt)
-        run = judged(store.load(path))
-        page = None if options.no_report else _report(run, path)
-    _tell(run, outcome, path, page, options.as_json)
-    return INTERRUPTED if outcome.interrupted else DONE
+    wait, no_report, as_json = (values.pop(name) for name in ("wait", "no_report", "as_json"))
+    request = _request(values)
+    with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=say) as cores:
+        measured = measure(request, interrupt, cores)
+        if request.quick and not measured.outcome.interrupted:
+            _prove(request, measured, interrupt, cores)
+        run = judged(store.load(measured.path))
+        page = None if no_report else _report(run, measured.path)
+    _tell(run, measured.outcome, measured.path, page, as_json)
+    return INTERRUPTED if measured.outcome.interrupted else DONE
 
 
-def measure(options: Options, interrupt: Interrupt, cores: Cores) -> tuple[Path, Outcome]:
-    """Run the sweep that the options ask for; the run folder it went to, and how it ended.
-
-    The budget begins when the cores are free.
-    """
-    begun = time.monotonic()
-    session = _session(options, interrupt, cores)
-    begun = max(begun, cores.reserved_at)
-    for line in warnings_of(examine(inspect())):
-        warn(line)
-    reserved = RESERVED * (budget_of(options) or 0.0) if options.quick else 0.0
-    say(_foretold(session.forecast(reserved), budget_of(options)))
+def measure(request: BenchRequest, interrupt: Interrupt, cores: Cores) -> measuring.Measured:
+    """Run a sweep, and show how far it is."""
+    session = measuring.prepare(request, interrupt, cores, say)
+    if not is_fake(session.model):
+        for line in warnings_of(examine(inspect())):
+            warn(line)
+    say(_outlook(session.forecast(), request.budget_s))
     with Display() as display:
-        return session.path, session.run(begun, display.show, reserved)
+        return session.run(interrupt, display.show)
 
 
-def _foretold(found: Forecast, budget_s: float | None) -> str:
+def _request(values: dict[str, Any]) -> BenchRequest:
+    """What was typed, with the formula of a fake model as part of its name."""
+    latency, cores = values.pop("latency"), values.pop("cores")
+    if latency is not None or cores is not None:
+        if values["model"] != "fake":
+            raise UsageError("--latency and --cores are for the model fake; leave them out")
+        values["model"] = f"fake:{latency or DEFAULT_FORMULA}@{cores or DEFAULT_CORES}"
+    if values["optimizations"] == ("all",):
+        values["optimizations"] = "all"
+    return BenchRequest(**values)
+
+
+def _outlook(found: Forecast, budget_s: float | None) -> str:
     """How far the budget will reach, said before it is spent."""
     if budget_s is None or found.reached == found.cells:
         return f"{found.cells} cells to measure"
@@ -113,46 +165,28 @@ def _foretold(found: Forecast, budget_s: float | None) -> str:
     )
 
 
-def _prove(options: Options, path: Path, begun: float, interrupt: Interrupt) -> None:
-    """Verify the headline split in what is left of the budget of a quick run."""
-    budget_s = budget_of(options)
-    left_s = UNLIMITED_PROOF_S if budget_s is None else budget_s - (time.monotonic() - begun)
-    prove_headline(
-        path,
-        weights=options.weights,
-        # a Python model that this command names was run already
-        trust=options.trust or options.model is not None,
-        left_s=left_s,
-        interrupt=interrupt,
-    )
-
-
-def _session(options: Options, interrupt: Interrupt, cores: Cores) -> Session:
-    if options.resume is not None:
-        refuse_settled(options)
-        if options.model is not None:
-            refuse_other_model(store.load(options.resume), options)
-
-        def extend(run: Run, machine: Machine) -> Settings:
-            wider = extended(run, options, machine)
-            cores.reserve(machine)
-            return wider
-
-        return Session.resumed(
-            options.resume,
-            weights=options.weights,
-            trust=options.trust,
-            budget_s=budget_of(options),
-            interrupt=interrupt,
-            extend=extend,
-        )
-    spec = spec_of(options)
-    machine = inspect()
-    settings = settings_of(options, machine)
-    cores.reserve(machine)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = options.out or Path("runs") / f"{describe(spec.name)[0]}-{stamp}"
-    return Session.fresh(spec, settings, machine, path, interrupt)
+def _prove(
+    request: BenchRequest, measured: measuring.Measured, interrupt: Interrupt, cores: Cores
+) -> None:
+    """Verify the headline split in what is left of the budget; a page can go without."""
+    path = quote(str(measured.path))
+    try:
+        with Status() as status:
+            proven = prove_headline(
+                measured.path,
+                weights=request.weights,
+                # a Python model that this command names was run already
+                trust=request.trust or request.model is not None,
+                left_s=measured.left_s(request.budget_s),
+                interrupt=interrupt,
+                cores=cores,
+                on_progress=status.show,
+            )
+    except CoresplitError as error:
+        warn(f"the split was not verified: {error}")
+        return
+    if not proven:
+        warn(f"no time was left to verify a split; run: coresplit plan {path} --batch B --verify")
 
 
 def _report(run: Run, path: Path) -> Path | None:

@@ -7,10 +7,11 @@ import click
 from coresplit import store
 from coresplit.cli.app import Command
 from coresplit.cli.output import tell, warn
+from coresplit.cli.types import RunFolder
 
 
 @click.command(cls=Command)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the CSV.")
 def command(run: Path, out: Path) -> None:
     """Write RUN as CSV tables in the published columns (milliseconds, inferences per second)."""

@@ -8,7 +8,7 @@ import click
 from coresplit import store
 from coresplit.cli.app import Command
 from coresplit.cli.output import say, tell, warn
-from coresplit.cli.pages import build_pages
+from coresplit.workflows.reporting import build_pages
 
 
 @click.command("import", cls=Command)

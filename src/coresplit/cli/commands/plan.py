@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -12,68 +13,137 @@ from coresplit.cli.app import DONE, INTERRUPTED, NO, Command
 from coresplit.cli.commands.bench import measure
 from coresplit.cli.display import Status
 from coresplit.cli.output import print_json, say, tell, warn
-from coresplit.cli.plan_json import document
-from coresplit.cli.plan_words import lines_of, table
-from coresplit.cli.planning import Answer, Request, additions, again, answers, check, unmeasured
-from coresplit.cli.request import Options
-from coresplit.cli.reserving import Cores
-from coresplit.cli.verifying import verify
+from coresplit.cli.types import Duration, Name, RunFolder, allocators, optimizations
+from coresplit.errors import NotMeasured, UsageError
+from coresplit.format import format_numbers
 from coresplit.instance import Interrupt
-from coresplit.machine.inspection import inspect
+from coresplit.models.sources import needs_trust
 from coresplit.planner import outcome_of, proof_of
-from coresplit.records import Run, Verification
+from coresplit.records import Mapping, Run, Setting, Verification
 from coresplit.stats.lossy import states_losses
 from coresplit.stats.verdict import judged
-from coresplit.units import parse_duration
+from coresplit.workflows.plan_document import document
+from coresplit.workflows.plan_text import lines_of, table
+from coresplit.workflows.planning import (
+    Answer,
+    PlanRequest,
+    additions,
+    again,
+    answers,
+    check,
+    unmeasured,
+)
+from coresplit.workflows.request import BenchRequest
+from coresplit.workflows.reserving import Cores
+from coresplit.workflows.verifying import DEFAULT_BUDGET_S, verify
 
-DEFAULT_BUDGET = "2m"
+
+class Doing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done beside planning: measuring and verifying, and what they need."""
+
+    run: Path
+    measure: bool
+    verify: bool
+    budget: float | None
+    weights: str | None
+    trust: bool
+    wait: bool
+    as_json: bool
 
 
 @click.command(cls=Command)
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--batch", type=int, metavar="B", help="Plan one batch; default all of the run.")
-@click.option("--cores", type=int, metavar="T", help="Cores to divide; default all of the run.")
-@click.option("--optimization", metavar="NAME", help="Default the fastest that is not lossy.")
-@click.option("--mapping", metavar="NAME", help="Default the fastest.")
-@click.option("--allocator", metavar="NAME", help="Default the fastest.")
-@click.option("--setting", metavar="NAME", help="isolated or packed; default packed if measured.")
-@click.option("--slo", metavar="TIME", help="The highest throughput within a latency: 100ms.")
+@click.argument("run", type=RunFolder())
+@click.option("--batch", type=click.IntRange(1), metavar="B", help="Plan one batch; default all.")
+@click.option(
+    "--cores", type=click.IntRange(1), metavar="T", help="Cores to divide; default all of the run."
+)
+@click.option("--optimization", type=Name(optimizations), help="Default the fastest not lossy.")
+@click.option("--mapping", type=click.Choice(get_args(Mapping)), help="Default the fastest.")
+@click.option("--allocator", type=Name(allocators), help="Default the fastest.")
+@click.option(
+    "--setting", type=click.Choice(get_args(Setting)), help="Default packed if it was measured."
+)
+@click.option(
+    "--slo", type=Duration(), metavar="TIME", help="The highest throughput within a latency: 100ms."
+)
 @click.option("--interpolate", is_flag=True, help="Also batches between measured ones.")
-@click.option("--measure", is_flag=True, help="Measure first what the plan lacks.")
+@click.option("--measure", is_flag=True, help="First measure what the plan lacks.")
 @click.option("--verify", is_flag=True, help="Run the fastest split beside fat and thin.")
-@click.option("--budget", metavar="TIME", help="For --measure and --verify each; default 2m.")
+@click.option(
+    "--budget",
+    type=Duration(endless=True),
+    metavar="TIME",
+    help="For --measure and --verify each; default 2m.",
+)
 @click.option("--weights", metavar="FILE", help="The state dict of the run, to run its model.")
 @click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
 @click.option("--trust", is_flag=True, help="Load a model file that can run code.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(**values: object) -> int:
-    """Divide cores and a batch over instances, so that the batch is done soonest.
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
+    """Divide cores and a batch over instances, to finish the batch fastest.
 
     Recommends a split only where it is shown to be faster than one instance on all cores.
     Predicted from the run folder RUN, also on another machine and without torch; --verify proves
     it on the machine of the run and exits with 1 if a rival was faster.
     """
-    request = msgspec.convert(values, Request)
+    doing = Doing(**{name: values.pop(name) for name in Doing.__struct_fields__})
+    request = PlanRequest(**values)
     check(request)
-    with Interrupt() as interrupt, Cores(interrupt, wait=request.wait) as cores:
-        run = _load(request.run)
+    _check(doing, request)
+    try:
+        return _plan(doing, request)
+    except NotMeasured as error:
+        raise UsageError(error.what, _how_to_measure(error, doing, request)) from error
+
+
+def _plan(doing: Doing, request: PlanRequest) -> int:
+    with (
+        Interrupt() as interrupt,
+        Cores(interrupt, wait=doing.wait, note=say) as cores,
+    ):
+        run = _load(doing.run)
         if request.optimization is None and not states_losses(run):
             warn("the run does not state which optimizations are lossy, so all of them compete")
-        if request.measure:
-            run = _measured(run, request, interrupt, cores)
+        if doing.measure:
+            run = _measured(run, doing, request, interrupt, cores)
         found = answers(run, request)
-        if request.verify and not interrupt.requested:
-            cores.reserve(inspect())
-            _verify(found[0], request, interrupt)
-            run = judged(store.load(request.run))
+        if doing.verify and not interrupt.requested:
+            _verify(found[0], doing, interrupt, cores)
+            run = judged(store.load(doing.run))
             found = (again(found[0], run),)
         proofs = [proof_of(answer.plan, run.journal) for answer in found]
-        _tell(found, proofs, request)
+        _tell(run, found, proofs, doing, request)
         if interrupt.requested:
             return INTERRUPTED
     proof = proofs[0]
     refuted = proof is not None and outcome_of(proof, found[0].variance).verdict == "refuted"
-    return NO if request.verify and refuted else DONE
+    return NO if doing.verify and refuted else DONE
+
+
+def _check(doing: Doing, request: PlanRequest) -> None:
+    """Refuse options that contradict each other."""
+    for option in ("verify", "measure"):
+        if getattr(doing, option) and request.batch is None:
+            raise UsageError(f"--{option} is for one batch; name it with --batch")
+    for option in ("budget", "weights", "trust", "wait"):
+        if getattr(doing, option) and not (doing.verify or doing.measure):
+            raise UsageError(f"--{option} is for --verify and --measure; leave it out")
+    if doing.budget == float("inf") and doing.verify:
+        raise UsageError("--verify ends with its budget; give it one: --budget 2m")
+
+
+def _how_to_measure(error: NotMeasured, doing: Doing, request: PlanRequest) -> str:
+    """The remedy with the commands for it."""
+    if error.additions is None:
+        return error.remedy
+    remedy = error.remedy.replace("interpolated batches", "interpolated batches (--interpolate)")
+    options = "".join(f" --{name} {_typed(values)}" for name, values in error.additions.items())
+    also = ", or plan with --measure" if request.batch is not None else ""
+    return f"{remedy}: coresplit bench --resume {quote(str(doing.run))}{options}{also}"
+
+
+def _typed(values: tuple[Any, ...]) -> str:
+    return ",".join(values) if isinstance(values[0], str) else format_numbers(values)
 
 
 def _load(path: Path) -> Run:
@@ -83,46 +153,64 @@ def _load(path: Path) -> Run:
     return run
 
 
-def _measured(run: Run, request: Request, interrupt: Interrupt, cores: Cores) -> Run:
+def _measured(
+    run: Run, doing: Doing, request: PlanRequest, interrupt: Interrupt, cores: Cores
+) -> Run:
     """The run with what the plan lacked; an interrupt keeps what was measured and plans with it."""
     lacking = additions(run, request)
     if not lacking and not unmeasured(run, request):
         say(f"nothing is lacking for batch {request.batch}")
         return run
-    options = Options(
-        resume=request.run,
-        budget=request.budget or DEFAULT_BUDGET,
-        weights=request.weights,
-        trust=request.trust,
+    sweep = BenchRequest(
+        resume=doing.run,
+        budget=doing.budget or DEFAULT_BUDGET_S,
+        weights=doing.weights,
+        trust=doing.trust,
+        **lacking,  # type: ignore[arg-type]
     )
-    measure(msgspec.structs.replace(options, **lacking), interrupt, cores)
-    return _load(request.run)
+    measure(sweep, interrupt, cores)
+    return _load(doing.run)
 
 
-def _verify(answer: Answer, request: Request, interrupt: Interrupt) -> None:
-    budget_s = parse_duration(request.budget or DEFAULT_BUDGET)
+def _verify(answer: Answer, doing: Doing, interrupt: Interrupt, cores: Cores) -> None:
     with Status() as status:
         verify(
-            request.run,
+            doing.run,
             answer.plan,
-            weights=request.weights,
-            trust=request.trust,
-            budget_s=budget_s,
+            weights=doing.weights,
+            trust=doing.trust,
+            budget_s=doing.budget or DEFAULT_BUDGET_S,
             interrupt=interrupt,
+            cores=cores,
             on_progress=status.show,
         )
-    say(f"kept in the run; shown by: coresplit report {quote(str(request.run))}")
+    say(f"kept in the run; shown by: coresplit report {quote(str(doing.run))}")
 
 
-def _tell(found: Sequence[Answer], proofs: Sequence[Verification | None], request: Request) -> None:
-    if request.as_json:
+def _tell(
+    run: Run,
+    found: Sequence[Answer],
+    proofs: Sequence[Verification | None],
+    doing: Doing,
+    request: PlanRequest,
+) -> None:
+    single = request.batch is not None or request.slo is not None
+    if doing.as_json:
         documents = [document(answer, proof) for answer, proof in zip(found, proofs, strict=True)]
-        print_json(documents[0] if _single(request) else {"plans": documents})
+        print_json(documents[0] if single else {"plans": documents})
         return
-    lines = lines_of(found[0], proofs[0]) if _single(request) else table(found, proofs)
+    command = _verifying(run, found[0], doing, request)
+    lines = lines_of(found[0], proofs[0], command) if single else table(found, proofs)
     for line in lines:
         tell(line)
 
 
-def _single(request: Request) -> bool:
-    return request.batch is not None or request.slo is not None
+def _verifying(run: Run, answer: Answer, doing: Doing, request: PlanRequest) -> str:
+    """The command that verifies a plan."""
+    names = ("optimization", "mapping", "allocator", "setting", "cores")
+    named = {name: getattr(request, name) for name in names}
+    options = "".join(f" --{name} {value}" for name, value in named.items() if value is not None)
+    options += " --interpolate" if request.interpolate else ""
+    options += " --trust" if run.machine and needs_trust(run.model.source) else ""
+    run_folder = quote(str(doing.run))
+    return f"coresplit plan {run_folder} --batch {answer.plan.batch}{options} --verify"

@@ -34,7 +34,7 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
         worker = Worker(spec)
     except (UsageError, EnvironmentFault, StorageError) as error:
         failure = Failure(
-            kind="model", message=error.what, remedy=error.remedy, option=error.option
+            kind="model", message=error.what, remedy=error.template, option=error.option
         )
         _send(pipe, failure)
         return

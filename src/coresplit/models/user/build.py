@@ -95,7 +95,7 @@ def _positional(
             shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in example)
             raise UsageError(
                 f"{title} cannot run on inputs of shape {shapes}: {first_line(error)}",
-                "say what it takes",
+                "say what it takes by {option}",
                 "input",
             ) from error
 

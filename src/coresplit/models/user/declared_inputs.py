@@ -82,7 +82,7 @@ def _bind(model: str, stated: Stated, given: ModelInput, known: dict[str, int]) 
         )
     if not fits:
         raise UsageError(
-            f"input {given} does not fit {model}", f"give what it takes", f"input={stated}"
+            f"input {given} does not fit {model}", "give what it takes: {option}", f"input={stated}"
         )
 
 
@@ -103,6 +103,6 @@ def _settled(
     example = stated.of(tuple(128 if size is None else size for size in sizes))
     raise UsageError(
         f"{model}: dimension '{free}' of input '{stated.name}' is dynamic",
-        "give its size",
+        "give it: {option}",
         f"input={example}",
     )

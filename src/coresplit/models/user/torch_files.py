@@ -80,7 +80,7 @@ def load_archive(spec: ModelSpec, source: Source) -> Loaded:
     if not isinstance(module, nn.Module):
         raise UsageError(
             f"'{spec.name}' holds a {type(module).__name__}, not a module",
-            "if these are weights, name the model that they are for",
+            "if these are weights, name the model that they are for and give {option}",
             f"weights={spec.name}",
         )
     return Loaded(module=module.eval())
@@ -131,7 +131,7 @@ def by_signature(
     if not given:
         example = names[0] if names else UNNAMED
         raise UsageError(
-            missing, "give each, without the batch", f"input={example}=3x224x224:float32"
+            missing, "give each, without the batch: {option}", f"input={example}=3x224x224:float32"
         )
     if len(names) < len(parameters) and not {each.name for each in given} <= set(names):
         return tuple(given), ()
@@ -140,7 +140,9 @@ def by_signature(
         required = each.default is inspect.Parameter.empty and each.kind not in _VARIADIC
         if required and each.name not in by_name:
             raise UsageError(
-                missing, f"give '{each.name}', too", f"input={each.name}=3x224x224:float32"
+                missing,
+                f"give '{each.name}', too: {{option}}",
+                f"input={each.name}=3x224x224:float32",
             )
     chosen = tuple(name for name in names if name in by_name)
     prefix = next(

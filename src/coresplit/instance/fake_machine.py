@@ -1,0 +1,83 @@
+"""A machine that is not there: instances whose forwards take what a formula says, in no time."""
+
+import random
+from collections.abc import Collection, Sequence
+
+from coresplit.instance.ensemble import Member, Pack
+from coresplit.instance.fake import FakeClock, FakeInstance
+from coresplit.instance.messages import InstanceSpec
+from coresplit.instance.protocol import Instance
+from coresplit.machine.placement import place, place_together
+from coresplit.models import FakeModel, ModelSpec
+from coresplit.records import Cell, Core, Machine, Mapping, Variant
+
+NOISE = 0.003
+"""Relative standard deviation of a forward, drawn from its instance, batch and number."""
+PREPARE_S = 0.5
+MEMORY = 64 * 2**30
+
+
+def fake_machine(model: FakeModel) -> Machine:
+    """The machine as a record."""
+    return Machine(
+        cpu_model="fake processor",
+        cores=tuple(Core(cpu=cpu) for cpu in range(model.cores)),
+        usable=model.cores,
+        quota_cores=None,
+        memory=MEMORY,
+        memory_limit=None,
+        kernel="none",
+        logical_cpus=model.cores,
+    )
+
+
+class FakeMachine:
+    """The host of instances of a fake model; time passes only as their forwards do."""
+
+    def __init__(self, spec: ModelSpec, model: FakeModel, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self.together = 1
+        self._spec = spec
+        self._model = model
+        self._cores = fake_machine(model).cores
+
+    def start(self, cell: Cell) -> Instance:
+        """The instance of a cell."""
+        if cell.setting == "packed":
+            copies = [cell.threads] * (self._model.cores // cell.threads)
+            places = self.place(copies, cell.mapping)
+            return Pack([self.start_on(cell.variant, cpus) for cpus in places], self.clock)
+        return self.start_on(cell.variant, place(self._cores, cell.threads, cell.mapping))
+
+    def start_on(self, variant: Variant, cpus: tuple[int, ...]) -> Member:
+        """An instance on these logical CPUs."""
+        spec = InstanceSpec(
+            model=self._spec,
+            optimization=variant.optimization,
+            cpus=cpus,
+            home=cpus,
+            mapping=variant.mapping,
+            allocator=variant.allocator,
+        )
+        return FakeInstance(spec, self._latency, self.clock, prepare_s=PREPARE_S)
+
+    def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
+        """The logical CPUs of instances of so many threads that run at the same time."""
+        return place_together(self._cores, threads, mapping)
+
+    def available_memory(self) -> int:
+        """Bytes, of which there are always enough."""
+        return MEMORY
+
+    def free_for(self, cell: Cell) -> int:
+        """Bytes, of which there are always enough."""
+        return MEMORY
+
+    def culprit(self, cpus: Collection[int]) -> str:
+        """Nobody."""
+        return ""
+
+    def _latency(self, spec: InstanceSpec, batch: int, done: int) -> float:
+        exact = self._model.latency(spec.optimization, spec.threads, batch)
+        drawn = random.Random(f"{spec} {spec.cpus} {batch} {done} {self._spec.seed}")
+        return exact * drawn.lognormvariate(0.0, NOISE)

@@ -1,0 +1,81 @@
+"""The interactive page: one file that works from disk and asks nothing of a network."""
+
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from coresplit.charts.points import COLUMNS
+from coresplit.charts.render import javascript, library
+from coresplit.charts.theme import TOTAL, config
+from coresplit.records import Run
+from coresplit.reports.document import Document
+from coresplit.reports.sections.cells import (
+    cell_table,
+    disturbance_table,
+    preparation_table,
+    undrawn_table,
+    visit_table,
+)
+from coresplit.reports.sections.overview import (
+    about,
+    anchor_of,
+    counts_of,
+    date,
+    facts_of,
+    sentence_of,
+)
+from coresplit.stats.lossy import unchecked_text
+
+
+def html_page(run: Run, document: Document, *, pictures: bool) -> str:
+    """The whole page; ``pictures`` says whether a PNG lies beside it for every figure."""
+    jinja = library("jinja2")
+    environment = jinja.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+    )
+    safe = library("markupsafe").Markup
+    page: str = environment.from_string(_asset("page.html")).render(
+        run=run,
+        document=document,
+        facts=facts_of(run, document),
+        lossy=any(row.lossy for group in document.groups for row in group.rows),
+        about=about(run, document),
+        counts=counts_of(run),
+        sentence=sentence_of(run),
+        created=date(run.created_at) if run.created_at > 0 else "",
+        cells=cell_table(run, document.claims.points),
+        undrawn=undrawn_table(run, document.claims.points),
+        preparations=preparation_table(run),
+        warnings=[*run.warnings, *filter(None, [unchecked_text(run)])],
+        visits=visit_table(run),
+        disturbances=disturbance_table(run),
+        anchor=anchor_of(run),
+        pictures=pictures,
+        size=TOTAL,
+        style=safe(_asset("page.css")),
+        script=safe(_asset("page.js")),
+        library=safe(javascript()) if document.groups else "",
+        data=safe(_json(_data(document))),
+    )
+    return page
+
+
+def _data(document: Document) -> dict[str, Any]:
+    """What the script draws from: every point once, every figure by the numbers of its points."""
+    return {
+        "config": config(),
+        "columns": COLUMNS,
+        "points": document.chart_points.points,
+        "figures": [{"spec": figure.spec, "rows": figure.rows} for figure in document.figures],
+    }
+
+
+def _json(value: object) -> str:
+    """JSON that may stand inside a script element: no character there opens a tag."""
+    text = msgspec.json.encode(value).decode()
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return resources.files("coresplit.reports.pages").joinpath("assets", name).read_text("utf-8")

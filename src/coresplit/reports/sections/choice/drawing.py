@@ -1,0 +1,237 @@
+"""The map of the best optimization of every place, as a Vega-Lite specification; pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from coresplit.analysis.ranking import Best, Ranking
+from coresplit.charts.heatmap import MOST_WRITTEN, map_axes
+from coresplit.charts.line.chart import given_colour, pixel
+from coresplit.charts.line.labels import column_end, title_layer
+from coresplit.charts.palette import INK, MUTED, PAPER, tint
+from coresplit.charts.theme import HEIGHT, WIDTH, Spec, base
+from coresplit.format import number, times_exact
+from coresplit.reports.sections.choice.text import tied_text
+from coresplit.reports.wording import UNCLEAR, doubt
+
+NAMED_FROM = 118
+"""Least width in pixels of a place whose winner is named in it; else colours tell."""
+OPEN = "#eceff3"
+"""Where no optimization is shown to be the fastest."""
+STRIPE = 4.5
+
+
+class ChoiceMap(msgspec.Struct, frozen=True, kw_only=True):
+    """What to draw: a ranking, the colour of each optimization, and the name of the baseline."""
+
+    title: str
+    description: str
+    ranking: Ranking
+    colours: dict[str, str]
+    over: str
+
+
+def choice_map_spec(chart: ChoiceMap) -> Spec:
+    """The winner of every place and its gain; grey with stripes where none is shown to win."""
+    best = chart.ranking.best
+    threads = sorted({place[0] for place in best})
+    batches = sorted({place[1] for place in best})
+    width, height = WIDTH / len(threads), HEIGHT / len(batches)
+    entries, stripes = [], []
+    for place, one in best.items():
+        left, top = threads.index(place[0]) * width, HEIGHT - height * (batches.index(place[1]) + 1)
+        room = 1.5 if one.guessed else 0.0
+        box = {"x0": left + room, "x1": left + width - room}
+        box |= {"y0": top + room, "y1": top + height - room}
+        entries.append({**box, **_entry(one, place, chart, width)})
+        stripes += _stripes(one, chart, box)
+    layers = [_ground(), _cells(entries), _tie_stripes(stripes)]
+    if len(entries) <= MOST_WRITTEN:
+        layers += _texts(entries, width)
+    layers += [*_key(chart), _note(entries, stripes), title_layer(chart.title)]
+    frame = {**base(chart.description), "view": {"fill": "#f4f5f7"}}
+    # ordinal axes need points of their own: those of the layers are placed in pixels
+    frame["data"] = {"values": [{"t": t, "b": b} for t, b in best]}
+    return {**frame, "encoding": map_axes(threads, batches), "layer": layers}
+
+
+def _entry(one: Best, place: tuple[int, int], chart: ChoiceMap, width: float) -> Spec:
+    name = one.row.cell.optimization
+    gain = one.gain
+    mark = "~" if one.guessed or (gain and gain.verdict == "estimated") else ""
+    value = f"{mark}{times_exact(gain.value)}" if gain else ""
+    if width < 40 and gain:
+        value = f"{mark}{gain.value:.1f}" if gain.value < 99.5 else f"{gain.value:.0f}"
+    star = "*" if one.row.cell.variant.placing and width < NAMED_FROM else ""
+    tied = tied_text(one)
+    between = f"{times_exact(gain.low)} to {times_exact(gain.high)}" if gain else "-"
+    return {
+        "threads": place[0],
+        "batch": place[1],
+        "o": name,
+        "way": str(one.row.cell.variant) if one.sole else UNCLEAR,
+        "fill": PAPER if one.guessed else tint(chart.colours[name], 0.42) if one.sole else OPEN,
+        "stroke": chart.colours[name] if one.guessed else PAPER,
+        "hollow": one.guessed,
+        "value": f"{value}{star}",
+        "tied": tied or "-",
+        "short": _short_tie(one),
+        "said": f"{number(one.row.throughput)} inferences/s{doubt(one.row.verdict)}",
+        "gain": f"{value} ({between})" if gain else "-",
+    }
+
+
+def _short_tie(one: Best) -> str:
+    if one.sole:
+        return ""
+    names = dict.fromkeys(row.cell.optimization for row in (one.row, *one.tied))
+    return ", ".join(names)
+
+
+def _stripes(one: Best, chart: ChoiceMap, box: Spec) -> list[Spec]:
+    """A stripe for each of several optimizations not told apart, at the foot of the place."""
+    if one.sole:
+        return []
+    others = list(dict.fromkeys(row.cell.optimization for row in (one.row, *one.tied)))
+    share = (box["x1"] - box["x0"] - 2) / len(others)
+    return [
+        {
+            "x0": box["x0"] + 1 + share * index,
+            "x1": box["x0"] + 1 + share * (index + 1),
+            "y0": box["y1"] - STRIPE - 1,
+            "y1": box["y1"] - 1,
+            "edge": chart.colours[name],
+        }
+        for index, name in enumerate(others)
+    ]
+
+
+def _box() -> Spec:
+    ends = {"x2": {"field": "x1"}, "y2": {"field": "y1"}}
+    return {"x": pixel("x0"), "y": pixel("y0"), **ends}
+
+
+def _ground() -> Spec:
+    """Every place in the units of the axes, which would not be drawn otherwise."""
+    return {"mark": {"type": "rect", "color": PAPER, "aria": False}}
+
+
+def _cells(entries: Sequence[Spec]) -> Spec:
+    titles = {
+        "way": "best",
+        "threads": "threads",
+        "batch": "batch",
+        "said": "throughput",
+        "gain": "gain",
+        "tied": "not told apart from",
+    }
+    return {
+        "data": {"values": list(entries)},
+        "mark": {"type": "rect", "strokeWidth": 1.2},
+        "encoding": {
+            **_box(),
+            "fill": given_colour("fill"),
+            "stroke": given_colour("stroke"),
+            "tooltip": [
+                {"field": field, "type": "nominal", "title": title}
+                for field, title in titles.items()
+            ],
+        },
+    }
+
+
+def _tie_stripes(stripes: Sequence[Spec]) -> Spec:
+    return {
+        "data": {"values": list(stripes)},
+        "mark": {"type": "rect", "aria": False},
+        "encoding": {**_box(), "fill": given_colour("edge")},
+    }
+
+
+def _texts(entries: Sequence[Spec], width: float) -> list[Spec]:
+    """In wide places the winner, its gain and, with room, its ties; in narrow ones the gain."""
+    text = {"type": "text", "baseline": "middle", "aria": False, "color": INK}
+    if width < NAMED_FROM:
+        middle = [
+            {**entry, "xm": (entry["x0"] + entry["x1"]) / 2, "ym": _middle(entry)}
+            for entry in entries
+        ]
+        place = {"x": pixel("xm"), "y": pixel("ym"), "text": {"field": "value"}}
+        size = 10 if width < 40 else 11
+        mark = {**text, "align": "center", "fontSize": size}
+        return [{"data": {"values": middle}, "mark": mark, "encoding": place}]
+    rows = [{**entry, "xm": entry["x0"] + 9, "ym": _middle(entry)} for entry in entries]
+    layers = []
+    rest = width - 18
+    odd = any(entry["way"] != entry["o"] for entry in entries)
+    columns = [("way", 0.0, 600, INK, rest - 50), ("value", rest, 400, INK, 48)]
+    if width >= 2 * NAMED_FROM and not odd:
+        columns = [
+            ("way", 0.0, 600, INK, 0.42 * rest),
+            ("value", 0.58 * rest, 400, INK, 48),
+            ("short", 0.61 * rest, 400, MUTED, 0.39 * rest),
+        ]
+    for field, dx, weight, ink, limit in columns:
+        align = "right" if field == "value" else "left"
+        style = {"align": align, "fontSize": 11.5, "fontWeight": weight, "color": ink}
+        mark = {**text, **style, "dx": dx, "limit": limit}
+        place = {"x": pixel("xm"), "y": pixel("ym"), "text": {"field": field}}
+        layers.append({"data": {"values": rows}, "mark": mark, "encoding": place})
+    return layers
+
+
+def _middle(entry: Spec) -> float:
+    return float(entry["y0"] + entry["y1"]) / 2 - (0.5 if entry["tied"] == "-" else 1.5)
+
+
+def _key(chart: ChoiceMap) -> list[Spec]:
+    """Leaders with their colour and the number of places where they are shown to be fastest."""
+    entries = [
+        {"name": name, "wins": f"{count}", "edge": chart.colours[name], "y": 14 + 20 * index}
+        for index, (name, count) in enumerate(chart.ranking.wins)
+    ]
+    fills = [{**e, "fill": tint(chart.colours[str(e["name"])], 0.42)} for e in entries]
+    text = {"type": "text", "baseline": "middle", "fontSize": 12, "align": "left", "limit": 108}
+    y = {"y": pixel("y")}
+    end = column_end([name for name, _ in chart.ranking.wins])
+    square = {"type": "square", "size": 120, "opacity": 1, "strokeWidth": 1.4, "aria": False}
+    return [
+        {
+            "data": {"values": fills},
+            "mark": square,
+            "encoding": {
+                **y,
+                "x": {"value": WIDTH + 22},
+                "fill": given_colour("fill"),
+                "stroke": given_colour("edge"),
+            },
+        },
+        {
+            "data": {"values": entries},
+            "mark": {**text, "fontWeight": 600, "color": INK},
+            "encoding": {**y, "x": {"value": WIDTH + 34}, "text": {"field": "name"}},
+        },
+        {
+            "data": {"values": entries},
+            "mark": {**text, "align": "right", "color": MUTED},
+            "encoding": {**y, "x": {"value": end}, "text": {"field": "wins"}},
+        },
+        {
+            "data": {"values": [{}]},
+            "mark": {**text, "fontSize": 11.5, "color": MUTED, "text": "fastest in places"},
+            "encoding": {"x": {"value": WIDTH + 16}, "y": {"value": -6}},
+        },
+    ]
+
+
+def _note(entries: Sequence[Spec], stripes: Sequence[Spec]) -> Spec:
+    notes = ["grey: too close to call between the striped ones"] if stripes else []
+    odd = any(str(entry["value"]).endswith("*") for entry in entries)
+    notes += ["*: not with the default allocator or mapping"] if odd else []
+    notes += ["white, ~: estimated"] if any(entry["hollow"] for entry in entries) else []
+    mark = {"type": "text", "align": "left", "fontSize": 11.5, "color": MUTED}
+    return {
+        "data": {"values": [{}]},
+        "mark": {**mark, "text": "; ".join(notes)},
+        "encoding": {"x": {"value": 0}, "y": {"value": HEIGHT + 60}},
+    }

@@ -1,0 +1,95 @@
+"""Memory that is mapped anew for every forward: what it took, and what another allocator did; pure.
+
+The kernel clears such memory page by page, with a page fault for each.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from coresplit.analysis.view import RunView
+from coresplit.format import format_share, percent, some_cells
+from coresplit.records import Evidence, Measurement, Run
+from coresplit.reports.sections.comparisons import compared, rivalries
+from coresplit.reports.sections.scaling_text import counted
+
+KERNEL_SHARE = 0.10
+FEWEST_FAULTS = 100
+TUNED = "glibc_tuned"
+"""The allocator that keeps freed memory and needs nothing to be installed."""
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """Cells in which the kernel took over 10 % of the processor time, and the worst of them.
+
+    ``share`` is system time over user and system time of the worst. ``tried`` are the allocators
+    that were measured.
+    """
+
+    high: int
+    cells: int
+    share: float
+    worst: Measurement
+    tried: tuple[str, ...]
+
+    @property
+    def short(self) -> str:
+        """What the kernel took, in one line."""
+        return (
+            f"the kernel took over {percent(KERNEL_SHARE)} of the processor time in {self.high} of "
+            f"{some_cells(self.cells)}, up to {format_share(self.share)}"
+        )
+
+
+def faults_of(measurements: Sequence[Measurement]) -> Faults | None:
+    """The cells that page faults slow down; None where there is none.
+
+    Cells with few page faults do not count: there the kernel wakes threads, and no allocator
+    changes that.
+    """
+    shares: list[tuple[float, Measurement]] = []
+    for measurement in measurements:
+        evidence = measurement.evidence
+        if evidence is not None and evidence.user_s + evidence.system_s > 0:
+            share = evidence.system_s / (evidence.user_s + evidence.system_s)
+            few = evidence.minor_faults < FEWEST_FAULTS * evidence.forwards
+            shares.append((0.0 if few else share, measurement))
+    high = sum(share > KERNEL_SHARE for share, _ in shares)
+    if not high:
+        return None
+    share, worst = max(shares, key=lambda pair: pair[0])
+    tried = tuple(dict.fromkeys(measurement.cell.allocator for _, measurement in shares))
+    return Faults(high=high, cells=len(shares), share=share, worst=worst, tried=tried)
+
+
+def outcomes(view: RunView) -> tuple[str, ...]:
+    """In how many cells every allocator beside the first is faster or slower, a line each."""
+    return tuple(
+        f"{counted(each.pairs, each.value, each.over, view.claims)}{each.where}"
+        for each in rivalries(view, "allocator")
+    )
+
+
+def about_faults(run: Run, view: RunView) -> tuple[tuple[str, str], ...]:
+    """What page faults took and what another allocator did, or how to learn that; may be empty."""
+    found = faults_of(run.measurements)
+    if found is None:
+        return ()
+    evidence = found.worst.evidence
+    assert evidence is not None
+    text = f"{found.short} in {found.worst.cell}, with {_per_forward(evidence)}."
+    said = [
+        f"{f'{each.where[2:-1].capitalize()}: ' if each.where else ''}"
+        f"{compared(each, each.pairs, view.claims)}"
+        for each in rivalries(view, "allocator")
+    ]
+    if said:
+        text += f" {' '.join(said)}"
+    elif run.machine is not None:
+        command = f"coresplit bench --resume {run.name} --allocator {TUNED}"
+        text += f" To see what another allocator does: {command}."
+    return (("Page faults", f"{text[0].upper()}{text[1:]}"),)
+
+
+def _per_forward(evidence: Evidence) -> str:
+    return f"{evidence.minor_faults // max(evidence.forwards, 1):,} page faults per forward"

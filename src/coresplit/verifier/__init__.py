@@ -1,0 +1,5 @@
+"""Running a planned split beside its rivals, as real pinned instances."""
+
+from coresplit.verifier.rounds import Verifier
+
+__all__ = ["Verifier"]

@@ -1,0 +1,73 @@
+"""Under which conditions a run was measured, and whether they hold here and now."""
+
+from coresplit.errors import MismatchError, RunError, UsageError
+from coresplit.instance import Ready
+from coresplit.machine.inspection import differences, fingerprint
+from coresplit.machine.software import software
+from coresplit.models import MODELS, ModelSpec, describe, is_fake, packages_of, validate
+from coresplit.models.sources import source_of
+from coresplit.optimizations import optimization_named
+from coresplit.records import Machine, ModelInfo, Run, Settings
+
+
+def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
+    """What names the model of a run: for a built-in one its inputs give the size.
+
+    Raises UsageError for Python code that the run folder names, unless ``trust`` allows it: whoever
+    wrote the folder chose it.
+    """
+    if not trust and source_of(run.model.source).kind == "python":
+        raise UsageError(
+            f"run {run.name} names the Python code '{run.model.source}' as its model",
+            "if you trust it, give {option}",
+            "trust",
+        )
+    built_in = run.model.source in MODELS
+    stated = built_in or is_fake(run.model.source)
+    spec = ModelSpec(
+        name=run.model.source,
+        size=run.model.inputs[0].shape[-1] if built_in else None,
+        inputs=() if stated else run.model.inputs,
+        weights=weights,
+        seed=run.settings.seed,
+        trust=trust,
+    )
+    validate(spec)
+    return spec
+
+
+def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
+    """Raise MismatchError, with the differences, unless the run is of this machine and model."""
+    if run.machine is None:
+        raise RunError(f"run {run.name} was imported from tables: nothing of it can be run here")
+    there = fingerprint(run.machine, run.software, run.model)
+    here = software(libraries_of(run.settings, run.model.source))
+    different = differences(there, fingerprint(machine, here, model))
+    if different:
+        raise MismatchError(
+            f"run {run.name} was measured under other conditions: {'; '.join(different)}; "
+            "start a new run instead"
+        )
+
+
+def libraries_of(settings: Settings, model: str) -> tuple[str, ...]:
+    """Distributions that a run's results depend on: those of its optimizations and its model."""
+    if is_fake(model):
+        return ()
+    packages = [optimization_named(name).packages for name in settings.optimizations]
+    return tuple(dict.fromkeys(["torch", "numpy", *sum(packages, ()), *packages_of(model)]))
+
+
+def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
+    """What the run folder says of the model."""
+    name, title = describe(spec.name)
+    return ModelInfo(
+        name=name,
+        title=title,
+        source=spec.name,
+        inputs=ready.inputs,
+        flops=ready.flops,
+        parameters=ready.parameters,
+        weights=ready.weights,
+        largest_tensor=ready.largest_tensor,
+    )

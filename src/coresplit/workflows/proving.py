@@ -1,0 +1,86 @@
+"""The proof that a quick run ends with: its headline split beside one instance, really run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from coresplit import store
+from coresplit.analysis.splits import Choice, choices_of
+from coresplit.analysis.view import RunView
+from coresplit.instance import Interrupt
+from coresplit.planner import Option, Plan
+from coresplit.records import Prepared, Run
+from coresplit.stats.verdict import judged
+from coresplit.workflows.reserving import Cores
+from coresplit.workflows.verifying import verify
+
+ROUNDS = 3
+WARMUP_ROUNDS = 2
+REST_S = 0.1
+SLACK = 1.25
+
+
+def prove_headline(
+    path: Path,
+    *,
+    weights: str | None,
+    trust: bool,
+    left_s: float,
+    interrupt: Interrupt,
+    cores: Cores,
+    on_progress: Callable[[str], None],
+) -> bool:
+    """Verify the split of the run that its page will show first, within ``left_s`` seconds.
+
+    At least three rounds are run. False where no split fits in the time. Raises as ``verify`` does.
+    """
+    run = judged(store.load(path))
+    left_s -= preparing_s(run)
+    chosen = headline(choices_of(RunView(run)), left_s)
+    if chosen is None:
+        return False
+    verify(
+        path,
+        chosen.plan,
+        weights=weights,
+        trust=trust,
+        budget_s=max(1.0, left_s),
+        rounds=ROUNDS,
+        interrupt=interrupt,
+        cores=cores,
+        on_progress=on_progress,
+    )
+    return True
+
+
+def headline(choices: Sequence[Choice], left_s: float) -> Choice | None:
+    """The choice to prove: the largest predicted gain over fat of those that fit in the time.
+
+    Where fat is predicted to be fastest everywhere, the largest batch of those that fit: it is then
+    fat that is proven against thin. None where nothing fits.
+    """
+    fitting = [one for one in choices if len(_options(one.plan)) > 1 and cost_s(one.plan) <= left_s]
+    splits = [one for one in fitting if not one.plan.is_rival("fat")]
+    if splits:
+        return max(splits, key=_gain)
+    return max(fitting, key=lambda one: one.plan.batch, default=None)
+
+
+def cost_s(plan: Plan) -> float:
+    """Seconds that the fewest rounds of a verification are expected to take, with warm-up."""
+    each = sum(option.predicted.value + REST_S for option in _options(plan))
+    return SLACK * (ROUNDS + WARMUP_ROUNDS) * each
+
+
+def preparing_s(run: Run) -> float:
+    """Seconds that the instances of a verification take to be ready, as those of the sweep did."""
+    took = [each.start_s + each.prepare_s for each in run.journal if isinstance(each, Prepared)]
+    return SLACK * max(took, default=0.0)
+
+
+def _options(plan: Plan) -> list[Option]:
+    return [option for _, option in plan.configurations]
+
+
+def _gain(choice: Choice) -> float:
+    found = choice.speedup("fat")
+    return found.ratio if found else 0.0

@@ -1,0 +1,229 @@
+"""One sweep into one run folder: a fresh one, or an earlier one that is resumed."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from coresplit import store
+from coresplit.errors import InstanceError, ModelFault
+from coresplit.instance import Host, Interrupt, Ready
+from coresplit.machine.software import software
+from coresplit.models import ModelSpec, form_of
+from coresplit.records import Cell, Machine, Run, Settings
+from coresplit.sweep import (
+    Efforts,
+    Forecast,
+    Outcome,
+    Progress,
+    Started,
+    Sweep,
+    cells_of,
+    close_all,
+    forecast,
+    probe,
+)
+from coresplit.workflows.conditions import libraries_of, model_info, require_same
+from coresplit.workflows.efforts import Kept, NotingSink, by_effort, efforts_of
+
+
+class Session:
+    """A run folder open for writing, where its instances run, and those started for it."""
+
+    def __init__(
+        self,
+        run: Run,
+        writer: store.RunWriter,
+        host: Host,
+        *,
+        started: Started,
+        kept: Kept,
+        ready: Ready | None,
+    ) -> None:
+        self.path = writer.path
+        self._run = run
+        self._writer = writer
+        self._host = host
+        self._started = started
+        self._kept = kept
+        self._ready = ready
+
+    @property
+    def model(self) -> str:
+        """What names the model of the run."""
+        return self._run.model.source
+
+    @classmethod
+    def fresh(
+        cls,
+        *,
+        spec: ModelSpec,
+        settings: Settings,
+        machine: Machine,
+        path: Path,
+        host: Host,
+        interrupt: Interrupt,
+    ) -> "Session":
+        """Start instances, learn what the model is, and only then make the run folder.
+
+        ``spec`` and ``settings`` were checked against ``machine`` by the caller.
+        """
+        store.require_new(path)
+        kept = Kept(spec)
+        with _interruptible(interrupt):
+            ready, started = probe(host, by_effort(cells_of(settings), spec, kept), interrupt)
+        with _ending(started):
+            run = Run(
+                name=path.name,
+                created_at=time.time(),
+                model=model_info(spec, ready),
+                settings=settings,
+                machine=machine,
+                software=software(libraries_of(settings, spec.name)),
+                measurements=(),
+            )
+            writer = store.create(path, run)
+            return cls(run, writer, host, started=started, kept=kept, ready=ready)
+
+    @classmethod
+    def resumed(
+        cls,
+        *,
+        before: Run,
+        writer: store.RunWriter,
+        spec: ModelSpec,
+        settings: Settings,
+        machine: Machine,
+        host: Host,
+        interrupt: Interrupt,
+    ) -> "Session":
+        """Resume the run ``before``, open in ``writer``, with settings that its own are a part of.
+
+        The run was measured on this machine, and ``spec`` is its model as far as can be told
+        without loading it. Raises MismatchError with the differences where it is not.
+        """
+        budget = before.settings.budget_s
+        stored = msgspec.structs.replace(settings, budget_s=budget)
+        run = msgspec.structs.replace(before, settings=settings)
+        kept, missing = Kept(spec), _missing(run)
+        ready: Ready | None = None
+        started: Started = {}
+        if missing:
+            with _interruptible(interrupt):
+                ready, started = _probed(
+                    host, by_effort(missing, spec, kept), _finished(run), interrupt
+                )
+        with _ending(started):
+            if ready is not None:
+                require_same(before, machine, model_info(spec, ready))
+            if stored != before.settings:
+                libraries = software(libraries_of(stored, spec.name))
+                writer.rewrite(msgspec.structs.replace(before, settings=stored, software=libraries))
+            return cls(run, writer, host, started=started, kept=kept, ready=ready)
+
+    def run(
+        self,
+        begun: float,
+        interrupt: Interrupt,
+        on_progress: Callable[[Progress], None],
+        reserved_s: float = 0.0,
+    ) -> Outcome:
+        """Measure; ``begun`` is when the budget began on the clock of the host.
+
+        ``reserved_s`` of the budget are left to what follows.
+        """
+        try:
+            return Sweep(
+                self._within(reserved_s),
+                self._host,
+                NotingSink(self._writer, self._kept),
+                started=self._started,
+                done=self._run.measurements,
+                efforts=self._efforts(),
+                begun=begun,
+                interrupt=interrupt,
+                on_progress=on_progress,
+            ).run()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the instances that are left and the folder's writer; harmless when done already."""
+        close_all(self._started)
+        self._writer.close()
+
+    def forecast(self, reserved_s: float = 0.0) -> Forecast:
+        """How far the budget will reach, of which ``reserved_s`` are left to what follows.
+
+        A cell that has not been measured is taken to need as long as the first instance that was
+        started, per input and core.
+        """
+        ready = self._ready
+        core_s = ready.input_s * ready.threads if ready is not None else 0.0
+        return forecast(
+            _missing(self._run),
+            self._efforts(),
+            lambda cell: core_s * cell.batch / cell.threads,
+            self._host.together,
+            self._within(reserved_s).budget_s,
+        )
+
+    def _efforts(self) -> Efforts:
+        ready, form = self._ready, form_of(self._run.model.source)
+        if ready is None:
+            return efforts_of(form, self._kept.names())
+        return efforts_of(form, self._kept.names(), ready.start_s + ready.prepare_s)
+
+    def _within(self, reserved_s: float) -> Settings:
+        settings = self._run.settings
+        if settings.budget_s is None:
+            return settings
+        return msgspec.structs.replace(settings, budget_s=settings.budget_s - reserved_s)
+
+
+@contextmanager
+def _ending(started: Started) -> Iterator[None]:
+    """End the instances that were started on any error."""
+    try:
+        yield
+    except BaseException:
+        close_all(started)
+        raise
+
+
+@contextmanager
+def _interruptible(interrupt: Interrupt) -> Iterator[None]:
+    """Call an interrupted start what it is."""
+    try:
+        yield
+    except InstanceError as error:
+        if interrupt.requested:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _finished(run: Run) -> set[Cell]:
+    return {each.cell for each in run.measurements if each.verdict == "measured"}
+
+
+def _missing(run: Run) -> list[Cell]:
+    """The cells of a run that are not measured yet."""
+    finished = _finished(run)
+    return [cell for cell in cells_of(run.settings) if cell not in finished]
+
+
+def _probed(
+    host: Host, missing: Iterable[Cell], finished: Collection[Cell], interrupt: Interrupt
+) -> tuple[Ready, Started]:
+    """What an instance of the missing cells reads back, else one of those that are finished.
+
+    So that a run goes on, and is seen to be complete, where all that it lacks cannot be prepared.
+    """
+    try:
+        return probe(host, missing, interrupt)
+    except InstanceError as error:
+        if isinstance(error, ModelFault) or interrupt.requested or not finished:
+            raise
+        return probe(host, sorted(finished), interrupt)
