@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint check format clean
+.PHONY: demo test lint check coverage format clean
 
 demo: $(INSTALLED)
 	$(BIN)/coresplit bench inception --quick
@@ -20,6 +20,10 @@ lint: $(INSTALLED)
 
 check: lint
 	$(BIN)/pytest -m "not slow and not browser"
+
+# The floor is fail_under in pyproject.toml.
+coverage: $(INSTALLED)
+	$(BIN)/pytest -m "not slow and not browser" --numprocesses 2 --dist loadfile --cov
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
