@@ -18,6 +18,7 @@ from coresplit.planner import (
 from coresplit.records import UNCHECKED, Interval, Split, Verification
 from coresplit.stats.difference import MARGIN
 from coresplit.workflows.planning import Answer
+from coresplit.workflows.text_table import aligned
 
 SETTINGS = {
     "isolated": "measured alone: instances that run together may be slower than this",
@@ -96,7 +97,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
                 JUDGEMENTS[proof] if proof else "no",
             )
         )
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _asides(answer: Answer, verifying: str) -> list[str]:
@@ -148,7 +149,7 @@ def verdict_lines(verification: Verification, answer: Answer) -> list[str]:
             )
         )
     verdict = JUDGEMENTS[outcome.verdict]
-    lines = [*_aligned(rows), "", f"{verdict}: {_verdict(outcome, rounds, answer)}"]
+    lines = [*aligned(rows), "", f"{verdict}: {_verdict(outcome, rounds, answer)}"]
     return lines + _drift(outcome)
 
 
@@ -227,7 +228,7 @@ def _configurations(plan: Plan) -> list[str]:
         else:
             shown = _times(plan.speedup(name))
             rows.append((_starred(plan, name, option), *_cells(option), shown))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _starred(plan: Plan, name: str, option: Option) -> str:
@@ -237,7 +238,7 @@ def _starred(plan: Plan, name: str, option: Option) -> str:
 def _front(options: Sequence[Option]) -> list[str]:
     rows = [("cores", "instances", "latency", "throughput")]
     rows += [(str(option.split.cores), *_cells(option)) for option in options]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _cells(option: Option) -> tuple[str, str, str]:
@@ -268,11 +269,3 @@ def _times(speedup: Speedup | None) -> str:
     if f"{speedup.low:.2f}" == f"{speedup.high:.2f}":
         return f"{speedup.ratio:.2f}x{shown}"
     return f"{speedup.ratio:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]{shown}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
