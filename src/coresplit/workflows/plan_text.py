@@ -21,17 +21,17 @@ from coresplit.workflows.planning import Answer
 from coresplit.workflows.text_table import aligned
 
 SETTINGS = {
-    "isolated": "measured alone: instances that run together may be slower than this",
-    "packed": "measured beside copies of themselves",
+    "isolated": "measured alone; instances that run together may be slower",
+    "packed": "measured next to copies of themselves",
 }
 DOUBTS = {
     "light": "from few samples",
     "unstable": "from noisy samples",
     "estimated": "estimated, not measured",
-    "scaled": "measured alone, and scaled as other cells are slower beside copies of themselves",
-    "interpolated": "between those of two measured batches",
+    "scaled": "measured alone, and scaled by the slow-down of cells that were measured both ways",
+    "interpolated": "interpolated between two measured batches",
 }
-MIXED = "Instances of the split differ: each is predicted as if copies of itself ran beside it."
+MIXED = "Mixed split: each prediction assumes identical neighbours."
 JUDGEMENTS = {"confirmed": "confirmed", "tied": "too close to call", "refuted": "refuted"}
 SAME = f"equivalent within {MARGIN:.0%}".replace("%", " %")
 RELATIONS = {
@@ -184,7 +184,7 @@ def instances(split: Split) -> str:
 def _verdict(outcome: Outcome, rounds: int, answer: Answer) -> str:
     over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}" if rounds else "as published"
     if not outcome.speedups:
-        return f"there is nothing else to run; it was run {over}"
+        return f"there was nothing to compare it with {over}"
     named = _by_relation(outcome)
     parts = []
     if "slower" in named:

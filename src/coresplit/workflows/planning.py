@@ -249,7 +249,7 @@ def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer
             if place[0] <= asked.cores
         )
         raise UsageError(
-            f"no split is done within {format_duration(limit)}; the fastest takes "
+            f"no split finishes within {format_duration(limit)}; the fastest takes "
             f"{format_duration(fastest[0])}, for batch {fastest[1]}"
         )
     option, profile = max(found, key=lambda each: each[0].throughput)

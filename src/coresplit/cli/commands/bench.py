@@ -62,7 +62,9 @@ _MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
     metavar="LIST",
     help="Intra-op threads, such as 1-16; default all.",
 )
-@click.option("--batches", type=Numbers("batches"), metavar="LIST", help="Default 1,2,4..1024.")
+@click.option(
+    "--batches", type=Numbers("batches"), metavar="LIST", help="Batch sizes; default 1,2,4..1024."
+)
 @click.option(
     "--budget",
     type=Duration(endless=True),
@@ -113,7 +115,7 @@ _MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
 @click.option("--no-report", is_flag=True, help="Only measure.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
-    """Sweep MODEL over threads x batch x optimization, and write the scaling report.
+    """Sweep MODEL over threads x batch x optimization and write the scaling report.
 
     MODEL is a name from coresplit list, a file (.onnx, .pt2, .pt), package.module:attribute,
     hf:NAME, torchvision:NAME or timm:NAME. The model fake is a formula: it needs no library and no
@@ -218,7 +220,7 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
         say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
         if outcome.reason != "complete":
             trust = " --trust" if needs_trust(run.model.source) else ""
-            say(f"go on with: coresplit bench --resume {quote(str(path))}{trust}")
+            say(f"resume with: coresplit bench --resume {quote(str(path))}{trust}")
     for warning in (*run.warnings, told(run), unchecked_text(run)):
         if warning:
             warn(warning)

@@ -12,10 +12,10 @@ from coresplit.workflows.text_table import aligned
 
 
 @click.command("cache", cls=Command)
-@click.option("--clear", is_flag=True, help="Remove everything in it.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--clear", is_flag=True, help="Remove all of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(clear: bool, as_json: bool) -> None:
-    """Show exported and compiled models that are kept between runs, or remove them."""
+    """Show exports and compiled models that are kept between runs, or remove them."""
     cache = Cache()
     if clear:
         freed = cache.clear()

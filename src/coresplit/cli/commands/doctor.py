@@ -17,9 +17,9 @@ MOST_WARNINGS = 3
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """Say what on this machine will spoil measurements, and the remedy. Changes nothing."""
+    """Find what spoils measurements on this machine, and how to fix it. Changes nothing."""
     machine = inspect()
     advice = examine(machine)
     if as_json:

@@ -23,7 +23,7 @@ OWN = """your own model
 @click.command("list", cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """List models, optimizations and allocators: usable here, or what to install."""
+    """List models, optimizations and allocators, and what to install for them."""
     models: list[Row] = [
         {"name": each.name, "what": each.description, "missing": models_room.usable(each.name)}
         for each in models_room.MODELS.values()

@@ -187,7 +187,7 @@ def _accept(comparison: Comparison, *, lossy: bool) -> None:
     """Raise PrepareFailed where outputs are shown to differ from eager by more than they may."""
     if not math.isfinite(comparison.error):
         raise PrepareFailed(
-            "outputs differ from eager: they hold NaN or infinity, or other integers, or are of "
+            "outputs differ from eager: they hold NaN, infinity or other integers, or have "
             "another shape or type"
         )
     if not lossy and comparison.error > MAX_ERROR:
