@@ -112,7 +112,7 @@ class CellState:
 
     @property
     def wanted(self) -> int:
-        """Fewest further forwards that could settle it, for the time left to be foretold."""
+        """Fewest further forwards that could settle it, from which the time left is predicted."""
         if self.settled:
             return 0
         forwards = self._values[-1].forwards if self._values else 1
