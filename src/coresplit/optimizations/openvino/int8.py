@@ -73,14 +73,14 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
     import torch  # noqa: PLC0415
 
     file = onnx_file(request)
-    # see vino.compiled
+    # as runtime.compiled does, and for its reason
     os.sched_setaffinity(0, request.cpus)
     model = openvino.Core().read_model(file)
     text = any(each.dtype.startswith("int") for each in request.inputs)
     with _quiet(nncf):
         quantized = nncf.quantize(
             model,
-            nncf.ChartPoints(_samples(request)),
+            nncf.Dataset(_samples(request)),
             subset_size=SAMPLES,
             model_type=nncf.ModelType.TRANSFORMER if text else None,
             advanced_parameters=_advanced(nncf, torch.backends.cpu.get_cpu_capability()),
