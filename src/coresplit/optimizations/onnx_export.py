@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import PrepareRequest
-from coresplit.optimizations.text import first_line, versions
+from coresplit.optimizations.libraries import root_cause, versions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +68,7 @@ def _export(request: PrepareRequest, folder: Path) -> None:
             # weights beside the graph: a protobuf holds at most 2 GiB
             program.save(folder / _FILE, external_data=True)
     except Exception as error:
-        raise PrepareFailed(f"the model cannot be exported to ONNX: {first_line(error)}") from error
+        raise PrepareFailed(f"the model cannot be exported to ONNX: {root_cause(error)}") from error
 
 
 def _shapes(module: "nn.Module", batch: object, count: int) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
-from coresplit.optimizations.telemetry import forgo_telemetry
+from coresplit.optimizations.libraries import disable_telemetry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +73,7 @@ def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRu
 
     Raises PrepareFailed where the session runs on another provider than the CPU's own.
     """
-    forgo_telemetry()
+    disable_telemetry()
     import onnxruntime  # noqa: PLC0415
 
     levels = onnxruntime.GraphOptimizationLevel

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.errors import UsageError
+from coresplit.format import first_line
 from coresplit.models import checkpoint, initialization
 from coresplit.models.built import BuiltModel
 from coresplit.models.files import file_hash
@@ -19,7 +20,7 @@ from coresplit.models.tensors import weights_hash
 from coresplit.models.user.declared_inputs import settle
 from coresplit.models.user.flatten import flat
 from coresplit.models.user.torch_files import Loaded, by_signature
-from coresplit.models.user.trial_runs import BATCH, check_runs, first_line
+from coresplit.models.user.trial_runs import BATCH, check_runs
 
 _UNTRAINED = ("torchvision", "timm")
 _LOADERS = {

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from coresplit.errors import UsageError
+from coresplit.format import first_line
 
 Tensors = tuple[Tensor, ...]
 Run = Callable[[Tensors], Tensors]
 
 BATCH = 3
 _CLOSE = 1e-3
-_LONGEST = 300
 _EXPORT = "export it again with a dynamic batch"
 
 
@@ -56,13 +56,6 @@ def rows_differ(run: Run, inputs: Tensors) -> str | None:
             if not _close(each[row : row + 1], alone):
                 return f"output {index} of {BATCH} inputs at once differs from that of one"
     return None
-
-
-def first_line(error: BaseException) -> str:
-    """The cause of a failure in one line, with the type of the error."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = next((line for line in lines if line), "")
-    return f"{type(error).__name__}: {said[:_LONGEST]}" if said else type(error).__name__
 
 
 def _attempt(

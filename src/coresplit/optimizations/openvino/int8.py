@@ -45,8 +45,8 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 def _key(request: PrepareRequest) -> dict[str, str]:
     import torch  # noqa: PLC0415
 
+    from coresplit.optimizations.libraries import versions  # noqa: PLC0415
     from coresplit.optimizations.onnx_export import export_key  # noqa: PLC0415
-    from coresplit.optimizations.text import versions  # noqa: PLC0415
 
     return {
         **export_key(request),
@@ -64,10 +64,10 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
     The inputs to calibrate on are seeded like those that are measured, with another seed. A model
     of integer inputs is taken for a transformer, whose attention NNCF then leaves more precise.
     """
+    from coresplit.optimizations.libraries import disable_telemetry  # noqa: PLC0415
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
-    from coresplit.optimizations.telemetry import forgo_telemetry  # noqa: PLC0415
 
-    forgo_telemetry()
+    disable_telemetry()
     import nncf  # noqa: PLC0415
     import openvino  # noqa: PLC0415
     import torch  # noqa: PLC0415

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.telemetry import forgo_telemetry
+from coresplit.optimizations.libraries import disable_telemetry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVin
     PrepareFailed where a setting read back differs from what was asked; OpenVINO changes the
     precision without a word.
     """
-    forgo_telemetry()
+    disable_telemetry()
     import openvino  # noqa: PLC0415
 
     os.sched_setaffinity(0, cpus)

@@ -9,9 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import root_cause, without_deprecation
 from coresplit.optimizations.pytorch.callable import TorchPrepared
-from coresplit.optimizations.quiet import without_deprecation
-from coresplit.optimizations.text import first_line
 
 _EXAMPLES = 2
 
@@ -33,7 +32,7 @@ def prepared(request: PrepareRequest) -> CompiledModel:
                 forward(*request.make_inputs(_EXAMPLES, 0))
     except Exception as error:
         raise PrepareFailed(
-            f"the model does not run on oneDNN's tensors, operator {last.name}: {first_line(error)}"
+            f"the model does not run on oneDNN's tensors, operator {last.name}: {root_cause(error)}"
         ) from error
     return TorchPrepared(forward)
 

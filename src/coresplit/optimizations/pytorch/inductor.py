@@ -12,9 +12,8 @@ from torch._dynamo.utils import counters
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import root_cause, versions, without_deprecation
 from coresplit.optimizations.pytorch.callable import TorchPrepared
-from coresplit.optimizations.quiet import without_deprecation
-from coresplit.optimizations.text import first_line, versions
 
 # convolutions are lowered in one way for 1 input, in another from 16 on
 _BATCHES = (4, 1, 16)
@@ -47,7 +46,7 @@ def compiled(
         try:
             return _compile(request, function, freezing=freezing, dynamic=dynamic, facts=facts)
         except Exception as error:
-            said = first_line(getattr(error, "inner_exception", error))
+            said = root_cause(getattr(error, "inner_exception", error))
     raise PrepareFailed(f"the model cannot be compiled: {said}")
 
 

@@ -9,9 +9,8 @@ import torch
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import root_cause, without_deprecation
 from coresplit.optimizations.pytorch.callable import TorchPrepared
-from coresplit.optimizations.quiet import without_deprecation
-from coresplit.optimizations.text import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +46,7 @@ def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
     try:
         scripted = torch.jit.script(request.module)
     except Exception as error:
-        unscripted = first_line(error)
+        unscripted = root_cause(error)
     else:
         return _optimized(scripted, "scripted")
     try:
@@ -71,7 +70,7 @@ def traced(request: PrepareRequest) -> CompiledModel:
         with torch.no_grad():
             module = torch.jit.trace(request.module, example, check_trace=False)  # type: ignore[no-untyped-call]
     except Exception as error:
-        raise PrepareFailed(f"the model cannot be traced: {first_line(error)}") from error
+        raise PrepareFailed(f"the model cannot be traced: {root_cause(error)}") from error
     for batch in _OTHER_BATCHES:
         if (why := _differs(request, module, batch)) is not None:
             raise PrepareFailed(
@@ -105,7 +104,7 @@ def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  #
         try:
             found = _several(module(*inputs))
         except Exception as error:
-            return first_line(error)
+            return root_cause(error)
     if [each.shape for each in found] != [each.shape for each in expected]:
         return f"outputs of shape {[list(each.shape) for each in found]}"
     alike = all(map(_alike, expected, found))
