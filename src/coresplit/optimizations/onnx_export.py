@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import PrepareRequest
 from coresplit.optimizations.libraries import root_cause, versions
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _FILE = "model.onnx"
 _EXAMPLES = 2
@@ -50,8 +49,6 @@ def _export(request: PrepareRequest, folder: Path) -> None:
 
     Two inputs are shown, since an export of one would take the batch for a constant.
     """
-    import torch  # noqa: PLC0415
-
     assert request.module is not None
     example = request.make_inputs(_EXAMPLES, 0)
     batch = torch.export.Dim("batch")
@@ -71,7 +68,7 @@ def _export(request: PrepareRequest, folder: Path) -> None:
         raise PrepareFailed(f"the model cannot be exported to ONNX: {root_cause(error)}") from error
 
 
-def _shapes(module: "nn.Module", batch: object, count: int) -> tuple[object, ...]:
+def _shapes(module: nn.Module, batch: object, count: int) -> tuple[object, ...]:
     """The free first axis of every input, in the structure of the arguments of ``forward``."""
     shapes = tuple({0: batch} for _ in range(count))
     parameters = inspect.signature(module.forward).parameters.values()

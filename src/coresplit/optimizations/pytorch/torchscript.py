@@ -1,4 +1,4 @@
-"""A module as TorchScript, scripted or traced; shared by the optimizations that yield one."""
+"""TorchScript, scripted or traced: frozen, and optimized for inference on a CPU."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import root_cause, without_deprecation
-from coresplit.optimizations.pytorch.callable import TorchPrepared
+from coresplit.optimizations.pytorch.eager import TorchModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +86,7 @@ def _optimized(module: Any, made: str) -> CompiledModel:  # noqa: ANN401 (jit ha
     The order matters: a frozen module that runs before it is optimized keeps the graph of that
     run, and the gain is lost without a word. The result does not survive saving and loading.
     """
-    return TorchPrepared(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
+    return TorchModel(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
 
 
 def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  # noqa: ANN401
