@@ -13,9 +13,10 @@ from coresplit.cli.launching import free_for, launcher_of, together
 from coresplit.errors import InstanceError, MismatchError, ModelFault, RunError, UsageError
 from coresplit.instance import Interrupt, Ready
 from coresplit.machine.cgroups import available_memory
-from coresplit.machine.inspection import differences, fingerprint, inspect
+from coresplit.machine.environment import software
+from coresplit.machine.fingerprint import differences, fingerprint
+from coresplit.machine.inspection import inspect
 from coresplit.machine.neighbours import Neighbours
-from coresplit.machine.software import software
 from coresplit.models import MODELS, ModelSpec, describe, form_of, packages_of, validate
 from coresplit.models.sources import source_of
 from coresplit.optimizations import optimization_named

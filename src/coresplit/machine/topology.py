@@ -1,4 +1,4 @@
-"""Physical cores behind an affinity mask, from sysfs and /proc/cpuinfo."""
+"""Cores, NUMA nodes and caches of the processor, from sysfs and /proc/cpuinfo."""
 
 import re
 from collections.abc import Collection
@@ -9,6 +9,10 @@ from coresplit.records import Core
 
 _CPUS = "/sys/devices/system/cpu"
 _NODES = "/sys/devices/system/node"
+_CACHES = f"{_CPUS}/cpu0/cache"
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+NOT_STATED = 64 * 2**20
+"""Bytes assumed where the kernel states no caches, as in some virtual machines."""
 
 # Parts of the Arm servers in common use; /proc/cpuinfo gives only numbers there.
 _ARM_PARTS = {
@@ -169,3 +173,15 @@ def cpu_model(root: Path = Path("/")) -> str:
         known = _ARM_PARTS.get(part, f"part {part}")
         return f"Arm {known}, implementer {fields.get('CPU implementer', 'unknown')}"
     return fields.get("Hardware") or "unknown CPU"
+
+
+def last_level_cache(root: Path = Path("/")) -> int:
+    """Bytes of the largest cache of the first CPU: the last one before memory."""
+    folders = below(root, _CACHES).glob("index[0-9]*")
+    return max((_size(read_text(each / "size") or "") for each in folders), default=0) or NOT_STATED
+
+
+def _size(text: str) -> int:
+    """Bytes of a size such as ``16384K``; 0 for anything else."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    return int(match[1]) * _UNITS[match[2]] if match else 0
