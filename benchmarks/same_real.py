@@ -27,7 +27,7 @@ from coresplit.records import Cell, Run, Settings
 from coresplit.report.compose import document_of
 from coresplit.report.sections.overview import facts_of
 from coresplit.stats.claims import Claims
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.sweep import Launcher, Sweep, anchor_of, cells_of
 
 MINUTES, SWEEPS = 6.0, 3

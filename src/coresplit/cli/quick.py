@@ -14,7 +14,7 @@ from coresplit.instance import Interrupt
 from coresplit.planner import Option, Plan
 from coresplit.records import Prepared, Run
 from coresplit.report.context import Context
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 
 RESERVED = 1 / 3
 """Of the budget of a quick run; the sweep leaves it to the proof."""

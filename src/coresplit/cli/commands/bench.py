@@ -39,7 +39,7 @@ from coresplit.records import Machine, Run, Settings
 from coresplit.report.context import Context
 from coresplit.stats.contention import told
 from coresplit.stats.lossy import unchecked_of, unchecked_text
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.sweep import Forecast, Outcome
 
 UNLIMITED_PROOF_S = 60.0

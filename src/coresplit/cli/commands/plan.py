@@ -23,7 +23,7 @@ from coresplit.machine.inspection import inspect
 from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Run, Verification
 from coresplit.stats.lossy import states_losses
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.units import parse_duration
 
 DEFAULT_BUDGET = "2m"
