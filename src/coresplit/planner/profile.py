@@ -169,9 +169,7 @@ def profiles_of(
 def interpolated(profile: Profile, largest: int) -> Profile:
     """Add every batch up to ``largest`` that lies between two profiled ones of its threads."""
     return msgspec.structs.replace(
-        profile,
-        cells=_filled(profile.cells, largest),
-        alone=_filled(profile.alone, largest),
+        profile, cells=_filled(profile.cells, largest), alone=_filled(profile.alone, largest)
     )
 
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from coresplit.errors import UsageError
 from coresplit.format import first_line
 from coresplit.models import checkpoint, initialization
-from coresplit.models.built import BuiltModel
+from coresplit.models.built import BuiltModel, Keep
 from coresplit.models.files import file_hash
 from coresplit.models.inputs import generate
-from coresplit.models.keeping import Keep
 from coresplit.models.sources import Source, source_of
 from coresplit.models.spec import ModelSpec
 from coresplit.models.tensors import weights_hash

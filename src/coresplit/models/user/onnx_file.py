@@ -13,11 +13,10 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from coresplit.errors import UsageError
 from coresplit.format import first_line
-from coresplit.models.built import BuiltModel
+from coresplit.models.built import BuiltModel, Keep
 from coresplit.models.files import file_hash
 from coresplit.models.input_spec import DTYPES
 from coresplit.models.inputs import generate
-from coresplit.models.keeping import Keep
 from coresplit.models.user.declared_inputs import Stated, settle
 from coresplit.models.user.onnx_dynamic_batch import free_batch
 from coresplit.models.user.onnx_weights import weight_files
