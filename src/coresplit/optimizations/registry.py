@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from coresplit.errors import UsageError
+from coresplit.format import listed
 from coresplit.optimizations.base import Optimization
 from coresplit.records import Form
 from coresplit.units import unknown_name
@@ -170,7 +171,7 @@ def missing_packages(optimization: Optimization) -> str | None:
     missing = [package for package in optimization.packages if find_spec(package) is None]
     if missing:
         return (
-            f"{optimization.name} needs {' and '.join(missing)}: "
+            f"{optimization.name} needs {listed(missing)}: "
             f"pip install 'coresplit[{optimization.extra}]'"
         )
     for program in optimization.programs:

@@ -19,7 +19,7 @@ from coresplit.models.tensors import weights_hash
 from coresplit.models.user.declared_inputs import settle
 from coresplit.models.user.flatten import flat
 from coresplit.models.user.torch_files import Loaded, by_signature
-from coresplit.models.user.trial_runs import BATCH, check_runs
+from coresplit.models.user.trial_runs import BATCH, check_runs, shapes_of
 
 _UNTRAINED = ("torchvision", "timm")
 _LOADERS = {
@@ -92,9 +92,8 @@ def _positional(
         except UsageError:
             raise
         except Exception as error:
-            shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in example)
             raise UsageError(
-                f"{title} cannot run on inputs of shape {shapes}: {first_line(error)}; "
+                f"{title} cannot run on inputs of shape {shapes_of(example)}: {first_line(error)}; "
                 "say what it takes by --input"
             ) from error
 

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -80,7 +81,7 @@ def load_archive(spec: ModelSpec, source: Source) -> Loaded:
     if not isinstance(module, nn.Module):
         raise UsageError(
             f"'{spec.name}' holds a {type(module).__name__}, not a module: if these are weights, "
-            f"name the model they are for and give --weights {spec.name}"
+            f"name the model they are for and give --weights {quote(spec.name)}"
         )
     return Loaded(module=module.eval())
 

@@ -58,6 +58,11 @@ def rows_differ(run: Run, inputs: Tensors) -> str | None:
     return None
 
 
+def shapes_of(tensors: Tensors) -> str:
+    """Shapes and types for a message: ``[3, 128] int64, [3, 128] int64``."""
+    return ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in tensors)
+
+
 def _attempt(
     model: str, run: Run, inputs: Tensors, remedy: str, after: Tensors | None = None
 ) -> Tensors | None:
@@ -67,13 +72,12 @@ def _attempt(
     except Exception as error:
         if len(inputs[0]) == 1:
             return None
-        shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in inputs)
         if after is not None:
             raise UsageError(
                 f"{model} takes one input but not {BATCH} at once ({first_line(error)}); {remedy}"
             ) from error
         raise UsageError(
-            f"{model} cannot run on inputs of shape {shapes}: {first_line(error)}"
+            f"{model} cannot run on inputs of shape {shapes_of(inputs)}: {first_line(error)}"
         ) from error
 
 
