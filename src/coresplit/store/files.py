@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -153,5 +154,5 @@ class LineFile:
         folder = self._file.parent
         return StorageError(
             f"{reason} while writing {self._file}; what was measured so far is kept in {folder}: "
-            f"remedy that and go on with --resume {folder}"
+            f"remedy that and go on with --resume {quote(str(folder))}"
         )

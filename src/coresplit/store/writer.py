@@ -3,6 +3,7 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -173,7 +174,9 @@ def _not_created(path: Path, error: OSError) -> UsageError | StorageError:
     if is_full(error):
         return StorageError(f"{reason} while making {path}; nothing was written: make room first")
     if isinstance(error, FileExistsError) and path.is_dir():
-        return UsageError(f"{path} exists; name a new folder, or go on with --resume {path}")
+        return UsageError(
+            f"{path} exists; name a new folder, or go on with --resume {quote(str(path))}"
+        )
     if isinstance(error, FileExistsError):
         return UsageError(f"{path} is a file; name a new folder")
     if isinstance(error, NotADirectoryError):
