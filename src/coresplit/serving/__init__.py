@@ -1,0 +1,10 @@
+"""Serving a split: requests are queued, divided over pinned instances, and answered.
+
+http       connections and the bodies of requests, which are received where instances read them
+protocol   the Open Inference Protocol: what requests and answers say (pure)
+dividing   which instance takes how many rows next (pure)
+queue      requests that wait, whole or in parts (pure)
+engine     instances at work: dispatch, deadlines, replacements
+app        what is answered to whom
+metrics    what is counted, for Prometheus and for the statistics of the protocol
+"""

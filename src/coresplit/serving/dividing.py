@@ -1,0 +1,90 @@
+"""How many rows each instance takes next; pure.
+
+The next row goes to the instance that would end first with it, which gives the earliest last end
+where latency does not fall with the batch: list scheduling of equal jobs on machines of different
+speeds (Horowitz & Sahni, Journal of the ACM 23(2), 1976).
+"""
+
+import heapq
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One instance: seconds until it is idle, its threads, and the most rows it takes at once."""
+
+    busy_s: float
+    threads: int
+    most: int
+
+
+class Latencies:
+    """Seconds of a forward by threads and batch: from a profile, then as they are observed.
+
+    Between known batches latency runs straight; beyond them it is proportional to the batch.
+    """
+
+    def __init__(self, known: Mapping[tuple[int, int], float], weight: float = 0.1) -> None:
+        self._weight = weight
+        self._by_threads: dict[int, dict[int, float]] = {}
+        for (threads, batch), seconds in known.items():
+            self._by_threads.setdefault(threads, {})[batch] = seconds
+
+    def seconds(self, threads: int, batch: int) -> float:
+        """What a forward is expected to take; 0 where nothing is known of so many threads."""
+        known = self._by_threads.get(threads)
+        if not known or batch == 0:
+            return 0.0
+        if batch in known:
+            return known[batch]
+        batches = sorted(known)
+        place = bisect_left(batches, batch)
+        if place == 0:
+            return known[batches[0]] * batch / batches[0]
+        below = batches[place - 1]
+        if place == len(batches):
+            return known[below] * batch / below
+        above = batches[place]
+        share = (batch - below) / (above - below)
+        return known[below] + share * (known[above] - known[below])
+
+    def observe(self, threads: int, batch: int, seconds: float) -> None:
+        """Take in what a forward took: an exponential average of each batch that was run."""
+        known = self._by_threads.setdefault(threads, {})
+        before = known.get(batch)
+        known[batch] = seconds if before is None else before + self._weight * (seconds - before)
+
+
+def divide(rows: int, lanes: Sequence[Lane], latencies: Latencies) -> list[int]:
+    """How many of ``rows`` each lane takes, none more than its most; the rest wait.
+
+    Of lanes that would end at the same moment the first takes the row.
+    """
+    taken = [0] * len(lanes)
+    ends = [
+        (lane.busy_s + latencies.seconds(lane.threads, 1), place)
+        for place, lane in enumerate(lanes)
+        if lane.most > 0
+    ]
+    heapq.heapify(ends)
+    for _ in range(rows):
+        if not ends:
+            break
+        _, place = heapq.heappop(ends)
+        taken[place] += 1
+        lane = lanes[place]
+        if taken[place] < lane.most:
+            after = lane.busy_s + latencies.seconds(lane.threads, taken[place] + 1)
+            heapq.heappush(ends, (after, place))
+    return taken
+
+
+def most_within(latencies: Latencies, threads: int, most: int, limit_s: float) -> int:
+    """The largest batch up to ``most`` that ends within ``limit_s``; at least 1."""
+    if math.isinf(limit_s):
+        return most
+    fitting = (batch for batch in range(most, 1, -1) if latencies.seconds(threads, batch) <= limit_s)
+    return next(fitting, 1)
