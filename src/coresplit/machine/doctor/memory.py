@@ -1,4 +1,4 @@
-"""Advice as a record, and what can be advised about memory: allocator, huge pages, swap."""
+"""Advice as a record, and the advice about memory: allocator, huge pages, swap."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ _THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that spoils measurements, one sentence, and what the user can do about it."""
+    """One thing that disturbs measurements, in one sentence, and what the user can do about it."""
 
     what: str
     remedy: str
@@ -33,25 +33,25 @@ class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def allocator_remedy(root: Path = Path("/")) -> str:
-    """How to measure the allocators there are, to run with one, and to install more."""
+    """How to measure the installed allocators, to run with one, and to install more."""
     usable = usable_allocators(root)
     steps: list[str] = []
     if len(usable) > 1:
         steps.append(f"measure with --allocator {','.join(usable)}")
     if "glibc_tuned" in usable:
-        steps.append(f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program")
+        steps.append(f"glibc_tuned outside of coresplit: set GLIBC_TUNABLES={MALLOC_TUNABLES}")
     for name in ("tcmalloc", "jemalloc"):
         library = find_library(name, root)
         steps.append(
-            f"to add {name}, {how_to_install(name, root)}"
+            f"to get {name}, {how_to_install(name, root)}"
             if library is None
-            else f"{name} is LD_PRELOAD={library}"
+            else f"{name} outside of coresplit: set LD_PRELOAD={library}"
         )
     return "; ".join(steps)
 
 
 def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
-    """What spoils measurements in the memory of this machine, one advice each."""
+    """The advice about the memory of this machine."""
     yield from _allocator(root)
     yield from _huge_pages(root, environment)
     yield from _swap(root)
@@ -60,9 +60,9 @@ def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) 
         limit = machine.memory_limit
         limited = "" if limit is None else f" under a limit of {format_size(limit)}"
         yield Advice(
-            what=f"only {format_size(available)} of memory are available{limited}: "
+            what=f"only {format_size(available)} of memory is available{limited}: "
             "large batches will be skipped",
-            remedy="end other programs, or raise the memory limit of the container",
+            remedy="stop other programs, or raise the memory limit of the container",
             severity="warning",
         )
 
@@ -70,8 +70,8 @@ def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) 
 def _allocator(root: Path) -> Iterator[Advice]:
     if has_glibc(root):
         yield Advice(
-            what="the allocator default is glibc's: every forward maps its large activations anew, "
-            "and the kernel clears them page by page, which slows large batches down",
+            what="the default allocator is glibc's: every forward maps its large activations again "
+            "and the kernel zeroes them page by page, which slows down large batches",
             remedy=allocator_remedy(root),
             severity="note",
         )
@@ -84,9 +84,9 @@ def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
     chosen = text.partition("[")[2].partition("]")[0]
     if chosen == "madvise":
         yield Advice(
-            what="transparent huge pages are on request only (madvise): memory "
+            what="transparent huge pages are used only on request (madvise): memory "
             "comes in 4 KiB pages, with a page fault for each",
-            remedy=f"set {_TORCH_HUGE}, with which PyTorch requests them (other libraries do not), "
+            remedy=f"set {_TORCH_HUGE} so that PyTorch requests them (other libraries do not), "
             f"or as root: echo always > {_THP}",
             severity="note",
         )
@@ -94,7 +94,7 @@ def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
         yield Advice(
             what="transparent huge pages are off (never): memory comes in 4 KiB pages, with a "
             "page fault for each",
-            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE}, with which PyTorch "
+            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE} so that PyTorch "
             "requests them",
             severity="note",
         )
@@ -105,8 +105,8 @@ def _swap(root: Path) -> Iterator[Advice]:
     used = 1024 * (fields.get("SwapTotal", 0) - fields.get("SwapFree", 0))
     if used > _SWAP_IN_USE:
         yield Advice(
-            what=f"{format_size(used)} of swap are in use: memory that is read back from disk "
-            "stops a forward for milliseconds",
-            remedy="end programs that fill the memory, or as root: swapoff -a && swapon -a",
+            what=f"{format_size(used)} of swap is in use: reading memory back from disk "
+            "stalls a forward for milliseconds",
+            remedy="stop programs that use much memory, or as root: swapoff -a && swapon -a",
             severity="warning",
         )
