@@ -103,7 +103,7 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
     name = source.name
     if found == "damaged":
         raise UsageError(
-            f"'{name}' is truncated, damaged or no file of PyTorch; fetch or save it again"
+            f"'{name}' is truncated, damaged or not a PyTorch file; download or save it again"
         )
     if found == "compiled":
         raise UsageError(
@@ -160,7 +160,7 @@ def _check_module(source: Source) -> None:
     if package in sys.builtin_module_names or PathFinder.find_spec(package, ["", *sys.path]):
         return
     raise UsageError(
-        f"'{source.name}': there is no module '{package}' here; run in the folder that holds it, "
+        f"'{source.name}': no module '{package}' found; run in the folder that contains it, "
         "or install it"
     )
 

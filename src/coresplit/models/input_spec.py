@@ -56,7 +56,7 @@ def require_range(name: str, low: int, high: int, dtype: str, within: tuple[int,
     least, most = within
     if not least <= low <= high <= most:
         raise UsageError(
-            f"input '{name}': {low} to {high} is no range of {dtype}; "
+            f"input '{name}': {low} to {high} is not a valid range of {dtype}; "
             f"use numbers from {least} to {most}, the smaller one first"
         )
 
@@ -79,7 +79,7 @@ def _span_in(span: str, dtype: str, text: str) -> tuple[int | None, int | None]:
     if not span:
         return None, None
     if dtype in FLOATS:
-        raise UsageError(f"input '{text}': a range is for integers, {dtype} is drawn as it comes")
+        raise UsageError(f"input '{text}': a range is for integers, not for {dtype}")
     match = _SPAN.fullmatch(span)
     if match is None:
         raise UsageError(f"input '{text}': '{span}' is not a range such as 0-30521")

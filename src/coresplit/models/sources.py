@@ -76,7 +76,9 @@ def source_of(name: str) -> Source:
         if name.startswith(f"{hub}:"):
             rest = name.removeprefix(f"{hub}:")
             if not rest.strip():
-                raise UsageError(f"'{name}' names no model; write for example {_example(hub)}")
+                raise UsageError(
+                    f"'{name}' does not name a model; write for example {_example(hub)}"
+                )
             return Source(kind=hub, name=name, rest=rest)
     suffix = Path(name).suffix.lower()
     if suffix in _KINDS:
@@ -154,7 +156,7 @@ def _refusal(name: str, suffix: str) -> UsageError:
     path = Path(name)
     if suffix in _WEIGHTS:
         return UsageError(
-            f"'{name}' holds weights without a network; "
+            f"'{name}' holds weights but no network; "
             f"name the model they are for and give --weights {quote(name)}"
         )
     if path.is_dir():
@@ -163,11 +165,11 @@ def _refusal(name: str, suffix: str) -> UsageError:
             f"or {quote(f'hf:{name}')} for one saved by transformers"
         )
     if path.is_file() or "/" in name:
-        what = "is of an unknown kind" if path.is_file() else "is no model that can be found"
+        what = "has an unknown file type" if path.is_file() else "was not found"
         return UsageError(f"'{name}' {what}; a model file ends in {_ENDINGS}")
     if ":" in name:
         return UsageError(
-            f"'{name}' is not package.module:attribute, and its prefix is none of "
+            f"'{name}' is not package.module:attribute and has none of the prefixes "
             f"{', '.join(f'{hub}:' for hub in _HUBS)}"
         )
     try:

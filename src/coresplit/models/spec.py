@@ -50,7 +50,7 @@ def validate(spec: ModelSpec) -> None:
 
 def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
     if spec.inputs:
-        raise UsageError(f"{spec.name} is built in and knows its inputs; leave out --input")
+        raise UsageError(f"{spec.name} is built in and has fixed inputs; leave out --input")
     if spec.size is not None:
         _validate_size(spec.size, family)
     if spec.weights is not None:
@@ -60,11 +60,11 @@ def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
 def _validate_own(spec: ModelSpec, source: Source) -> None:
     check_source(source, trust=spec.trust)
     if spec.size is not None and source.kind not in _SIZED:
-        raise UsageError(f"{spec.name} has no size to choose; give its shapes by --input")
+        raise UsageError(f"{spec.name} has no selectable size; give its shapes with --input")
     if spec.size is not None and spec.size < 1:
         raise UsageError(f"size {spec.size} is too small for {spec.name}; use 1 or more")
     if spec.weights is not None and source.is_file:
-        raise UsageError(f"{spec.name} has weights of its own; leave out --weights")
+        raise UsageError(f"{spec.name} contains its weights already; leave out --weights")
 
 
 def _validate_size(size: int, family: ModelFamily) -> None:
@@ -89,6 +89,6 @@ def _validate_size(size: int, family: ModelFamily) -> None:
 def _validate_published_size(size: int | None, family: ModelFamily) -> None:
     if family.weights_size is not None and size not in (None, family.weights_size):
         raise UsageError(
-            f"size {size} does not fit a checkpoint of {family.title}, whose position embedding "
+            f"size {size} does not fit a checkpoint of {family.title}: its position embedding "
             f"is for {family.weights_size} pixels; leave out the size or the weights"
         )

@@ -143,8 +143,8 @@ class LineFile:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(
-                f"{self._file.parent} is being written by another coresplit; "
-                "wait for it or end it, or measure into another folder"
+                f"{self._file.parent} is in use by another coresplit; "
+                "wait for it, stop it, or use another folder"
             ) from error
         except OSError:
             # Some network file systems have no locks; measuring there is still better than not.
@@ -154,5 +154,5 @@ class LineFile:
         folder = self._file.parent
         return StorageError(
             f"{reason} while writing {self._file}; what was measured so far is kept in {folder}: "
-            f"remedy that and go on with --resume {quote(str(folder))}"
+            f"fix that and continue with --resume {quote(str(folder))}"
         )

@@ -89,7 +89,7 @@ def require_run(path: Path) -> None:
         if not path.exists():
             what = "does not exist"
         elif path.is_dir():
-            what = f"holds no {MANIFEST}, so it is not a run folder"
+            what = f"has no {MANIFEST}, so it is not a run folder"
         else:
             what = "is a file, not a run folder"
     except OSError as error:
@@ -98,7 +98,7 @@ def require_run(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> RunError:
-    return RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first")
+    return RunError(f"run {path} cannot be read: {reason_of(error)}; fix that first")
 
 
 def _suggestion(path: Path) -> str:
@@ -123,7 +123,7 @@ def _whole_lines(file: Path, data: bytes, warnings: list[str]) -> list[bytes]:
     *lines, rest = data.split(b"\n")
     if rest:
         warnings.append(
-            f"{file} line {len(lines) + 1} was cut off while being written and is left out"
+            f"{file} line {len(lines) + 1} was cut off while being written and is ignored"
         )
     return lines
 

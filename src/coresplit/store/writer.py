@@ -53,8 +53,8 @@ class RunWriter:
             write_atomically(self.path / MANIFEST, manifest)
         except OSError as error:
             raise StorageError(
-                f"{reason_of(error)} while writing {self.path / MANIFEST}; nothing is lost: "
-                "make room first"
+                f"{reason_of(error)} while writing {self.path / MANIFEST}; nothing is lost; "
+                "free some space first"
             ) from error
 
     def close(self) -> None:
@@ -121,7 +121,9 @@ def reopen(path: Path) -> tuple[Run, RunWriter]:
     process writes to the folder or it is read-only, and RunError where an older version wrote it.
     """
     if schema_of(path) < SCHEMA:
-        raise RunError(f"run {path} is of an older coresplit; it can be read but not resumed")
+        raise RunError(
+            f"run {path} was written by an older coresplit; it can be read but not resumed"
+        )
     try:
         writer = _open(path)
     except FileNotFoundError as error:
@@ -172,14 +174,14 @@ def _remove_empty(made: list[Path]) -> None:
 def _not_created(path: Path, error: OSError) -> UsageError | StorageError:
     reason = reason_of(error)
     if is_full(error):
-        return StorageError(f"{reason} while making {path}; nothing was written: make room first")
+        return StorageError(f"{reason} while creating {path}; nothing was written; free some space")
     if isinstance(error, FileExistsError) and path.is_dir():
         return UsageError(
-            f"{path} exists; name a new folder, or go on with --resume {quote(str(path))}"
+            f"{path} exists; name a new folder, or continue with --resume {quote(str(path))}"
         )
     if isinstance(error, FileExistsError):
         return UsageError(f"{path} is a file; name a new folder")
     if isinstance(error, NotADirectoryError):
         file = next(each for each in path.parents if each.exists())
-        return UsageError(f"{path} cannot be made: {file} is a file; name another folder")
-    return UsageError(f"{path} cannot be made: {reason}; name a folder that can be written to")
+        return UsageError(f"{path} cannot be created: {file} is a file; name another folder")
+    return UsageError(f"{path} cannot be created: {reason}; name a folder that can be written to")

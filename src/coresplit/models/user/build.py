@@ -94,7 +94,7 @@ def _positional(
         except Exception as error:
             raise UsageError(
                 f"{title} cannot run on inputs of shape {shapes_of(example)}: {first_line(error)}; "
-                "say what it takes by --input"
+                "describe its inputs with --input"
             ) from error
 
 

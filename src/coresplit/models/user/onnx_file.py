@@ -73,11 +73,13 @@ def read(name: str, path: Path) -> ModelProto:
     try:
         model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
-        raise UsageError(f"'{name}' is damaged, truncated or no ONNX model") from error
+        raise UsageError(f"'{name}' is damaged, truncated or not an ONNX model") from error
     except OSError as error:
         raise UsageError(f"'{name}' cannot be read: {error.strerror or error}") from error
     if not model.graph.node:
-        raise UsageError(f"'{name}' is damaged, truncated or no ONNX model: it has no operators")
+        raise UsageError(
+            f"'{name}' is damaged, truncated or not an ONNX model: it has no operators"
+        )
     return model
 
 
@@ -91,10 +93,12 @@ def _check(name: str, path: Path) -> None:
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
-        raise UsageError(f"'{name}' is no valid ONNX model: {first_line(error)}") from error
+        raise UsageError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
     except UnicodeDecodeError as error:
         # the checker quotes a name that is no text
-        raise UsageError(f"'{name}' is damaged: a name in it is no text; fetch it again") from error
+        raise UsageError(
+            f"'{name}' is damaged: a name in it is not text; download it again"
+        ) from error
 
 
 def _stated(name: str, model: ModelProto) -> tuple[Stated, ...]:
@@ -148,7 +152,7 @@ def _fixed_batches(name: str, model: ModelProto) -> int:
 
 def _fixed(name: str, batch: int, why: str) -> UsageError:
     return UsageError(
-        f"{name}: its batch is fixed at {batch} and cannot be freed ({why}); {_REMEDY}"
+        f"{name}: its batch is fixed at {batch} and cannot be made dynamic ({why}); {_REMEDY}"
     )
 
 
@@ -181,7 +185,9 @@ class _Run:
         except Exception as error:
             if freed:
                 raise _fixed(name, freed, first_line(error)) from error
-            raise UsageError(f"'{name}' is refused by ONNX Runtime: {first_line(error)}") from error
+            raise UsageError(
+                f"'{name}' cannot be loaded by ONNX Runtime: {first_line(error)}"
+            ) from error
         self._names = [each.name for each in self._session.get_inputs()]
 
     def __call__(self, inputs: Tensors) -> Tensors:
@@ -204,5 +210,5 @@ class _Run:
     def _outputs(self, feed: dict[str, Any]) -> Iterator[Any]:
         for each in self._session.run(None, feed, self._quiet):
             if not isinstance(each, np.ndarray | np.generic) or each.dtype.name not in DTYPES:
-                raise UsageError("an ONNX model must put out tensors of numbers")
+                raise UsageError("an ONNX model must output numeric tensors")
             yield each

@@ -66,7 +66,7 @@ def _check(name: str, path: Path, file: Path, size: int) -> None:
         ) from error
     if not there:
         raise UsageError(
-            f"'{name}' has its weights in '{file.name}', which is missing; put it into {folder}"
+            f"'{name}' has its weights in '{file.name}', which is missing; copy it to {folder}"
         )
     if not inside:
         raise UsageError(
@@ -76,7 +76,7 @@ def _check(name: str, path: Path, file: Path, size: int) -> None:
     if not regular:
         raise UsageError(f"'{file.name}', the weights of '{name}', is not a regular file")
     if length < size:
-        raise UsageError(f"'{file.name}', the weights of '{name}', is truncated; fetch it again")
+        raise UsageError(f"'{file.name}', the weights of '{name}', is truncated; download it again")
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:

@@ -26,13 +26,13 @@ def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> 
     one = _attempt(model, run, tuple(each[:1] for each in inputs), remedy)
     many = _attempt(model, run, inputs, remedy, after=one)
     if one is None:
-        raise UsageError(f"{model} takes {BATCH} inputs but not one; {remedy}")
+        raise UsageError(f"{model} runs on a batch of {BATCH} but not of 1; {remedy}")
     assert many is not None
     for batch, outputs in ((1, one), (BATCH, many)):
         for index, each in enumerate(outputs):
             if each.ndim == 0 or each.shape[0] != batch:
                 raise UsageError(
-                    f"{model} has no batch dimension: output {index} is of shape "
+                    f"{model} has no batch dimension: output {index} has shape "
                     f"{list(each.shape)} for a batch of {batch}; {remedy}"
                 )
     if not all(torch.equal(old, new) for old, new in zip(before, inputs, strict=True)):
@@ -52,7 +52,7 @@ def rows_differ(run: Run, inputs: Tensors) -> str | None:
         one = run(tuple(each[row : row + 1] for each in inputs))
         for index, (each, alone) in enumerate(zip(many, one, strict=True)):
             if each.ndim == 0 or each.shape[0] != BATCH or each.shape[1:] != alone.shape[1:]:
-                return f"output {index} is of shape {list(each.shape)} for a batch of {BATCH}"
+                return f"output {index} has shape {list(each.shape)} for a batch of {BATCH}"
             if not _close(each[row : row + 1], alone):
                 return f"output {index} of {BATCH} inputs at once differs from that of one"
     return None
@@ -74,7 +74,7 @@ def _attempt(
             return None
         if after is not None:
             raise UsageError(
-                f"{model} takes one input but not {BATCH} at once ({first_line(error)}); {remedy}"
+                f"{model} runs on a batch of 1 but not of {BATCH} ({first_line(error)}); {remedy}"
             ) from error
         raise UsageError(
             f"{model} cannot run on inputs of shape {shapes_of(inputs)}: {first_line(error)}"
