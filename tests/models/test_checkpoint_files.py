@@ -157,7 +157,7 @@ def test_a_torchscript_archive_is_refused_by_name(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(small()), path)
-    assert refusal(path).startswith("weights 'FILE' is a TorchScript archive; save only the weights")
+    assert refusal(path).startswith("weights 'FILE' is a TorchScript archive; save only")
 
 
 @pytest.mark.parametrize(

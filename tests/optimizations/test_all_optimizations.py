@@ -369,9 +369,7 @@ def test_a_module_that_came_as_torchscript_is_taken_as_it_is(cache: Path) -> Non
 
 @pytest.mark.parametrize("name", ["script", "trace"])
 def test_a_trace_that_takes_the_batch_for_a_constant_is_refused(name: str, cache: Path) -> None:
-    with pytest.raises(
-        PrepareFailed, match="a trace of 2 inputs is wrong for 1"
-    ) as caught:
+    with pytest.raises(PrepareFailed, match="a trace of 2 inputs is wrong for 1") as caught:
         OPTIMIZATIONS[name].prepare(subject_of("counting", cache))
     assert "\n" not in str(caught.value)
 

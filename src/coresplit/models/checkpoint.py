@@ -1,4 +1,4 @@
-"""Load a checkpoint into a network, and refuse in one line what is not its weights."""
+"""Load a checkpoint into a network; anything but its weights is refused."""
 
 import pickle
 import warnings

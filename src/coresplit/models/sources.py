@@ -1,4 +1,4 @@
-"""Which kind of model a name means, and what is known of it without loading it."""
+"""The kind of model that a name means, and what is known about it without loading it."""
 
 import re
 from importlib.util import find_spec
@@ -46,7 +46,7 @@ _INSTALL: dict[Kind, str] = {
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a model comes from.
 
-    ``name`` is what the user said, ``rest`` the same without the prefix of a hub.
+    ``name`` is as the user gave it, ``rest`` is without the prefix of a hub.
     """
 
     kind: Kind
@@ -55,20 +55,20 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def path(self) -> Path:
-        """The file of a model that came as one."""
+        """The path of a model file."""
         return Path(self.rest)
 
     @property
     def is_file(self) -> bool:
-        """Whether the model came as one file or as a file with its weights beside it."""
+        """Whether the model is a file, perhaps with external weights."""
         return self.kind in _FILES
 
 
 def source_of(name: str) -> Source:
-    """The kind of model that ``name`` means; raises ``UsageError`` for what is none.
+    """The source that ``name`` means; raises ``UsageError`` if there is none.
 
-    A built-in name wins, then the prefixes hf:, torchvision: and timm:, then the ending of a
-    file, then ``package.module:attribute``.
+    Built-in names come first, then the prefixes hf:, torchvision: and timm:, then file suffixes,
+    then ``package.module:attribute``.
     """
     if name in MODELS:
         return Source(kind="builtin", name=name, rest=name)
@@ -89,17 +89,17 @@ def source_of(name: str) -> Source:
 
 
 def form_of(name: str) -> Form:
-    """What the model comes as: a PyTorch module or an ONNX file."""
+    """Whether the model is a PyTorch module or an ONNX file."""
     return "onnx" if source_of(name).kind == "onnx" else "module"
 
 
 def needs_trust(name: str) -> bool:
-    """Whether a run of the model goes on only with ``--trust``: it is, or holds, code."""
+    """Whether resuming a run of the model needs ``--trust``, because it is or contains code."""
     return source_of(name).kind in ("program", "archive", "python")
 
 
 def describe(name: str) -> tuple[str, str]:
-    """A short name that suits file names, and a title: ``("model", "model.onnx")``."""
+    """A short name for use in file names, and a title: ``("model", "model.onnx")``."""
     source = source_of(name)
     if source.kind == "builtin":
         return name, model_named(name).title
@@ -119,7 +119,7 @@ def describe(name: str) -> tuple[str, str]:
 
 
 def packages_of(name: str) -> tuple[str, ...]:
-    """Distributions that building the model, or its reference outputs, depends on."""
+    """The distributions that the model or its reference outputs depend on."""
     source = source_of(name)
     if source.kind == "builtin":
         return model_named(name).packages
@@ -127,7 +127,7 @@ def packages_of(name: str) -> tuple[str, ...]:
 
 
 def usable(name: str) -> str | None:
-    """None where the model can be built here, else what is missing and how to install it.
+    """What is missing for the model and how to install it; None if it can be built.
 
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """

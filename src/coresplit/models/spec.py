@@ -1,4 +1,4 @@
-"""Which model is wanted, as it travels from the command line to the process that builds it."""
+"""The model that was asked for, as sent from the command line to the process that builds it."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ _SIZED = ("hf", "torchvision", "timm")
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that determines the model: the same spec builds the same weights.
 
-    ``name`` is a built-in model or what the user said of his own. ``size`` is the side of square
+    ``name`` is a built-in model or the source of a user's own. ``size`` is the side of square
     images in pixels or the length of a text in tokens; None is the family's default. ``inputs``
-    stand in for what a user's model states of its inputs. ``weights`` is the path of a
-    checkpoint, or None for random weights from ``seed``. With ``imagenet_images`` a network from
-    a checkpoint takes images normalized with ImageNet's mean and deviation, as the published
-    weights do (torchvision calls it ``transform_input``); without, images in [-1, 1]. ``trust``
-    allows files that can run code: all but ONNX.
+    describe the inputs of a user's model. ``weights`` is the path of a checkpoint, or None for
+    random weights from ``seed``. With ``imagenet_images`` a network from a checkpoint takes images
+    normalized with ImageNet's mean and deviation, like the published weights (torchvision's
+    ``transform_input``); without, images in [-1, 1]. ``trust`` allows files that can run code,
+    which is all but ONNX.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def validate(spec: ModelSpec) -> None:
-    """Refuse with ``UsageError`` what can be refused without torch: name, sizes and the paths."""
+    """Raise ``UsageError`` for a wrong name, size or path, as far as known without torch."""
     source = source_of(spec.name)
     if not 0 <= spec.seed <= _LARGEST_SEED:
         raise UsageError(f"seed {spec.seed} is out of range; use 0 to {_LARGEST_SEED}")

@@ -1,4 +1,4 @@
-"""Loading run folders of every version, and saying exactly what is wrong with one."""
+"""Loading run folders of every version, with exact errors."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -38,10 +38,10 @@ class _Head(msgspec.Struct):
 
 
 def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
-    """The run in the folder ``path``, one measurement per cell: the last line of a cell stands.
+    """The run in the folder ``path``, one measurement per cell: that of its last line.
 
-    A last line without its newline was cut off: it is left out, and ``Run.warnings`` says so.
-    Raises RunError where there is no run or a newer coresplit wrote it, and DamagedRunError
+    A last line without a newline is ignored with an entry in ``Run.warnings``.
+    Raises RunError if there is no run or a newer coresplit wrote it, and DamagedRunError
     with file and line for any other damage.
     """
     require_run(path)

@@ -25,9 +25,9 @@ from coresplit.store.reader import load, schema_of
 class RunWriter:
     """A run folder open for appending; no other process can write to it meanwhile.
 
-    What ``append`` and ``log`` returned from is on the disk. Both raise StorageError where the
-    disk refuses, with the files whole and as they were before, and ValueError for a record that
-    breaks its own rules. Made by ``create`` and ``reopen``.
+    Once ``append`` or ``log`` returns, the record is on the disk. Both raise StorageError if the
+    write fails, which leaves the files whole and unchanged, and ValueError for an invalid record.
+    Made by ``create`` and ``reopen``.
     """
 
     def __init__(self, path: Path, cells: LineFile, journal: LineFile) -> None:

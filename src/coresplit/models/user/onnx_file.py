@@ -1,4 +1,4 @@
-"""A model that came as an ONNX file: what it states, and a batch that is free."""
+"""A model in an ONNX file: its inputs, and a dynamic batch."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -34,11 +34,11 @@ _INDICES = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 def build_onnx(
     name: str, path: Path, given: Sequence[ModelInput], seed: int, keep: Keep
 ) -> BuiltModel:
-    """The checked file, or where its batch was fixed a copy in ``keep`` whose batch is free.
+    """The checked file, or a copy in ``keep`` with a dynamic batch if its batch is fixed.
 
-    A copy is only taken where three inputs at once give what they give one by one. Parameters
-    are the elements of all initializers that are no indices, shapes or flags. Raises
-    ``UsageError`` for a file that is damaged, incomplete, or cannot be measured over batches.
+    The copy must give the same outputs for three inputs at once as one by one. Parameters are the
+    elements of all initializers except indices, shapes and flags. Raises ``UsageError`` for a file
+    that is damaged, incomplete, or cannot be measured over batches.
     """
     model = read(name, path)
     weights = weight_files(name, path, model)
@@ -69,7 +69,7 @@ def build_onnx(
 
 
 def read(name: str, path: Path) -> ModelProto:
-    """The graph of an ONNX file without weights that lie beside it; raises ``UsageError``."""
+    """The graph of an ONNX file without its external weights; raises ``UsageError``."""
     try:
         model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
@@ -84,7 +84,7 @@ def read(name: str, path: Path) -> ModelProto:
 
 
 def graph_inputs(model: ModelProto) -> list[ValueInfoProto]:
-    """What is fed: old files list their weights among the inputs."""
+    """The inputs to feed, without weights, which old files list among the inputs."""
     weights = {each.name for each in model.graph.initializer}
     return [each for each in model.graph.input if each.name not in weights]
 
@@ -137,7 +137,7 @@ def _free_name(value: ValueInfoProto, dimension: Any, index: int) -> str:  # noq
 
 
 def _fixed_batches(name: str, model: ModelProto) -> int:
-    """The batch that the inputs are fixed at; 0 where it is free."""
+    """The batch that the inputs are fixed at; 0 if it is dynamic."""
     found = 0
     for each in graph_inputs(model):
         shape = each.type.tensor_type.shape
@@ -157,7 +157,7 @@ def _fixed(name: str, batch: int, why: str) -> UsageError:
 
 
 def _free(path: Path, folder: Path) -> None:
-    """Write the model with a free batch, its weights beside it."""
+    """Write the model with a dynamic batch and external weights."""
     model = onnx.load(path)
     free_batch(model)
     # onnx looks for a file of this name in the working directory and refuses if there is one
@@ -175,7 +175,7 @@ class _Run:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = _ERRORS_ONLY
-        # a model that does not run is this module's to tell, not the library's
+        # this module reports models that do not run
         self._quiet = onnxruntime.RunOptions()
         self._quiet.log_severity_level = _ERRORS_ONLY + 1
         try:
@@ -199,7 +199,7 @@ class _Run:
         return tuple(torch.from_numpy(np.asarray(each)) for each in outputs)
 
     def attempt(self, inputs: Tensors) -> str | None:
-        """Why a freed batch does not hold; None if it does."""
+        """Why the batch that was made dynamic is wrong; None if it is right."""
         try:
             return rows_differ(self, inputs)
         except UsageError:

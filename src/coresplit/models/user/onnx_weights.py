@@ -1,4 +1,4 @@
-"""The files beside an ONNX model that hold its weights, checked before anything reads them."""
+"""External weight files of an ONNX model, checked before anything reads them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,9 +12,10 @@ _LARGEST = 2**63 - 1
 
 
 def weight_files(name: str, path: Path, model: ModelProto) -> list[Path]:
-    """Each file that a tensor of the model lies in: beside it or below, there and long enough.
+    """The external files with tensors of the model.
 
-    Raises ``UsageError``, also for a place that is no number or not below the model's folder.
+    Raises ``UsageError`` for a file that is missing, too short or outside of the model's folder,
+    and for an offset or length that is not a number.
     """
     needed: dict[Path, int] = {}
     for tensor in _tensors(model):

@@ -1,4 +1,4 @@
-"""Run a user's model a few times, to refuse what cannot be measured over batches."""
+"""Run a user's model a few times, to refuse models that cannot be measured over batches."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ _EXPORT = "export it again with a dynamic batch"
 
 
 def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> None:
-    """Raises ``UsageError`` where outputs do not follow the batch or are random.
+    """Raise ``UsageError`` if outputs do not follow the batch size or are random.
 
-    ``inputs`` are of a batch of three, and must be left as they are. ``remedy`` is what to do
+    ``inputs`` have a batch of three, which the model must not modify. ``remedy`` is what to do
     about a model without a batch dimension.
     """
     before = tuple(each.clone() for each in inputs)
@@ -46,7 +46,7 @@ def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> 
 
 
 def rows_differ(run: Run, inputs: Tensors) -> str | None:
-    """How the outputs of three inputs at once differ from those one by one; None if they do not."""
+    """How the outputs of a batch of three differ from single ones; None if they do not."""
     many = run(inputs)
     for row in range(BATCH):
         one = run(tuple(each[row : row + 1] for each in inputs))
@@ -66,7 +66,7 @@ def shapes_of(tensors: Tensors) -> str:
 def _attempt(
     model: str, run: Run, inputs: Tensors, remedy: str, after: Tensors | None = None
 ) -> Tensors | None:
-    """One run; None where a single input does not run, which three may still do."""
+    """One run; None if a single input fails, since a batch of three may still run."""
     try:
         return run(inputs)
     except Exception as error:
@@ -82,7 +82,7 @@ def _attempt(
 
 
 def _same(first: Tensor, second: Tensor) -> bool:
-    """Equal, a NaN to a NaN too."""
+    """Equal, where NaN equals NaN."""
     both = (first != first) & (second != second)  # noqa: PLR0124 (true of a NaN alone)
     return bool(((first == second) | both).all())
 
