@@ -141,25 +141,25 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
         (
             ("/usr/lib64/libc.so.6", ""),
             "default allocator is glibc's",
-            "measure with --allocator default,glibc_tuned; ",
+            "measure with another allocator; ",
             "note",
         ),
         (
             ("/proc/cpuinfo", "flags\t\t: avx2 avx512f avx512_vnni"),
             "no bfloat16 instructions (avx512_bf16, amx_bf16)",
-            "leave bf16 out of --optimizations",
+            "leave out bf16",
             "note",
         ),
         (
             ("/proc/cpuinfo", "flags\t\t: avx2 avx512f avx512_bf16"),
             "no int8 instructions (avx512_vnni, avx_vnni, amx_int8)",
-            "leave int8 out of --optimizations",
+            "leave out int8",
             "note",
         ),
         (
             ("/proc/cpuinfo", "Features\t: asimd asimddp sve"),
             "no bfloat16 instructions (bf16)",
-            "leave bf16 out of --optimizations",
+            "leave out bf16",
             "note",
         ),
         (
@@ -191,7 +191,10 @@ def test_smt_and_a_narrow_mask_are_noted_of_a_big_machine(tmp_path: Path) -> Non
 def test_cores_on_several_nodes_are_to_be_measured_in_both_mappings(tmp_path: Path) -> None:
     advice = only(consult(eight_nodes(quiet_machine(tmp_path)), range(64)))
     assert advice.what.startswith("the usable cores are on 8 NUMA nodes")
-    assert advice.remedy.endswith("--mapping sequential,interleave")
+    assert (advice.remedy, advice.option) == (
+        "measure both placements",
+        "mapping=sequential,interleave",
+    )
 
 
 def test_memory_that_cannot_be_bound_is_noted_on_several_nodes_only(tmp_path: Path) -> None:
@@ -268,7 +271,7 @@ def test_allocators_that_are_there_are_named_for_measuring_and_the_rest_for_inst
         },
     )
     measure, tuned, tcmalloc, jemalloc = allocator_remedy(tmp_path).split("; ")
-    assert measure == "measure with --allocator default,glibc_tuned,tcmalloc"
+    assert measure == "measure with another allocator"
     assert f"GLIBC_TUNABLES={MALLOC_TUNABLES}" in tuned
     assert "LD_PRELOAD=/usr/lib64/libtcmalloc_minimal.so.4" in tcmalloc
     assert "apt install libjemalloc2" in jemalloc

@@ -38,13 +38,11 @@ def test_the_registry_names_inception_once() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_closest_name() -> None:
-    assert refusal(name="incepton") == (
-        "unknown model 'incepton'; did you mean 'inception'? (coresplit list shows all)"
-    )
+    assert refusal(name="incepton") == ("unknown model 'incepton'; did you mean 'inception'?")
 
 
 def test_a_name_like_no_other_points_to_the_list() -> None:
-    assert refusal(name="zzz") == "unknown model 'zzz'; coresplit list shows all"
+    assert refusal(name="zzz").startswith("unknown model 'zzz'; known are inception, ")
 
 
 def test_the_defaults_and_the_smallest_input_are_valid() -> None:

@@ -73,7 +73,7 @@ def test_a_program_draws_integers_as_in_its_example_and_asks_for_free_lengths(
     ids = torch.tensor([[3, 40, 7], [9, 9, 9]])
     shapes = ({0: BATCH, 1: torch.export.Dim("seq")},) * 2
     path = save_program(Texts(), tmp_path / "t.pt2", ids, torch.ones(2, 3), shapes=shapes)
-    assert "of input 'ids' is dynamic; give it: --input ids=128:int64:3-40" in refused(path)
+    assert "of input 'ids' is dynamic; give it: input=ids=128:int64:3-40" in refused(path)
     model = built(path, "ids=5:int64")
     assert model.inputs[0].high == 40
     assert outputs(model, 4)[0].shape == (4, 5, 4)
@@ -147,10 +147,10 @@ def test_a_frozen_script_is_named_by_its_file(tmp_path: Path) -> None:
 def test_a_script_without_inputs_says_what_its_forward_takes(tmp_path: Path) -> None:
     path = save_script(Texts(), tmp_path / "net.pth")
     assert refused(path) == (
-        f"{path} does not declare its inputs; its forward takes (ids, mask); give each, "
-        "without the batch: --input ids=3x224x224:float32"
+        f"{path} does not declare its inputs: its forward takes (ids, mask); give each, "
+        "without the batch: input=ids=3x224x224:float32"
     )
-    assert "give 'mask' as well: --input mask=" in refused(path, "ids=5:int64:0-49")
+    assert "give 'mask' as well: input=mask=" in refused(path, "ids=5:int64:0-49")
     assert "has no input 'idz'; it takes (ids, mask)" in refused(path, "idz=5", "mask=5")
     model = built(path, "mask=5", "ids=5:int64:0-49")
     assert [each.name for each in model.inputs] == ["ids", "mask"]
@@ -165,11 +165,9 @@ def test_a_wrong_shape_is_refused_with_the_cause(tmp_path: Path) -> None:
 def test_a_pickle_is_refused_without_trust_and_a_module_loaded_with_it(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     torch.save(Net(), path)
-    assert refused(path, IMAGE, trust=False) == (
-        f"'{path}' is a pickle, not TorchScript: if it holds weights, name the model they are "
-        f"for and give --weights {path}; if it holds a module, loading it runs its code: "
-        "allow that with --trust"
-    )
+    message = refused(path, IMAGE, trust=False)
+    assert message.startswith(f"'{path}' is a pickle, not TorchScript")
+    assert "if it holds weights" in message and "trust=True" in message
     assert outputs(built(path, IMAGE))[0].shape == (3, 5)
 
 
@@ -178,10 +176,9 @@ def test_a_state_dict_is_refused_even_with_trust(tmp_path: Path) -> None:
         path = tmp_path / "net.pth"
         torch.save(Net().state_dict(), path, _use_new_zipfile_serialization=not legacy)
         assert "is a pickle, not TorchScript" in refused(path, IMAGE, trust=False)
-        assert refused(path, IMAGE) == (
-            f"'{path}' contains a OrderedDict, not a module: for weights, "
-            f"name the model they are for and give --weights {path}"
-        )
+        message = refused(path, IMAGE)
+        assert message.startswith(f"'{path}' contains a OrderedDict, not a module")
+        assert message.endswith(f"give weights={path}")
 
 
 def test_a_pickle_whose_code_is_missing_is_refused(folder: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_free_dimension_beyond_the_batch_is_asked_for_by_name(tmp_path: Path) 
     example = (torch.randint(0, 50, (2, 6)), torch.ones(2, 6))
     path = save_onnx(Texts(), tmp_path / "t.onnx", *example, shapes=shapes)
     assert refused(path) == (
-        f"{path}: dimension 'seq' of input 'ids' is dynamic; give it: --input ids=128:int64"
+        f"{path}: dimension 'seq' of input 'ids' is dynamic; give it: input=ids=128:int64"
     )
     model = built(path, "ids=16:int64:0-49")
     assert [str(each) for each in model.inputs] == ["ids=16:int64:0-49", "mask=16:float32"]
@@ -135,8 +135,8 @@ def test_unnamed_dimensions_are_free_too(tmp_path: Path) -> None:
     ("given", "reason"),
     [
         ("image=3x8x8", "has no input 'image'; it takes x=3x8x8:float32"),
-        ("x=3x9x9", "--input x=3x9x9:float32 does not fit"),
-        ("x=3x8x8:float64", "--input x=3x8x8:float64 does not fit"),
+        ("x=3x9x9", "input x=3x9x9:float32 does not fit"),
+        ("x=3x8x8:float64", "input x=3x8x8:float64 does not fit"),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused_with_what_does(
@@ -244,8 +244,8 @@ def test_a_program_of_torch_export_under_the_name_of_onnx_is_refused(tmp_path: P
 
 def test_weights_and_size_are_refused_for_a_file_that_has_them(tmp_path: Path) -> None:
     path = save_onnx(Net(), tmp_path / "net.onnx", torch.rand(2, 3, 8, 8), shapes=FREE)
-    assert "contains its weights already; leave out --weights" in refused(path, weights="w.pth")
-    assert "has no selectable size; give its shapes with --input" in refused(path, size=9)
+    assert "contains its weights already; leave out weights" in refused(path, weights="w.pth")
+    assert "has no selectable size; give its shapes with input" in refused(path, size=9)
     with pytest.raises(UsageError):
         build(ModelSpec(name=str(path), seed=-1))
 
@@ -254,7 +254,7 @@ def test_weights_and_size_are_refused_for_a_file_that_has_them(tmp_path: Path) -
 def test_a_size_that_is_none_is_asked_for(tmp_path: Path, size: int) -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"])]
     path = save_graph(tmp_path / "net.onnx", nodes, {"x": ["n", size]}, {"y": ["n", size]})
-    assert "is dynamic; give it: --input x=128:float32" in refused(path)
+    assert "is dynamic; give it: input=x=128:float32" in refused(path)
 
 
 def test_an_input_that_no_machine_can_hold_is_refused(tmp_path: Path) -> None:

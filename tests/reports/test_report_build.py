@@ -266,7 +266,7 @@ def test_a_missing_library_names_the_command_that_installs_it() -> None:
 
 def test_importing_the_room_loads_no_drawing_library() -> None:
     code = (
-        "import sys, coresplit.report\n"
+        "import sys, coresplit.reports\n"
         "heavy = {'altair', 'vl_convert', 'jinja2', 'torch', 'numpy', 'coresplit.store'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

@@ -324,9 +324,7 @@ def test_a_folder_that_is_no_run_is_named_with_the_run_in_or_above_it(folder: Pa
 def test_a_missing_folder_with_no_run_near_it_says_where_runs_come_from(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         load(tmp_path / "nowhere" / "run")
-    assert str(caught.value).endswith(
-        "name a folder that coresplit bench or coresplit import wrote"
-    )
+    assert str(caught.value).endswith("name a folder that a bench or an import wrote")
 
 
 def test_a_newer_run_is_refused_with_both_versions(folder: Path) -> None:
@@ -355,7 +353,7 @@ def test_creating_over_anything_that_exists_is_refused_and_touches_nothing(
     for path, words in (
         (folder, "exists; name a new folder, or continue with"),
         (empty, "exists; name a new folder"),
-        (spaced, f"exists; name a new folder, or continue with --resume '{spaced}'"),
+        (spaced, f"exists; name a new folder, or continue with resume={spaced}"),
         (file, "is a file; name a new folder"),
         (dangling, "is a file; name a new folder"),
         (file / "run", f"cannot be created: {file} is a file; name another folder"),

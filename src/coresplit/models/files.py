@@ -116,7 +116,7 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
         if found == "pickle":
             remedy = "if it holds weights, name the model that they are for; if it holds a module "
             remedy += "and you trust its author, give {option}"
-        raise UsageError(f"'{name}' {_UNTRUSTED[found]}", remedy, "trust")
+        raise UsageError(f"'{name}' {_UNTRUSTED[found]}", remedy, "trust=True")
 
 
 def _kind_of_zip(path: Path, head: bytes) -> str:

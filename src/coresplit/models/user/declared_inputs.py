@@ -82,7 +82,7 @@ def _bind(model: str, stated: Stated, given: ModelInput, known: dict[str, int]) 
         )
     if not fits:
         raise UsageError(
-            f"input {given} does not fit {model}", "give what it takes: {option}", f"input={stated}"
+            f"input {given} does not fit {model}, which takes {stated}", option="input"
         )
 
 
