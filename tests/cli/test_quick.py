@@ -7,15 +7,15 @@ from plan_runs import four_cores
 
 from coresplit import store
 from coresplit.analysis.splits import Choice, choices_of
+from coresplit.analysis.view import RunView
 from coresplit.cli import quick
 from coresplit.cli.quick import ROUNDS, cost_s, headline, prove_headline
 from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
-from coresplit.report.context import Context
 
 
 def choices() -> tuple[Choice, ...]:
-    return choices_of(Context(four_cores()))
+    return choices_of(RunView(four_cores()))
 
 
 def test_the_split_of_the_largest_predicted_gain_over_fat_is_proven() -> None:

@@ -8,10 +8,11 @@ from report_runs import exact, guessed, machine, run_of
 
 from coresplit.analysis.ranking import Ranking, rankings_of
 from coresplit.analysis.significance import baseline_of
+from coresplit.analysis.view import RunView
 from coresplit.records import Cell, Measurement, Prepared, Run
 from coresplit.report.compose import document_of
-from coresplit.report.context import Context
 from coresplit.report.document import Table
+from coresplit.report.figures import Figures
 from coresplit.report.sections.choice.text import facts_of_choice, finding_of, tied_names, tied_text
 from coresplit.stats.difference import MARGIN
 
@@ -41,12 +42,12 @@ def small(items: Sequence[Measurement], lossy: Sequence[str] = ()) -> Run:
 
 
 def ranking(run: Run, place: int = 0) -> Ranking:
-    return rankings_of(Context(run))[place]
+    return rankings_of(RunView(run))[place]
 
 
 def finding(run: Run, place: int = 0) -> str:
-    context = Context(run)
-    return finding_of(rankings_of(context)[place], context)
+    view = RunView(run)
+    return finding_of(rankings_of(view)[place], view)
 
 
 def table_of(run: Run, block: int = 0) -> Table:
@@ -107,18 +108,18 @@ def test_only_places_with_a_sole_winner_are_counted_as_won() -> None:
 def test_without_any_sole_winner_neither_the_sentence_nor_the_card_names_one() -> None:
     names = ("none", "script", "trace", "compile", "onnxruntime")
     items = [near(name, b, b * (10 + 0.02 * i)) for i, name in enumerate(names) for b in (1, 2, 4)]
-    context = Context(run_of(*items))
-    found = rankings_of(context)
-    assert finding_of(found[0], context).startswith("No best lossless choice is shown")
-    (fact,) = facts_of_choice(found, context)
+    view = RunView(run_of(*items))
+    found = rankings_of(view)
+    assert finding_of(found[0], view).startswith("No best lossless choice is shown")
+    (fact,) = facts_of_choice(found, view)
     assert fact.value == "too close to call"
 
 
 def test_a_card_that_knows_no_winner_yet_names_the_command_that_would_tell() -> None:
     run = run_of(near("none", 8, 10), near("script", 8, 10.1))
     run = msgspec.structs.replace(run, machine=machine(2))
-    context = Context(run)
-    (fact,) = facts_of_choice(rankings_of(context), context)
+    view = RunView(run)
+    (fact,) = facts_of_choice(rankings_of(view), view)
     assert "coresplit bench --resume small --budget 30m" in fact.note
 
 
@@ -140,16 +141,16 @@ def test_an_estimate_wins_only_where_nothing_else_is_there() -> None:
 
 def test_lossy_and_lossless_choices_are_kept_apart() -> None:
     items = [exact("none", 1, 8, 20), exact("script", 1, 8, 10), exact("int8", 1, 8, 2)]
-    context = Context(small(items, lossy=("int8",)))
-    found = [(c.kind, str(c.best[1, 8].row.cell.variant)) for c in rankings_of(context)]
+    view = RunView(small(items, lossy=("int8",)))
+    found = [(c.kind, str(c.best[1, 8].row.cell.variant)) for c in rankings_of(view)]
     assert found == [("lossless", "script"), ("lossy", "int8")]
-    names = [figure.name for figure in document_of(context.run).figures]
+    names = [figure.name for figure in document_of(view.run).figures]
     assert names[:2] == ["tiny-choice-lossless", "tiny-choice-lossy"]
 
 
 def test_a_run_that_does_not_state_its_losses_is_not_called_lossless() -> None:
     run = imported(many_run(batches=(1, 8)))
-    assert [c.kind for c in rankings_of(Context(run))] == ["any"]
+    assert [c.kind for c in rankings_of(RunView(run))] == ["any"]
     assert finding(run).startswith("int8 is the best choice in 4 of 4 places, 7.1x eager")
     assert finding(run).endswith("The run does not state which optimizations are lossy.")
     assert "lossless" not in document_of(run).facts[0].label
@@ -248,7 +249,7 @@ def test_a_place_that_is_too_close_to_call_has_a_stripe_for_each_and_no_winner()
         for layer in spec["layer"]
         if layer.get("encoding", {}).get("fill", {}).get("field") == "edge"
     ]
-    colours = Context(run).colours
+    colours = Figures(RunView(run)).colours
     assert [stripe["edge"] for stripe in stripes[0]] == [colours["script"], colours["trace"]]
     assert places(spec)[0]["way"] == "too close to call"
 
@@ -286,5 +287,5 @@ def test_of_equal_allocators_none_is_called_best_and_no_gain_is_named() -> None:
     ]
     run = run_of(*items, *others)
     assert finding(run) == "none: no allocator or mapping is shown to be better than the default."
-    context = Context(run)
-    assert facts_of_choice(rankings_of(context), context) == ()
+    view = RunView(run)
+    assert facts_of_choice(rankings_of(view), view) == ()

@@ -3,10 +3,11 @@ import pytest
 from report_many import FLOPS, imported, many_run
 from report_runs import exact, run_of
 
+from coresplit.analysis.view import RunView
 from coresplit.records import ModelInfo, ModelInput, Peak, Prepared, Run
 from coresplit.report.compose import document_of
-from coresplit.report.context import Context
-from coresplit.report.document import Block
+from coresplit.report.document import Block, Section
+from coresplit.report.figures import Figures
 from coresplit.report.sections.efficiency import distance_section
 
 GIGA = 1_000_000_000
@@ -29,8 +30,13 @@ def small(*entries: Peak | Prepared, model: ModelInfo | None = None) -> Run:
     return msgspec.structs.replace(run, model=model or known, journal=entries)
 
 
+def section_of(run: Run) -> Section | None:
+    view = RunView(run)
+    return distance_section(view, Figures(view))
+
+
 def block(run: Run) -> Block:
-    found = distance_section(Context(run))
+    found = section_of(run)
     assert found is not None
     return found.blocks[0]
 
@@ -71,10 +77,10 @@ def test_the_best_of_repeated_peaks_counts() -> None:
 
 
 def test_without_operations_or_peaks_there_is_no_section() -> None:
-    assert distance_section(Context(small())) is None
-    assert distance_section(Context(small(peak(threads=8, float32=1e9)))) is None
+    assert section_of(small()) is None
+    assert section_of(small(peak(threads=8, float32=1e9))) is None
     unknown = ModelInfo(name="tiny", title="Tiny")
-    assert distance_section(Context(small(peak(float32=1e9), model=unknown))) is None
+    assert section_of(small(peak(float32=1e9), model=unknown)) is None
     headings = [section.heading for section in document_of(imported(many_run())).sections]
     assert "Distance to the Machine" not in headings
 
@@ -107,7 +113,7 @@ def test_the_fewest_and_the_most_threads_have_a_chart_with_their_own_peaks() -> 
     names = [f.name for f in block(run).figures]
     assert names == ["inception-operations-1", "inception-operations-4"]
     shown = block(run).figures[1].spec["data"]["values"]
-    rows = {(row.cell.optimization, row.cell.batch): row for row in Context(run).rows
+    rows = {(row.cell.optimization, row.cell.batch): row for row in RunView(run).rows
             if row.cell.threads == 4}  # fmt: skip
     for point in shown:
         work = rows[point["o"], point["b"]].throughput * FLOPS / 1e9

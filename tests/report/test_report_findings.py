@@ -6,7 +6,7 @@ from report_runs import exact, guessed, run_of
 from coresplit.analysis.rows import Row, groups_of
 from coresplit.analysis.significance import knee, relation
 from coresplit.records import Measurement
-from coresplit.report.sections import scaling_text
+from coresplit.report.sections.scaling import text as scaling_text
 from coresplit.stats.claims import Claims
 
 Sentence = Callable[[Sequence[Row], Claims], str]

@@ -6,9 +6,9 @@ from report_many import TEN, many_run
 from report_runs import exact, measured_run, published_run, run_of
 
 from coresplit.analysis.ranking import rankings_of
+from coresplit.analysis.view import RunView
 from coresplit.records import UNCHECKED, Prepared, Run
 from coresplit.report.compose import document_of
-from coresplit.report.context import Context
 from coresplit.report.pages.html import html_page
 from coresplit.report.pages.markdown import markdown_page
 from coresplit.report.sections.cells import preparation_table
@@ -111,8 +111,8 @@ def test_labels_of_ten_optimizations_keep_apart_and_stand_in_the_order_of_their_
 def test_both_pages_hold_the_tables_of_choice_and_cost_and_say_why_one_failed() -> None:
     run = many_run(batches=(1, 8), failing=("trace",))
     document = document_of(run)
-    page = html_page(run, document, pictures=False)
-    text = markdown_page(run, document, lambda figure: False)
+    page = html_page(document, pictures=False)
+    text = markdown_page(document, lambda figure: False)
     for needed in ("best lossless", "same top-1", "25 %", "such kernel", "bound by computing"):
         assert needed in page and needed in text
     assert (page.count("<details"), text.count("<table>")) == (8, 6)
@@ -123,13 +123,13 @@ def test_long_tables_are_folded_in_both_pages() -> None:
     run = many_run(range(1, 17), (1, 2, 4, 8))
     document = document_of(run)
     summary = "The best of 64 places &lt;threads, batch&gt;"
-    assert f"<details>\n<summary>{summary}" in markdown_page(run, document, lambda figure: False)
-    assert f"<details>\n<summary>{summary}" in html_page(run, document, pictures=False)
+    assert f"<details>\n<summary>{summary}" in markdown_page(document, lambda figure: False)
+    assert f"<details>\n<summary>{summary}" in html_page(document, pictures=False)
 
 
 def test_a_run_whose_every_cell_failed_tells_the_reasons_by_optimization() -> None:
     run = many_run(batches=(1,), failing=TEN)
-    page = html_page(run, document_of(run), pictures=False)
+    page = html_page(document_of(run), pictures=False)
     assert "No cell of this run has a value that can be drawn." in page
     assert page.count("failed: &#39;batch_norm&#39; has no such kernel") == len(TEN)
 
@@ -188,12 +188,12 @@ def test_outputs_that_were_not_checked_are_named_with_the_reason() -> None:
 
 
 def test_what_was_not_checked_competes_but_nothing_is_called_lossless() -> None:
-    context = Context(unchecked_run())
-    (ranking,) = rankings_of(context)
+    view = RunView(unchecked_run())
+    (ranking,) = rankings_of(view)
     assert ranking.title == "best choice"
     assert {row.cell.optimization for row in ranking.rows} == {"none", "script"}
-    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(ranking, context)
-    assert rankings_of(Context(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
+    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(ranking, view)
+    assert rankings_of(RunView(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
 
 
 def test_costs_and_pages_say_what_was_not_checked() -> None:
@@ -208,7 +208,7 @@ def test_costs_and_pages_say_what_was_not_checked() -> None:
     assert errors["script"] == "not checked"
     document = document_of(run)
     for page in (
-        html_page(run, document, pictures=False),
-        markdown_page(run, document, lambda _: False),
+        html_page(document, pictures=False),
+        markdown_page(document, lambda _: False),
     ):
         assert f"outputs not checked (script): {CONSTANT}" in page

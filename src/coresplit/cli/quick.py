@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 
 from coresplit import store
 from coresplit.analysis.splits import Choice, choices_of
+from coresplit.analysis.view import RunView
 from coresplit.cli.display import Status
 from coresplit.cli.output import warn
 from coresplit.cli.verifying import verify
+from coresplit.commands import plan_command
 from coresplit.errors import CoresplitError
 from coresplit.instance import Interrupt
 from coresplit.planner import Option, Plan
 from coresplit.records import Prepared, Run
-from coresplit.report.context import Context
 from coresplit.stats.verdict import judged
 
 RESERVED = 1 / 3
@@ -33,9 +33,9 @@ def prove_headline(
     and the page goes without a proof.
     """
     run = judged(store.load(path))
-    chosen = headline(choices_of(Context(run)), left_s - preparing_s(run))
+    chosen = headline(choices_of(RunView(run)), left_s - preparing_s(run))
     if chosen is None:
-        command = f"coresplit plan {quote(str(path))} --batch B --verify"
+        command = plan_command(str(path), batch="B", verify=True)
         warn(f"no time was left to verify a split; run: {command}")
         return
     try:

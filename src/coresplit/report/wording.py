@@ -1,10 +1,12 @@
 """Words and numbers as sentences and tables of the report show them."""
 
-from shlex import quote
+from datetime import UTC, datetime
 
 from coresplit.analysis.rows import Row
+from coresplit.analysis.view import RunView
+from coresplit.commands import bench_again
 from coresplit.format import format_duration, rate
-from coresplit.records import Run, Verdict
+from coresplit.records import Verdict
 from coresplit.stats.difference import MARGIN
 
 MEANING: dict[Verdict, str] = {
@@ -19,6 +21,12 @@ MEANING: dict[Verdict, str] = {
 
 EQUIVALENT = f"equivalent within {MARGIN:.0%}".replace("%", " %")
 UNCLEAR = "too close to call"
+MORE_TIME = "30m"
+
+
+def date(at: float) -> str:
+    """A Unix time as ``2026-01-01 12:00 UTC``."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def doubt(verdict: Verdict) -> str:
@@ -41,8 +49,8 @@ def throughput(row: Row) -> str:
     return rate(row.throughput) + doubt(row.verdict)
 
 
-def more_time(run: Run) -> str:
+def more_time(view: RunView) -> str:
     """How to learn what a run does not tell yet; imported tables tell no more."""
-    if run.machine is None:
+    if view.run.machine is None:
         return "the tables tell no more"
-    return f"measure longer: coresplit bench --resume {quote(run.name)} --budget 30m"
+    return f"measure longer: {bench_again(view.shown, budget=MORE_TIME)}"

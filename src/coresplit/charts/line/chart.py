@@ -70,7 +70,6 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     title: str
-    description: str
     metric: Metric
     x: Axis
     field: str
@@ -83,10 +82,15 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[Level, ...] = ()
     band: float = 0.0
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all series."""
+        return tuple(row for series in self.series for row in series.rows)
+
 
 def chart_verdicts(chart: LineChart) -> tuple[Verdict, ...]:
     """Verdicts that occur among the points of a chart, firmest first."""
-    seen = {verdict_of(row, chart.metric) for series in chart.series for row in series.rows}
+    seen = {verdict_of(row, chart.metric) for row in chart.rows}
     return tuple(verdict for verdict in SHAPES if verdict in seen)
 
 
@@ -119,7 +123,7 @@ def place_of(row: Row, axis: Axis) -> int:
 
 def scales_of(chart: LineChart) -> tuple[Scale, Scale]:
     """The x and the y scale of a chart, in the units of its axes."""
-    rows = [row for series in chart.series for row in series.rows]
+    rows = chart.rows
     places = sorted({place_of(row, chart.x) for row in rows})
     x = count_scale(places, WIDTH, log=True if chart.x == "b" and len(places) > 1 else None)
     values = [value_of(row, chart.metric) for row in rows]
@@ -155,7 +159,7 @@ def _derived_scale(chart: LineChart, values: Sequence[tuple[float, float, float]
 
 def base_threads(chart: LineChart) -> int:
     """The thread count that speedups are relative to."""
-    return next(row.speedup.base for s in chart.series for row in s.rows if row.speedup)
+    return next(row.speedup.base for row in chart.rows if row.speedup)
 
 
 def x_encoding(chart: LineChart, scale: Scale) -> Spec:

@@ -96,7 +96,7 @@ def label_layers(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:
 
 def _line_entries(chart: LineChart, shown: Sequence[Series], x: Scale, y: Scale) -> Iterator[Spec]:
     """The label of each line where its last point stands."""
-    last = max(place_of(row, chart.x) for s in chart.series for row in s.rows)
+    last = max(place_of(row, chart.x) for row in chart.rows)
     for series in shown:
         end = max(series.rows, key=lambda row: place_of(row, chart.x))
         lossy = series.value in chart.lossy

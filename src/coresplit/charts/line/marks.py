@@ -81,7 +81,7 @@ def whiskers(chart: LineChart) -> Spec:
 def points(chart: LineChart) -> Spec:
     """The points themselves: shape by verdict, hollow where estimated, with a tooltip."""
     value, low, high, verdict = FIELDS[chart.metric]
-    crowded = sum(len(series.rows) for series in chart.series) > 250
+    crowded = len(chart.rows) > 250
     own = chart.metric in ("latency", "throughput")
     kind = "' (' + datum.iv + ')'" if own else "' (from both intervals)'"
     hollow = {"test": f"datum.{verdict} === 'estimated'", "value": PAPER}

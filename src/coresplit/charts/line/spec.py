@@ -32,7 +32,7 @@ def line_spec(chart: LineChart) -> Spec:
     layers += key_layers(chart_verdicts(chart))
     layers.append(title_layer(chart.title))
     encoding = {"x": x_encoding(chart, x), "y": y_encoding(chart, y)}
-    return {**base(chart.description), "encoding": encoding, "layer": layers}
+    return {**base(chart.title), "encoding": encoding, "layer": layers}
 
 
 def _tied(chart: LineChart, y: Scale) -> Spec:

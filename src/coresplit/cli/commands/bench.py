@@ -9,6 +9,7 @@ from shlex import quote
 import click
 
 from coresplit import store
+from coresplit.analysis.view import RunView
 from coresplit.cli.app import DONE, INTERRUPTED, Command
 from coresplit.cli.commands.doctor import warnings_of
 from coresplit.cli.display import Display
@@ -26,7 +27,7 @@ from coresplit.cli.request import (
 )
 from coresplit.cli.reserving import Cores
 from coresplit.cli.session import Session
-from coresplit.cli.telling import advice_of, findings_of
+from coresplit.cli.telling import advice_of
 from coresplit.errors import EnvironmentFault
 from coresplit.format import format_duration
 from coresplit.instance import Interrupt
@@ -36,7 +37,7 @@ from coresplit.machine.inspection import inspect
 from coresplit.models import describe
 from coresplit.models.sources import needs_trust
 from coresplit.records import Machine, Run, Settings
-from coresplit.report.context import Context
+from coresplit.report.headline import headlines
 from coresplit.stats.contention import told
 from coresplit.stats.lossy import unchecked_of, unchecked_text
 from coresplit.stats.verdict import judged
@@ -167,7 +168,7 @@ def _report(run: Run, path: Path) -> Path | None:
 def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bool) -> None:
     """What was found and where it is, then how it went, then what may be done about it."""
     cells = Counter(measurement.verdict for measurement in run.measurements)
-    context = Context(run)
+    view = RunView(run, str(path))
     if as_json:
         print_json(
             {"run": str(path), "report": page and str(page), "cells": cells}
@@ -175,7 +176,7 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
             | {"ended": outcome.reason, "wall_s": outcome.wall_s, "forward_s": outcome.forward_s}
         )
     else:
-        for line in findings_of(context, path):
+        for line in headlines(view):
             tell(line)
         tell(f"run     {path}")
         if page is not None:
@@ -188,5 +189,5 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
     for warning in (*run.warnings, told(run), unchecked_text(run)):
         if warning:
             warn(warning)
-    for line in advice_of(context, path, usable_allocators()):
+    for line in advice_of(view, usable_allocators()):
         say(line)

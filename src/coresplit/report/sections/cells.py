@@ -3,11 +3,13 @@
 import statistics
 
 from coresplit.analysis.rows import DOUBT, Points, undrawn_of
+from coresplit.analysis.view import RunView
 from coresplit.format import format_duration, format_share, format_size, number
 from coresplit.records import AnchorVisit, Disturbed, Measurement, Prepared, Run
-from coresplit.report.document import Line, Table
+from coresplit.report.document import Block, Line, Table
+from coresplit.report.sections.about import anchor_of, sentence_of
 from coresplit.report.sections.cost import error_of
-from coresplit.report.sections.overview import date, sentence_of
+from coresplit.report.wording import date
 from coresplit.stats.contention import told
 
 CELL_COLUMNS = (
@@ -28,12 +30,12 @@ _SHORT = {
 }
 
 
-def cell_table(run: Run, points: Points) -> Table:
+def cell_table(view: RunView) -> Table:
     """Every cell with its value and evidence."""
-    ordered = sorted(run.measurements, key=lambda item: item.cell)
-    lines = tuple(_cell_line(item, points) for item in ordered)
+    ordered = sorted(view.run.measurements, key=lambda item: item.cell)
+    lines = tuple(_cell_line(item, view.claims.points) for item in ordered)
     return Table(
-        summary=sentence_of(run),
+        summary=sentence_of(view.run),
         head=CELL_COLUMNS,
         lines=lines,
         sortable=True,
@@ -42,14 +44,27 @@ def cell_table(run: Run, points: Points) -> Table:
     )
 
 
-def undrawn_table(run: Run, points: Points) -> Table:
+def undrawn_table(view: RunView) -> Table:
     """Every cell without a point, and why."""
-    items = undrawn_of(run, points)
+    items = undrawn_of(view.run, view.claims.points)
     lines = tuple(
         Line(texts=(str(item.cell), item.verdict, item.reason), kind=item.verdict) for item in items
     )
-    summary = f"{len(items)} of {len(run.measurements)} cells"
+    summary = f"{len(items)} of {len(view.run.measurements)} cells"
     return Table(summary=summary, head=("cell", "verdict", "reason"), lines=lines)
+
+
+def evidence_of(run: Run) -> tuple[Block, ...]:
+    """What happened beside the cells: disturbed visits, the anchor cell, preparations."""
+    anchor = anchor_of(run)
+    tables = {
+        "Disturbed visits": disturbance_table(run),
+        f"Visits of the anchor cell{f': {anchor}' if anchor else ''}": visit_table(run),
+        "Preparations": preparation_table(run),
+    }
+    return tuple(
+        Block(heading=heading, tables=(table,)) for heading, table in tables.items() if table.lines
+    )
 
 
 def preparation_table(run: Run) -> Table:

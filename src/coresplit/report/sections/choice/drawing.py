@@ -22,13 +22,12 @@ STRIPE = 4.5
 
 
 class ChoiceMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What to draw: a ranking, the colour of each optimization, and the name of the baseline."""
+    """What to draw: a ranking, and the colour of each optimization."""
 
     title: str
     description: str
     ranking: Ranking
     colours: dict[str, str]
-    over: str
 
 
 def choice_map_spec(chart: ChoiceMap) -> Spec:

@@ -82,7 +82,7 @@ def facts_of_choice(rankings: Sequence[Ranking], view: RunView) -> tuple[Fact, .
         if not count:
             names = _contenders(ranking)
             more = [f"{len(names) - MOST_TIED} more"] if len(names) > MOST_TIED else []
-            note = f"between {listed([*names[:MOST_TIED], *more])}; {more_time(view.run)}"
+            note = f"between {listed([*names[:MOST_TIED], *more])}; {more_time(view)}"
             facts.append(Fact(label=label, value=UNCLEAR, note=note))
             continue
         lossy = ranking.kind == "lossy"
