@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.analysis.rows import Row
+from coresplit.charts.parts import vega_scale
 from coresplit.charts.scales import (
     LOG_SPAN,
     Scale,
@@ -200,32 +201,16 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
     }
 
 
-def vega_scale(scale: Scale) -> Spec:
-    """A scale as Vega-Lite has it, with exactly this domain."""
-    kind = {"type": "log", "base": 10} if scale.log else {"type": "linear", "zero": False}
-    return {**kind, "domain": [scale.low, scale.high], "nice": False}
-
-
 def colour(chart: LineChart) -> Spec:
     """The colour of each series; direct labels stand in for a legend."""
     scale = {"domain": [s.value for s in chart.series], "range": [s.colour for s in chart.series]}
     return {"field": chart.field, "type": "nominal", "scale": scale, "legend": None}
 
 
-def given_colour(field: str) -> Spec:
-    """A colour that the points state themselves."""
-    return {"field": field, "type": "nominal", "scale": None, "legend": None}
-
-
 def shape(field: str) -> Spec:
     """The shape of each verdict."""
     scale = {"domain": list(SHAPES), "range": list(SHAPES.values())}
     return {"field": field, "type": "nominal", "scale": scale, "legend": None}
-
-
-def pixel(field: str) -> Spec:
-    """A position given in pixels, not in the units of an axis."""
-    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
 
 
 def verdict_of(row: Row, metric: Metric) -> Verdict:
