@@ -13,13 +13,13 @@ from coresplit.report.pages.markdown import markdown_page
 from coresplit.report.sections.cells import disturbance_table
 
 
-@pytest.mark.parametrize(("inputs", "text"), [("hot", "one hot input"), ("rotate", "rotating")])
+@pytest.mark.parametrize(("inputs", "text"), [("hot", "same"), ("rotate", "rotating")])
 def test_the_report_says_which_inputs_the_forwards_saw(inputs: str, text: str) -> None:
     run = run_of(exact("none", 1, 1, 10.0))
     run = msgspec.structs.replace(
         run, settings=msgspec.structs.replace(run.settings, inputs=inputs)
     )
-    assert dict(document_of(run).about)["Inputs"] == text
+    assert text in dict(document_of(run).about)["Inputs"]
 
 
 def test_nothing_is_said_of_the_inputs_of_published_tables() -> None:

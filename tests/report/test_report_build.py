@@ -194,8 +194,8 @@ def test_the_title_of_a_run_stays_one_line_of_front_matter() -> None:
 def test_what_an_imported_run_does_not_know_is_said(published: Path) -> None:
     page = " ".join(_Texts((published / "index.html").read_text("utf-8")).texts)
     assert re.search(r"Machine\s+not stated", page)
-    assert re.search(r"Noise floor\s+not known", page)
-    assert "assumed 2.5 % a visit" in page
+    assert re.search(r"Noise floor\s+unknown", page)
+    assert "2.5 % per visit is assumed" in page
     assert "the published mean, with the published minimum and maximum" in page
     assert "Evidence" not in page
 

@@ -88,8 +88,8 @@ def test_without_operations_or_peaks_there_is_no_section() -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        (10 * GIGA // 4, "allows 0.200 at batch 1: that forward is bound by memory."),
-        (GIGA // 40, "are not counted: no roofline is drawn."),
+        (10 * GIGA // 4, "batch 1 to 0.200, so that forward pass is memory-bound."),
+        (GIGA // 40, "are not counted, so no roofline is drawn."),
     ],
 )
 def test_the_ridge_and_the_bound_of_the_model_are_told(parameters: int, text: str) -> None:
@@ -102,8 +102,8 @@ def test_the_ridge_and_the_bound_of_the_model_are_told(parameters: int, text: st
     )
     note = block(small(peak(float32=100e9), model=model)).note
     assert (
-        "1 thread multiplies up to 100 GFLOP/s in float32 and copies 10.0 GB/s: work is bound by "
-        "computing above 10.0 operations per byte, and by memory below."
+        "100 GFLOP/s in float32 and copies 10.0 GB/s, so work is compute-bound above 10.0 "
+        "operations per byte and memory-bound below."
     ) in note
     assert note.endswith(text)
 

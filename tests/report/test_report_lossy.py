@@ -45,7 +45,7 @@ def test_costs_tell_error_agreement_preparation_library_and_failure() -> None:
         "quantized 94",
     )  # fmt: skip
     assert lines["script"].texts[1:5] == (
-        "those of eager", "3.1e-06", "4 inputs are too few to tell", "4",
+        "same as eager", "3.1e-06", "too few inputs (4)", "4",
     )  # fmt: skip
     assert lines["trace"].texts[1].startswith("failed: 'batch_norm' has no such kernel")
     assert [lines[name].kind for name in ("script", "trace", "int8")] == ["", "failed", "lossy"]
@@ -113,16 +113,16 @@ def test_both_pages_hold_the_tables_of_choice_and_cost_and_say_why_one_failed() 
     document = document_of(run)
     page = html_page(document, pictures=False)
     text = markdown_page(document, lambda figure: False)
-    for needed in ("best lossless", "same top-1", "25 %", "such kernel", "bound by computing"):
+    for needed in ("best lossless", "same top-1", "25 %", "such kernel", "compute-bound"):
         assert needed in page and needed in text
     assert (page.count("<details"), text.count("<table>")) == (8, 6)
-    assert "dashes and dots tell lossy optimizations" in page
+    assert "lossy optimizations, which change results" in page
 
 
 def test_long_tables_are_folded_in_both_pages() -> None:
     run = many_run(range(1, 17), (1, 2, 4, 8))
     document = document_of(run)
-    summary = "The best of 64 places &lt;threads, batch&gt;"
+    summary = "The best choice at each of 64 grid points &lt;threads, batch&gt;"
     assert f"<details>\n<summary>{summary}" in markdown_page(document, lambda figure: False)
     assert f"<details>\n<summary>{summary}" in html_page(document, pictures=False)
 
@@ -152,7 +152,7 @@ def test_script_that_was_traced_says_so_and_that_trace_is_the_same() -> None:
     assert table is not None
     script, trace = (line.texts for line in table.lines)
     assert (script[0], trace[0]) == ("script (traced)", "trace")
-    assert "the same as trace" in script[-1] and "the same" not in trace[-1]
+    assert "same as trace" in script[-1] and "same as" not in trace[-1]
     alone = cost_table(run, ("script",))
     assert alone is not None
     assert alone.lines[0].texts[-1] == "torchscript traced"
@@ -201,7 +201,7 @@ def test_costs_and_pages_say_what_was_not_checked() -> None:
     table = cost_table(run, ("none", "script"))
     assert table is not None
     none, script = (line.texts for line in table.lines)
-    assert none[1] == "those of eager"
+    assert none[1] == "same as eager"
     assert script[1:5] == ("outputs not checked", "not checked", "not compared", "none")
     assert CONSTANT in script[-1]
     errors = {line.texts[0]: line.texts[5] for line in preparation_table(run).lines}

@@ -152,7 +152,7 @@ def test_a_split_that_is_too_close_to_call_is_not_what_is_to_be_run() -> None:
     assert found["run"] == "1 instance of 4 threads, batch 2"
     assert found["fastest predicted"] == "2 instances of 2 threads, batch 1"
     assert found["over fat"].startswith("too close to call, 1.17x")
-    assert "too close to call with fat" in figure(run, "split-speedup").finding
+    assert "split and fat are too close to call" in figure(run, "split-speedup").finding
 
 
 def test_the_newest_verification_of_a_split_counts() -> None:
@@ -267,7 +267,7 @@ def test_different_instances_are_named_piece_by_piece() -> None:
     found = lines(run)["3"]
     assert found["run"] == "1 instance of 2 threads, batch 2 + 1 instance of 1 thread, batch 1"
     assert found["doubts"] == "mixed"
-    assert "as if copies of itself ran beside it" in note(run)
+    assert "copies of itself" in note(run)
     assert "instances differ in size at 1 of 3 batches" in figure(run, "split-cores").finding
 
 
@@ -284,7 +284,7 @@ def test_lossy_optimizations_do_not_compete_with_others() -> None:
     assert {line[2] for line in table(both)} == {"script"}
     alone = msgspec.structs.replace(both, measurements=tuple(quick))
     assert {line[2] for line in table(alone)} == {"int8"}
-    assert "lossy optimizations only" in note(alone)
+    assert "All optimizations of the run are lossy" in note(alone)
 
 
 def test_where_losses_are_not_stated_all_optimizations_compete() -> None:
@@ -295,15 +295,15 @@ def test_where_losses_are_not_stated_all_optimizations_compete() -> None:
 def test_the_note_tells_the_setting_and_what_the_doubts_mean() -> None:
     alone = note(measured_run())
     assert (
-        " Latencies are predicted from cells measured alone: instances that run together may be "
-        "slower than this. "
+        " Latencies are predicted from cells measured alone; instances that run together may be "
+        "slower. "
     ) in alone
     assert "Doubts: light: from one or two visits; estimated: from cells that were not" in alone
     packed = note(formula_run(packed=lambda t, b: 1.3))
-    assert " Latencies are predicted from cells measured beside copies of themselves. " in packed
+    assert " Latencies are predicted from cells measured next to copies of themselves. " in packed
     assert (
-        "scaled: measured alone, and made slower by the share of cores that others keep "
-        "busy, up to 1.44x, as learnt from 32 cells measured both ways."
+        "scaled: measured alone, then slowed by up to 1.44x for the cores that others keep "
+        "busy, based on 32 cells measured both ways."
     ) in packed
 
 
@@ -415,20 +415,20 @@ def test_proofs_of_several_optimizations_have_shapes_that_a_key_names() -> None:
 
 def test_a_sentence_above_every_figure_tells_what_it_shows() -> None:
     run = proven()
-    assert figure(run, "split-cores").finding == (
-        "On 4 cores run 1 instance of 4 threads at batch 1, and 4 instances of 1 thread at batch 8."
+    assert figure(run, "split-cores").finding.endswith(
+        "run 1 instance of 4 threads at batch 1, and 4 instances of 1 thread at batch 8."
     )
     speedups = figure(run, "split-speedup").finding
-    assert "up to 1.50x as fast as one instance on all 4 cores (batch 8, when run)" in speedups
+    assert "up to 1.50x as fast as one instance on all 4 cores (batch 8, measured)" in speedups
     assert "at batches 1 and 2 fat is the fastest" in speedups
-    assert "Of 3 that were run, 1 confirmed, 1 too close to call and 1 refuted" in speedups
-    assert "faster was fat at batch 2" in speedups
+    assert "Verified by running: 1 confirmed, 1 too close to call and 1 refuted" in speedups
+    assert "faster: fat at batch 2" in speedups
     predictions = figure(run, "split-prediction").finding
-    assert predictions.startswith("4 of 8 measured medians lie inside the interval")
-    assert "5.6 % in the median and 33.3 % at most (split at batch 2, predicted fast" in predictions
+    assert predictions.startswith("4 of 8 measured medians lie inside")
+    assert "is 5.6 %, the largest 33.3 % (split at batch 2, predicted fast" in predictions
     plain = figure(hand_run(), "split-speedup").finding
     assert "up to 1.67x as fast as one instance on all 4 cores (batch 8, predicted)" in plain
-    assert "None of these splits was verified" in plain
+    assert "None of these splits has been verified" in plain
 
 
 def test_the_note_explains_where_the_largest_gain_comes_from() -> None:
@@ -443,7 +443,7 @@ def test_the_fact_names_the_split_of_the_largest_gain_and_its_proof() -> None:
     assert "predicted 1.67x (1.66x to 1.67x) as fast as one instance on all 4" in plain.note
     assert plain.note.endswith("from cells measured alone; not verified")
     found, *_ = document_of(proven()).facts
-    assert found.note.endswith("; when run 1.50x, confirmed")
+    assert found.note.endswith("; measured 1.50x, confirmed")
 
 
 def test_a_gain_that_was_proven_comes_before_a_larger_one_that_is_only_predicted() -> None:

@@ -102,7 +102,7 @@ def map_axes(threads: Sequence[int], batches: Sequence[int]) -> Spec:
             "field": "b",
             "type": "ordinal",
             "scale": {"domain": list(batches)[::-1]},
-            "axis": {**axis, "labelOverlap": "greedy", "title": "batch (inputs per forward)"},
+            "axis": {**axis, "labelOverlap": "greedy", "title": "batch (inputs per forward pass)"},
         },
     }
 

@@ -22,7 +22,5 @@ def advice_of(view: RunView, usable: Sequence[str]) -> tuple[str, ...]:
         more = f" ({len(said) - 1} more in the report)" if len(said) > 1 else ""
         lines.append(f"  {said[0]}{more}")
     elif left:
-        lines.append(
-            f"  to see what another allocator does: {bench_again(view.shown, allocators=left)}"
-        )
+        lines.append(f"  to try another allocator: {bench_again(view.shown, allocators=left)}")
     return (*lines, "  more: coresplit doctor, and Page faults in the report")

@@ -10,13 +10,13 @@ from coresplit.records import Verdict
 from coresplit.stats.difference import MARGIN
 
 MEANING: dict[Verdict, str] = {
-    "measured": "three visits or more, and an interval within the precision asked",
-    "light": "one or two visits; the interval rests on how much other cells vary",
-    "unstable": "a wide interval after three visits or more, or something else took processor time",
-    "estimated": "not measured: worked out from neighbours, drawn hollow with its expected range",
-    "invalid": "measured under conditions that spoil it, such as throttling: not drawn",
-    "skipped": "not measured, for the reason given: not drawn",
-    "failed": "could not be measured: not drawn",
+    "measured": "at least three visits, and an interval within the requested precision",
+    "light": "one or two visits; the interval is based on how much other cells vary",
+    "unstable": "still a wide interval after three or more visits, or other work used the cores",
+    "estimated": "not measured; estimated from neighbours, drawn hollow with its expected range",
+    "invalid": "measured under bad conditions, such as throttling; not drawn",
+    "skipped": "not measured, for the reason given; not drawn",
+    "failed": "could not be measured; not drawn",
 }
 
 EQUIVALENT = f"equivalent within {MARGIN:.0%}".replace("%", " %")
@@ -52,5 +52,5 @@ def throughput(row: Row) -> str:
 def more_time(view: RunView) -> str:
     """How to learn what a run does not tell yet; imported tables tell no more."""
     if view.run.machine is None:
-        return "the tables tell no more"
+        return "the imported tables have no more data"
     return f"measure longer: {bench_again(view.shown, budget=MORE_TIME)}"

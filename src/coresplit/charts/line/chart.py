@@ -165,7 +165,7 @@ def base_threads(chart: LineChart) -> int:
 
 def x_encoding(chart: LineChart, scale: Scale) -> Spec:
     """The x axis: threads or batch, labelled only at values that occur."""
-    title = "threads" if chart.x == "t" else "batch (inputs per forward)"
+    title = "threads" if chart.x == "t" else "batch (inputs per forward pass)"
     return {
         "field": chart.x,
         "type": "quantitative",
@@ -180,7 +180,7 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
     if chart.metric == "latency":
         unit = "ms, s" if scale.low < 1000 <= scale.ticks[-1] else "s"
         unit = "ms" if scale.ticks[-1] < 1000 else unit
-        axis |= {"title": f"latency of one forward ({unit})", "labelExpr": _LATENCY_LABEL}
+        axis |= {"title": f"latency of one forward pass ({unit})", "labelExpr": _LATENCY_LABEL}
     elif chart.metric == "derived":
         label = f"format(datum.value, ',~r') + '{chart.suffix}'"
         axis |= {"title": chart.unit, "labelExpr": label}

@@ -36,18 +36,18 @@ def about(view: RunView) -> tuple[tuple[str, str], ...]:
 def reading_of(view: RunView) -> str:
     """How to read the figures of a run."""
     lossy = any(row.lossy for row in view.rows)
-    dashes = "; dashes and dots tell lossy optimizations, which change results" if lossy else ""
+    dashes = " Dash-dotted lines are lossy optimizations, which change results." if lossy else ""
     assumed = (
         ""
         if view.claims.variance.known
-        else " This run has too few repeated visits to tell how much its cells vary, so an assumed "
-        "variance is used and hardly any difference is named."
+        else " This run has too few repeated visits to tell how much its cells vary, so a "
+        "variance is assumed and few differences are reported."
     )
     return (
-        "Bands and whiskers show the interval of each value; dashes join estimated points; lines "
-        f"break where a cell is missing{dashes}. Hover over a point for its cell, interval, "
-        f"samples and reason.{assumed} Differences are named only where a test shows them; "
-        "everything else is called too close to call."
+        "Bands and whiskers show the interval of each value. Dashed lines join estimated points, "
+        f"and lines break where a cell is missing.{dashes} Hover over a point for its cell, "
+        f"interval, samples and reason.{assumed} A difference is reported only where a "
+        "statistical test supports it; everything else is called too close to call."
     )
 
 
@@ -75,11 +75,11 @@ def _about_model(run: Run) -> list[tuple[str, str]]:
     pairs = [
         ("Model", model.title),
         ("Parameters", f"{model.parameters:,}" if model.parameters else NOT_STATED),
-        ("Input of one inference", inputs),
+        ("Input per inference", inputs),
         ("Weights", model.weights or NOT_STATED),
     ]
     if model.flops:
-        pairs.insert(2, ("Operations of one inference", f"{model.flops / 1e9:,.3g} GFLOP"))
+        pairs.insert(2, ("Operations per inference", f"{model.flops / 1e9:,.3g} GFLOP"))
     return pairs
 
 
@@ -109,10 +109,12 @@ def _about_noise(view: RunView) -> list[tuple[str, str]]:
         return []
     pairs = [("Standard deviations", noise_parts(variance))]
     if any(visit.process for item in run.measurements for visit in item.visits):
-        shown = format_share(variance.process) if variance.process else "not shown to matter"
-        pairs.append(("Restarted instances", f"differences between processes: {shown}"))
+        shown = format_share(variance.process) if variance.process else "not significant"
+        pairs.append(("Restarted instances", f"difference between processes: {shown}"))
     if drift is not None:
-        pairs.append(("First forward after warm-up", f"{drift * 100:+.1f} % against the others"))
+        pairs.append(
+            ("First forward after warm-up", f"{drift * 100:+.1f} % compared with the others")
+        )
     return pairs
 
 
@@ -135,9 +137,9 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
     if not any(item.samples for item in run.measurements):
         return pairs
     budget = "none" if asked.budget_s is None else format_duration(asked.budget_s)
-    pairs += [("Budget", budget), ("Precision asked", format_share(asked.precision))]
+    pairs += [("Budget", budget), ("Requested precision", format_share(asked.precision))]
     pairs += [("Seed", str(asked.seed))]
-    pairs += [("Inputs", {"hot": "one hot input", "rotate": "rotating"}[asked.inputs])]
+    pairs += [("Inputs", {"hot": "the same input each time", "rotate": "rotating"}[asked.inputs])]
     unchecked = unchecked_text(run)
     pairs += [("Outputs", unchecked)] if unchecked else []
     anchor = anchor_of(run)
@@ -148,6 +150,6 @@ def _about_sweep(run: Run) -> list[tuple[str, str]]:
     if ends:
         wall = sum(entry.wall_s for entry in ends)
         busy = sum(entry.forward_s for entry in ends)
-        share = f", {format_share(busy / wall)} of it in forwards" if wall > 0 else ""
+        share = f", {format_share(busy / wall)} of it in forward passes" if wall > 0 else ""
         pairs.append(("Sweep took", f"{format_duration(wall)}{share} ({ends[-1].reason})"))
     return pairs

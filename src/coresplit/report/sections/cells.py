@@ -13,16 +13,16 @@ from coresplit.report.wording import date
 from coresplit.stats.contention import told
 
 CELL_COLUMNS = (
-    "optimization", "threads", "batch", "placing", "verdict", "latency", "interval", "visits",
+    "optimization", "threads", "batch", "placement", "verdict", "latency", "interval", "visits",
     "samples", "inferences/s", "faults per input", "kernel time", "reason",
 )  # fmt: skip
 CHOSEN_BY = 5
 """So many first columns of the table of every cell have few different values."""
 PREPARED_COLUMNS = (
-    "optimization", "threads", "placing", "start", "preparation", "difference from eager",
+    "optimization", "threads", "placement", "start", "preparation", "error against eager",
     "largest tensor",
 )  # fmt: skip
-NOT_FOUND = "not found"
+NOT_FOUND = "unknown"
 _SHORT = {
     "95 %": "95 %",
     "estimate": "expected",
@@ -82,7 +82,7 @@ def preparation_table(run: Run) -> Table:
         for entry in run.journal
         if isinstance(entry, Prepared)
     )
-    summary = f"{len(lines)} instances were prepared"
+    summary = f"{len(lines)} prepared instances"
     return Table(summary=summary, head=PREPARED_COLUMNS, lines=lines, open_up_to=12)
 
 
@@ -97,7 +97,7 @@ def visit_table(run: Run) -> Table:
         )
         for visit in visits
     )
-    summary = f"{len(visits)} visits; their spread gives the noise floor"
+    summary = f"{len(visits)} visits; the noise floor comes from their spread"
     return Table(summary=summary, head=("time", "median", "samples"), lines=lines, open_up_to=12)
 
 
@@ -115,7 +115,7 @@ def disturbance_table(run: Run) -> Table:
     )
     return Table(
         summary=f"{told(run)}." if entries else "No visit was disturbed.",
-        head=("time", "cell", "what happened", "busiest process there"),
+        head=("time", "cell", "what happened", "busiest process"),
         lines=lines,
         open_up_to=12,
     )

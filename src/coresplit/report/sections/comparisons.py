@@ -71,8 +71,10 @@ def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
     share = own / others
     said = f"{share:.1g}" if share < 0.095 else f"{share:.2g}"
     if 0.9 < share < 1.1:
-        return " Both take about as many page faults."
-    return f" It takes {said} {'of the' if share < 1 else 'times the'} page faults per forward."
+        return " Both cause about as many page faults."
+    if not own:
+        return " It causes no page faults."
+    return f" It causes {said} times as many page faults per forward pass."
 
 
 def rivalries(view: RunView, what: str) -> list[Rivalry]:
@@ -186,6 +188,6 @@ def _note(view: RunView) -> str:
     if not others:
         return ""
     return (
-        f"The figures of latency and throughput are those of {_allocator(first)}; "
-        "the values of every other allocator stand in the table of every cell."
+        f"The latency and throughput figures use {_allocator(first)}; the table of every cell "
+        "has the values of the other allocators."
     )

@@ -27,12 +27,12 @@ GIGA = 1e9
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "bool": 1}
 """Bytes of a number of the inputs; 4 for any other."""
 ABOUT_PEAK = (
-    "The peak is what a large matrix product reached on the same cores before the sweep, in the "
-    "number type of the optimization; better kernels and a quieter moment can exceed it."
+    "The peak is the rate of a large matrix product on the same cores before the sweep, in the "
+    "number type of the optimization. Better kernels or a quieter machine can exceed it."
 )
 COLUMNS = (
-    "optimization", "threads", "best at batch", "GFLOP/s", "multiplies in", "peak (GFLOP/s)",
-    "share of the peak",
+    "optimization", "threads", "best batch", "GFLOP/s", "number type", "peak (GFLOP/s)",
+    "share of peak",
 )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def _finding(rows: Sequence[Row], limits: Limits, view: RunView) -> str:
             shares.append((top.throughput * view.model.flops / peak, top))
     threads = on_threads(rows[0].cell.threads)
     if not shares:
-        return f"On {threads}: no peak was measured of the number types in use."
+        return f"On {threads}: no peak was measured for the number types in use."
     shares.sort(key=lambda pair: (-pair[0], pair[1].cell))
     parts = [_said(*shares[0], view)]
     parts += [_said(*p, view) for p in shares[1:] if p[1].cell.optimization == view.base]
@@ -190,11 +190,11 @@ def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     if not (peak and limits.memory_bandwidth):
         return ""
     ridge = peak / limits.memory_bandwidth
-    multiply, copy = ("multiplies", "copies") if threads == 1 else ("multiply", "copy")
+    reach, copy = ("reaches", "copies") if threads == 1 else ("reach", "copy")
     text = (
-        f"{on_threads(threads)} {multiply} up to {number(peak / GIGA)} GFLOP/s in float32 "
-        f"and {copy} {number(limits.memory_bandwidth / GIGA)} GB/s: work is bound by computing "
-        f"above {number(ridge)} operations per byte, and by memory below."
+        f"{on_threads(threads)} {reach} up to {number(peak / GIGA)} GFLOP/s in float32 and {copy} "
+        f"{number(limits.memory_bandwidth / GIGA)} GB/s, so work is compute-bound above "
+        f"{number(ridge)} operations per byte and memory-bound below."
     )
     inputs = sum(_size(shape.shape) * BYTES.get(shape.dtype, 4) for shape in model.inputs)
     least = 4 * model.parameters + inputs
@@ -203,12 +203,12 @@ def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     bound = model.flops / least
     if bound < ridge:
         return (
-            f"{text} Reading weights and inputs alone allows {number(bound)} at batch 1: "
-            "that forward is bound by memory."
+            f"{text} Reading weights and inputs alone limits batch 1 to {number(bound)}, so that "
+            "forward pass is memory-bound."
         )
     return (
         f"{text} Weights and inputs alone would allow {number(bound)} at batch 1, but a forward "
-        "also moves its activations, which are not counted: no roofline is drawn."
+        "pass also moves its activations, which are not counted, so no roofline is drawn."
     )
 
 

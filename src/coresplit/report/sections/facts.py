@@ -82,8 +82,8 @@ def _speedup_fact(view: RunView) -> tuple[Fact, ...]:
     label = f"Best speedup over {on_threads(base)}"
     shown = [row for row in scaled if gains(row, view.claims)]
     if not shown:
-        note = f"no gain from more threads is shown; {more_time(view)}"
-        return (Fact(label=label, value="not known yet", note=note),)
+        note = f"more threads show no gain; {more_time(view)}"
+        return (Fact(label=label, value="unknown so far", note=note),)
     far = max(shown, key=lambda row: row.speedup.low if row.speedup else 0.0)
     assert far.speedup is not None
     span = f"{times_exact(far.speedup.low)} to {times_exact(far.speedup.high)}"
@@ -95,11 +95,11 @@ def _noise_fact(view: RunView) -> Fact:
     """How far two measurements of one cell are apart, and what that consists of."""
     floor, variance = noise_floor(view.run.journal), view.claims.variance
     if floor is None or not variance.known:
-        note = f"too few visits to tell, so hardly any difference is named; {more_time(view)}"
+        note = f"too few visits to tell, so few differences are reported; {more_time(view)}"
         if view.run.machine is None:
-            note = "the tables do not state it; differences are judged by an assumed 2.5 % a visit"
-        return Fact(label="Noise floor", value="not known", note=note)
-    note = f"two measurements of one cell stay within it; {noise_parts(variance)}"
+            note = "the tables do not state it; 2.5 % per visit is assumed"
+        return Fact(label="Noise floor", value="unknown", note=note)
+    note = f"two measurements of the same cell agree within it; {noise_parts(variance)}"
     return Fact(label="Noise floor", value=percent(floor), note=note)
 
 
@@ -108,7 +108,7 @@ def noise_parts(variance: Variance) -> str:
     typical = math.sqrt(variance.alone.factor)
     return (
         f"{format_share(typical * variance.between)} between visits, "
-        f"{format_share(typical * variance.within)} between forwards of a visit"
+        f"{format_share(typical * variance.within)} between forward passes of a visit"
     )
 
 
@@ -124,7 +124,7 @@ def _firm(rows: Sequence[Row]) -> Sequence[Row]:
 def _rivals(row: Row, others: Sequence[Row], view: RunView) -> str:
     """How many cells are not told apart from one that was picked for its value."""
     close = sum(not differs(row, other, view.claims) for other in others if other.cell != row.cell)
-    return f"; {UNCLEAR} with {some_cells(close)}" if close else ""
+    return f"; {some_cells(close)} {UNCLEAR}" if close else ""
 
 
 def _span(low: float, high: float) -> str:

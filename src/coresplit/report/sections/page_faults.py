@@ -37,7 +37,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     def short(self) -> str:
         """What the kernel took, in one line."""
         return (
-            f"the kernel took over {percent(KERNEL_SHARE)} of the processor time in {self.high} of "
+            f"the kernel took over {percent(KERNEL_SHARE)} of the CPU time in {self.high} of "
             f"{some_cells(self.cells)}, up to {format_share(self.share)}"
         )
 
@@ -88,9 +88,9 @@ def about_faults(view: RunView) -> tuple[tuple[str, str], ...]:
         text += f" {' '.join(said)}"
     elif view.run.machine is not None:
         command = bench_again(view.shown, allocators=[TUNED])
-        text += f" To see what another allocator does: {command}."
+        text += f" To try another allocator: {command}."
     return (("Page faults", f"{text[0].upper()}{text[1:]}"),)
 
 
 def _per_forward(evidence: Evidence) -> str:
-    return f"{evidence.minor_faults // max(evidence.forwards, 1):,} page faults per forward"
+    return f"{evidence.minor_faults // max(evidence.forwards, 1):,} page faults per forward pass"

@@ -123,7 +123,7 @@ def _cells(entries: Sequence[Spec]) -> Spec:
         "batch": "batch",
         "said": "throughput",
         "gain": "gain",
-        "tied": "not told apart from",
+        "tied": "tied with",
     }
     return {
         "data": {"values": list(entries)},
@@ -195,13 +195,13 @@ def _key(chart: ChoiceMap) -> list[Spec]:
             {**y, "x": {"value": WIDTH + 34}, **names},
         ),
         layer(entries, {**text, **right}, {**y, "x": {"value": end}, **wins}),
-        written("fastest in places", {**text, **heading}, WIDTH + 16, -6),
+        written("grid points won", {**text, **heading}, WIDTH + 16, -6),
     ]
 
 
 def _note(entries: Sequence[Spec], stripes: Sequence[Spec]) -> Spec:
-    notes = ["grey: too close to call between the striped ones"] if stripes else []
+    notes = ["grey: too close to call between the striped colours"] if stripes else []
     odd = any(str(entry["value"]).endswith("*") for entry in entries)
-    notes += ["*: not with the default allocator or mapping"] if odd else []
+    notes += ["*: non-default allocator or mapping"] if odd else []
     notes += ["white, ~: estimated"] if any(entry["hollow"] for entry in entries) else []
     return note_layer(notes)

@@ -67,7 +67,7 @@ def _gains(view: RunView, figures: Figures) -> list[Figure]:
             over = BASE_NAMES.get(view.base, view.base)
             caption = Caption(
                 name=f"choice-gain-{threads}",
-                title=f"{view.model.title}: throughput over that of {over}, {on_threads(threads)}",
+                title=f"{view.model.title}: throughput relative to {over}, {on_threads(threads)}",
                 alt=f"{view.model.title} Speedup Over {over.capitalize()} Threads={threads}",
                 finding=_gain_finding(rows, view, base),
             )
@@ -87,9 +87,13 @@ def _gain_finding(rows: list[Row], view: RunView, base: dict[tuple[int, int], Ro
         slower += [name] if SLOWER in kinds else []
     tops.sort(key=lambda row: (-_value(row), row.cell.optimization))
     said = [f"{named(r)} {times(_value(r))} at batch {r.cell.batch}" for r in tops[:3]]
-    text = f"On {on_threads(threads)}, times {over} at most: {listed(said)}" if said else ""
+    text = (
+        f"On {on_threads(threads)}, the largest gains over {over}: {listed(said)}" if said else ""
+    )
     text = text or f"On {on_threads(threads)}, nothing is shown to be faster than {over}"
-    return f"{text}; slower than {over} somewhere: {listed(slower)}." if slower else f"{text}."
+    return (
+        f"{text}; slower than {over} at some batches: {listed(slower)}." if slower else f"{text}."
+    )
 
 
 def _value(row: Row) -> float:

@@ -28,9 +28,9 @@ def facts_of_splits(choices: Sequence[Choice], view: RunView) -> tuple[Fact, ...
             note += f"; to find out for batch {open_one.plan.batch}: {command}"
         return (Fact(label="Best split", value="one instance", note=note),)
     plan, actual = top.plan, top.proven("fat")
-    proof = f"when run {spanned(actual)}, {verdict(top)}" if actual else "not verified"
+    proof = f"measured {spanned(actual)}, {verdict(top)}" if actual else "not verified"
     if actual and actual.ratio > cores:
-        proof += f" (more than {cores} cores can give: other work may have run beside it)"
+        proof += f" (more than {cores} cores can give, so other work may have disturbed it)"
     gained = _predicted(found, cores)
     guess = ", estimated" if top.guessed("fat") else ""
     guess += ", from cells measured alone" if plan.setting == "isolated" and not actual else ""

@@ -44,8 +44,8 @@ COLUMNS = (
     "over fat", "over thin", "doubts", "verified", "measured latency", "prediction error",
 )  # fmt: skip
 ABOUT_PROOFS = (
-    "The split, fat and thin were run in turn as real processes, round by round. A prediction "
-    "error of +2 % is a prediction that was slower than what ran."
+    "The split, fat and thin ran in turn as real processes, round by round. A prediction error of "
+    "+2 % means that the predicted latency was 2 % too high."
 )
 
 
