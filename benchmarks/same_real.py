@@ -21,7 +21,7 @@ from coresplit.machine.inspection import inspect
 from coresplit.models import ModelSpec
 from coresplit.records import Run, Settings
 from coresplit.reports.compose import document_of
-from coresplit.reports.sections.overview import facts_of
+from coresplit.reports.sections.facts import facts_of
 from coresplit.stats.claims import Claims
 from coresplit.stats.sampling import judged
 from coresplit.sweep import Sweep, anchor_of, cells_of, probe
