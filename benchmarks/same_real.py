@@ -23,7 +23,7 @@ from coresplit.records import Run, Settings
 from coresplit.reports.compose import document_of
 from coresplit.reports.sections.overview import facts_of
 from coresplit.stats.claims import Claims
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.sweep import Sweep, anchor_of, cells_of, probe
 from coresplit.workflows.conditions import model_info
 

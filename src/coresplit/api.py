@@ -20,7 +20,7 @@ from coresplit.instance import Interrupt
 from coresplit.machine.doctor.checks import Advice, examine
 from coresplit.machine.inspection import inspect
 from coresplit.results import Plan, Run, Verification
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.workflows import measuring, planning, reporting, verifying
 from coresplit.workflows.proving import prove_headline
 from coresplit.workflows.request import BenchRequest

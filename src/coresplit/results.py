@@ -152,7 +152,7 @@ class Verification:
         return {name: each.ratio for name, each in self.outcome.speedups.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, as ``coresplit plan --verify`` writes it as JSON."""
+        """Everything as plain values, as a verified plan has it as JSON."""
         return verification_document(self.plan.answer.plan, self.record, self.outcome)
 
     def __str__(self) -> str:

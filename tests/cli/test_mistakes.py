@@ -56,7 +56,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("bench inception --budget 0s", "'0s' is not a duration"),
         ("bench inception --precision 2", "'2' is not a share"),
         ("bench inception --weights nowhere.pth", "weights 'nowhere.pth' does not exist"),
-        ("bench inception --weights .", "is a directory"),
+        ("bench inception --weights .", "is a folder"),
         ("bench inception --seed -1", "seed -1 is out of range"),
         ("bench inception --colour red", "No such option '--colour'"),
         ("bench --resume nowhere", "run nowhere does not exist"),

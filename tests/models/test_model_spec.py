@@ -108,8 +108,8 @@ def test_weights_that_are_missing_empty_or_a_directory_are_refused(tmp_path: Pat
     (tmp_path / "empty.pth").touch()
     for name, reason in (
         ("missing.pth", "does not exist; check the path"),
-        (".", "is a directory; name the checkpoint file in it"),
-        ("empty.pth", "is empty; fetch or save the checkpoint again"),
+        (".", "is a folder; name the checkpoint file in it"),
+        ("empty.pth", "is empty; download or save the checkpoint file again"),
     ):
         path = tmp_path / name
         assert refusal(weights=str(path)) == f"weights '{path}' {reason}"
@@ -127,7 +127,7 @@ def test_an_unknown_field_of_a_spec_is_refused() -> None:
 
 
 def test_without_torch_the_way_to_install_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coresplit.models.catalog.find_spec", lambda name: None)
+    monkeypatch.setattr("coresplit.models.sources.find_spec", lambda name: None)
     assert usable("inception") == (
         "inception needs torch and numpy: pip install 'coresplit[torch]'"
     )
@@ -138,12 +138,12 @@ def test_without_torch_the_way_to_install_it_is_said(monkeypatch: pytest.MonkeyP
 def test_a_language_model_names_its_own_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "coresplit.models.catalog.find_spec",
+        "coresplit.models.sources.find_spec",
         lambda name: None if name == "transformers" else found(name),
     )
     assert usable("bert") == "bert needs transformers: pip install 'coresplit[transformers]'"
     assert usable("resnet50") is None
-    monkeypatch.setattr("coresplit.models.catalog.find_spec", lambda name: None)
+    monkeypatch.setattr("coresplit.models.sources.find_spec", lambda name: None)
     assert usable("gpt2") == (
         "gpt2 needs torch, numpy and transformers: pip install 'coresplit[transformers]'"
     )

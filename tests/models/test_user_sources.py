@@ -94,7 +94,7 @@ def test_a_folder_an_empty_file_and_a_pointer_are_refused(tmp_path: Path, ending
     assert refusal(str(path)) == f"'{path}' is a folder; name the model file in it"
     path.rmdir()
     path.touch()
-    assert refusal(str(path)) == f"'{path}' is empty; fetch or export the model again"
+    assert refusal(str(path)) == f"'{path}' is empty; download or save the model file again"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
     assert "is a pointer of git LFS, not the file itself; run: git lfs pull" in refusal(str(path))
     path.write_text("\n<!DOCTYPE html><html></html>")

@@ -218,7 +218,7 @@ def test_code_that_was_cut_short_is_compiled_anew(cache: Path) -> None:
 def test_a_library_that_cannot_be_loaded_empties_the_folder_for_a_second_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coresplit.optimizations.pytorch import inductor
+    from coresplit.optimizations.pytorch import compile as inductor
 
     attempts: list[tuple[bool, bool]] = []
 

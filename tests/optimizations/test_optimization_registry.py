@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -20,7 +21,7 @@ ABSENT = Optimization(
     lossy=True,
     packages=("torch", "no_such_package_here"),
     extra="warp",
-    module="coresplit.optimizations.pytorch.none",
+    prepared_by="coresplit.optimizations.pytorch.eager:prepare",
 )
 
 
@@ -46,6 +47,12 @@ def test_the_registry_holds_each_optimization_under_its_name() -> None:
         assert optimization.lossy == (name in ("bf16", "int8"))
         assert optimization.title and "\n" not in optimization.description
         assert "module" in optimization.takes
+
+
+@pytest.mark.parametrize("optimization", OPTIMIZATIONS.values(), ids=lambda each: each.name)
+def test_the_function_that_prepares_exists(optimization: Optimization) -> None:
+    module, _, function = optimization.prepared_by.partition(":")
+    assert callable(getattr(import_module(module), function))
 
 
 def test_titles_tell_the_optimizations_apart() -> None:
@@ -117,6 +124,6 @@ def test_another_program_that_is_missing_is_named() -> None:
         packages=("torch",),
         extra="warp",
         programs=("no-such-program",),
-        module="coresplit.optimizations.pytorch.none",
+        prepared_by="coresplit.optimizations.pytorch.eager:prepare",
     )
     assert missing_packages(record) == "warp needs the program no-such-program: install it"

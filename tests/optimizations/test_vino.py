@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from coresplit.errors import PrepareFailed
+from coresplit.optimizations.libraries import disable_telemetry
 from coresplit.optimizations.openvino.runtime import require_settings
-from coresplit.optimizations.telemetry import forgo_telemetry
 
 pytestmark = pytest.mark.usefixtures("same_process")
 
@@ -65,7 +65,7 @@ def test_telemetry_is_forgone_unless_the_user_said_otherwise(
     monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     monkeypatch.setenv("ORT_TELEMETRY_DISABLED", "0")
-    forgo_telemetry()
+    disable_telemetry()
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("openvino_telemetry")
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

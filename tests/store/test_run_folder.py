@@ -350,9 +350,12 @@ def test_creating_over_anything_that_exists_is_refused_and_touches_nothing(
     dangling.symlink_to("nowhere")
     empty = folder.parent / "empty"
     empty.mkdir()
+    spaced = folder.parent / "my run"
+    spaced.mkdir()
     for path, words in (
         (folder, "exists; name a new folder, or go on with"),
         (empty, "exists; name a new folder"),
+        (spaced, f"exists; name a new folder, or go on with --resume '{spaced}'"),
         (file, "is a file; name a new folder"),
         (dangling, "is a file; name a new folder"),
         (file / "run", f"cannot be made: {file} is a file; name another folder"),
@@ -371,6 +374,7 @@ def test_creating_over_anything_that_exists_is_refused_and_touches_nothing(
         "dangling",
         "empty",
         "file",
+        "my run",
         folder.name,
     ]
 

@@ -15,9 +15,8 @@ from pathlib import Path
 import msgspec
 
 from coresplit.machine.cgroups import throttle_counters
-from coresplit.machine.kernel_files import below, read_fields, read_text
+from coresplit.machine.kernel_files import TICK_S, below, read_fields, read_text
 
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PR_SET_PDEATHSIG = 1
 _BUSY = (0, 1, 2, 5, 6)
 """User, nice, system, interrupts and soft interrupts in a line of /proc/stat (proc(5))."""
@@ -81,7 +80,7 @@ def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
         steal_s=_stolen(ticks, {f"cpu{cpu}" for cpu in cpus}),
         threads=_thread_times(root),
         busy_s={
-            int(name[3:]): sum(values[i] for i in _BUSY if i < len(values)) * _TICK_S
+            int(name[3:]): sum(values[i] for i in _BUSY if i < len(values)) * TICK_S
             for name, values in ticks.items()
             if name != "cpu"
         },
@@ -137,7 +136,7 @@ def steal_seconds(cpus: Collection[int] | None, root: Path = Path("/")) -> float
 
 
 def _stolen(ticks: Mapping[str, Sequence[int]], names: Collection[str]) -> float:
-    return sum(ticks[name][7] for name in names if len(ticks.get(name, ())) > 7) * _TICK_S
+    return sum(ticks[name][7] for name in names if len(ticks.get(name, ())) > 7) * TICK_S
 
 
 def _cpu_ticks(root: Path) -> dict[str, list[int]]:
@@ -167,7 +166,7 @@ def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
             ticks = _ticks(read_text(folder / "stat") or "")
             if ticks is None:
                 continue
-            cpu_s, resolution, waited_s = ticks * _TICK_S, _TICK_S, None
+            cpu_s, resolution, waited_s = ticks * TICK_S, TICK_S, None
         times.append(
             ThreadTime(
                 thread=int(folder.name),

@@ -1,6 +1,9 @@
-"""The environment of an instance: its own threads, cores and allocator, the rest its caller's."""
+"""The environment that an instance runs in: its variables, and the versions of its libraries."""
 
-from collections.abc import Mapping, Sequence
+import os
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from coresplit.machine.allocators import allocator_environment
 from coresplit.machine.placement import thread_environment
@@ -16,6 +19,18 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
 )
 """How names of variables begin that change the number, the place or the waiting of threads."""
+LIBRARIES = ("torch", "numpy")
+SPEED_VARIABLES = (
+    "LD_PRELOAD",
+    "GLIBC_TUNABLES",
+    "THP_MEM_ALLOC_ENABLE",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+)
+"""Variables that an instance inherits from its caller and that change how fast it computes."""
 
 
 def instance_environment(
@@ -40,3 +55,27 @@ def not_inherited(environment: Mapping[str, str]) -> tuple[str, ...]:
         for name, value in environment.items()
         if name.startswith(THREAD_VARIABLES) or given.get(name) != value
     )
+
+
+def software(
+    libraries: Collection[str] = LIBRARIES, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Version of Python, the C library and each installed library, and ``SPEED_VARIABLES``.
+
+    ``libraries`` are distribution names of those that the optimizations of a run use, so that
+    nothing else that is installed keeps the run from being resumed. Variables are given as an
+    instance sees them: without what chose an allocator, since a cell names its own.
+    """
+    variables = os.environ if environment is None else environment
+    inherited = allocator_environment("default", variables)
+    found = {"python": platform.python_version()}
+    libc, libc_version = platform.libc_ver()
+    if libc:
+        found[libc] = libc_version
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    found.update({name: inherited[name] for name in SPEED_VARIABLES if inherited.get(name)})
+    return found

@@ -1,6 +1,12 @@
 """Reading of small kernel files below a root, so that recorded trees stand in for a machine."""
 
+import os
 from pathlib import Path
+
+CPUS = "/sys/devices/system/cpu"
+NODES = "/sys/devices/system/node"
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+"""The unit of CPU times in /proc, in seconds."""
 
 
 def below(root: Path, absolute: str) -> Path:

@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from coresplit.machine.kernel_files import below, read_text
+from coresplit.machine.kernel_files import TICK_S, below, read_text
 
 RECENT_S = 1.0
 FEWEST_SHARE, LONGEST_S = 0.05, 10.0
 """A process is named if it had that share of the time since the last look, or of ten seconds."""
 MOST_ASKED = 8
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PARENT, _USER, _SYSTEM, _CPU = 1, 11, 12, 36
 """Fields of /proc/PID/stat (proc(5)), counted from the one behind the name."""
 
@@ -64,7 +63,7 @@ class Neighbours:
             if len(fields) > _CPU:
                 parents[pid] = int(fields[_PARENT])
                 ticks = int(fields[_USER]) + int(fields[_SYSTEM])
-                found[pid] = name, ticks * _TICK_S
+                found[pid] = name, ticks * TICK_S
         return {pid: spent for pid, spent in found.items() if not self._is_ours(pid, parents)}
 
     def _is_ours(self, pid: int, parents: dict[int, int]) -> bool:

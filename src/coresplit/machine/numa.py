@@ -9,11 +9,10 @@ import platform
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from coresplit.machine.kernel_files import below, read_text
+from coresplit.machine.kernel_files import NODES, below, read_text
 from coresplit.machine.topology import read_cpu_list
 from coresplit.records import Machine
 
-_NODES = "/sys/devices/system/node"
 _CALLS = {"x86_64": (238, 239), "aarch64": (237, 236)}
 _DEFAULT, _BIND = 0, 2
 _MODE = 0xFF
@@ -68,11 +67,11 @@ def free_memory(nodes: Collection[int], root: Path = Path("/")) -> int | None:
     None where they are all the nodes that have memory, so that binding leaves nothing out. A
     process that needs more than this is ended by the kernel, even while other nodes have memory.
     """
-    if set(read_cpu_list(below(root, f"{_NODES}/has_memory"))) <= set(nodes):
+    if set(read_cpu_list(below(root, f"{NODES}/has_memory"))) <= set(nodes):
         return None
     total = 0
     for node in nodes:
-        text = read_text(below(root, f"{_NODES}/node{node}/meminfo")) or ""
+        text = read_text(below(root, f"{NODES}/node{node}/meminfo")) or ""
         for line in text.splitlines():
             words = line.replace(":", " ").split()
             if len(words) > 3 and words[2] in ("MemFree", "Inactive(file)", "SReclaimable"):

@@ -5,11 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from coresplit.machine.counters import Counters, ThreadTime, allowed_lists
-from coresplit.machine.kernel_files import below, read_int, read_text
+from coresplit.machine.kernel_files import CPUS, below, read_int, read_text
 from coresplit.machine.topology import parse_cpu_list, siblings
 from coresplit.records import Signs
 
-_CPUS = "/sys/devices/system/cpu"
 BUSY_SHARE = 0.05
 WANTING_SHARE = 0.5
 """A thread that ran or waited for so long was meant to compute, even if it hardly came to run."""
@@ -61,7 +60,7 @@ def signs_of(
 
 def clock_hz(cpus: Collection[int], root: Path = Path("/")) -> float | None:
     """The mean clock of logical CPUs in Hz; None where neither sysfs nor /proc/cpuinfo tells it."""
-    found = [read_int(below(root, f"{_CPUS}/cpu{cpu}/cpufreq/scaling_cur_freq")) for cpu in cpus]
+    found = [read_int(below(root, f"{CPUS}/cpu{cpu}/cpufreq/scaling_cur_freq")) for cpu in cpus]
     known = [1e3 * khz for khz in found if khz]
     if not known:
         known = [hz for cpu, hz in _told_by_cpuinfo(root).items() if cpu in cpus]

@@ -1,14 +1,16 @@
-"""Physical cores behind an affinity mask, from sysfs and /proc/cpuinfo."""
+"""Cores, NUMA nodes and caches of the processor, from sysfs and /proc/cpuinfo."""
 
 import re
 from collections.abc import Collection
 from pathlib import Path
 
-from coresplit.machine.kernel_files import below, read_int, read_text
+from coresplit.machine.kernel_files import CPUS, NODES, below, read_int, read_text
 from coresplit.records import Core
 
-_CPUS = "/sys/devices/system/cpu"
-_NODES = "/sys/devices/system/node"
+_CACHES = f"{CPUS}/cpu0/cache"
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+NOT_STATED = 64 * 2**20
+"""Bytes assumed where the kernel states no caches, as in some virtual machines."""
 
 # Parts of the Arm servers in common use; /proc/cpuinfo gives only numbers there.
 _ARM_PARTS = {
@@ -54,7 +56,7 @@ def read_cpu_list(path: Path) -> tuple[int, ...]:
 
 def online_cpus(root: Path = Path("/")) -> tuple[int, ...]:
     """Every logical CPU the kernel runs, inside the affinity mask or not; none if not stated."""
-    return read_cpu_list(below(root, f"{_CPUS}/online"))
+    return read_cpu_list(below(root, f"{CPUS}/online"))
 
 
 def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
@@ -63,7 +65,7 @@ def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
     ``core_cpus_list`` is the present name of ``thread_siblings_list``; both list one core.
     """
     for name in ("core_cpus_list", "thread_siblings_list"):
-        cpus = read_cpu_list(below(root, f"{_CPUS}/cpu{cpu}/topology/{name}"))
+        cpus = read_cpu_list(below(root, f"{CPUS}/cpu{cpu}/topology/{name}"))
         if cpu in cpus:
             return cpus
     return (cpu,)
@@ -72,7 +74,7 @@ def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
 def node_lists(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:
     """CPU ids of every NUMA node that has CPUs; memory-only nodes are left out."""
     found: dict[int, tuple[int, ...]] = {}
-    for folder in below(root, _NODES).glob("node[0-9]*"):
+    for folder in below(root, NODES).glob("node[0-9]*"):
         cpus = read_cpu_list(folder / "cpulist")
         if cpus:
             found[int(folder.name.removeprefix("node"))] = cpus
@@ -92,7 +94,7 @@ def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core,
     for cpu in sorted(mask):
         identity = _identity(cpu, root)
         if identity not in cores:
-            package = read_int(below(root, f"{_CPUS}/cpu{cpu}/topology/physical_package_id"))
+            package = read_int(below(root, f"{CPUS}/cpu{cpu}/topology/physical_package_id"))
             # Some virtual and Arm machines state package -1, which means unknown.
             cores[identity] = Core(
                 cpu=cpu,
@@ -109,7 +111,7 @@ def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core,
 
 def _identity(cpu: int, root: Path) -> object:
     """What two logical CPUs share exactly if they are one physical core."""
-    folder = below(root, f"{_CPUS}/cpu{cpu}/topology")
+    folder = below(root, f"{CPUS}/cpu{cpu}/topology")
     if (folder / "core_cpus_list").exists() or (folder / "thread_siblings_list").exists():
         return siblings(cpu, root)
     ids = [read_int(folder / name) for name in ("physical_package_id", "die_id", "core_id")]
@@ -130,7 +132,7 @@ def _slow_cpus(mask: Collection[int], root: Path) -> set[int] | None:
     )
     if fast and slow:
         return every - set(fast)
-    stated = {cpu: read_int(below(root, f"{_CPUS}/cpu{cpu}/cpu_capacity")) for cpu in every}
+    stated = {cpu: read_int(below(root, f"{CPUS}/cpu{cpu}/cpu_capacity")) for cpu in every}
     capacities = {cpu: capacity for cpu, capacity in stated.items() if capacity is not None}
     if len(set(capacities.values())) < 2:
         return None
@@ -169,3 +171,15 @@ def cpu_model(root: Path = Path("/")) -> str:
         known = _ARM_PARTS.get(part, f"part {part}")
         return f"Arm {known}, implementer {fields.get('CPU implementer', 'unknown')}"
     return fields.get("Hardware") or "unknown CPU"
+
+
+def last_level_cache(root: Path = Path("/")) -> int:
+    """Bytes of the largest cache of the first CPU: the last one before memory."""
+    folders = below(root, _CACHES).glob("index[0-9]*")
+    return max((_size(read_text(each / "size") or "") for each in folders), default=0) or NOT_STATED
+
+
+def _size(text: str) -> int:
+    """Bytes of a size such as ``16384K``; 0 for anything else."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    return int(match[1]) * _UNITS[match[2]] if match else 0

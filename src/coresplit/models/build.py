@@ -1,8 +1,7 @@
 """Build the model that a spec asks for. torch is imported here on the first build, not before."""
 
 from coresplit.errors import EnvironmentFault
-from coresplit.models.built import BuiltModel
-from coresplit.models.keeping import Keep, until_exit
+from coresplit.models.built import BuiltModel, Keep, until_exit
 from coresplit.models.sources import source_of, usable
 from coresplit.models.spec import ModelSpec, validate
 

@@ -1,5 +1,9 @@
-"""A model that was built: what preparing and measuring need of it."""
+"""A model that was built, and where files made of it are kept while it is in use."""
 
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +13,9 @@ from coresplit.records import ModelInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+Keep = Callable[[str, Mapping[str, str], Callable[[Path], None]], Path]
+"""Takes a kind, a key and a builder of files in an empty folder; returns the folder."""
 
 
 class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,3 +38,12 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
         from coresplit.models.inputs import generate  # noqa: PLC0415
 
         return generate(self.inputs, batch, seed)
+
+
+def until_exit(kind: str, key: Mapping[str, str], build: Callable[[Path], None]) -> Path:
+    """A temporary folder, filled by ``build`` and removed when this process ends."""
+    del key
+    folder = Path(tempfile.mkdtemp(prefix=f"coresplit-{kind}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    build(folder)
+    return folder

@@ -53,26 +53,38 @@ def check_source(source: Source, *, trust: bool) -> None:
 
 def _check_file(source: Source, *, trust: bool) -> None:
     name, path = source.name, source.path
+    head = read_head(path, f"'{name}'", "model file")
+    for start, what in _ALIEN.items():
+        if head.lstrip(b"\xef\xbb\xbf \r\n").startswith(start):
+            raise UsageError(f"'{name}' {what}")
+    if source.kind == "onnx":
+        _check_graph(name, head)
+        return
+    try:
+        _check_archive(source, head, trust=trust)
+    except OSError as error:
+        raise UsageError(f"'{name}' cannot be read: {error.strerror or error}") from error
+
+
+def read_head(path: Path, title: str, kind: str) -> bytes:
+    """The first bytes of a file; raises ``UsageError``, with ``title``, if it has none to read.
+
+    ``kind`` is what the file should be, such as ``model file``.
+    """
     if path.is_dir():
-        raise UsageError(f"'{name}' is a folder; name the model file in it")
+        raise UsageError(f"{title} is a folder; name the {kind} in it")
     if not path.exists():
-        raise UsageError(f"'{name}' does not exist; check the path")
+        raise UsageError(f"{title} does not exist; check the path")
     if not path.is_file():
-        raise UsageError(f"'{name}' is not a regular file; name a model file")
+        raise UsageError(f"{title} is not a regular file; name a {kind}")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
-        if not head:
-            raise UsageError(f"'{name}' is empty; fetch or export the model again")
-        for start, what in _ALIEN.items():
-            if head.lstrip(b"\xef\xbb\xbf \r\n").startswith(start):
-                raise UsageError(f"'{name}' {what}")
-        if source.kind == "onnx":
-            _check_graph(name, head)
-        else:
-            _check_archive(source, head, trust=trust)
     except OSError as error:
-        raise UsageError(f"'{name}' cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{title} cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise UsageError(f"{title} is empty; download or save the {kind} again")
+    return head
 
 
 def _check_graph(name: str, head: bytes) -> None:

@@ -51,6 +51,16 @@ def limits(dtype: str) -> tuple[int, int]:
     return (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
+def require_range(name: str, low: int, high: int, dtype: str, within: tuple[int, int]) -> None:
+    """Refuse with ``UsageError`` a range that is reversed or not ``within`` that of its type."""
+    least, most = within
+    if not least <= low <= high <= most:
+        raise UsageError(
+            f"input '{name}': {low} to {high} is no range of {dtype}; "
+            f"use numbers from {least} to {most}, the smaller one first"
+        )
+
+
 def _shape_in(shape: str, text: str) -> tuple[int, ...]:
     if shape == _SCALAR:
         return ()
@@ -74,10 +84,5 @@ def _span_in(span: str, dtype: str, text: str) -> tuple[int | None, int | None]:
     if match is None:
         raise UsageError(f"input '{text}': '{span}' is not a range such as 0-30521")
     low, high = int(match[1]), int(match[2])
-    least, most = limits(dtype)
-    if not least <= low <= high <= most:
-        raise UsageError(
-            f"input '{text}': {low} to {high} is no range of {dtype}; "
-            f"use numbers from {least} to {most}, the smaller one first"
-        )
+    require_range(text, low, high, dtype, limits(dtype))
     return low, high

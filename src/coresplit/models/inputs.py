@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from coresplit.errors import UsageError
+from coresplit.models.input_spec import limits, require_range
 from coresplit.records import ModelInput
 
 _SCENES = 8
@@ -16,6 +17,7 @@ _FINEST = 24
 _PATCHES = (3, 9, 27)
 _CHANNELS = 3
 _SEEDS = 2**64
+_LARGEST_DRAWN = 2**63 - 2
 _STRIDE = 0x9E3779B97F4A7C15
 _DTYPES = {
     name: getattr(torch, name)
@@ -61,20 +63,11 @@ def _drawn(wanted: ModelInput, batch: int, seed: int) -> Tensor:
 def _integers(wanted: ModelInput, dtype: torch.dtype, batch: int, seed: int) -> Tensor:
     low = 0 if wanted.low is None else wanted.low
     high = max(low, 1) if wanted.high is None else wanted.high
-    least, most = (0, 1) if dtype == torch.bool else _limits(dtype)
-    if not least <= low <= high <= most:
-        raise UsageError(
-            f"input '{wanted.name}': {low} to {high} is no range of {wanted.dtype}; "
-            f"use numbers from {least} to {most}, the smaller one first"
-        )
+    least, most = limits(wanted.dtype)
+    # randint takes the end of a range, which is one above ``high``, as a signed 64-bit integer
+    require_range(wanted.name, low, high, wanted.dtype, (least, min(most, _LARGEST_DRAWN)))
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(low, high + 1, (batch, *wanted.shape), generator=generator).to(dtype)
-
-
-def _limits(dtype: torch.dtype) -> tuple[int, int]:
-    """What can be drawn: the upper end is excluded there and has 64 bits and a sign."""
-    found = torch.iinfo(dtype)
-    return int(found.min), min(int(found.max), torch.iinfo(torch.int64).max - 1)
 
 
 def structured_images(batch: int, size: int, seed: int) -> Tensor:

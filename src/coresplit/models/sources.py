@@ -3,12 +3,13 @@
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 import msgspec
 
 from coresplit.errors import UsageError
-from coresplit.models import catalog
+from coresplit.format import listed
 from coresplit.models.catalog import MODELS, model_named
 from coresplit.models.fake import PREFIX, is_fake
 from coresplit.records import Form
@@ -137,15 +138,15 @@ def usable(name: str) -> str | None:
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """
     source = source_of(name)
-    if source.kind == "builtin":
-        return catalog.usable(name)
     missing = [package for package in packages_of(name) if find_spec(package) is None]
     if not missing:
         return None
     wanted = _INSTALL.get(source.kind, "'coresplit[torch]'")
+    if source.kind == "builtin":
+        wanted = f"'coresplit[{model_named(name).extra}]'"
     if source.kind in ("torchvision", "timm") and set(missing) & set(_TORCH):
         wanted = f"'coresplit[torch]' {wanted}"
-    return f"{name} needs {' and '.join(missing)}: pip install {wanted}"
+    return f"{name} needs {listed(missing)}: pip install {wanted}"
 
 
 def _is_folder(rest: str) -> bool:
@@ -168,7 +169,7 @@ def _refusal(name: str, suffix: str) -> UsageError:
     if path.is_dir():
         return UsageError(
             f"'{name}' is a folder; name the {_ENDINGS} file in it, "
-            f"or hf:{name} for one saved by transformers"
+            f"or {quote(f'hf:{name}')} for one saved by transformers"
         )
     if path.is_file() or "/" in name:
         what = "is of an unknown kind" if path.is_file() else "is no model that can be found"

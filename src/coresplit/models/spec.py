@@ -7,7 +7,7 @@ import msgspec
 from coresplit.errors import UsageError
 from coresplit.models.catalog import ModelFamily, model_named
 from coresplit.models.fake import parse_fake
-from coresplit.models.files import check_source
+from coresplit.models.files import check_source, read_head
 from coresplit.models.sources import Source, source_of
 from coresplit.records import ModelInput
 
@@ -48,7 +48,7 @@ def validate(spec: ModelSpec) -> None:
     else:
         _validate_own(spec, source)
     if spec.weights is not None:
-        _validate_weights(Path(spec.weights))
+        read_head(Path(spec.weights), f"weights '{spec.weights}'", "checkpoint file")
 
 
 def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
@@ -109,19 +109,3 @@ def _validate_published_size(size: int | None, family: ModelFamily) -> None:
             f"size {size} does not fit a checkpoint of {family.title}, whose position embedding "
             f"is for {family.weights_size} pixels; leave out the size or the weights"
         )
-
-
-def _validate_weights(path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"weights '{path}' is a directory; name the checkpoint file in it")
-    if not path.exists():
-        raise UsageError(f"weights '{path}' does not exist; check the path")
-    if not path.is_file():
-        raise UsageError(f"weights '{path}' is not a regular file; name a checkpoint file")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise UsageError(f"weights '{path}' cannot be read: {error.strerror}") from error
-    if empty:
-        raise UsageError(f"weights '{path}' is empty; fetch or save the checkpoint again")

@@ -42,7 +42,7 @@ def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
     from torch import inference_mode, ops  # noqa: PLC0415
     from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count  # noqa: PLC0415
 
-    from coresplit.models.watching import LargestTensor  # noqa: PLC0415
+    from coresplit.models.largest_tensor import LargestTensor  # noqa: PLC0415
 
     def attention(
         query: list[int], key: list[int], value: list[int], *_: object, **__: object

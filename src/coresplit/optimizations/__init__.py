@@ -1,4 +1,4 @@
-"""The optimizations: ways to prepare a model, one file each, and the check of their outputs."""
+"""The optimizations: ways to prepare a model, and the check of their outputs."""
 
 from coresplit.optimizations.accuracy.compare import (
     CONSTANT,

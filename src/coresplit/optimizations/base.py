@@ -74,7 +74,7 @@ class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ``lossy`` says that outputs differ from eager by more than rounding, on purpose. ``takes`` are
     the forms of a model it can start from. ``packages`` must be importable for it, and come with
     ``extra``; ``programs`` must be on the path. What preparing it ``makes`` tells how long that may
-    take. ``module`` is imported when it is used.
+    take. ``prepared_by`` names a function as ``module:function``; it is imported when it is used.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     extra: str
     programs: tuple[str, ...] = ()
     makes: Makes = "nothing"
-    module: str
+    prepared_by: str
 
     def prepare(self, request: PrepareRequest) -> CompiledModel:
         """The prepared model.
@@ -94,5 +94,7 @@ class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Raises PrepareFailed where this optimization is known not to fit the model, and otherwise
         what the library raises: the caller knows what it was doing.
         """
-        prepare: Callable[[PrepareRequest], CompiledModel] = import_module(self.module).prepare
+        module, _, function = self.prepared_by.partition(":")
+        prepare: Callable[[PrepareRequest], CompiledModel]
+        prepare = getattr(import_module(module), function)
         return prepare(request)

@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import PrepareRequest
-from coresplit.optimizations.text import first_line, versions
-
-if TYPE_CHECKING:
-    from torch import nn
+from coresplit.optimizations.libraries import root_cause, versions
 
 _FILE = "model.onnx"
 _EXAMPLES = 2
@@ -50,8 +49,6 @@ def _export(request: PrepareRequest, folder: Path) -> None:
 
     Two inputs are shown, since an export of one would take the batch for a constant.
     """
-    import torch  # noqa: PLC0415
-
     assert request.module is not None
     example = request.make_inputs(_EXAMPLES, 0)
     batch = torch.export.Dim("batch")
@@ -68,10 +65,10 @@ def _export(request: PrepareRequest, folder: Path) -> None:
             # weights beside the graph: a protobuf holds at most 2 GiB
             program.save(folder / _FILE, external_data=True)
     except Exception as error:
-        raise PrepareFailed(f"the model cannot be exported to ONNX: {first_line(error)}") from error
+        raise PrepareFailed(f"the model cannot be exported to ONNX: {root_cause(error)}") from error
 
 
-def _shapes(module: "nn.Module", batch: object, count: int) -> tuple[object, ...]:
+def _shapes(module: nn.Module, batch: object, count: int) -> tuple[object, ...]:
     """The free first axis of every input, in the structure of the arguments of ``forward``."""
     shapes = tuple({0: batch} for _ in range(count))
     parameters = inspect.signature(module.forward).parameters.values()

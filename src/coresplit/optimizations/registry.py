@@ -7,39 +7,128 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from coresplit.errors import UsageError
-from coresplit.optimizations import onnxruntime
+from coresplit.format import listed
 from coresplit.optimizations.base import Optimization
-from coresplit.optimizations.openvino import bf16, int8
-from coresplit.optimizations.openvino import float32 as openvino
-from coresplit.optimizations.pytorch import (
-    channels_last,
-    compile_default,
-    compile_freeze,
-    mkldnn,
-    none,
-    script,
-    trace,
-)
 from coresplit.records import Form
 from coresplit.units import unknown_name
 
-OPTIMIZATIONS: dict[str, Optimization] = {
-    each.OPTIMIZATION.name: each.OPTIMIZATION
-    for each in (
-        none,
-        script,
-        trace,
-        channels_last,
-        mkldnn,
-        onnxruntime,
-        openvino,
-        bf16,
-        int8,
-        # the last ones, since they take minutes to prepare
-        compile_default,
-        compile_freeze,
-    )
-}
+_TORCH = ("torch",)
+_ONNX = ("torch", "onnx", "onnxscript")
+
+_RECORDS = (
+    Optimization(
+        name="none",
+        title="eager",
+        description="PyTorch as it comes, layer by layer, in inference mode",
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.eager:prepare",
+    ),
+    Optimization(
+        name="script",
+        title="TorchScript",
+        description=(
+            "torch.jit.script, or a trace where the code cannot be scripted; frozen, batch norm "
+            "folded, convolutions prepacked for oneDNN"
+        ),
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.torchscript:scripted_or_traced",
+    ),
+    Optimization(
+        name="trace",
+        title="traced TorchScript",
+        description=(
+            "torch.jit.trace of one forward, then as script; the same as script where that is "
+            "traced"
+        ),
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.torchscript:traced",
+    ),
+    Optimization(
+        name="channels_last",
+        title="channels last",
+        description=(
+            "eager PyTorch with images and weights in NHWC; inputs are converted every time"
+        ),
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.channels_last:prepare",
+    ),
+    Optimization(
+        name="mkldnn",
+        title="oneDNN tensors",
+        description="torch.utils.mkldnn.to_mkldnn; few operators take its tensors",
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.mkldnn:prepare",
+    ),
+    Optimization(
+        name="onnxruntime",
+        title="ONNX Runtime",
+        description="exported to ONNX, run by ONNX Runtime with all graph optimizations",
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "onnxruntime"),
+        extra="onnxruntime",
+        makes="export",
+        prepared_by="coresplit.optimizations.onnxruntime:prepare",
+    ),
+    Optimization(
+        name="openvino",
+        title="OpenVINO",
+        description="exported to ONNX, compiled by OpenVINO in float32",
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "openvino"),
+        extra="openvino",
+        makes="export",
+        prepared_by="coresplit.optimizations.openvino.runtime:prepare_float32",
+    ),
+    Optimization(
+        name="bf16",
+        title="OpenVINO bfloat16",
+        description="as openvino, in bfloat16; needs a CPU with avx512_bf16 or amx_bf16",
+        lossy=True,
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "openvino"),
+        extra="openvino",
+        makes="export",
+        prepared_by="coresplit.optimizations.openvino.runtime:prepare_bfloat16",
+    ),
+    Optimization(
+        name="int8",
+        title="OpenVINO int8",
+        description="as openvino, quantized to int8 by NNCF with 64 inputs to calibrate on",
+        lossy=True,
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "openvino", "nncf"),
+        extra="int8",
+        makes="quantized",
+        prepared_by="coresplit.optimizations.openvino.int8:prepare",
+    ),
+    # the last ones, since they take minutes to prepare
+    Optimization(
+        name="compile",
+        title="torch.compile",
+        description="torch.compile (inductor), compiled once for all batches",
+        packages=_TORCH,
+        extra="torch",
+        programs=("g++",),
+        makes="compiled",
+        prepared_by="coresplit.optimizations.pytorch.compile:prepare",
+    ),
+    Optimization(
+        name="compile_freeze",
+        title="torch.compile, frozen",
+        description="torch.compile (inductor) with weights frozen in, images and weights in NHWC",
+        packages=_TORCH,
+        extra="torch",
+        programs=("g++",),
+        makes="compiled",
+        prepared_by="coresplit.optimizations.pytorch.compile:prepare_frozen",
+    ),
+)
+OPTIMIZATIONS: dict[str, Optimization] = {each.name: each for each in _RECORDS}
 
 COMPILER = "g++"
 _FORMS: dict[Form, str] = {"module": "a PyTorch module", "onnx": "an ONNX file"}
@@ -82,7 +171,7 @@ def missing_packages(optimization: Optimization) -> str | None:
     missing = [package for package in optimization.packages if find_spec(package) is None]
     if missing:
         return (
-            f"{optimization.name} needs {' and '.join(missing)}: "
+            f"{optimization.name} needs {listed(missing)}: "
             f"pip install 'coresplit[{optimization.extra}]'"
         )
     for program in optimization.programs:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coresplit.errors import StorageError, UsageError
 from coresplit.records import Run
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 
 if TYPE_CHECKING:
     from coresplit.reports.document import Document

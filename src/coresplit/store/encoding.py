@@ -11,10 +11,10 @@ from coresplit.errors import DamagedRunError
 from coresplit.records import SCHEMA, JournalEntry, Machine, Measurement, ModelInfo, Run, Settings
 from coresplit.store.checks import (
     check_cores,
-    check_entry,
-    check_measurement,
     check_settings,
     check_time,
+    checked_entry,
+    checked_measurement,
 )
 
 MANIFEST = "run.json"
@@ -115,18 +115,6 @@ def checked_manifest(manifest: Manifest) -> Manifest:
         check_cores((manifest.machine.usable,), "usable cores", " - at `$.machine.usable`")
     check_time(manifest.created_at, " - at `$.created_at`")
     return manifest
-
-
-def checked_measurement(measurement: Measurement) -> Measurement:
-    """The measurement itself, or ValueError."""
-    check_measurement(measurement)
-    return measurement
-
-
-def checked_entry(entry: JournalEntry) -> JournalEntry:
-    """The entry itself, or ValueError."""
-    check_entry(entry)
-    return entry
 
 
 def damaged(file: Path, line: int, error: Exception) -> DamagedRunError:

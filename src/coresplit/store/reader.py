@@ -10,15 +10,14 @@ import msgspec
 
 from coresplit.errors import RunError
 from coresplit.records import SCHEMA, JournalEntry, Measurement, Run
+from coresplit.store.checks import checked_entry, checked_measurement
 from coresplit.store.encoding import (
     CELLS,
     JOURNAL,
     MANIFEST,
     UNREADABLE,
     Manifest,
-    checked_entry,
     checked_manifest,
-    checked_measurement,
     damaged,
     line_of,
     missing,
@@ -51,7 +50,7 @@ def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
     except FileNotFoundError as error:
         raise missing(Path(error.filename)) from error
     except OSError as error:
-        raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
+        raise _unreadable(path, error) from error
     warnings: list[str] = []
     lines = {name: _whole_lines(path / name, texts[name], warnings) for name in (CELLS, JOURNAL)}
     schema = _schema_of(path, texts[MANIFEST])
@@ -79,7 +78,7 @@ def schema_of(path: Path) -> int:
     try:
         return _schema_of(path, read_regular(path / MANIFEST))
     except OSError as error:
-        raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
+        raise _unreadable(path, error) from error
 
 
 def require_run(path: Path) -> None:
@@ -94,8 +93,12 @@ def require_run(path: Path) -> None:
         else:
             what = "is a file, not a run folder"
     except OSError as error:
-        raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
+        raise _unreadable(path, error) from error
     raise RunError(f"run {path} {what}; {_suggestion(path)}")
+
+
+def _unreadable(path: Path, error: OSError) -> RunError:
+    return RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first")
 
 
 def _suggestion(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from coresplit.errors import MismatchError, RunError, UsageError
 from coresplit.instance import Ready
-from coresplit.machine.inspection import differences, fingerprint
-from coresplit.machine.software import software
+from coresplit.machine.environment import software
+from coresplit.machine.fingerprint import differences, fingerprint
 from coresplit.models import MODELS, ModelSpec, describe, is_fake, packages_of, validate
 from coresplit.models.sources import source_of
 from coresplit.optimizations import optimization_named

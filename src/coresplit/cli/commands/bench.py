@@ -37,7 +37,7 @@ from coresplit.records import Inputs, Mapping, Run, Setting
 from coresplit.reports.context import Context
 from coresplit.stats.contention import told
 from coresplit.stats.lossy import unchecked_of, unchecked_text
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.sweep import Forecast, Outcome
 from coresplit.workflows import measuring
 from coresplit.workflows.proving import prove_headline

@@ -21,7 +21,7 @@ from coresplit.models.sources import needs_trust
 from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Mapping, Run, Setting, Verification
 from coresplit.stats.lossy import states_losses
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.workflows.plan_document import document
 from coresplit.workflows.plan_text import lines_of, table
 from coresplit.workflows.planning import (

@@ -21,9 +21,9 @@ from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
 from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
 from coresplit.machine.allocators import loaded_allocator, release_memory
-from coresplit.machine.caches import last_level_cache
 from coresplit.machine.counters import peak_memory
 from coresplit.machine.numa import bound_nodes
+from coresplit.machine.topology import last_level_cache
 from coresplit.models import Survey, build, survey, survey_onnx
 from coresplit.optimizations import (
     CONSTANT,

@@ -8,7 +8,7 @@ from coresplit.format import format_share
 from coresplit.machine.counters import steal_seconds
 from coresplit.machine.doctor.memory import Advice, memory_advice
 from coresplit.machine.environment import not_inherited
-from coresplit.machine.kernel_files import below, read_int, read_text
+from coresplit.machine.kernel_files import CPUS, TICK_S, below, read_int, read_text
 from coresplit.machine.numa import memory_can_be_bound
 from coresplit.machine.topology import (
     cpu_fields,
@@ -23,9 +23,7 @@ __all__ = ["Advice", "examine"]
 
 LOAD_SHARE = 0.2
 STEAL_SHARE = 0.01
-_CPUS = "/sys/devices/system/cpu"
 _INT8_X86 = ("avx512_vnni", "avx_vnni", "amx_int8")
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def examine(
@@ -78,7 +76,7 @@ def _quota(machine: Machine) -> Iterator[Advice]:
 
 def _frequency(machine: Machine, root: Path) -> Iterator[Advice]:
     governors = {
-        core.cpu: read_text(below(root, f"{_CPUS}/cpu{core.cpu}/cpufreq/scaling_governor"))
+        core.cpu: read_text(below(root, f"{CPUS}/cpu{core.cpu}/cpufreq/scaling_governor"))
         for core in machine.cores
     }
     other = [name for name in governors.values() if name and name != "performance"]
@@ -90,7 +88,7 @@ def _frequency(machine: Machine, root: Path) -> Iterator[Advice]:
             remedy="as root: cpupower frequency-set -g performance",
             severity="warning",
         )
-    pstate, boost = f"{_CPUS}/intel_pstate/no_turbo", f"{_CPUS}/cpufreq/boost"
+    pstate, boost = f"{CPUS}/intel_pstate/no_turbo", f"{CPUS}/cpufreq/boost"
     if read_int(below(root, pstate)) == 0:
         command = f"echo 1 > {pstate}"
     elif read_int(below(root, boost)) == 1:
@@ -141,7 +139,7 @@ def _virtual(root: Path) -> Iterator[Advice]:
 def _steal_share(root: Path) -> float:
     """Stolen ticks over all ticks since boot; fields 1 to 8 of the first line of /proc/stat."""
     words = (read_text(below(root, "/proc/stat")) or "").partition("\n")[0].split()
-    total = sum(int(word) for word in words[1:9]) * _TICK_S
+    total = sum(int(word) for word in words[1:9]) * TICK_S
     return steal_seconds(None, root) / total if total else 0.0
 
 
@@ -152,7 +150,7 @@ def _topology(machine: Machine, root: Path) -> Iterator[Advice]:
             what=f"SMT is on: {len(shared)} of {len(machine.cores)} physical cores run several "
             "hardware threads, of which coresplit uses one",
             remedy="nothing to do; keep other programs off the sibling threads, or as root: "
-            f"echo off > {_CPUS}/smt/control",
+            f"echo off > {CPUS}/smt/control",
             severity="note",
         )
     if len({core.kind for core in machine.cores}) > 1:

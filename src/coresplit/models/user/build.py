@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.errors import UsageError
+from coresplit.format import first_line
 from coresplit.models import checkpoint, initialization
-from coresplit.models.built import BuiltModel
+from coresplit.models.built import BuiltModel, Keep
 from coresplit.models.files import file_hash
 from coresplit.models.inputs import generate
-from coresplit.models.keeping import Keep
 from coresplit.models.sources import Source, source_of
 from coresplit.models.spec import ModelSpec
 from coresplit.models.tensors import weights_hash
 from coresplit.models.user.declared_inputs import settle
 from coresplit.models.user.flatten import flat
 from coresplit.models.user.torch_files import Loaded, by_signature
-from coresplit.models.user.trial_runs import BATCH, check_runs, first_line
+from coresplit.models.user.trial_runs import BATCH, check_runs, shapes_of
 
 _UNTRAINED = ("torchvision", "timm")
 _LOADERS = {
@@ -92,9 +92,8 @@ def _positional(
         except UsageError:
             raise
         except Exception as error:
-            shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in example)
             raise UsageError(
-                f"{title} cannot run on inputs of shape {shapes}: {first_line(error)}",
+                f"{title} cannot run on inputs of shape {shapes_of(example)}: {first_line(error)}",
                 "say what it takes by {option}",
                 "input",
             ) from error

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from coresplit.errors import CoresplitError, EnvironmentFault, UsageError
+from coresplit.format import first_line
 from coresplit.models.sources import Source
 from coresplit.models.spec import ModelSpec
 from coresplit.models.user.declared_inputs import Stated
 from coresplit.models.user.torch_files import Loaded
-from coresplit.models.user.trial_runs import first_line
 
 _LENGTH = 128
 _OFFLINE = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectTimeout"}

@@ -12,15 +12,15 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from coresplit.errors import UsageError
-from coresplit.models.built import BuiltModel
+from coresplit.format import first_line
+from coresplit.models.built import BuiltModel, Keep
 from coresplit.models.files import file_hash
 from coresplit.models.input_spec import DTYPES
 from coresplit.models.inputs import generate
-from coresplit.models.keeping import Keep
 from coresplit.models.user.declared_inputs import Stated, settle
 from coresplit.models.user.onnx_dynamic_batch import free_batch
 from coresplit.models.user.onnx_weights import weight_files
-from coresplit.models.user.trial_runs import BATCH, Tensors, check_runs, first_line, rows_differ
+from coresplit.models.user.trial_runs import BATCH, Tensors, check_runs, rows_differ
 from coresplit.records import ModelInput
 
 _REMEDY = "export it again with a dynamic batch (dynamic_shapes of torch.onnx.export)"

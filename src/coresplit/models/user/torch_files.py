@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from coresplit.errors import UsageError
+from coresplit.format import first_line
 from coresplit.models.files import is_script
 from coresplit.models.input_spec import UNNAMED
 from coresplit.models.sources import Source
 from coresplit.models.spec import ModelSpec
 from coresplit.models.user.declared_inputs import Stated, named
-from coresplit.models.user.trial_runs import first_line
 from coresplit.records import ModelInput
 
 _CODE = "write its forward for any first dimension"

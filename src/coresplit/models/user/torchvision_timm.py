@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.format import first_line
 from coresplit.models.sources import Source
 from coresplit.models.spec import ModelSpec
 from coresplit.models.user.declared_inputs import Stated
 from coresplit.models.user.torch_files import Loaded
-from coresplit.models.user.trial_runs import first_line
 
 _SIDE = 224
 _IMAGE = ("channels", "height", "width")

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from coresplit.errors import UsageError
+from coresplit.format import first_line
 
 Tensors = tuple[Tensor, ...]
 Run = Callable[[Tensors], Tensors]
 
 BATCH = 3
 _CLOSE = 1e-3
-_LONGEST = 300
 _EXPORT = "export it again with a dynamic batch"
 
 
@@ -58,11 +58,9 @@ def rows_differ(run: Run, inputs: Tensors) -> str | None:
     return None
 
 
-def first_line(error: BaseException) -> str:
-    """The cause of a failure in one line, with the type of the error."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = next((line for line in lines if line), "")
-    return f"{type(error).__name__}: {said[:_LONGEST]}" if said else type(error).__name__
+def shapes_of(tensors: Tensors) -> str:
+    """Shapes and types for a message: ``[3, 128] int64, [3, 128] int64``."""
+    return ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in tensors)
 
 
 def _attempt(
@@ -74,13 +72,12 @@ def _attempt(
     except Exception as error:
         if len(inputs[0]) == 1:
             return None
-        shapes = ", ".join(f"{list(each.shape)} {str(each.dtype)[6:]}" for each in inputs)
         if after is not None:
             raise UsageError(
                 f"{model} takes one input but not {BATCH} at once ({first_line(error)}); {remedy}"
             ) from error
         raise UsageError(
-            f"{model} cannot run on inputs of shape {shapes}: {first_line(error)}"
+            f"{model} cannot run on inputs of shape {shapes_of(inputs)}: {first_line(error)}"
         ) from error
 
 

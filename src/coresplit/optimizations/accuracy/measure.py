@@ -30,9 +30,9 @@ def reference(request: PrepareRequest) -> CompiledModel:
     Raises EnvironmentFault where an ONNX file came and ONNX Runtime is not installed.
     """
     if request.onnx is None:
-        from coresplit.optimizations.pytorch import none  # noqa: PLC0415
+        from coresplit.optimizations.pytorch import eager  # noqa: PLC0415
 
-        return none.prepare(request)
+        return eager.prepare(request)
     if find_spec("onnxruntime") is None:
         raise EnvironmentFault(
             "the outputs of an ONNX file are compared with those of ONNX Runtime, "

@@ -1,16 +1,18 @@
-"""A model compiled by OpenVINO for the CPU; shared by the optimizations that yield one."""
+"""OpenVINO in float32 and bfloat16, and how every OpenVINO model is compiled and run."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.telemetry import forgo_telemetry
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import disable_telemetry
+from coresplit.optimizations.onnx_export import onnx_file
 
 Precision = Literal["f32", "bf16"]
 
@@ -18,7 +20,22 @@ _TITLES = {"f32": "float32", "bf16": "bfloat16"}
 _HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 
 
-class OpenVinoPrepared:
+def prepare_float32(request: PrepareRequest) -> CompiledModel:
+    """The model's ONNX file, compiled for the CPU."""
+    return compiled(onnx_file(request), request.cpus, precision="f32")
+
+
+def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
+    """The same in bfloat16; inputs and outputs stay float32.
+
+    Raises PrepareFailed if no convolution or matrix product runs in bfloat16.
+    """
+    prepared = compiled(onnx_file(request), request.cpus, precision="bf16")
+    prepared.state_operators("bf16", ("bf16",))
+    return prepared
+
+
+class OpenVinoModel:
     """A compiled model and what it states of itself; inputs and outputs are shared, not copied."""
 
     def __init__(self, model: Any, precision: Precision) -> None:  # noqa: ANN401
@@ -54,7 +71,7 @@ class OpenVinoPrepared:
             )
         self.facts[f"{name} operators"] = f"{running} of {found.total()}"
 
-    def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
+    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
         """One forward over these tensors; what it returns is overwritten by the next call."""
         return _Forward(self._model, inputs)
 
@@ -62,7 +79,7 @@ class OpenVinoPrepared:
 class _Forward:
     """An inference request, and the inputs that it reads where they lie without owning them."""
 
-    def __init__(self, model: Any, inputs: "tuple[Tensor, ...]") -> None:  # noqa: ANN401
+    def __init__(self, model: Any, inputs: tuple[Tensor, ...]) -> None:  # noqa: ANN401
         from openvino import Tensor as Shared  # noqa: PLC0415
 
         arrays = [tensor.contiguous().numpy() for tensor in inputs]
@@ -72,14 +89,12 @@ class _Forward:
             self._request.set_tensor(port, tensor)
         self._outputs = model.outputs
 
-    def __call__(self) -> "tuple[Tensor, ...]":
-        import torch  # noqa: PLC0415
-
+    def __call__(self) -> tuple[Tensor, ...]:
         self._request.infer()
         return tuple(torch.from_numpy(self._request.get_tensor(i).data) for i in self._outputs)
 
 
-def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoPrepared:
+def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoModel:
     """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a free batch.
 
     Its threads go back to the affinity mask under which they were first started whenever they
@@ -87,7 +102,7 @@ def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVin
     PrepareFailed where a setting read back differs from what was asked; OpenVINO changes the
     precision without a word.
     """
-    forgo_telemetry()
+    disable_telemetry()
     import openvino  # noqa: PLC0415
 
     os.sched_setaffinity(0, cpus)
@@ -101,7 +116,7 @@ def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVin
     core = openvino.Core()
     model = core.compile_model(core.read_model(path), "CPU", asked)
     require_settings(model, asked)
-    return OpenVinoPrepared(model, precision)
+    return OpenVinoModel(model, precision)
 
 
 def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: ANN401

@@ -1,22 +1,17 @@
 """Eager execution with images laid out as NHWC, which convolutions of oneDNN prefer."""
 
+from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.pytorch.eager import TorchModel
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-OPTIMIZATION = Optimization(
-    name="channels_last",
-    title="channels last",
-    description="eager PyTorch with images and weights in NHWC; inputs are converted every time",
-    packages=("torch",),
-    extra="torch",
-    module=__name__,
-)
+FACTS = {"layout": "NHWC"}
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
@@ -24,23 +19,23 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 
     Raises PrepareFailed for a model without images or convolutions over them.
     """
-    from coresplit.optimizations.pytorch.callable import TorchPrepared  # noqa: PLC0415
-
-    module = lay_out(request)
-
-    def forward(*inputs: "Tensor") -> Any:  # noqa: ANN401 (whatever the module returns)
-        return module(*to_nhwc(inputs))
-
-    return TorchPrepared(forward, {"layout": "NHWC"})
+    return TorchModel(on_nhwc(lay_out(request)), FACTS)
 
 
-def lay_out(request: PrepareRequest) -> "nn.Module":
+def on_nhwc(module: nn.Module) -> Callable[..., Any]:
+    """The module as a function that lays its images out as NHWC first."""
+
+    def forward(*inputs: Tensor) -> Any:  # noqa: ANN401 (whatever the module returns)
+        return module(*map(_to_nhwc, inputs))
+
+    return forward
+
+
+def lay_out(request: PrepareRequest) -> nn.Module:
     """Lay the weights of the module out as NHWC, in place: their values stay, and it stays usable.
 
     Raises PrepareFailed as ``prepare`` does.
     """
-    import torch  # noqa: PLC0415
-
     module = request.module
     assert module is not None
     weights = [each for each in chain(module.parameters(), module.buffers()) if each.ndim == 4]
@@ -54,11 +49,5 @@ def lay_out(request: PrepareRequest) -> "nn.Module":
     return module
 
 
-def to_nhwc(inputs: "tuple[Tensor, ...]") -> "tuple[Tensor, ...]":
-    """The inputs, those of 4 dimensions laid out as NHWC."""
-    import torch  # noqa: PLC0415
-
-    return tuple(
-        each.contiguous(memory_format=torch.channels_last) if each.ndim == 4 else each
-        for each in inputs
-    )
+def _to_nhwc(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

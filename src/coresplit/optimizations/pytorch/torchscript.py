@@ -1,4 +1,4 @@
-"""A module as TorchScript, scripted or traced; shared by the optimizations that yield one."""
+"""TorchScript, scripted or traced: frozen, and optimized for inference on a CPU."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,9 +9,8 @@ import torch
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
-from coresplit.optimizations.pytorch.callable import TorchPrepared
-from coresplit.optimizations.quiet import without_deprecation
-from coresplit.optimizations.text import first_line
+from coresplit.optimizations.libraries import root_cause, without_deprecation
+from coresplit.optimizations.pytorch.eager import TorchModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +46,7 @@ def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
     try:
         scripted = torch.jit.script(request.module)
     except Exception as error:
-        unscripted = first_line(error)
+        unscripted = root_cause(error)
     else:
         return _optimized(scripted, "scripted")
     try:
@@ -71,7 +70,7 @@ def traced(request: PrepareRequest) -> CompiledModel:
         with torch.no_grad():
             module = torch.jit.trace(request.module, example, check_trace=False)  # type: ignore[no-untyped-call]
     except Exception as error:
-        raise PrepareFailed(f"the model cannot be traced: {first_line(error)}") from error
+        raise PrepareFailed(f"the model cannot be traced: {root_cause(error)}") from error
     for batch in _OTHER_BATCHES:
         if (why := _differs(request, module, batch)) is not None:
             raise PrepareFailed(
@@ -87,7 +86,7 @@ def _optimized(module: Any, made: str) -> CompiledModel:  # noqa: ANN401 (jit ha
     The order matters: a frozen module that runs before it is optimized keeps the graph of that
     run, and the gain is lost without a word. The result does not survive saving and loading.
     """
-    return TorchPrepared(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
+    return TorchModel(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
 
 
 def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  # noqa: ANN401
@@ -105,7 +104,7 @@ def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  #
         try:
             found = _several(module(*inputs))
         except Exception as error:
-            return first_line(error)
+            return root_cause(error)
     if [each.shape for each in found] != [each.shape for each in expected]:
         return f"outputs of shape {[list(each.shape) for each in found]}"
     alike = all(map(_alike, expected, found))

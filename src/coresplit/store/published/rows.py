@@ -134,7 +134,7 @@ def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
         line=line,
         model=model,
         cell=cell,
-        instance=_parsed(place, row, "instance_id", columns.place),
+        instance=_parsed(place, row, "instance_id", columns.instance_number),
         instances=_parsed(place, row, "instances", columns.count) if "instances" in row else None,
         published=_published(place, row) if columns.LATENCY_COLUMNS[0] in row else None,
         throughput=_throughput(place, row, cell.batch) if "throughput" in row else None,

@@ -2,15 +2,16 @@
 
 import pytest
 
-from coresplit.stats.variance import ASSUMED, Prior, Variance, VisitValue
-from coresplit.stats.verdict import (
+from coresplit.stats.sampling import (
+    calibrating_forwards,
     forwards_wanted,
     is_hopeless,
     is_precise,
     judge,
     visits_wanted,
+    warmup_length,
 )
-from coresplit.stats.warmup import calibrating_forwards, warmup_length
+from coresplit.stats.variance import ASSUMED, Prior, Variance, VisitValue
 
 CALM = Variance(between=0.004, within=0.004, alone=Prior(df=25))
 WILD = Variance(between=0.2, within=0.1, alone=Prior(df=25))

@@ -1,4 +1,4 @@
-"""A module compiled by torch.compile; shared by the optimizations that yield one."""
+"""torch.compile with its default backend, inductor; also frozen, with images in NHWC."""
 
 import os
 import shutil
@@ -12,17 +12,35 @@ from torch._dynamo.utils import counters
 
 from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
-from coresplit.optimizations.pytorch.callable import TorchPrepared
-from coresplit.optimizations.quiet import without_deprecation
-from coresplit.optimizations.text import first_line, versions
+from coresplit.optimizations.libraries import root_cause, versions, without_deprecation
+from coresplit.optimizations.pytorch import channels_last
+from coresplit.optimizations.pytorch.eager import TorchModel
 
 # convolutions are lowered in one way for 1 input, in another from 16 on
 _BATCHES = (4, 1, 16)
 _MOST_RECOMPILES = 64
 
 
+def prepare(request: PrepareRequest) -> CompiledModel:
+    """The module, compiled."""
+    assert request.module is not None
+    return _compiled(request, request.module, freezing=False, facts={})
+
+
+def prepare_frozen(request: PrepareRequest) -> CompiledModel:
+    """The module in NHWC if it has images, compiled with its weights as constants."""
+    facts = {"weights": "frozen"}
+    try:
+        module = channels_last.lay_out(request)
+    except PrepareFailed:
+        assert request.module is not None
+        return _compiled(request, request.module, freezing=True, facts=facts)
+    function = channels_last.on_nhwc(module)
+    return _compiled(request, function, freezing=True, facts=facts | channels_last.FACTS)
+
+
 @without_deprecation()
-def compiled(
+def _compiled(
     request: PrepareRequest, function: Callable[..., Any], *, freezing: bool, facts: dict[str, str]
 ) -> CompiledModel:
     """``function``, compiled for a batch that varies, and run so that later batches find it ready.
@@ -47,7 +65,7 @@ def compiled(
         try:
             return _compile(request, function, freezing=freezing, dynamic=dynamic, facts=facts)
         except Exception as error:
-            said = first_line(getattr(error, "inner_exception", error))
+            said = root_cause(getattr(error, "inner_exception", error))
     raise PrepareFailed(f"the model cannot be compiled: {said}")
 
 
@@ -82,13 +100,13 @@ def _compile(
     freezing: bool,
     dynamic: bool,
     facts: dict[str, str],
-) -> TorchPrepared:
+) -> TorchModel:
     before = counters["stats"]["unique_graphs"]
     # None: dynamic where marked, so that the sizes of an image stay constants
     forward = torch.compile(
         function, dynamic=None if dynamic else False, options={"freezing": freezing}
     )
-    prepared = TorchPrepared(forward, facts)
+    prepared = TorchModel(forward, facts)
     for batch in _BATCHES if dynamic else _BATCHES[:1]:
         inputs = request.make_inputs(batch, 0)
         if dynamic and batch > 1:

@@ -1,4 +1,4 @@
-"""Watch the tensors that operators make."""
+"""The largest tensor that operators make; apart from ``tensors``, as it cannot do without torch."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A PyTorch callable as a prepared model; shared by the optimizations that yield one."""
+"""Eager execution, the reference for all other optimizations, and what runs every PyTorch model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
 
-class TorchPrepared:
+
+class TorchModel:
     """A callable that takes tensors by position and runs in inference mode."""
 
     def __init__(self, forward: Callable[..., Any], facts: dict[str, str] | None = None) -> None:
@@ -27,3 +29,9 @@ class TorchPrepared:
             return outputs if isinstance(outputs, tuple) else (outputs,)
 
         return forward
+
+
+def prepare(request: PrepareRequest) -> CompiledModel:
+    """The module itself."""
+    assert request.module is not None
+    return TorchModel(request.module)
