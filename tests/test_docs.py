@@ -2,12 +2,13 @@
 
 import contextlib
 import io
+import itertools
 import json
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +17,7 @@ import click
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-import coresplit
+import coresplit as package
 from coresplit.cache import VARIABLE
 from coresplit.cli.app import COMMANDS, app
 from coresplit.machine.environment import THREAD_VARIABLES
@@ -112,9 +113,7 @@ def test_the_python_page_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             said = out.getvalue()
 
 
-def test_the_python_of_the_readme_is_true(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_python_of_the_readme_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (body,) = [body for _, language, body in BLOCK.findall(README()) if language == "python"]
     assert len(body.splitlines()) <= 7
@@ -123,10 +122,29 @@ def test_the_python_of_the_readme_is_true(
     assert "confirmed" in out.getvalue()
 
 
+def test_the_tutorial_shows_what_the_fake_model_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coresplit: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall((DOCS / "tutorial.md").read_text())
+    shown = [
+        (shlex.split(command)[2:], output)
+        for (_, _, command), (_, _, output) in itertools.pairwise(blocks)
+        if command.startswith("$ ") and "fake" in command
+    ]
+    assert len(shown) == 2
+    for arguments, output in shown:
+        code, said, noted = coresplit(*arguments)
+        assert code == 0
+        assert [
+            line for line in output.splitlines() if line not in f"{said}{noted}".split("\n")
+        ] == []
+
+
 def test_every_room_is_in_the_architecture() -> None:
     text = (DOCS / "architecture.md").read_text()
     told = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    source = Path(coresplit.__file__).parent
+    source = Path(package.__file__).parent
     rooms = {path.stem for path in source.iterdir() if path.suffix in ("", ".py")}
     assert sorted(told) == sorted(rooms - {"__init__", "__pycache__"})
 
@@ -149,7 +167,7 @@ def test_the_environment_page_has_every_variable() -> None:
 
 def test_the_python_reference_has_every_stable_name() -> None:
     text = (DOCS / "reference" / "api.md").read_text()
-    assert [name for name in coresplit.__all__ if not re.search(rf"\b{name}\b", text)] == []
+    assert [name for name in package.__all__ if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_no_page_names_a_folder_of_somebodys_machine() -> None:
@@ -169,11 +187,14 @@ def test_a_notebook_has_its_outputs(path: Path) -> None:
 
 @pytest.mark.filterwarnings("default")  # those of the kernel are not ours
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_without_an_error(path: Path, tmp_path: Path) -> None:
+def test_a_notebook_runs_without_an_error(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(path, as_version=4)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     stored = [bool(cell.get("outputs")) for cell in notebook.cells]
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()

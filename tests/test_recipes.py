@@ -12,10 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "coresplit"
 TEXT = (ROOT / "docs" / "architecture.md").read_text().partition("## Add something")[2]
-RECIPES = {
-    heading: body
-    for heading, body in zip(*[iter(re.split(r"^### (.+)$", TEXT, flags=re.MULTILINE)[1:])] * 2)
-}
+_PARTS = re.split(r"^### (.+)$", TEXT, flags=re.MULTILINE)[1:]
+RECIPES = dict(zip(_PARTS[::2], _PARTS[1::2], strict=True))
 FENCE = re.compile(r'^```(python|diff) title="(\S+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
