@@ -80,7 +80,7 @@ def test_vit_takes_whole_patches_and_a_checkpoint_only_its_own_size(tmp_path: Pa
     path = tmp_path / "vit.pth"
     path.write_bytes(b"weights")
     assert refusal(name="vit_b_16", size=240, weights=str(path)) == (
-        "size 240 does not fit a checkpoint of ViT-B/16, whose position embedding is for "
+        "size 240 does not fit a checkpoint of ViT-B/16: its position embedding is for "
         "224 pixels; leave out the size or the weights"
     )
     for size in (None, 224):

@@ -108,10 +108,9 @@ def test_a_missing_compiler_says_how_to_get_one(
 
 def test_the_compiler_is_the_one_that_cxx_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
-    assert usable("compile_freeze") == (
-        "compile_freeze needs the C++ compiler no-such-compiler that CXX names: "
-        "install it, or unset CXX"
-    )
+    missing = usable("compile_freeze") or ""
+    assert "C++ compiler no-such-compiler" in missing
+    assert "CXX" in missing
     monkeypatch.setenv("CXX", f"'{sys.executable}' -O2")
     assert usable("compile_freeze") is None
 

@@ -118,7 +118,8 @@ except StorageError as error:
 """
     path = tmp_path / "runs" / "run"
     assert ran(script, path) == [
-        f"the file size limit is reached while making {path}; nothing was written: make room first"
+        f"the file size limit is reached while creating {path}; "
+        "nothing was written; free some space"
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -138,7 +139,7 @@ except StorageError as error:
     print(error)
 """
     assert ran(script, tmp_path) == [
-        f"the file size limit is reached while writing tables to {tmp_path}; make room first"
+        f"the file size limit is reached while writing tables to {tmp_path}; free some space first"
     ]
     assert list(tmp_path.iterdir()) == []
 
