@@ -240,5 +240,8 @@ def test_the_site_has_the_help_of_every_command_and_the_outputs_of_the_notebook(
     assert all(f"Usage: coresplit {name}" in help_page for name in COMMANDS)
     assert "confirmed" in (site / "notebooks" / "first-sweep.html").read_text()
     reference = (site / "reference" / "api.html").read_text()
-    assert "import_tables" in reference
-    assert "&gt;&gt;&gt;" in reference
+    plain = re.sub(r"<[^>]+>", "", reference)
+    assert "&gt;&gt;&gt; run = coresplit.bench" in plain
+    for each in (package.bench, package.Plan.split, package.NotMeasured):
+        first = (each.__doc__ or "").partition(".")[0].replace("``", "")
+        assert first in plain

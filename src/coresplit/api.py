@@ -69,10 +69,11 @@ def bench(
     Raises UsageError for what cannot be, EnvironmentFault for what is missing here, CoresInUse,
     the errors of a run folder, and InstanceError where no instance becomes ready.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake", batches=[1, 8], threads=[1, 4], out=folder / "fake")
-    >>> run.ended
-    'complete'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake", batches=[1, 8], threads=[1, 4], out=folder / "fake")
+        >>> run.ended
+        'complete'
     """
     request = request_of(
         BenchRequest,
@@ -141,10 +142,11 @@ def plan(
     the fastest is taken unless one is named; ``interpolate`` also plans with batches between
     measured ones. Raises NotMeasured with the ``additions`` that a sweep would need.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "plan")
-    >>> coresplit.plan(run, batch=8).split
-    ((4, 1, 2),)
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "plan")
+        >>> coresplit.plan(run, batch=8).split
+        ((4, 1, 2),)
     """
     loaded = _run(run)
     if batch is None and slo is None:
@@ -201,10 +203,11 @@ def verify(
     ``budget`` in seconds bounds the rounds. ``weights`` and ``trust`` are those of the run. Raises
     MismatchError where the run was measured under other conditions.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "verify")
-    >>> coresplit.verify(coresplit.plan(run, batch=8)).verdict
-    'confirmed'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "verify")
+        >>> coresplit.verify(coresplit.plan(run, batch=8)).verdict
+        'confirmed'
     """
     if not isinstance(plan, Plan):
         raise UsageError(f"plan is of type {type(plan).__name__}; give what plan() returned")
@@ -240,10 +243,11 @@ def report(
     ``out`` defaults to the folder ``report`` in the run folder. ``formats`` are of html, markdown,
     png and csv.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake", batches=[1, 8], out=folder / "report")
-    >>> coresplit.report(run, formats=["html"]).name
-    'index.html'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake", batches=[1, 8], out=folder / "report")
+        >>> coresplit.report(run, formats=["html"]).name
+        'index.html'
     """
     loaded = _run(run)
     if isinstance(formats, str):
