@@ -59,15 +59,17 @@ def bench(
     """Sweep a model over threads, batches and optimizations, into a run folder.
 
     ``model`` is a name such as ``inception``, a file (.onnx, .pt2, .pt), ``package.module:name``,
-    or ``hf:``, ``torchvision:`` and ``timm:`` names; ``fake:1ms + 8ms*b/t`` needs no library and no
-    time. ``budget`` is in seconds (default 600; infinite measures everything), ``precision`` the
-    half-width of the 95 % interval as a share (default 0.02). ``quick`` takes 120 seconds, of which
-    a third verify the best split. ``out`` is the new folder, ``resume`` one to go on with, to which
-    longer lists are added. ``trust`` allows a model file to run code. ``wait`` waits for cores that
-    another process measures on. ``progress`` hears how far it is; ``print`` will do.
+    or an ``hf:``, ``torchvision:`` or ``timm:`` name. ``fake:1ms + 8ms*b/t`` is a formula, which
+    needs no library and takes no time. ``trust`` allows a model file to run code.
 
-    Raises UsageError for what cannot be, EnvironmentFault for what is missing here, CoresInUse,
-    the errors of a run folder, and InstanceError where no instance becomes ready.
+    ``budget`` is in seconds (default 600; infinite measures everything). ``precision`` is the
+    half-width of the 95 % interval, as a share (default 0.02). ``quick`` takes 120 seconds, of
+    which a third verify the best split. ``out`` is the new folder; ``resume`` is a run to continue,
+    to which longer lists are added. ``wait`` waits for cores that another process measures on.
+    ``progress`` is called at every step with something to print; ``print`` will do.
+
+    Raises UsageError, EnvironmentFault if something is missing here, CoresInUse, RunError, and
+    InstanceError if no instance becomes ready.
 
     Examples:
         >>> import coresplit
