@@ -86,6 +86,13 @@ def test_the_copy_is_what_runs(sources: Path) -> None:
     assert str(sources) in run(sources, "-c", "import coresplit; print(coresplit.__file__)")
 
 
+def test_every_added_module_can_be_imported(sources: Path) -> None:
+    added = [name for recipe in RECIPES.values() for _, name, _ in FENCE.findall(recipe)]
+    names = [f"coresplit.{name.removesuffix('.py').replace('/', '.')}" for name in added]
+    assert len(set(names)) == 8
+    run(sources, "-c", f"import {', '.join(names)}")
+
+
 def test_an_added_optimization_and_model_are_listed(sources: Path) -> None:
     listed = coresplit(sources, "list")
     assert "what it does, in a line for coresplit list" in " ".join(listed.split())
