@@ -1,6 +1,7 @@
 """The rooms and the arrows between them."""
 
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -70,12 +71,17 @@ ROOMS: dict[str, set[str]] = {
 MOST_MODULES = 16
 
 
+@cache
+def graph() -> grimp.ImportGraph:
+    """Who imports whom; built once, as that reads every module."""
+    return grimp.build_graph("coresplit", cache_dir=None)
+
+
 def imports() -> list[tuple[str, str, str]]:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
     return [
         (importer, room_of(importer), room_of(imported))
-        for importer in graph.modules
-        for imported in graph.find_modules_directly_imported_by(importer)
+        for importer in graph().modules
+        for imported in graph().find_modules_directly_imported_by(importer)
         if imported != "coresplit"
     ]
 
@@ -99,19 +105,17 @@ def test_imports_run_one_way() -> None:
 
 
 def packages() -> list[str]:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
-    return sorted(module for module in graph.modules if graph.find_children(module))
+    return sorted(module for module in graph().modules if graph().find_children(module))
 
 
 @pytest.mark.parametrize("package", packages())
 def test_imports_inside_a_room_run_one_way(package: str) -> None:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
-    members = graph.find_children(package)
+    members = graph().find_children(package)
     arrows = {
         member: {
             other
-            for module in {member, *graph.find_descendants(member)}
-            for imported in graph.find_modules_directly_imported_by(module)
+            for module in {member, *graph().find_descendants(member)}
+            for imported in graph().find_modules_directly_imported_by(module)
             for other in members
             if other != member and f"{imported}.".startswith(f"{other}.")
         }
@@ -123,8 +127,7 @@ def test_imports_inside_a_room_run_one_way(package: str) -> None:
 
 @pytest.mark.parametrize("package", packages())
 def test_a_folder_stays_small(package: str) -> None:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
-    plain = {each for each in graph.find_children(package) if not graph.find_children(each)}
+    plain = {each for each in graph().find_children(package) if not graph().find_children(each)}
     assert len(plain) <= MOST_MODULES
 
 
