@@ -102,10 +102,11 @@ def test_an_added_optimization_and_model_are_listed(sources: Path) -> None:
 def test_an_added_optimization_and_chart_are_in_a_report(sources: Path) -> None:
     grid = ("--threads", "1,2", "--batches", "1,2", "--optimizations", "none,mine")
     coresplit(sources, "bench", "fake", *grid, "--no-report", "--out", "fake")
-    coresplit(sources, "report", "fake", "--format", "markdown")
+    coresplit(sources, "report", "fake", "--format", "markdown,png")
     page = (sources.parent / "fake" / "report" / "index.markdown").read_text()
-    assert "Cells by their visits" in page
+    assert "One thread has the lowest cost per input at batch" in page
     assert "mine" in page
+    assert (sources.parent / "fake" / "report" / "fake-one-thread.png").stat().st_size > 0
 
 
 def test_an_added_command_runs_and_is_in_the_help(sources: Path) -> None:

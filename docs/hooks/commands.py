@@ -7,7 +7,7 @@ import coresplit
 from coresplit.cli.app import COMMANDS, app
 
 HELP, NAMES = "<!-- commands -->", "<!-- names -->"
-WIDTH = 88
+WIDTH = 80
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
