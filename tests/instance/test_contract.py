@@ -199,7 +199,8 @@ def test_one_forward_is_begun_at_a_moment_and_finished(shared: Member) -> None:
     shared.begin(2, moment)
     timed = shared.finish(ENOUGH_S)
     (duration,) = timed.durations
-    assert timed.warmup == timed.copies == ()
+    assert timed.warmup == ()
+    assert timed.copies == ()
     assert timed.evidence.forwards == 1
     assert timed.begun_at >= moment
     assert timed.ended_at - timed.begun_at == pytest.approx(duration, rel=0.5, abs=1e-3)
