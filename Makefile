@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint check coverage format clean
+.PHONY: demo test lint docs check coverage format clean
 
 demo: $(INSTALLED)
 	$(BIN)/coresplit bench inception --quick
@@ -18,6 +18,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Into site/; a link that leads nowhere is an error. Needs no network.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 check: lint
 	$(BIN)/pytest -m "not slow and not browser"
 
@@ -30,7 +34,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing PyTorch and 80 other packages into $(VENV): about 2 GB on disk, or several more"

@@ -18,8 +18,8 @@ from coresplit.format import format_duration
 from coresplit.records import Cell, Run, Verdict
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.noise import noise_floor
+from coresplit.stats.sampling import FEWEST_VISITS, judged
 from coresplit.stats.summary import Point, point_of
-from coresplit.stats.verdict import FEWEST_VISITS, judged
 
 KINDS: tuple[Verdict, ...] = ("light", "estimated")
 

@@ -24,9 +24,9 @@ import msgspec
 from coresplit.errors import UsageError
 from coresplit.format import format_size
 from coresplit.instance import InstanceSpec, Process
-from coresplit.machine.caches import last_level_cache
 from coresplit.machine.inspection import inspect
 from coresplit.machine.placement import place
+from coresplit.machine.topology import last_level_cache
 from coresplit.models import ModelSpec
 from coresplit.records import Inputs, Machine
 from coresplit.stats.summary import median_interval

@@ -15,8 +15,8 @@ from coresplit.format import format_duration, format_share
 from coresplit.records import Ended, Prepared
 from coresplit.stats.fitting import variance_of
 from coresplit.stats.noise import noise_floor
+from coresplit.stats.sampling import judged
 from coresplit.stats.summary import point_of
-from coresplit.stats.verdict import judged
 
 ITERATIONS = 110
 

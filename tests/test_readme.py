@@ -45,6 +45,8 @@ def test_the_bench_commands_of_the_readme_measure(tmp_path: Path) -> None:
     for number, command in enumerate(fresh):
         run(command, tmp_path, *SMALL, "--no-report", "--out", f"run{number}")
         assert (tmp_path / f"run{number}" / "cells.jsonl").stat().st_size > 0
+    assert "coresplit bench fake" in COMMANDS
+    run("coresplit bench fake", tmp_path, "--no-report", "--out", "fake")
     (resume,) = [command for command in COMMANDS if "--resume" in command]
     folder = shlex.split(resume)[-1]
     (tmp_path / "runs").mkdir()

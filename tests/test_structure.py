@@ -1,5 +1,6 @@
 """The rooms and the arrows between them."""
 
+import re
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -14,6 +15,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "format": set(),
     "private": set(),
+    "commands": set(),
     "cache": {"errors", "private"},
     "units": {"errors"},
     "records": {"errors", "units"},
@@ -22,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "planner": COMMON | {"stats"},
     "analysis": COMMON | {"stats", "planner"},
     "charts": COMMON | {"stats", "analysis"},
-    "reports": COMMON | {"stats", "planner", "analysis", "charts"},
+    "reports": COMMON | {"commands", "stats", "planner", "analysis", "charts"},
     "machine": COMMON,
     "models": COMMON,
     "optimizations": COMMON | {"cache"},
@@ -52,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
     | {
         "analysis",
         "cache",
+        "commands",
         "instance",
         "machine",
         "models",
@@ -135,3 +138,9 @@ def test_the_import_graph_is_not_empty() -> None:
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
 def test_a_module_stays_readable(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("room", ["report", "charts", "analysis"])
+def test_command_lines_are_built_in_one_place(room: str) -> None:
+    texts = {path: path.read_text() for path in (SOURCE / room).rglob("*.py")}
+    assert [path for path, text in texts.items() if re.search(r"--[a-z]", text)] == []

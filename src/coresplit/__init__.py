@@ -71,16 +71,22 @@ __all__ = [
 ]
 
 
+_HOME = {
+    "Advice": "coresplit.machine.doctor.memory",
+    "Plan": "coresplit.results",
+    "Progress": "coresplit.sweep",
+    "Run": "coresplit.results",
+    "Verification": "coresplit.results",
+}
+
+
 def __getattr__(name: str) -> object:
-    """Import what is asked for on first use, so that ``import coresplit`` costs next to nothing."""
+    """Import a name on first use, so that ``import coresplit`` costs next to nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'coresplit' has no attribute '{name}'")
-    for room in ("coresplit.api", "coresplit.errors"):
-        found = getattr(importlib.import_module(room), name, None)
-        if found is not None:
-            globals()[name] = found
-            return found
-    raise AttributeError(name)
+    room = _HOME.get(name, "coresplit.api" if name.islower() else "coresplit.errors")
+    globals()[name] = found = getattr(importlib.import_module(room), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@ from coresplit.instance import Interrupt
 from coresplit.machine.doctor.checks import Advice, examine
 from coresplit.machine.inspection import inspect
 from coresplit.results import Plan, Run, Verification
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.workflows import measuring, planning, reporting, verifying
 from coresplit.workflows.proving import prove_headline
 from coresplit.workflows.request import BenchRequest
@@ -59,20 +59,23 @@ def bench(
     """Sweep a model over threads, batches and optimizations, into a run folder.
 
     ``model`` is a name such as ``inception``, a file (.onnx, .pt2, .pt), ``package.module:name``,
-    or ``hf:``, ``torchvision:`` and ``timm:`` names; ``fake:1ms + 8ms*b/t`` needs no library and no
-    time. ``budget`` is in seconds (default 600; infinite measures everything), ``precision`` the
-    half-width of the 95 % interval as a share (default 0.02). ``quick`` takes 120 seconds, of which
-    a third verify the best split. ``out`` is the new folder, ``resume`` one to go on with, to which
-    longer lists are added. ``trust`` allows a model file to run code. ``wait`` waits for cores that
-    another process measures on. ``progress`` hears how far it is; ``print`` will do.
+    or an ``hf:``, ``torchvision:`` or ``timm:`` name. ``fake:1ms + 8ms*b/t`` is a formula, which
+    needs no library and takes no time. ``trust`` allows a model file to run code.
 
-    Raises UsageError for what cannot be, EnvironmentFault for what is missing here, CoresInUse,
-    the errors of a run folder, and InstanceError where no instance becomes ready.
+    ``budget`` is in seconds (default 600; infinite measures everything). ``precision`` is the
+    half-width of the 95 % interval, as a share (default 0.02). ``quick`` takes 120 seconds, of
+    which a third verify the best split. ``out`` is the new folder; ``resume`` is a run to continue,
+    to which longer lists are added. ``wait`` waits for cores that another process measures on.
+    ``progress`` is called at every step with something to print; ``print`` will do.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake", batches=[1, 8], threads=[1, 4], out=folder / "fake")
-    >>> run.ended
-    'complete'
+    Raises UsageError, EnvironmentFault if something is missing here, CoresInUse, RunError, and
+    InstanceError if no instance becomes ready.
+
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake", batches=[1, 8], threads=[1, 4], out=folder / "fake")
+        >>> run.ended
+        'complete'
     """
     request = request_of(
         BenchRequest,
@@ -141,10 +144,11 @@ def plan(
     the fastest is taken unless one is named; ``interpolate`` also plans with batches between
     measured ones. Raises NotMeasured with the ``additions`` that a sweep would need.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "plan")
-    >>> coresplit.plan(run, batch=8).split
-    ((4, 1, 2),)
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "plan")
+        >>> coresplit.plan(run, batch=8).split
+        ((4, 1, 2),)
     """
     loaded = _run(run)
     if batch is None and slo is None:
@@ -201,10 +205,11 @@ def verify(
     ``budget`` in seconds bounds the rounds. ``weights`` and ``trust`` are those of the run. Raises
     MismatchError where the run was measured under other conditions.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "verify")
-    >>> coresplit.verify(coresplit.plan(run, batch=8)).verdict
-    'confirmed'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "verify")
+        >>> coresplit.verify(coresplit.plan(run, batch=8)).verdict
+        'confirmed'
     """
     if not isinstance(plan, Plan):
         raise UsageError(f"plan is of type {type(plan).__name__}; give what plan() returned")
@@ -240,10 +245,11 @@ def report(
     ``out`` defaults to the folder ``report`` in the run folder. ``formats`` are of html, markdown,
     png and csv.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake", batches=[1, 8], out=folder / "report")
-    >>> coresplit.report(run, formats=["html"]).name
-    'index.html'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake", batches=[1, 8], out=folder / "report")
+        >>> coresplit.report(run, formats=["html"]).name
+        'index.html'
     """
     loaded = _run(run)
     if isinstance(formats, str):

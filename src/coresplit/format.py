@@ -1,6 +1,8 @@
-"""Numbers, durations, sizes and lists as text, at the edge only."""
+"""Numbers, durations, sizes, lists and errors as text, at the edge only."""
 
 from collections.abc import Sequence
+
+_LONGEST_ERROR = 300
 
 
 def format_duration(seconds: float) -> str:
@@ -98,3 +100,11 @@ def listed(names: Sequence[str]) -> str:
 def _three_digits(value: float) -> str:
     digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{digits}f}"
+
+
+def first_line(error: BaseException) -> str:
+    """The type of an error and the first line of its text, at most 300 characters of it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = next((line for line in lines if line), "")
+    name = type(error).__name__
+    return f"{name}: {said[:_LONGEST_ERROR]}" if said else name

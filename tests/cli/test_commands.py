@@ -12,7 +12,7 @@ from coresplit.cli.commands.doctor import warnings_of
 from coresplit.machine.allocators import ALLOCATORS
 from coresplit.machine.doctor.checks import Advice
 from coresplit.machine.inspection import inspect
-from coresplit.models import MODELS, catalog
+from coresplit.models import MODELS, sources
 from coresplit.optimizations import OPTIMIZATIONS, registry
 
 Coresplit = Callable[..., tuple[int, str, str]]
@@ -99,7 +99,7 @@ def test_list_says_how_to_install_what_is_missing(
     coresplit: Coresplit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "find_spec", absent("openvino"))
-    monkeypatch.setattr(catalog, "find_spec", absent("transformers"))
+    monkeypatch.setattr(sources, "find_spec", absent("transformers"))
     _, out, _ = coresplit("list")
     assert "not usable: openvino needs openvino: pip install 'coresplit[openvino]'" in out
     assert "not usable: bert needs transformers: pip install 'coresplit[transformers]'" in out

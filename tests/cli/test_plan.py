@@ -227,7 +227,7 @@ def test_fat_that_was_not_measured_competes_and_is_marked(coresplit: Coresplit, 
     assert found["split"] == [{"instances": 1, "threads": 4, "batch": 5}]
     assert (found["verdict"], found["doubts"]) == ("fat is fastest", ["interpolated"])
     _, out, _ = coresplit("plan", "four", "--batch", 5)
-    assert "Latencies of fat are between those of two measured batches." in out
+    assert "Latencies of fat are interpolated between two measured batches." in out
     assert "No split is predicted to be faster" in out
 
 
@@ -358,7 +358,7 @@ def test_measure_goes_on_with_what_the_run_has_not_reached(
     code, _, err = coresplit("plan", "four", "--batch", batch, "--measure", "--interpolate")
     assert code == 0
     assert swept == asked
-    assert ("nothing is lacking" in err) == (not asked)
+    assert ("is measured already" in err) == (not asked)
 
 
 def test_a_run_without_cells_for_so_few_cores_is_refused(
@@ -447,8 +447,8 @@ def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(
         ("--batch 8 --setting packed", "bench --resume four --setting packed, or plan with"),
         ("--batch 8 --setting lonely", "'lonely' is not one of 'isolated', 'packed'"),
         ("--batch 8 --mapping interleave", "has no measured cells of interleave"),
-        ("--slo 1ms", "no split is done within 1.00 ms; the fastest takes 9.00 ms, for batch 1"),
-        ("--slo 10ms --cores 1", "done within 10.0 ms; the fastest takes 20.0 ms, for batch 1"),
+        ("--slo 1ms", "no split finishes within 1.00 ms; the fastest takes 9.00 ms, for batch 1"),
+        ("--slo 10ms --cores 1", "finishes within 10.0 ms; the fastest takes 20.0 ms, for batch 1"),
         ("--optimization scirpt", "unknown optimization 'scirpt'; did you mean 'script'?"),
         ("--mapping zigzag", "'zigzag' is not one of 'sequential', 'interleave'"),
         ("--allocator mymalloc", "unknown allocator 'mymalloc'"),

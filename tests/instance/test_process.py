@@ -24,10 +24,9 @@ from coresplit.instance import process as process_module
 from coresplit.instance.child.turns import inputs_wanted
 from coresplit.instance.readback import check_threads
 from coresplit.machine.allocators import usable_allocators
-from coresplit.machine.caches import last_level_cache
 from coresplit.machine.environment import instance_environment
 from coresplit.machine.inspection import inspect
-from coresplit.machine.topology import cpu_flags, parse_cpu_list
+from coresplit.machine.topology import cpu_flags, last_level_cache, parse_cpu_list
 from coresplit.models import ModelSpec
 from coresplit.records import ModelInput
 

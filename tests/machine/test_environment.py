@@ -1,6 +1,8 @@
 import os
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -10,6 +12,7 @@ from coresplit.machine.environment import (
     THREAD_VARIABLES,
     instance_environment,
     not_inherited,
+    software,
 )
 from coresplit.machine.placement import thread_environment
 
@@ -66,3 +69,36 @@ def test_a_child_sees_the_tuned_heap_and_its_cores() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert (ended.stdout, ended.stderr) == ("{0} glibc_tuned\n", "")
+
+
+def test_versions_of_what_a_measurement_depends_on_are_stated() -> None:
+    found = software(environment={})
+    assert found["python"] == platform.python_version()
+    assert found["torch"] == version("torch")
+    assert found["numpy"] == version("numpy")
+    assert "GLIBC_TUNABLES" not in found
+
+
+def test_only_the_libraries_that_matter_are_stated_so_that_others_stop_no_resume() -> None:
+    found = software(("msgspec", "no-such-library"), {})
+    assert found["msgspec"] == version("msgspec")
+    assert "torch" not in found
+    assert "no-such-library" not in found
+
+
+def test_variables_are_stated_as_an_instance_sees_them() -> None:
+    variables = {
+        "GLIBC_TUNABLES": f"{MALLOC_TUNABLES}:glibc.cpu.x86_shstk=off",
+        "LD_PRELOAD": "/opt/libtcmalloc.so.4",
+        "MALLOC_ARENA_MAX": "1",
+        "THP_MEM_ALLOC_ENABLE": "1",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "",
+        "HOME": "/root",
+    }
+    found = software((), variables)
+    assert {name: found[name] for name in found if name in variables} == {
+        "GLIBC_TUNABLES": "glibc.cpu.x86_shstk=off",
+        "THP_MEM_ALLOC_ENABLE": "1",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    }

@@ -3,7 +3,8 @@ from pathlib import Path
 import msgspec
 from machine_trees import GIB, hybrid, mount_v2, quiet_machine, two_sockets, write
 
-from coresplit.machine.inspection import differences, fingerprint, inspect
+from coresplit.machine.fingerprint import differences, fingerprint
+from coresplit.machine.inspection import inspect
 from coresplit.records import Core, Machine, ModelInfo, ModelInput
 
 MODEL = ModelInfo(

@@ -7,8 +7,10 @@ from machine_trees import add_cores, hybrid, two_sockets, write
 
 from coresplit.format import format_numbers
 from coresplit.machine.topology import (
+    NOT_STATED,
     cpu_flags,
     cpu_model,
+    last_level_cache,
     node_lists,
     parse_cpu_list,
     physical_cores,
@@ -195,3 +197,20 @@ def test_instruction_sets_that_decide_the_speed_are_named(
     tmp_path: Path, text: str, flags: tuple[str, ...]
 ) -> None:
     assert cpu_flags(write(tmp_path, {"/proc/cpuinfo": text})) == flags
+
+
+CACHE = "/sys/devices/system/cpu/cpu0/cache"
+
+
+def test_the_largest_cache_is_the_last_one(tmp_path: Path) -> None:
+    sizes = {"index0": "32K", "index1": "32K", "index2": "2048K", "index3": "36M"}
+    write(tmp_path, {f"{CACHE}/{name}/size": size for name, size in sizes.items()})
+    assert last_level_cache(tmp_path) == 36 * 2**20
+
+
+@pytest.mark.parametrize("size", [None, "", "0K", "-1", "much"])
+def test_a_cache_of_no_stated_size_is_taken_for_a_usual_one(
+    tmp_path: Path, size: str | None
+) -> None:
+    write(tmp_path, {} if size is None else {f"{CACHE}/index3/size": size})
+    assert last_level_cache(tmp_path) == NOT_STATED == 64 * 2**20

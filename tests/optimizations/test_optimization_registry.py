@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -20,7 +21,7 @@ ABSENT = Optimization(
     lossy=True,
     packages=("torch", "no_such_package_here"),
     extra="warp",
-    module="coresplit.optimizations.pytorch.none",
+    prepared_by="coresplit.optimizations.pytorch.eager:prepare",
 )
 
 
@@ -48,6 +49,12 @@ def test_the_registry_holds_each_optimization_under_its_name() -> None:
         assert "module" in optimization.takes
 
 
+@pytest.mark.parametrize("optimization", OPTIMIZATIONS.values(), ids=lambda each: each.name)
+def test_the_function_that_prepares_exists(optimization: Optimization) -> None:
+    module, _, function = optimization.prepared_by.partition(":")
+    assert callable(getattr(import_module(module), function))
+
+
 def test_titles_tell_the_optimizations_apart() -> None:
     assert len({each.title for each in OPTIMIZATIONS.values()}) == len(OPTIMIZATIONS)
 
@@ -56,15 +63,13 @@ def test_titles_tell_the_optimizations_apart() -> None:
 def test_an_unknown_optimization_is_refused_with_the_closest_name(name: str, close: str) -> None:
     with pytest.raises(UsageError) as caught:
         optimization_named(name)
-    assert str(caught.value) == (
-        f"unknown optimization '{name}'; did you mean '{close}'? (coresplit list shows all)"
-    )
+    assert str(caught.value) == (f"unknown optimization '{name}'; did you mean '{close}'?")
 
 
 def test_a_name_like_no_other_points_to_the_list() -> None:
     with pytest.raises(UsageError) as caught:
         usable("zzz")
-    assert str(caught.value) == "unknown optimization 'zzz'; coresplit list shows all"
+    assert str(caught.value).startswith("unknown optimization 'zzz'; known are none, script, ")
 
 
 def test_an_onnx_file_is_only_given_to_what_can_run_it() -> None:
@@ -101,10 +106,9 @@ def test_a_missing_compiler_says_how_to_get_one(
 
 def test_the_compiler_is_the_one_that_cxx_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
-    assert usable("compile_freeze") == (
-        "compile_freeze needs the C++ compiler no-such-compiler that CXX names: "
-        "install it, or unset CXX"
-    )
+    missing = usable("compile_freeze") or ""
+    assert "C++ compiler no-such-compiler" in missing
+    assert "CXX" in missing
     monkeypatch.setenv("CXX", f"'{sys.executable}' -O2")
     assert usable("compile_freeze") is None
 
@@ -117,6 +121,6 @@ def test_another_program_that_is_missing_is_named() -> None:
         packages=("torch",),
         extra="warp",
         programs=("no-such-program",),
-        module="coresplit.optimizations.pytorch.none",
+        prepared_by="coresplit.optimizations.pytorch.eager:prepare",
     )
     assert missing_packages(record) == "warp needs the program no-such-program: install it"

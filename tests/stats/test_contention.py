@@ -18,7 +18,7 @@ from coresplit.records import (
 )
 from coresplit.stats import contention
 from coresplit.stats.contention import disturbance, disturbances, disturbed, told
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 
 QUIET = Signs(wall_s=1.0, waited_s=0.01, core=1, switches=40, clock_hz=3e9, clock_begin_hz=3e9)
 CELL = Cell(optimization="none", threads=2, batch=1)

@@ -20,9 +20,7 @@ from coresplit.stats.noise import noise_floor
 from coresplit.stats.summary import (
     located,
     median_interval,
-    percentile,
     point_of,
-    samples_for_percentile,
 )
 from coresplit.stats.variance import ASSUMED, PUBLISHED, Prior, Variance
 
@@ -49,12 +47,6 @@ def test_the_interval_encloses_the_median(samples: list[float]) -> None:
 def test_no_samples_have_no_interval() -> None:
     with pytest.raises(ValueError, match="no samples"):
         median_interval([])
-
-
-def test_a_percentile_needs_the_samples_that_support_it() -> None:
-    assert samples_for_percentile(0.99) == 662
-    assert percentile([1.0] * 661, 0.99) is None
-    assert percentile([*range(1, 1001)], 0.99) == 990
 
 
 def test_only_what_may_be_drawn_has_a_point() -> None:

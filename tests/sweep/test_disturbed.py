@@ -20,7 +20,7 @@ from coresplit.records import (
 )
 from coresplit.stats.claims import Claims
 from coresplit.stats.contention import Disturbance
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.sweep import Sweep, anchor_of
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.cell_state import CellState

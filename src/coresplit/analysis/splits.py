@@ -12,13 +12,13 @@ from coresplit.planner import (
     Profile,
     Rival,
     Speedup,
-    best_plan,
     cores_of,
     interpolated,
+    lossless,
     outcome_of,
     profiles_of,
     proof_of,
-    settled,
+    select,
     superlinear,
     verifications_of,
 )
@@ -97,7 +97,7 @@ def choices_of(view: RunView, variant: Variant | None = None) -> tuple[Choice, .
         return ()
     profiles = profiles_of(view.run, variance=view.claims.variance)
     if variant is None:
-        profiles = _competing(profiles, view.lossy)
+        profiles = lossless(profiles, view.lossy) or profiles
     else:
         profiles = tuple(each for each in profiles if each.variant == variant)
     batches = {batch for profile in profiles for batch in profile.batches}
@@ -157,14 +157,9 @@ def _ratio(choice: Choice, rival: Rival) -> float:
     return found.ratio if found else 0.0
 
 
-def _competing(profiles: tuple[Profile, ...], lossy: frozenset[str]) -> tuple[Profile, ...]:
-    lossless = tuple(each for each in profiles if each.variant.optimization not in lossy)
-    return lossless or profiles
-
-
 def _choice(profiles: Iterable[Profile], cores: int, batch: int, view: RunView) -> Choice | None:
     journal, variance = view.run.journal, view.claims.variance
-    found = best_plan(profiles, cores, batch, lambda made: settled(made, journal, variance))
+    found = select(profiles, cores, batch, journal=journal, variance=variance)
     if found is None:
         return None
     proof = proof_of(found.plan, journal)

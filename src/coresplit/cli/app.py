@@ -17,13 +17,13 @@ COMMANDS = {
     "bench": ("bench", "Sweep threads x batch x optimization and write the report."),
     "report": ("report", "Rebuild pages, pictures and tables from run folders."),
     "import": ("importing", "Turn published CSV tables into a run folder."),
-    "plan": ("plan", "Divide the cores and a batch over instances, and prove it."),
-    "export": ("export", "Write a run as CSV tables in the published columns."),
-    "doctor": ("doctor", "Say what on this machine will spoil measurements, and the remedy."),
-    "cache": ("caching", "Show or remove the exported and compiled models that are kept."),
+    "plan": ("plan", "Plan the fastest split of cores and a batch, and prove it."),
+    "export": ("export", "Write a run as CSV tables."),
+    "doctor": ("doctor", "Find what spoils measurements on this machine, and how to fix it."),
+    "cache": ("caching", "Show or remove cached exports and compiled models."),
     "list": (
         "listing",
-        "List models, optimizations and allocators: usable here, or what to install.",
+        "List models, optimizations and allocators, and what to install.",
     ),
 }
 
@@ -92,7 +92,7 @@ def flag_of(option: str) -> str:
     """A parameter as it is typed here: ``trust`` as ``--trust``; empty for none."""
     if not option:
         return ""
-    name, _, value = option.partition("=")
+    name, _, value = option.removesuffix("=True").partition("=")
     return f"--{name.replace('_', '-')}" + (f" {shlex.quote(value)}" if value else "")
 
 

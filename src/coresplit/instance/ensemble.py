@@ -65,9 +65,9 @@ class Ensemble:
             if interrupt is not None and interrupt.requested:
                 break
         raise LateStart(
-            f"{self._members[0][0].spec} and those beside it could not be started together: one "
+            f"{self._members[0][0].spec} and its neighbours could not be started together: one "
             f"began {format_duration(late_s)} late, at most {format_duration(LATE_S)} is accepted; "
-            "quieten the machine (doctor says how)"
+            "stop other programs (doctor names them)"
         )
 
     def attempt(

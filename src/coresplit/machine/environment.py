@@ -1,6 +1,9 @@
-"""The environment of an instance: its own threads, cores and allocator, the rest its caller's."""
+"""The environment that an instance runs in: its variables, and the versions of its libraries."""
 
-from collections.abc import Mapping, Sequence
+import os
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from coresplit.machine.allocators import allocator_environment
 from coresplit.machine.placement import thread_environment
@@ -15,7 +18,19 @@ THREAD_VARIABLES = (
     "GOTO_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
-"""How names of variables begin that change the number, the place or the waiting of threads."""
+"""Prefixes of variables that change the number, the placement or the wait policy of threads."""
+LIBRARIES = ("torch", "numpy")
+SPEED_VARIABLES = (
+    "LD_PRELOAD",
+    "GLIBC_TUNABLES",
+    "THP_MEM_ALLOC_ENABLE",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+)
+"""Variables that an instance inherits from its caller and that change how fast it computes."""
 
 
 def instance_environment(
@@ -23,8 +38,8 @@ def instance_environment(
 ) -> dict[str, str]:
     """The caller's environment with threads, cores and allocator replaced by those of an instance.
 
-    One thread sits on each of the logical ``cpus``. Raises UsageError for an unknown allocator
-    and EnvironmentFault where it is not installed.
+    Each of the logical ``cpus`` runs one thread. Raises UsageError for an unknown allocator and
+    EnvironmentFault if it is not installed.
     """
     kept = {
         name: value for name, value in environment.items() if not name.startswith(THREAD_VARIABLES)
@@ -33,10 +48,34 @@ def instance_environment(
 
 
 def not_inherited(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that an instance does not inherit as they are, in their order."""
+    """The variables that an instance does not inherit unchanged, in their order."""
     given = instance_environment(environment, (0,), "default")
     return tuple(
         name
         for name, value in environment.items()
         if name.startswith(THREAD_VARIABLES) or given.get(name) != value
     )
+
+
+def software(
+    libraries: Collection[str] = LIBRARIES, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Version of Python, the C library and each installed library, and ``SPEED_VARIABLES``.
+
+    ``libraries`` are the distributions that the optimizations of a run use: others must not keep
+    it from being resumed. Variables are those of an instance, without entries that choose an
+    allocator, since a cell has its own.
+    """
+    variables = os.environ if environment is None else environment
+    inherited = allocator_environment("default", variables)
+    found = {"python": platform.python_version()}
+    libc, libc_version = platform.libc_ver()
+    if libc:
+        found[libc] = libc_version
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    found.update({name: inherited[name] for name in SPEED_VARIABLES if inherited.get(name)})
+    return found

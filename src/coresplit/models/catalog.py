@@ -1,6 +1,5 @@
-"""The models that coresplit knows, and which of them can be built here."""
+"""The models that coresplit knows."""
 
-from importlib.util import find_spec
 from typing import Literal
 
 import msgspec
@@ -113,19 +112,3 @@ def model_named(name: str) -> ModelFamily:
     if name in MODELS:
         return MODELS[name]
     raise unknown_name("model", name, MODELS)
-
-
-def usable(name: str) -> str | None:
-    """None where the model can be built here, else what is missing and how to install it.
-
-    Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
-    """
-    known = model_named(name)
-    missing = [package for package in known.packages if find_spec(package) is None]
-    if not missing:
-        return None
-    return f"{name} needs {_listed(missing)}: pip install 'coresplit[{known.extra}]'"
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

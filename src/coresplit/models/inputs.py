@@ -1,4 +1,4 @@
-"""Seeded inputs: what a network sees while it is measured and compared."""
+"""Seeded inputs for measuring a network and comparing its outputs."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from coresplit.errors import UsageError
+from coresplit.models.input_spec import limits, require_range
 from coresplit.records import ModelInput
 
 _SCENES = 8
@@ -16,6 +17,7 @@ _FINEST = 24
 _PATCHES = (3, 9, 27)
 _CHANNELS = 3
 _SEEDS = 2**64
+_LARGEST_DRAWN = 2**63 - 2
 _STRIDE = 0x9E3779B97F4A7C15
 _DTYPES = {
     name: getattr(torch, name)
@@ -27,12 +29,12 @@ _DTYPES = {
 
 
 def generate(inputs: Sequence[ModelInput], batch: int, seed: int) -> tuple[Tensor, ...]:
-    """One tensor [batch, *shape] for every input; the first inputs do not depend on ``batch``.
+    """One tensor [batch, *shape] for every input; its first rows do not depend on ``batch``.
 
     Floats of shape [3, H, W] are structured images, other floats and complex numbers are normal
-    with mean 0 and variance 1, and integers uniform from ``low`` to ``high``, or from 0 to 1
-    where these are not given. Every input has a seed of its own, the first has ``seed``. Raises
-    ``UsageError`` for a type that numpy and torch do not share and for a range it cannot hold.
+    with mean 0 and variance 1, and integers are uniform from ``low`` to ``high``, by default from 0
+    to 1. Every input has its own seed; that of the first is ``seed``. Raises ``UsageError`` for a
+    type that numpy and torch do not share and for a range outside of the type.
     """
     return tuple(
         _drawn(each, batch, (seed + index * _STRIDE) % _SEEDS) for index, each in enumerate(inputs)
@@ -52,7 +54,7 @@ def _drawn(wanted: ModelInput, batch: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.complex64 if dtype.is_complex else torch.float32
     values = torch.empty(batch, *wanted.shape, dtype=dtype)
-    # one draw for each row: a single one over all rows would change the first with the batch
+    # one draw per row, since with a single one the first row would depend on the batch
     for row in range(batch):
         values[row] = torch.randn(wanted.shape, generator=generator, dtype=drawn)
     return values
@@ -61,20 +63,11 @@ def _drawn(wanted: ModelInput, batch: int, seed: int) -> Tensor:
 def _integers(wanted: ModelInput, dtype: torch.dtype, batch: int, seed: int) -> Tensor:
     low = 0 if wanted.low is None else wanted.low
     high = max(low, 1) if wanted.high is None else wanted.high
-    least, most = (0, 1) if dtype == torch.bool else _limits(dtype)
-    if not least <= low <= high <= most:
-        raise UsageError(
-            f"input '{wanted.name}': {low} to {high} is no range of {wanted.dtype}; "
-            f"use numbers from {least} to {most}, the smaller one first"
-        )
+    least, most = limits(wanted.dtype)
+    # randint takes the end of a range, which is one above ``high``, as a signed 64-bit integer
+    require_range(wanted.name, low, high, wanted.dtype, (least, min(most, _LARGEST_DRAWN)))
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(low, high + 1, (batch, *wanted.shape), generator=generator).to(dtype)
-
-
-def _limits(dtype: torch.dtype) -> tuple[int, int]:
-    """What can be drawn: the upper end is excluded there and has 64 bits and a sign."""
-    found = torch.iinfo(dtype)
-    return int(found.min), min(int(found.max), torch.iinfo(torch.int64).max - 1)
 
 
 def structured_images(batch: int, size: int, seed: int) -> Tensor:
@@ -87,8 +80,8 @@ def _images(batch: int, height: int, width: int, seed: int) -> Tensor:
 
     Each image blends two of eight scenes (gratings and random patches at several scales, so that
     there are edges, textures and flat areas) with its own weight, contrast and colour cast:
-    white noise would look alike to a network, and zeros would hide wrong results. The first
-    images do not depend on ``batch``. Only the result is as large as the batch.
+    networks answer nearly the same to all white noise, and zeros would hide wrong results. The
+    first images do not depend on ``batch``. Only the result is as large as the batch.
     """
     generator = torch.Generator().manual_seed(seed)
     scenes = torch.stack([_scene(height, width, generator) for _ in range(_SCENES)])

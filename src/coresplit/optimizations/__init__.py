@@ -1,11 +1,10 @@
-"""The optimizations: ways to prepare a model, one file each, and the check of their outputs."""
+"""The optimizations: ways to prepare a model, and the check of their outputs."""
 
 from coresplit.optimizations.accuracy.compare import (
     CONSTANT,
     MAX_ERROR,
     Comparison,
     compare,
-    relative_error,
 )
 from coresplit.optimizations.accuracy.measure import (
     ACCURACY_INPUTS,
@@ -36,7 +35,6 @@ __all__ = [
     "missing_packages",
     "optimization_named",
     "reference",
-    "relative_error",
     "require_applicable",
     "usable",
 ]

@@ -1,34 +1,24 @@
 """ONNX Runtime on its own CPU kernels."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
-from coresplit.optimizations.telemetry import forgo_telemetry
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-OPTIMIZATION = Optimization(
-    name="onnxruntime",
-    title="ONNX Runtime",
-    description="exported to ONNX, run by ONNX Runtime with all graph optimizations",
-    takes=("module", "onnx"),
-    packages=("torch", "onnx", "onnxscript", "onnxruntime"),
-    extra="onnxruntime",
-    makes="export",
-    module=__name__,
-)
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import disable_telemetry
+from coresplit.optimizations.onnx_export import onnx_file
 
 _PROVIDER = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
 
 
-class OnnxRuntimePrepared:
-    """A session and what it states of itself; inputs are read where they lie, without a copy."""
+class OnnxRuntimeModel:
+    """A session and the settings it reports; inputs are not copied."""
 
-    def __init__(self, session: Any) -> None:  # noqa: ANN401 (its library has no types)
+    def __init__(self, session: Any) -> None:  # noqa: ANN401 (no type stubs)
         import onnxruntime  # noqa: PLC0415
 
         self._session = session
@@ -42,20 +32,18 @@ class OnnxRuntimePrepared:
 
     @property
     def threads(self) -> int:
-        """Intra-op threads as the session states them."""
+        """Intra-op threads that the session reports."""
         return int(self._options.intra_op_num_threads)
 
-    def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
-        """One forward over these tensors, taken in the order of the graph's inputs."""
-        import torch  # noqa: PLC0415
-
+    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+        """One forward over these tensors, in the order of the graph's inputs."""
         session = self._session
         names = [each.name for each in session.get_inputs()]
         feed = {
             name: tensor.contiguous().numpy() for name, tensor in zip(names, inputs, strict=True)
         }
 
-        def forward() -> "tuple[Tensor, ...]":
+        def forward() -> tuple[Tensor, ...]:
             return tuple(torch.from_numpy(output) for output in session.run(None, feed))
 
         return forward
@@ -63,17 +51,15 @@ class OnnxRuntimePrepared:
 
 def prepare(request: PrepareRequest) -> CompiledModel:
     """A session over the model's ONNX file."""
-    from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
-
     return session_of(request, str(onnx_file(request)), optimized=True)
 
 
-def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRuntimePrepared:
+def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRuntimeModel:
     """A session over one file, with all graph optimizations or with none.
 
-    Raises PrepareFailed where the session runs on another provider than the CPU's own.
+    Raises PrepareFailed if the session does not run on the CPU provider.
     """
-    forgo_telemetry()
+    disable_telemetry()
     import onnxruntime  # noqa: PLC0415
 
     levels = onnxruntime.GraphOptimizationLevel
@@ -86,5 +72,5 @@ def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRu
     options.log_severity_level = _ERRORS_ONLY
     session = onnxruntime.InferenceSession(path, options, providers=[_PROVIDER])
     if session.get_providers() != [_PROVIDER]:
-        raise PrepareFailed(f"ONNX Runtime took {session.get_providers()} for {_PROVIDER}")
-    return OnnxRuntimePrepared(session)
+        raise PrepareFailed(f"ONNX Runtime chose {session.get_providers()}, not {_PROVIDER}")
+    return OnnxRuntimeModel(session)

@@ -7,39 +7,123 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from coresplit.errors import UsageError
-from coresplit.optimizations import onnxruntime
+from coresplit.format import listed
 from coresplit.optimizations.base import Optimization
-from coresplit.optimizations.openvino import bf16, int8
-from coresplit.optimizations.openvino import float32 as openvino
-from coresplit.optimizations.pytorch import (
-    channels_last,
-    compile_default,
-    compile_freeze,
-    mkldnn,
-    none,
-    script,
-    trace,
-)
 from coresplit.records import Form
 from coresplit.units import unknown_name
 
-OPTIMIZATIONS: dict[str, Optimization] = {
-    each.OPTIMIZATION.name: each.OPTIMIZATION
-    for each in (
-        none,
-        script,
-        trace,
-        channels_last,
-        mkldnn,
-        onnxruntime,
-        openvino,
-        bf16,
-        int8,
-        # the last ones, since they take minutes to prepare
-        compile_default,
-        compile_freeze,
-    )
-}
+_TORCH = ("torch",)
+_ONNX = ("torch", "onnx", "onnxscript")
+
+_RECORDS = (
+    Optimization(
+        name="none",
+        title="eager",
+        description="plain eager PyTorch in inference mode",
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.eager:prepare",
+    ),
+    Optimization(
+        name="script",
+        title="TorchScript",
+        description=(
+            "torch.jit.script, or torch.jit.trace if the code cannot be scripted; frozen, batch "
+            "norm folded, convolutions prepacked for oneDNN"
+        ),
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.torchscript:scripted_or_traced",
+    ),
+    Optimization(
+        name="trace",
+        title="traced TorchScript",
+        description="torch.jit.trace, then optimized like script",
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.torchscript:traced",
+    ),
+    Optimization(
+        name="channels_last",
+        title="channels last",
+        description="eager PyTorch in NHWC layout; every forward converts its inputs",
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.channels_last:prepare",
+    ),
+    Optimization(
+        name="mkldnn",
+        title="oneDNN tensors",
+        description="torch.utils.mkldnn.to_mkldnn; few operators support its tensors",
+        packages=_TORCH,
+        extra="torch",
+        prepared_by="coresplit.optimizations.pytorch.mkldnn:prepare",
+    ),
+    Optimization(
+        name="onnxruntime",
+        title="ONNX Runtime",
+        description="exported to ONNX, run by ONNX Runtime with all graph optimizations",
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "onnxruntime"),
+        extra="onnxruntime",
+        makes="export",
+        prepared_by="coresplit.optimizations.onnxruntime:prepare",
+    ),
+    Optimization(
+        name="openvino",
+        title="OpenVINO",
+        description="exported to ONNX, compiled by OpenVINO in float32",
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "openvino"),
+        extra="openvino",
+        makes="export",
+        prepared_by="coresplit.optimizations.openvino.runtime:prepare_float32",
+    ),
+    Optimization(
+        name="bf16",
+        title="OpenVINO bfloat16",
+        description="like openvino, but in bfloat16; needs a CPU with avx512_bf16 or amx_bf16",
+        lossy=True,
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "openvino"),
+        extra="openvino",
+        makes="export",
+        prepared_by="coresplit.optimizations.openvino.runtime:prepare_bfloat16",
+    ),
+    Optimization(
+        name="int8",
+        title="OpenVINO int8",
+        description="like openvino, but quantized to int8 by NNCF with 64 calibration inputs",
+        lossy=True,
+        takes=("module", "onnx"),
+        packages=(*_ONNX, "openvino", "nncf"),
+        extra="int8",
+        makes="quantized",
+        prepared_by="coresplit.optimizations.openvino.int8:prepare",
+    ),
+    # last, since they take minutes to prepare
+    Optimization(
+        name="compile",
+        title="torch.compile",
+        description="torch.compile (inductor), compiled once for all batch sizes",
+        packages=_TORCH,
+        extra="torch",
+        programs=("g++",),
+        makes="compiled",
+        prepared_by="coresplit.optimizations.pytorch.compile:prepare",
+    ),
+    Optimization(
+        name="compile_freeze",
+        title="torch.compile, frozen",
+        description="torch.compile (inductor) with frozen weights; images and weights in NHWC",
+        packages=_TORCH,
+        extra="torch",
+        programs=("g++",),
+        makes="compiled",
+        prepared_by="coresplit.optimizations.pytorch.compile:prepare_frozen",
+    ),
+)
+OPTIMIZATIONS: dict[str, Optimization] = {each.name: each for each in _RECORDS}
 
 COMPILER = "g++"
 _FORMS: dict[Form, str] = {"module": "a PyTorch module", "onnx": "an ONNX file"}
@@ -53,9 +137,9 @@ def optimization_named(name: str) -> Optimization:
 
 
 def require_applicable(names: Iterable[str], form: Form, model: str) -> None:
-    """Refuse with ``UsageError`` an optimization that cannot start from what ``model`` came as.
+    """Raise ``UsageError`` for an optimization that does not support the form of ``model``.
 
-    ``model`` is what the user called it. Unknown names are refused, too.
+    ``model`` is the name that the user gave. Unknown optimizations are refused too.
     """
     for name in names:
         takes = optimization_named(name).takes
@@ -70,7 +154,7 @@ def require_applicable(names: Iterable[str], form: Form, model: str) -> None:
 
 
 def usable(name: str) -> str | None:
-    """None where the optimization can be used here, else what is missing and how to install it.
+    """What is missing for the optimization and how to install it; None if it can be used.
 
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """
@@ -78,11 +162,11 @@ def usable(name: str) -> str | None:
 
 
 def missing_packages(optimization: Optimization) -> str | None:
-    """As ``usable``, for a record that need not be registered; programs count as packages do."""
+    """Like ``usable``, for a record that need not be registered."""
     missing = [package for package in optimization.packages if find_spec(package) is None]
     if missing:
         return (
-            f"{optimization.name} needs {' and '.join(missing)}: "
+            f"{optimization.name} needs {listed(missing)}: "
             f"pip install 'coresplit[{optimization.extra}]'"
         )
     for program in optimization.programs:
@@ -93,14 +177,14 @@ def missing_packages(optimization: Optimization) -> str | None:
 
 
 def _chosen(program: str) -> str:
-    """The program that will be run: the C++ compiler is what the variable CXX names, if it is."""
+    """The program that will be run; the variable CXX overrides the C++ compiler."""
     named = shlex.split(os.environ.get("CXX", "")) if program == COMPILER else []
     return named[0] if named else program
 
 
 def _how_to_get(program: str, chosen: str) -> str:
     if chosen != program:
-        return f"the C++ compiler {chosen} that CXX names: install it, or unset CXX"
+        return f"the C++ compiler {chosen} named by CXX: install it, or unset CXX"
     if program == COMPILER:
         return "a C++ compiler: apt install g++, dnf install gcc-c++, or set CXX to another"
     return f"the program {program}: install it"

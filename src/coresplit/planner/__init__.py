@@ -7,7 +7,8 @@ solver         the exact split of the lowest latency
 option         a split with its predicted latency, and how two of them compare
 plan           the fastest, its rivals fat and thin, and which of them to run
 explain        where the speedup comes from, in one sentence
-outcome        what the rounds of a verification show
+verification   what the rounds of a verification show
+select         which profiles compete, and whose plan is taken
 """
 
 from coresplit.planner.explain import explain, superlinear
@@ -25,6 +26,7 @@ from coresplit.planner.plan import (
     plan,
 )
 from coresplit.planner.profile import Profile, ProfilePoint, cores_of, interpolated, profiles_of
+from coresplit.planner.select import lossless, select
 from coresplit.planner.solver import largest_batch, nearest_batches
 from coresplit.planner.verification import (
     Judgement,
@@ -59,12 +61,14 @@ __all__ = [
     "halfwidth_of",
     "interpolated",
     "largest_batch",
+    "lossless",
     "nearest_batches",
     "on_fewer_cores",
     "outcome_of",
     "plan",
     "profiles_of",
     "proof_of",
+    "select",
     "settled",
     "superlinear",
     "verifications_of",

@@ -57,11 +57,11 @@ def option_of(profile: Profile, split: Split) -> Option:
     other cores of the split were busy with copies of their own.
     """
     cells = dict.fromkeys(split.cells)
-    return option(profile, split, [profile.latency_at(cell, split.cores) for cell in cells])
+    return option_with(profile, split, [profile.latency_at(cell, split.cores) for cell in cells])
 
 
-def option(profile: Profile, split: Split, known: Collection[ProfilePoint]) -> Option:
-    """A split whose different instances take this each."""
+def option_with(profile: Profile, split: Split, known: Collection[ProfilePoint]) -> Option:
+    """A split whose different instances take ``known`` each, in the order of its cells."""
     mixed = len(split.pieces) > 1
     places = [located(each.latency, _parts(profile, each, mixed)) for each in known]
     latency = max(each.latency for each in known)

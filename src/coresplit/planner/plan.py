@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.planner.option import SAME, Option, Speedup, compared, option, option_of
-from coresplit.planner.profile import Place, Profile, ProfilePoint, between
+from coresplit.planner.option import SAME, Option, Speedup, compared, option_of, option_with
+from coresplit.planner.profile import Place, Points, Profile, ProfilePoint, interpolated_point
 from coresplit.planner.solver import largest_throughput, solve
 from coresplit.records import Configuration, Setting, Split, Variant, split_of
 from coresplit.stats.difference import Relation
@@ -206,8 +206,9 @@ def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
 def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
     """The best split of each number of cores, of the most first; some may not be on the front.
 
-    An instance is the faster the fewer cores are busy beside it, so that those of a packed profile
-    are solved for each number of busy cores. Else a split stands for all cores that it leaves.
+    An instance is faster the fewer cores are busy beside it, so a packed profile is solved for
+    each number of busy cores. Otherwise a split is the best for every number of cores from its own
+    to those given.
     """
     while split := solve(profile.latencies(cores), cores, batch):
         yield option_of(profile, split)
@@ -220,7 +221,7 @@ def _order(one: Option) -> tuple[float, int, int]:
 
 def _fat(profile: Profile, cores: int, batch: int) -> Option | None:
     known = _at(profile.alone or profile.cells, (cores, batch))
-    return None if known is None else option(profile, split_of([(cores, batch)]), [known])
+    return None if known is None else option_with(profile, split_of([(cores, batch)]), [known])
 
 
 def _thin(profile: Profile, cores: int, batch: int) -> Option | None:
@@ -251,5 +252,5 @@ def _with(profile: Profile, split: Split) -> Profile | None:
     return msgspec.structs.replace(profile, cells=cells, alone=alone)
 
 
-def _at(cells: Map[Place, ProfilePoint], place: Place) -> ProfilePoint | None:
-    return cells.get(place) or between(cells, *place)
+def _at(cells: Points, place: Place) -> ProfilePoint | None:
+    return cells.get(place) or interpolated_point(cells, *place)

@@ -30,9 +30,9 @@ from coresplit.stats.summary import point_of
 from coresplit.stats.variance import Variance
 
 Doubt = Literal["light", "unstable", "estimated", "scaled", "interpolated", "mixed"]
-"""Why a latency is less sure than a measured one: its verdict, and what was made of it.
+"""Why a latency is less certain than a measured one: its verdict, or how it was derived.
 
-``mixed`` is a split whose instances differ: each is told as if copies of itself ran beside it.
+``mixed`` is a split of different instances: each is predicted as if its own copies ran beside it.
 """
 
 Place = tuple[int, int]
@@ -55,6 +55,7 @@ class ProfilePoint(msgspec.Struct, frozen=True, kw_only=True):
         return Part(variance=(weight * self.error) ** 2, df=self.df)
 
 
+Points = Mapping[Place, ProfilePoint]
 _Groups = Mapping[Setting, dict[Place, ProfilePoint]]
 
 
@@ -69,8 +70,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     variant: Variant
     setting: Setting = "isolated"
-    cells: Mapping[Place, ProfilePoint]
-    alone: Mapping[Place, ProfilePoint] = {}
+    cells: Points
+    alone: Points = {}
     cores: int = 0
     interference: Interference | None = None
     spread: Spread = Spread()
@@ -78,9 +79,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def latency_at(self, place: Place, busy: int) -> ProfilePoint:
         """What an instance takes while ``busy`` cores are, its own among them.
 
-        A packed latency is told from the two that were measured: its logarithm runs straight from
-        that of an instance alone to that of one among its copies, and on where more cores are
-        busy than those copies take. There it runs no further if they made it no slower.
+        The log of a packed latency is interpolated between the two that were measured, alone and
+        among copies. It is extrapolated if more cores are busy than the copies take, unless the
+        copies made it no slower.
         """
         packed, alone = self.cells[place], self.alone.get(place)
         share = self._share(place, busy)
@@ -89,7 +90,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         if share == 0.0:
             return alone
         latency = _blend(alone.latency, packed.latency, share)
-        return _told(latency, [(alone, 1 - share), (packed, share)], "scaled")
+        return _derived(latency, [(alone, 1 - share), (packed, share)], "scaled")
 
     def latencies(self, busy: int) -> dict[Place, float]:
         """Seconds of every instance of at most ``busy`` threads while so many cores are busy."""
@@ -167,13 +168,11 @@ def profiles_of(
 def interpolated(profile: Profile, largest: int) -> Profile:
     """Add every batch up to ``largest`` that lies between two profiled ones of its threads."""
     return msgspec.structs.replace(
-        profile,
-        cells=_filled(profile.cells, largest),
-        alone=_filled(profile.alone, largest),
+        profile, cells=_filled(profile.cells, largest), alone=_filled(profile.alone, largest)
     )
 
 
-def between(cells: Mapping[Place, ProfilePoint], threads: int, batch: int) -> ProfilePoint | None:
+def interpolated_point(cells: Points, threads: int, batch: int) -> ProfilePoint | None:
     """What a batch between two profiled ones of its threads takes; None elsewhere."""
     for below, above in _gaps(cells, threads):
         if below < batch < above:
@@ -181,7 +180,7 @@ def between(cells: Mapping[Place, ProfilePoint], threads: int, batch: int) -> Pr
     return None
 
 
-def _filled(cells: Mapping[Place, ProfilePoint], largest: int) -> dict[Place, ProfilePoint]:
+def _filled(cells: Points, largest: int) -> dict[Place, ProfilePoint]:
     filled = dict(cells)
     for threads in {count for count, _ in cells}:
         for below, above in _gaps(cells, threads):
@@ -190,26 +189,24 @@ def _filled(cells: Mapping[Place, ProfilePoint], largest: int) -> dict[Place, Pr
     return filled
 
 
-def _gaps(cells: Mapping[Place, ProfilePoint], threads: int) -> Iterator[tuple[int, int]]:
+def _gaps(cells: Points, threads: int) -> Iterator[tuple[int, int]]:
     """Neighbouring batches that were profiled with so many threads."""
     return itertools.pairwise(sorted(batch for count, batch in cells if count == threads))
 
 
-def _mix(
-    cells: Mapping[Place, ProfilePoint], threads: int, ends: tuple[int, int], batch: int
-) -> ProfilePoint:
+def _mix(cells: Points, threads: int, ends: tuple[int, int], batch: int) -> ProfilePoint:
     """Latencies run straight between neighbours; the errors of both are mixed as they are."""
     below, above = (cells[threads, end] for end in ends)
     latency = straight(ends, (below.latency, above.latency), batch)
     share = (batch - ends[0]) / (ends[1] - ends[0])
     weights = (1 - share) * below.latency / latency, share * above.latency / latency
-    return _told(latency, list(zip((below, above), weights, strict=True)), "interpolated")
+    return _derived(latency, list(zip((below, above), weights, strict=True)), "interpolated")
 
 
-def _told(
+def _derived(
     latency: float, sources: Collection[tuple[ProfilePoint, float]], doubt: Doubt
 ) -> ProfilePoint:
-    """A latency that was made of others, whose logs have these weights in its own."""
+    """A latency derived from others; the weights are those of their errors of the log."""
     error = joined([known.part(weight) for known, weight in sources])
     doubts = frozenset[Doubt]().union(*(known.doubts for known, _ in sources))
     return ProfilePoint(

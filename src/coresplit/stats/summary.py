@@ -1,4 +1,4 @@
-"""What samples say: the value of a cell with its interval, and percentiles they can support."""
+"""The value of a cell with its interval."""
 
 import math
 from collections.abc import Sequence
@@ -61,29 +61,10 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
     return ordered[rank], ordered[count - 1 - rank]
 
 
-def samples_for_percentile(share: float, confidence: float = 0.99) -> int:
-    """Fewest samples from which the second-largest bounds a percentile with this confidence.
-
-    The smallest n with P(Binomial(n, 1 - share) <= 1) <= 1 - confidence; 662 for the 99th
-    percentile at 99 %, as MLPerf Inference (Reddi et al., ISCA 2020, section III-D) requires.
-    """
-    count = 1
-    while share**count + count * (1 - share) * share ** (count - 1) > 1 - confidence:
-        count += 1
-    return count
-
-
-def percentile(samples: Sequence[float], share: float) -> float | None:
-    """Nearest-rank percentile, or None where the sample count cannot support it."""
-    if len(samples) < samples_for_percentile(share):
-        return None
-    return sorted(samples)[math.ceil(share * len(samples)) - 1]
-
-
 def point_of(measurement: Measurement, variance: Variance) -> Point | None:
     """The drawable value of a measurement; None where nothing may be drawn as data.
 
-    ``variance`` is that of the run, which tells how far a cell of few visits is known.
+    ``variance`` is that of the run; it determines the interval of a cell with few visits.
     """
     if (estimate := measurement.estimate) is not None:
         return Point(

@@ -31,8 +31,8 @@ _SAMPLED = ("measured", "light", "unstable", "invalid")
 _EMPTY = ("skipped", "failed")
 
 
-def check_measurement(measurement: Measurement) -> None:
-    """Hold a measurement to its docstring: one kind of value, the one its verdict calls for."""
+def checked_measurement(measurement: Measurement) -> Measurement:
+    """The measurement itself, if it has one kind of value, the one its verdict calls for."""
     check_cell(measurement.cell)
     kinds = {
         "samples": bool(measurement.samples),
@@ -51,6 +51,7 @@ def check_measurement(measurement: Measurement) -> None:
         _check_estimate(measurement.estimate)
     if measurement.published is not None:
         check_published(measurement.published)
+    return measurement
 
 
 def _check_visits(measurement: Measurement) -> None:
@@ -106,13 +107,14 @@ def check_settings(settings: Settings) -> None:
         check_cell(settings.anchor)
 
 
-def check_entry(entry: JournalEntry) -> None:
-    """Samples are durations, and a verification has as many of each configuration."""
+def checked_entry(entry: JournalEntry) -> JournalEntry:
+    """The entry itself, if samples are durations and a verification has as many of each."""
     check_time(entry.at)
     if isinstance(entry, AnchorVisit):
         check_durations(entry.samples, "anchor sample")
     if isinstance(entry, Verification):
         _check_verification(entry)
+    return entry
 
 
 def _check_verification(entry: Verification) -> None:
@@ -122,7 +124,7 @@ def _check_verification(entry: Verification) -> None:
     if names[:1] != ["split"] or len(set(names)) < len(names):
         raise ValueError(f"trials are {', '.join(names) or 'none'}, not split first, then others")
     if len({len(trial.samples) for trial in entry.trials}) > 1:
-        raise ValueError("trials have not as many samples of each")
+        raise ValueError("trials have different numbers of samples")
     for trial in entry.trials:
         if bool(trial.samples) == (trial.published is not None):
             raise ValueError("a trial has either samples or published values")

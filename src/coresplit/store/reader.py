@@ -1,4 +1,4 @@
-"""Loading run folders of every version, and saying exactly what is wrong with one."""
+"""Loading run folders of every version, with exact errors."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -10,15 +10,14 @@ import msgspec
 
 from coresplit.errors import RunError
 from coresplit.records import SCHEMA, JournalEntry, Measurement, Run
+from coresplit.store.checks import checked_entry, checked_measurement
 from coresplit.store.encoding import (
     CELLS,
     JOURNAL,
     MANIFEST,
     UNREADABLE,
     Manifest,
-    checked_entry,
     checked_manifest,
-    checked_measurement,
     damaged,
     line_of,
     missing,
@@ -39,10 +38,10 @@ class _Head(msgspec.Struct):
 
 
 def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
-    """The run in the folder ``path``, one measurement per cell: the last line of a cell stands.
+    """The run in the folder ``path``, one measurement per cell: that of its last line.
 
-    A last line without its newline was cut off: it is left out, and ``Run.warnings`` says so.
-    Raises RunError where there is no run or a newer coresplit wrote it, and DamagedRunError
+    A last line without a newline is ignored with an entry in ``Run.warnings``.
+    Raises RunError if there is no run or a newer coresplit wrote it, and DamagedRunError
     with file and line for any other damage.
     """
     require_run(path)
@@ -51,7 +50,7 @@ def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
     except FileNotFoundError as error:
         raise missing(Path(error.filename)) from error
     except OSError as error:
-        raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
+        raise _unreadable(path, error) from error
     warnings: list[str] = []
     lines = {name: _whole_lines(path / name, texts[name], warnings) for name in (CELLS, JOURNAL)}
     schema = _schema_of(path, texts[MANIFEST])
@@ -79,7 +78,7 @@ def schema_of(path: Path) -> int:
     try:
         return _schema_of(path, read_regular(path / MANIFEST))
     except OSError as error:
-        raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
+        raise _unreadable(path, error) from error
 
 
 def require_run(path: Path) -> None:
@@ -90,12 +89,16 @@ def require_run(path: Path) -> None:
         if not path.exists():
             what = "does not exist"
         elif path.is_dir():
-            what = f"holds no {MANIFEST}, so it is not a run folder"
+            what = f"has no {MANIFEST}, so it is not a run folder"
         else:
             what = "is a file, not a run folder"
     except OSError as error:
-        raise RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first") from error
+        raise _unreadable(path, error) from error
     raise RunError(f"run {path} {what}; {_suggestion(path)}")
+
+
+def _unreadable(path: Path, error: OSError) -> RunError:
+    return RunError(f"run {path} cannot be read: {reason_of(error)}; fix that first")
 
 
 def _suggestion(path: Path) -> str:
@@ -120,7 +123,7 @@ def _whole_lines(file: Path, data: bytes, warnings: list[str]) -> list[bytes]:
     *lines, rest = data.split(b"\n")
     if rest:
         warnings.append(
-            f"{file} line {len(lines) + 1} was cut off while being written and is left out"
+            f"{file} line {len(lines) + 1} was cut off while being written and is ignored"
         )
     return lines
 

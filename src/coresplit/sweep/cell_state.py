@@ -10,8 +10,7 @@ from coresplit.instance import Timed
 from coresplit.records import Cell, Evidence, Measurement, Visit
 from coresplit.stats.contention import Disturbance, disturbances, disturbed
 from coresplit.stats.merge import in_turn
-from coresplit.stats.variance import ASSUMED, Variance, VisitValue, visit_values
-from coresplit.stats.verdict import (
+from coresplit.stats.sampling import (
     FEWEST_VISITS,
     MOST_VISITS,
     is_hopeless,
@@ -19,8 +18,9 @@ from coresplit.stats.verdict import (
     judge,
     steal_share,
     visits_wanted,
+    warmup_length,
 )
-from coresplit.stats.warmup import warmup_length
+from coresplit.stats.variance import ASSUMED, Variance, VisitValue, visit_values
 
 MAX_RETRIES = 2
 MOST_DISTURBED = 10
@@ -112,7 +112,7 @@ class CellState:
 
     @property
     def wanted(self) -> int:
-        """Fewest further forwards that could settle it, for the time left to be foretold."""
+        """Fewest further forwards that could settle it, from which the time left is predicted."""
         if self.settled:
             return 0
         forwards = self._values[-1].forwards if self._values else 1

@@ -1,4 +1,4 @@
-"""Which batches would not fit in memory, foretold from smaller ones."""
+"""Which batches would not fit in memory, predicted from smaller ones."""
 
 from collections.abc import Mapping
 
@@ -40,4 +40,4 @@ def reason_to_skip(
     offered = available + min(peaks.values())
     if peak <= HEADROOM * offered:
         return None
-    return f"needs about {format_size(peak)}, {format_size(offered)} are available"
+    return f"needs about {format_size(peak)}, but {format_size(offered)} is available"

@@ -16,8 +16,7 @@ from coresplit.errors import (
 from coresplit.instance import Host, Interrupt, Ready, disturbed_entry
 from coresplit.records import AnchorVisit, Cell, Ended, Measurement, Settings, Started
 from coresplit.stats.contention import Disturbance
-from coresplit.stats.verdict import forwards_wanted
-from coresplit.stats.warmup import calibrating_forwards
+from coresplit.stats.sampling import calibrating_forwards, forwards_wanted
 from coresplit.sweep.anchor import Anchor
 from coresplit.sweep.budget import Budget
 from coresplit.sweep.cell_state import CellState

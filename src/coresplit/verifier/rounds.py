@@ -33,10 +33,10 @@ Spoiled = Literal["throttled", "late", "disturbed"]
 FAULTS: dict[Spoiled, str] = {
     "throttled": ("the CPU quota throttled the instances; plan for fewer cores or raise the quota"),
     "late": (
-        "the instances could not be started together, something else kept their cores busy; "
-        "quieten the machine (doctor says how)"
+        "the instances could not be started together because their cores were busy; "
+        "stop other programs (doctor names them)"
     ),
-    "disturbed": "more rounds were disturbed than not; quieten the machine (doctor says how)",
+    "disturbed": "more rounds were disturbed than not; stop other programs (doctor names them)",
 }
 
 

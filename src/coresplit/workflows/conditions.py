@@ -2,8 +2,8 @@
 
 from coresplit.errors import MismatchError, RunError, UsageError
 from coresplit.instance import Ready
-from coresplit.machine.inspection import differences, fingerprint
-from coresplit.machine.software import software
+from coresplit.machine.environment import software
+from coresplit.machine.fingerprint import differences, fingerprint
 from coresplit.models import MODELS, ModelSpec, describe, is_fake, packages_of, validate
 from coresplit.models.sources import source_of
 from coresplit.optimizations import optimization_named
@@ -20,7 +20,7 @@ def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
         raise UsageError(
             f"run {run.name} names the Python code '{run.model.source}' as its model",
             "if you trust it, give {option}",
-            "trust",
+            "trust=True",
         )
     built_in = run.model.source in MODELS
     stated = built_in or is_fake(run.model.source)

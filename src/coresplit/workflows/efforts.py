@@ -8,7 +8,7 @@ import msgspec
 
 from coresplit.cache import Cache
 from coresplit.errors import EnvironmentFault, StorageError
-from coresplit.machine.software import software
+from coresplit.machine.environment import software
 from coresplit.models import ModelSpec, form_of
 from coresplit.optimizations import Makes, optimization_named
 from coresplit.records import Cell, Form, JournalEntry, Measurement, Prepared

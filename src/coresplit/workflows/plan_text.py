@@ -18,19 +18,20 @@ from coresplit.planner import (
 from coresplit.records import UNCHECKED, Interval, Split, Verification
 from coresplit.stats.difference import MARGIN
 from coresplit.workflows.planning import Answer
+from coresplit.workflows.text_table import aligned
 
 SETTINGS = {
-    "isolated": "measured alone: instances that run together may be slower than this",
-    "packed": "measured beside copies of themselves",
+    "isolated": "measured alone; instances that run together may be slower",
+    "packed": "measured next to copies of themselves",
 }
 DOUBTS = {
     "light": "from few samples",
     "unstable": "from noisy samples",
     "estimated": "estimated, not measured",
-    "scaled": "measured alone, and scaled as other cells are slower beside copies of themselves",
-    "interpolated": "between those of two measured batches",
+    "scaled": "measured alone, and scaled by the slow-down of cells that were measured both ways",
+    "interpolated": "interpolated between two measured batches",
 }
-MIXED = "Instances of the split differ: each is predicted as if copies of itself ran beside it."
+MIXED = "Mixed split: each prediction assumes identical neighbours."
 JUDGEMENTS = {"confirmed": "confirmed", "tied": "too close to call", "refuted": "refuted"}
 SAME = f"equivalent within {MARGIN:.0%}".replace("%", " %")
 RELATIONS = {
@@ -96,7 +97,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
                 JUDGEMENTS[proof] if proof else "no",
             )
         )
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _asides(answer: Answer, verifying: str) -> list[str]:
@@ -148,7 +149,7 @@ def verdict_lines(verification: Verification, answer: Answer) -> list[str]:
             )
         )
     verdict = JUDGEMENTS[outcome.verdict]
-    lines = [*_aligned(rows), "", f"{verdict}: {_verdict(outcome, rounds, answer)}"]
+    lines = [*aligned(rows), "", f"{verdict}: {_verdict(outcome, rounds, answer)}"]
     return lines + _drift(outcome)
 
 
@@ -183,7 +184,7 @@ def instances(split: Split) -> str:
 def _verdict(outcome: Outcome, rounds: int, answer: Answer) -> str:
     over = f"over {rounds} {'round' if rounds == 1 else 'rounds'}" if rounds else "as published"
     if not outcome.speedups:
-        return f"there is nothing else to run; it was run {over}"
+        return f"there was nothing to compare it with {over}"
     named = _by_relation(outcome)
     parts = []
     if "slower" in named:
@@ -227,7 +228,7 @@ def _configurations(plan: Plan) -> list[str]:
         else:
             shown = _times(plan.speedup(name))
             rows.append((_starred(plan, name, option), *_cells(option), shown))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _starred(plan: Plan, name: str, option: Option) -> str:
@@ -237,7 +238,7 @@ def _starred(plan: Plan, name: str, option: Option) -> str:
 def _front(options: Sequence[Option]) -> list[str]:
     rows = [("cores", "instances", "latency", "throughput")]
     rows += [(str(option.split.cores), *_cells(option)) for option in options]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _cells(option: Option) -> tuple[str, str, str]:
@@ -268,11 +269,3 @@ def _times(speedup: Speedup | None) -> str:
     if f"{speedup.low:.2f}" == f"{speedup.high:.2f}":
         return f"{speedup.ratio:.2f}x{shown}"
     return f"{speedup.ratio:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]{shown}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -11,13 +11,14 @@ from coresplit.optimizations import OPTIMIZATIONS
 from coresplit.planner import (
     Plan,
     Profile,
-    best_plan,
     cores_of,
     fastest_within,
     interpolated,
     largest_batch,
+    lossless,
     nearest_batches,
     profiles_of,
+    select,
     settled,
 )
 from coresplit.records import Mapping, Run, Setting
@@ -204,15 +205,14 @@ def _profiles(
     profiles = fitting
     if request.optimization is not None:
         return profiles
-    lossy = lossy_of(run)
-    lossless = tuple(each for each in profiles if each.variant.optimization not in lossy)
-    if not lossless:
+    competing = lossless(profiles, lossy_of(run))
+    if not competing:
         raise UsageError(
             f"run {run.name} has lossy optimizations only",
             "name the one to plan with: {option}",
             f"optimization={profiles[0].variant.optimization}",
         )
-    return lossless
+    return competing
 
 
 def _for_batch(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer:
@@ -249,7 +249,7 @@ def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer
             if place[0] <= asked.cores
         )
         raise UsageError(
-            f"no split is done within {format_duration(limit)}; the fastest takes "
+            f"no split finishes within {format_duration(limit)}; the fastest takes "
             f"{format_duration(fastest[0])}, for batch {fastest[1]}"
         )
     option, profile = max(found, key=lambda each: each[0].throughput)
@@ -262,7 +262,7 @@ def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer
 def _best(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer | None:
     """The plan whose recommendation is predicted fastest over the profiles, with its profile."""
     journal, variance = asked.run.journal, asked.variance
-    found = best_plan(profiles, asked.cores, batch, lambda made: settled(made, journal, variance))
+    found = select(profiles, asked.cores, batch, journal=journal, variance=variance)
     if found is None:
         return None
     return Answer(

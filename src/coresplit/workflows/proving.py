@@ -9,7 +9,7 @@ from coresplit.analysis.view import RunView
 from coresplit.instance import Interrupt
 from coresplit.planner import Option, Plan
 from coresplit.records import Prepared, Run
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.verifying import verify
 

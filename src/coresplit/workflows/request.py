@@ -163,8 +163,7 @@ def require_pack(settings: Settings) -> None:
         return
     if "isolated" not in settings.settings:
         raise UsageError(
-            "packed cells are compared with isolated ones, and one instance on all cores is "
-            "isolated",
+            "packed cells are compared with isolated ones",
             "ask for {option}",
             "setting=isolated,packed",
         )

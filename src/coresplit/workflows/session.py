@@ -10,7 +10,7 @@ import msgspec
 from coresplit import store
 from coresplit.errors import InstanceError, ModelFault
 from coresplit.instance import Host, Interrupt, Ready
-from coresplit.machine.software import software
+from coresplit.machine.environment import software
 from coresplit.models import ModelSpec, form_of
 from coresplit.records import Cell, Machine, Run, Settings
 from coresplit.sweep import (

@@ -4,17 +4,18 @@ import time
 
 import click
 
-from coresplit.cache import Cache
+from coresplit.cache import Cache, Entry
 from coresplit.cli.app import Command
 from coresplit.cli.output import print_json, tell
 from coresplit.format import format_duration, format_size
+from coresplit.workflows.text_table import aligned
 
 
 @click.command("cache", cls=Command)
-@click.option("--clear", is_flag=True, help="Remove everything in it.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--clear", is_flag=True, help="Remove all of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(clear: bool, as_json: bool) -> None:
-    """Show exported and compiled models that are kept between runs, or remove them."""
+    """Show exports and compiled models that are kept between runs, or remove them."""
     cache = Cache()
     if clear:
         freed = cache.clear()
@@ -33,12 +34,16 @@ def command(clear: bool, as_json: bool) -> None:
         total = sum(each.size for each in entries)
         print_json({"path": str(cache.root), "size": total, "entries": listed})
         return
-    for each in entries:
-        ago = format_duration(max(1.0, time.time() - each.used_at))
-        damaged = "" if each.whole else "  damaged: it is built anew when it is needed"
-        tell(f"{each.kind:<12}{format_size(each.size):>10}  used {ago} ago{damaged}")
-        for name, value in each.key.items():
-            tell(f"  {name:<14}{value}")
+    for line in aligned(row for each in entries for row in _rows(each)):
+        tell(line)
     taken = format_size(sum(each.size for each in entries))
     count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
     tell(f"{count}, {taken}, in {cache.root}")
+
+
+def _rows(entry: Entry) -> list[tuple[str, ...]]:
+    """What an entry is, how large and how old, and what it was made of."""
+    ago = format_duration(max(1.0, time.time() - entry.used_at))
+    damaged = "" if entry.whole else ", damaged: it is made again when it is needed"
+    head = (entry.kind, format_size(entry.size), f"used {ago} ago{damaged}")
+    return [head, *((f"  {name}", "", value) for name, value in entry.key.items())]

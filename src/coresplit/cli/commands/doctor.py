@@ -11,14 +11,15 @@ from coresplit.format import format_numbers, format_size
 from coresplit.machine.doctor.checks import Advice, examine
 from coresplit.machine.inspection import inspect
 from coresplit.records import Machine
+from coresplit.workflows.text_table import aligned
 
 MOST_WARNINGS = 3
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """Say what on this machine will spoil measurements, and the remedy. Changes nothing."""
+    """Find what spoils measurements on this machine, and how to fix it. Changes nothing."""
     machine = inspect()
     advice = examine(machine)
     if as_json:
@@ -39,23 +40,28 @@ def command(as_json: bool) -> None:
         option = flag_of(one.option)
         click.echo(f"  remedy: {one.remedy}" + (f" ({option})" if option else ""))
     if not advice:
-        click.echo("\nnothing on this machine stands against measuring")
+        click.echo("\nNo problems found.")
 
 
 def describe(machine: Machine) -> list[str]:
     """The machine in a few lines."""
     cores = format_numbers(machine.usable_cores) or "none"
-    quota = "no CPU quota" if machine.quota_cores is None else f"{machine.quota_cores:.3g} cores"
     limit = machine.memory_limit
-    return [
-        f"processor     {machine.cpu_model}",
-        f"usable cores  {machine.usable} of {len(machine.cores)} physical (CPU {cores})",
-        f"quota         {quota}",
-        f"NUMA nodes    {machine.nodes}",
-        f"memory        {format_size(machine.memory)}"
-        + (f", limited to {format_size(limit)}" if limit is not None else ""),
-        f"kernel        {machine.kernel}",
-    ]
+    limited = f", limited to {format_size(limit)}" if limit is not None else ""
+    quota = machine.quota_cores
+    return aligned(
+        (
+            ("processor", machine.cpu_model),
+            (
+                "usable cores",
+                f"{machine.usable} of {len(machine.cores)} physical (CPU {cores})",
+            ),
+            ("quota", "no CPU quota" if quota is None else f"{quota:.3g} cores"),
+            ("NUMA nodes", str(machine.nodes)),
+            ("memory", f"{format_size(machine.memory)}{limited}"),
+            ("kernel", machine.kernel),
+        )
+    )
 
 
 def warnings_of(advice: Sequence[Advice]) -> list[str]:

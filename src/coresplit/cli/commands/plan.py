@@ -21,7 +21,7 @@ from coresplit.models.sources import needs_trust
 from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Mapping, Run, Setting, Verification
 from coresplit.stats.lossy import states_losses
-from coresplit.stats.verdict import judged
+from coresplit.stats.sampling import judged
 from coresplit.workflows.plan_document import document
 from coresplit.workflows.plan_text import lines_of, table
 from coresplit.workflows.planning import (
@@ -57,7 +57,9 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--cores", type=click.IntRange(1), metavar="T", help="Cores to divide; default all of the run."
 )
-@click.option("--optimization", type=Name(optimizations), help="Default the fastest not lossy.")
+@click.option(
+    "--optimization", type=Name(optimizations), help="Default the fastest that is not lossy."
+)
 @click.option("--mapping", type=click.Choice(get_args(Mapping)), help="Default the fastest.")
 @click.option("--allocator", type=Name(allocators), help="Default the fastest.")
 @click.option(
@@ -80,11 +82,11 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--trust", is_flag=True, help="Load a model file that can run code.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
-    """Divide cores and a batch over instances, to finish the batch fastest.
+    """Plan the fastest way to split cores and a batch across instances.
 
     Recommends a split only where it is shown to be faster than one instance on all cores.
-    Predicted from the run folder RUN, also on another machine and without torch; --verify proves
-    it on the machine of the run and exits with 1 if a rival was faster.
+    Predicts from the run folder RUN, on any machine and without torch. --verify proves the plan on
+    the machine of the run, and exits with 1 if a rival was faster.
     """
     doing = Doing(**{name: values.pop(name) for name in Doing.__struct_fields__})
     request = PlanRequest(**values)
@@ -159,7 +161,7 @@ def _measured(
     """The run with what the plan lacked; an interrupt keeps what was measured and plans with it."""
     lacking = additions(run, request)
     if not lacking and not unmeasured(run, request):
-        say(f"nothing is lacking for batch {request.batch}")
+        say(f"batch {request.batch} is measured already")
         return run
     sweep = BenchRequest(
         resume=doing.run,
@@ -184,7 +186,7 @@ def _verify(answer: Answer, doing: Doing, interrupt: Interrupt, cores: Cores) ->
             cores=cores,
             on_progress=status.show,
         )
-    say(f"kept in the run; shown by: coresplit report {quote(str(doing.run))}")
+    say(f"saved in the run; show it with: coresplit report {quote(str(doing.run))}")
 
 
 def _tell(

@@ -10,7 +10,7 @@ from coresplit.errors import CoresplitError, EnvironmentFault, StorageError, Usa
 from coresplit.instance.messages import Command, Failure, FindPeak, InstanceSpec, Reply
 from coresplit.machine.counters import die_with_parent
 from coresplit.machine.numa import bind_memory
-from coresplit.optimizations.telemetry import forgo_telemetry
+from coresplit.optimizations.libraries import disable_telemetry
 
 if TYPE_CHECKING:
     from coresplit.instance.child.worker import Worker
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def main(descriptor: int, parent: int) -> None:
     """Prepare the model that the first message names, then answer commands until told to end."""
     die_with_parent(parent)
-    forgo_telemetry()
+    disable_telemetry()
     with Connection(descriptor) as pipe:
         spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
         if spec.nodes:

@@ -32,8 +32,8 @@ def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[
     computing = busy(before, read_counters(cpus))
     if len(computing) > len(cpus):
         raise PrepareFailed(
-            f"{len(computing)} threads compute, and the cores to give them are {len(cpus)}: its "
-            "library starts more threads than it was asked for"
+            f"{len(computing)} threads compute on {len(cpus)} cores: the library started more "
+            "threads than it was asked for"
         )
     calling = os.getpid()
     for thread, cpu in assignment(cpus, calling, computing, _threads()).items():

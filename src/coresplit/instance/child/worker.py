@@ -21,9 +21,9 @@ from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
 from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
 from coresplit.machine.allocators import loaded_allocator, release_memory
-from coresplit.machine.caches import last_level_cache
 from coresplit.machine.counters import peak_memory
 from coresplit.machine.numa import bound_nodes
+from coresplit.machine.topology import last_level_cache
 from coresplit.models import Survey, build, survey, survey_onnx
 from coresplit.optimizations import (
     CONSTANT,
@@ -187,7 +187,7 @@ def _accept(comparison: Comparison, *, lossy: bool) -> None:
     """Raise PrepareFailed where outputs are shown to differ from eager by more than they may."""
     if not math.isfinite(comparison.error):
         raise PrepareFailed(
-            "outputs differ from eager: they hold NaN or infinity, or other integers, or are of "
+            "outputs differ from eager: they hold NaN, infinity or other integers, or have "
             "another shape or type"
         )
     if not lossy and comparison.error > MAX_ERROR:

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from coresplit.errors import EnvironmentFault, UsageError
+from coresplit.format import first_line
 from coresplit.models.sources import Source
 from coresplit.models.spec import ModelSpec
 from coresplit.models.user.declared_inputs import Stated
 from coresplit.models.user.torch_files import Loaded
-from coresplit.models.user.trial_runs import first_line
 
 _SIDE = 224
 _IMAGE = ("channels", "height", "width")
@@ -64,7 +64,7 @@ def _made(name: str, make: Callable[[], Any], known: Callable[[], Sequence[str]]
         names = list(known())
         hub, _, wanted = name.partition(":")
         if wanted in names:
-            raise UsageError(f"'{name}' cannot be made: {first_line(error)}") from error
+            raise UsageError(f"'{name}' cannot be created: {first_line(error)}") from error
         close = difflib.get_close_matches(wanted, names, n=1)
         guess = f"; did you mean '{hub}:{close[0]}'?" if close else ""
         raise UsageError(f"{hub} has no model '{wanted}'{guess}") from error

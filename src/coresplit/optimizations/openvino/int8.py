@@ -7,19 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
+import torch
 
-OPTIMIZATION = Optimization(
-    name="int8",
-    title="OpenVINO int8",
-    description="as openvino, quantized to int8 by NNCF with 64 inputs to calibrate on",
-    lossy=True,
-    takes=("module", "onnx"),
-    packages=("torch", "onnx", "onnxscript", "openvino", "nncf"),
-    extra="int8",
-    makes="quantized",
-    module=__name__,
-)
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import disable_telemetry, versions
+from coresplit.optimizations.onnx_export import export_key, onnx_file
+from coresplit.optimizations.openvino.runtime import compiled
 
 SAMPLES = 64
 SEED = 8
@@ -28,12 +21,10 @@ _INT8 = ("i8", "u8")
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The quantized model, kept in the cache, compiled for the CPU; the rest of it is float32.
+    """The quantized model, kept in the cache and compiled for the CPU; other operators are float32.
 
-    Raises PrepareFailed where no convolution or matrix product runs in int8.
+    Raises PrepareFailed if no convolution or matrix product runs in int8.
     """
-    from coresplit.optimizations.openvino.runtime import compiled  # noqa: PLC0415
-
     folder = request.cache.get("int8", _key(request), lambda at: _quantize(request, at))
     prepared = compiled(folder / _FILE, request.cpus, precision="f32")
     prepared.facts["precision"] = "int8"
@@ -43,11 +34,6 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 
 
 def _key(request: PrepareRequest) -> dict[str, str]:
-    import torch  # noqa: PLC0415
-
-    from coresplit.optimizations.onnx_export import export_key  # noqa: PLC0415
-    from coresplit.optimizations.text import versions  # noqa: PLC0415
-
     return {
         **export_key(request),
         **versions("openvino", "nncf"),
@@ -61,26 +47,22 @@ def _key(request: PrepareRequest) -> dict[str, str]:
 def _quantize(request: PrepareRequest, folder: Path) -> None:
     """Post-training static quantization of weights and activations (Jacob et al., 2018).
 
-    The inputs to calibrate on are seeded like those that are measured, with another seed. A model
-    of integer inputs is taken for a transformer, whose attention NNCF then leaves more precise.
+    Calibration inputs are generated like measured ones, from another seed. A model with integer
+    inputs is treated as a transformer: NNCF then keeps its attention more precise.
     """
-    from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415
-    from coresplit.optimizations.telemetry import forgo_telemetry  # noqa: PLC0415
-
-    forgo_telemetry()
+    disable_telemetry()
     import nncf  # noqa: PLC0415
     import openvino  # noqa: PLC0415
-    import torch  # noqa: PLC0415
 
     file = onnx_file(request)
-    # see vino.compiled
+    # OpenVINO keeps to the affinity mask that its threads started under
     os.sched_setaffinity(0, request.cpus)
     model = openvino.Core().read_model(file)
     text = any(each.dtype.startswith("int") for each in request.inputs)
     with _quiet(nncf):
         quantized = nncf.quantize(
             model,
-            nncf.ChartPoints(_samples(request)),
+            nncf.Dataset(_samples(request)),
             subset_size=SAMPLES,
             model_type=nncf.ModelType.TRANSFORMER if text else None,
             advanced_parameters=_advanced(nncf, torch.backends.cpu.get_cpu_capability()),
@@ -89,9 +71,9 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
 
 
 def _advanced(nncf: Any, capability: str) -> Any:  # noqa: ANN401 (its library has no types)
-    """Half the range of weights where sums of products would overflow; else the library's choice.
+    """Halve the range of weights on CPUs without VNNI; otherwise NNCF's default.
 
-    Processors without VNNI add pairs of products in 16 bits, which saturate with the full range.
+    These CPUs add pairs of products in 16 bits, which saturates with the full range.
     """
     if capability not in ("AVX2", "DEFAULT"):
         return None
@@ -106,7 +88,7 @@ def _samples(request: PrepareRequest) -> list[list[Any]]:
 
 @contextlib.contextmanager
 def _quiet(nncf: Any) -> Any:  # noqa: ANN401 (its library has no types)
-    """Without the log and the progress bars that NNCF writes to stdout."""
+    """Hide the log and the progress bars that NNCF writes to stdout."""
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         yield

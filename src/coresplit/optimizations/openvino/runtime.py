@@ -1,16 +1,18 @@
-"""A model compiled by OpenVINO for the CPU; shared by the optimizations that yield one."""
+"""OpenVINO in float32 and bfloat16, and how every OpenVINO model is compiled and run."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.telemetry import forgo_telemetry
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.libraries import disable_telemetry
+from coresplit.optimizations.onnx_export import onnx_file
 
 Precision = Literal["f32", "bf16"]
 
@@ -18,8 +20,23 @@ _TITLES = {"f32": "float32", "bf16": "bfloat16"}
 _HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 
 
-class OpenVinoPrepared:
-    """A compiled model and what it states of itself; inputs and outputs are shared, not copied."""
+def prepare_float32(request: PrepareRequest) -> CompiledModel:
+    """The model's ONNX file, compiled for the CPU."""
+    return compiled(onnx_file(request), request.cpus, precision="f32")
+
+
+def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
+    """The same in bfloat16; inputs and outputs stay float32.
+
+    Raises PrepareFailed if no convolution or matrix product runs in bfloat16.
+    """
+    prepared = compiled(onnx_file(request), request.cpus, precision="bf16")
+    prepared.state_operators("bf16", ("bf16",))
+    return prepared
+
+
+class OpenVinoModel:
+    """A compiled model and the settings it reports; inputs and outputs are not copied."""
 
     def __init__(self, model: Any, precision: Precision) -> None:  # noqa: ANN401
         from openvino import get_version  # noqa: PLC0415
@@ -33,13 +50,13 @@ class OpenVinoPrepared:
 
     @property
     def threads(self) -> int:
-        """Threads of its one stream, as the compiled model states them."""
+        """Threads of its single stream, as the compiled model reports them."""
         return int(self._model.get_property("INFERENCE_NUM_THREADS"))
 
     def state_operators(self, name: str, kinds: tuple[str, ...]) -> None:
-        """Count the convolutions and matrix products that run in one of these number types.
+        """Add to the facts how many convolutions and matrix products run in one of these types.
 
-        Raises PrepareFailed where none does, though it was asked for.
+        Raises PrepareFailed if none does.
         """
         found: Counter[str] = Counter()
         for operator in self._model.get_runtime_model().get_ordered_ops():
@@ -49,20 +66,20 @@ class OpenVinoPrepared:
         running = sum(found[kind] for kind in kinds)
         if not running:
             raise PrepareFailed(
-                f"nothing of this model runs in {name}: none of its {found.total()} convolutions "
-                "and matrix products does"
+                f"none of this model's {found.total()} convolutions and matrix products runs in "
+                f"{name}; use openvino instead"
             )
         self.facts[f"{name} operators"] = f"{running} of {found.total()}"
 
-    def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
-        """One forward over these tensors; what it returns is overwritten by the next call."""
+    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+        """One forward over these tensors; the next call overwrites the outputs."""
         return _Forward(self._model, inputs)
 
 
 class _Forward:
-    """An inference request, and the inputs that it reads where they lie without owning them."""
+    """An inference request, and its inputs, which OpenVINO reads without owning them."""
 
-    def __init__(self, model: Any, inputs: "tuple[Tensor, ...]") -> None:  # noqa: ANN401
+    def __init__(self, model: Any, inputs: tuple[Tensor, ...]) -> None:  # noqa: ANN401
         from openvino import Tensor as Shared  # noqa: PLC0415
 
         arrays = [tensor.contiguous().numpy() for tensor in inputs]
@@ -72,22 +89,19 @@ class _Forward:
             self._request.set_tensor(port, tensor)
         self._outputs = model.outputs
 
-    def __call__(self) -> "tuple[Tensor, ...]":
-        import torch  # noqa: PLC0415
-
+    def __call__(self) -> tuple[Tensor, ...]:
         self._request.infer()
         return tuple(torch.from_numpy(self._request.get_tensor(i).data) for i in self._outputs)
 
 
-def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoPrepared:
-    """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a free batch.
+def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoModel:
+    """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a dynamic batch.
 
-    Its threads go back to the affinity mask under which they were first started whenever they
-    begin to compute, so from now on the calling thread runs on ``cpus`` alone. Raises
-    PrepareFailed where a setting read back differs from what was asked; OpenVINO changes the
-    precision without a word.
+    OpenVINO's threads return to the affinity mask under which they were first started whenever
+    they begin to compute, so this binds the calling thread to ``cpus``. Raises PrepareFailed if a
+    setting read back differs from the request, since OpenVINO silently changes the precision.
     """
-    forgo_telemetry()
+    disable_telemetry()
     import openvino  # noqa: PLC0415
 
     os.sched_setaffinity(0, cpus)
@@ -101,11 +115,11 @@ def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVin
     core = openvino.Core()
     model = core.compile_model(core.read_model(path), "CPU", asked)
     require_settings(model, asked)
-    return OpenVinoPrepared(model, precision)
+    return OpenVinoModel(model, precision)
 
 
 def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: ANN401
-    """Read settings back from a compiled model; raises PrepareFailed where one differs."""
+    """Read settings back from a compiled model; raises PrepareFailed if one differs."""
     for name, value in asked.items():
         found = model.get_property(name)
         if _text(found) != _text(value):
@@ -113,7 +127,7 @@ def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: 
 
 
 def _text(value: object) -> str:
-    """A property as one word: OpenVINO gives types as ``<Type: 'float32'>`` with a short name."""
+    """A property as text; OpenVINO's types, printed as ``<Type: 'float32'>``, have a short name."""
     named = getattr(value, "to_string", None)
     return str(named() if named is not None else value)
 
@@ -121,7 +135,7 @@ def _text(value: object) -> str:
 def _mismatch(name: str, asked: str, found: str) -> str:
     if name == "INFERENCE_PRECISION_HINT" and asked == "bf16":
         return (
-            f"OpenVINO runs in {found} where bf16 was asked for: this CPU has no bfloat16 "
-            "(avx512_bf16 or amx_bf16 among the flags in /proc/cpuinfo)"
+            f"OpenVINO runs in {found} instead of bf16: this CPU has no bfloat16 "
+            "(avx512_bf16 or amx_bf16 in the flags of /proc/cpuinfo)"
         )
-    return f"OpenVINO states {name} {found} where {asked} was asked for"
+    return f"OpenVINO reports {name} {found} instead of {asked}"

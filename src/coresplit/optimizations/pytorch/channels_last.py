@@ -1,64 +1,52 @@
-"""Eager execution with images laid out as NHWC, which convolutions of oneDNN prefer."""
+"""Eager execution with images in NHWC layout, which oneDNN's convolutions prefer."""
 
+from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, Optimization, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.pytorch.eager import TorchModel
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-OPTIMIZATION = Optimization(
-    name="channels_last",
-    title="channels last",
-    description="eager PyTorch with images and weights in NHWC; inputs are converted every time",
-    packages=("torch",),
-    extra="torch",
-    module=__name__,
-)
+FACTS = {"layout": "NHWC"}
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The module with its weights in NHWC; inputs come as NCHW, and each forward converts them.
+    """The module with its weights in NHWC; each forward converts its NCHW inputs.
 
-    Raises PrepareFailed for a model without images or convolutions over them.
+    Raises PrepareFailed for a model without 4-dimensional inputs and weights.
     """
-    from coresplit.optimizations.pytorch.callable import TorchPrepared  # noqa: PLC0415
-
-    module = lay_out(request)
-
-    def forward(*inputs: "Tensor") -> Any:  # noqa: ANN401 (whatever the module returns)
-        return module(*to_nhwc(inputs))
-
-    return TorchPrepared(forward, {"layout": "NHWC"})
+    return TorchModel(on_nhwc(lay_out(request)), FACTS)
 
 
-def lay_out(request: PrepareRequest) -> "nn.Module":
-    """Lay the weights of the module out as NHWC, in place: their values stay, and it stays usable.
+def on_nhwc(module: nn.Module) -> Callable[..., Any]:
+    """The module as a function that first converts its images to NHWC."""
+
+    def forward(*inputs: Tensor) -> Any:  # noqa: ANN401 (whatever the module returns)
+        return module(*map(_to_nhwc, inputs))
+
+    return forward
+
+
+def lay_out(request: PrepareRequest) -> nn.Module:
+    """Convert the weights of the module to NHWC in place; their values do not change.
 
     Raises PrepareFailed as ``prepare`` does.
     """
-    import torch  # noqa: PLC0415
-
     module = request.module
     assert module is not None
     weights = [each for each in chain(module.parameters(), module.buffers()) if each.ndim == 4]
     if not weights or all(len(each.shape) != 3 for each in request.inputs):
         raise PrepareFailed(
-            "this model has no input or no weight of 4 dimensions, so there is no channel "
-            "to put last"
+            "this model has no 4-dimensional input or weight, so channels_last does not apply"
         )
     for weight in weights:
         weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return module
 
 
-def to_nhwc(inputs: "tuple[Tensor, ...]") -> "tuple[Tensor, ...]":
-    """The inputs, those of 4 dimensions laid out as NHWC."""
-    import torch  # noqa: PLC0415
-
-    return tuple(
-        each.contiguous(memory_format=torch.channels_last) if each.ndim == 4 else each
-        for each in inputs
-    )
+def _to_nhwc(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

@@ -71,7 +71,7 @@ def threads(text: str) -> int:
     return int(text)
 
 
-def place(text: str) -> int:
+def instance_number(text: str) -> int:
     """The number of an instance, from 0; ValueError says what else it is."""
     return 0 if re.fullmatch(r"\+?0+", text, re.ASCII) else count(text)
 

@@ -1,0 +1,37 @@
+"""Eager execution, the reference for all others, and the class that runs PyTorch models."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
+
+
+class TorchModel:
+    """A callable that takes tensors by position and runs in inference mode."""
+
+    def __init__(self, forward: Callable[..., Any], facts: dict[str, str] | None = None) -> None:
+        self._forward = torch.inference_mode()(forward)
+        self.facts = {"library": f"PyTorch {torch.__version__}", **(facts or {})}
+
+    @property
+    def threads(self) -> int:
+        """Intra-op threads that PyTorch reports."""
+        return torch.get_num_threads()
+
+    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+        """One forward over these tensors."""
+
+        def forward() -> tuple[Tensor, ...]:
+            outputs = self._forward(*inputs)
+            return outputs if isinstance(outputs, tuple) else (outputs,)
+
+        return forward
+
+
+def prepare(request: PrepareRequest) -> CompiledModel:
+    """The module itself."""
+    assert request.module is not None
+    return TorchModel(request.module)
