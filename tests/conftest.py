@@ -33,6 +33,18 @@ def shared_cores() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread in the processes of the tests, which share the cores.
+
+    Where more are the point a test sets them, and instances have processes of their own.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    yield
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for the tests of optimizations, so that a network is exported once."""

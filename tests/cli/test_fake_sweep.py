@@ -231,7 +231,7 @@ def test_a_budget_that_runs_out_says_how_to_go_on(coresplit: Coresplit, tmp_path
     code, _, err = coresplit(*words)
     assert code == 0
     assert "the budget ran out after" in err
-    assert f"go on with: coresplit bench --resume {tmp_path / 'run'}" in err
+    assert f": coresplit bench --resume {tmp_path / 'run'}" in err
     verdicts = {each.verdict for each in store.load(tmp_path / "run").measurements}
     assert verdicts == {"estimated", "light"}
 
