@@ -9,9 +9,10 @@ INSTALLED := $(VENV)/installed
 demo: $(INSTALLED)
 	$(BIN)/coresplit bench inception --quick
 
-# Two at a time: the long tests wait for compilers and processes, and none asserts a time.
+# Two at a time: the long tests wait for compilers and processes, and none asserts a time. Files
+# keep the order of tests/conftest.py, which has the longest first.
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
