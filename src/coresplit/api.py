@@ -118,7 +118,7 @@ def bench(
 
 
 def load(path: RunLike) -> Run:
-    """Read a run folder, also one of an older version or of another machine.
+    """Read a run folder, also one of an older version or of another machine, as it is now.
 
     Raises RunError for what is none, DamagedRunError that names the file and the line.
     """
@@ -150,7 +150,7 @@ def plan(
         >>> coresplit.plan(run, batch=8).split
         ((4, 1, 2),)
     """
-    loaded = _run(run)
+    loaded = load(run)
     if batch is None and slo is None:
         raise UsageError("a plan needs a batch or an SLO", "give one of them", "batch")
     request = request_of(
@@ -178,7 +178,7 @@ def plans(
     interpolate: bool = False,
 ) -> tuple[Plan, ...]:
     """A plan for every batch of a run, as ``plan`` makes them."""
-    loaded = _run(run)
+    loaded = load(run)
     request = request_of(
         planning.PlanRequest,
         cores=cores,
@@ -194,7 +194,7 @@ def plans(
 def verify(
     plan: Plan,
     *,
-    budget: float = verifying.DEFAULT_BUDGET_S,
+    budget: float = 120.0,
     weights: str | Path | None = None,
     trust: bool = False,
     wait: bool = False,
@@ -237,7 +237,7 @@ def report(
     run: RunLike,
     out: str | Path | None = None,
     *,
-    formats: Collection[str] = reporting.FORMATS,
+    formats: Collection[str] = ("html", "markdown", "png", "csv"),
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the pages, pictures and tables of a run; returns the page to open.
@@ -251,7 +251,7 @@ def report(
         >>> coresplit.report(run, formats=["html"]).name
         'index.html'
     """
-    loaded = _run(run)
+    loaded = load(run)
     if isinstance(formats, str):
         raise UsageError(f"formats is the text '{formats}'; give a list such as ['{formats}']")
     where = loaded.path / "report" if out is None else path_of(out, "out")
@@ -273,7 +273,7 @@ def import_tables(
 
 def export_tables(run: RunLike, out: str | Path) -> tuple[Path, ...]:
     """Write a run as CSV tables in the published columns, into the folder ``out``."""
-    return tuple(store.export_tables(_run(run).record, path_of(out, "out")))
+    return tuple(store.export_tables(load(run).record, path_of(out, "out")))
 
 
 def doctor() -> list[Advice]:
@@ -290,7 +290,3 @@ def _measuring(wait: bool) -> Iterator[tuple[Interrupt, Cores]]:
         )
     with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=_log.info) as cores:
         yield interrupt, cores
-
-
-def _run(run: RunLike) -> Run:
-    return run if isinstance(run, Run) else load(run)

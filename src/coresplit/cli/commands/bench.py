@@ -218,7 +218,8 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
         if page is not None:
             tell(f"report  {page}")
         counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
-        say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
+        fake = " of fake time" if is_fake(run.model.source) else ""
+        say(f"{outcome.reason} after {format_duration(outcome.wall_s)}{fake}: {counts}")
         if outcome.reason != "complete":
             trust = " --trust" if needs_trust(run.model.source) else ""
             say(f"resume with: coresplit bench --resume {quote(str(path))}{trust}")

@@ -27,7 +27,8 @@ _THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One thing that disturbs measurements, in one sentence, and what the user can do about it.
 
-    ``option`` is the parameter of a sweep that does it, such as ``mapping=interleave``, if any.
+    ``what`` is the trouble and ``remedy`` what to do. ``option`` is the parameter of a sweep that
+    does it, such as ``mapping=interleave``, if any. A ``warning`` spoils results, a ``note`` may.
     """
 
     what: str
