@@ -4,19 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint check coverage format clean
+.PHONY: demo test lint docs check coverage format clean
 
 demo: $(INSTALLED)
 	$(BIN)/coresplit bench inception --quick
 
-# Two at a time: the long tests wait for compilers and processes, and none asserts a time.
+# Two at a time: the long tests wait for compilers and processes, and none asserts a time. Files
+# keep the order of tests/conftest.py, which has the longest first.
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Into site/; a link that leads nowhere is an error. Needs no network.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: lint
 	$(BIN)/pytest -m "not slow and not browser"
@@ -30,10 +35,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@echo "installing PyTorch and 80 other packages into $(VENV): about 2 GB on disk, or several more"
+	@echo "installing PyTorch and 130 other packages into $(VENV): about 2 GB on disk, or several more"
 	@echo "where pip takes PyTorch's CUDA build; silent, once, for one to five minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'

@@ -21,7 +21,6 @@ from coresplit.machine.inspection import inspect
 from coresplit.models import ModelSpec
 from coresplit.records import Run, Settings
 from coresplit.reports.compose import document_of
-from coresplit.reports.sections.overview import facts_of
 from coresplit.stats.claims import Claims
 from coresplit.stats.sampling import judged
 from coresplit.sweep import Sweep, anchor_of, cells_of, probe
@@ -102,7 +101,7 @@ def show(run: Run) -> None:
                 f"  {pair[0]!s:<16} ratio {found.ratio:.3f} [{low:.3f}, {high:.3f}], "
                 f"p {found.p_different:.3g}, {found.pairs} pairs"
             )
-    for fact in facts_of(run, document):
+    for fact in document.facts:
         print(f"card: {fact.label}: {fact.value} ({fact.note})")
     for figure in document.figures:
         if figure.name.removeprefix(f"{run.model.name}-").startswith(("choice", "map-gain")):

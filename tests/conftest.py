@@ -16,6 +16,17 @@ Ran = tuple[int, str, str]
 Coresplit = Callable[..., Ran]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of expensive tests come first, so that no worker is left with a long one in the end."""
+    expensive = {
+        item.path
+        for item in items
+        if any(item.get_closest_marker(name) for name in ("slow", "browser"))
+        or "torch" in vars(getattr(item, "module", None) or object)
+    }
+    items.sort(key=lambda item: item.path not in expensive)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache for all tests together, which is not the user's."""
@@ -31,6 +42,18 @@ def shared_cores() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SHARED, "1")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread in the processes of the tests, which share the cores.
+
+    Where more are the point a test sets them, and instances have processes of their own.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from coresplit.cli.app import COMMANDS, app
 
 SOURCE = Path(__file__).parents[1] / "src" / "coresplit"
-SPEAKING = {"cli", "commands.py", "reports"}
+SPEAKING = {"cli", "commands.py"}
 """Rooms that know the command line: its own, and the one that writes commands into pages."""
 STILTED = re.compile(
     r"\b(foretold|foretell|soonest|stands? against|whereof|thereof|lacks? nothing)\b", re.IGNORECASE

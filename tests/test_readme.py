@@ -38,18 +38,29 @@ def test_the_readme_shows_commands() -> None:
     assert all(command.startswith("coresplit ") for command in COMMANDS)
 
 
-@pytest.mark.slow
 def test_the_bench_commands_of_the_readme_measure(tmp_path: Path) -> None:
-    fresh = [command for command in COMMANDS if command.startswith("coresplit bench inception")]
-    assert fresh
+    """On the fake machine: how the real one is measured, the next test and tests/cli show."""
+    fresh = [command for command in COMMANDS if re.match("coresplit bench [a-z]", command)]
+    assert len(fresh) >= 5
+    assert "coresplit bench fake" in fresh
     for number, command in enumerate(fresh):
-        run(command, tmp_path, *SMALL, "--no-report", "--out", f"run{number}")
+        fake = command.replace("bench inception", "bench fake")
+        run(fake, tmp_path, "--batches", "1,2", "--no-report", "--out", f"run{number}")
         assert (tmp_path / f"run{number}" / "cells.jsonl").stat().st_size > 0
     (resume,) = [command for command in COMMANDS if "--resume" in command]
     folder = shlex.split(resume)[-1]
     (tmp_path / "runs").mkdir()
     (tmp_path / "run0").rename(tmp_path / folder)
-    run(resume, tmp_path, "--budget", "10s", "--no-report")
+    run(resume, tmp_path, "--batches", "4", "--no-report")
+
+
+@pytest.mark.slow
+def test_the_command_that_the_readme_begins_with_measures_a_real_model(tmp_path: Path) -> None:
+    command = "coresplit bench inception --quick"
+    assert command in COMMANDS
+    run(command, tmp_path, *SMALL, "--out", "run")
+    assert (tmp_path / "run" / "cells.jsonl").stat().st_size > 0
+    assert (tmp_path / "run" / "report" / "index.html").exists()
 
 
 def test_the_other_commands_of_the_readme_work(tmp_path: Path) -> None:

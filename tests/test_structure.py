@@ -1,5 +1,7 @@
 """The rooms and the arrows between them."""
 
+import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -13,6 +15,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "format": set(),
     "private": set(),
+    "commands": set(),
     "cache": {"errors", "private"},
     "units": {"errors"},
     "records": {"errors", "units"},
@@ -21,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "planner": COMMON | {"stats"},
     "analysis": COMMON | {"stats", "planner"},
     "charts": COMMON | {"stats", "analysis"},
-    "reports": COMMON | {"stats", "planner", "analysis", "charts"},
+    "reports": COMMON | {"commands", "stats", "planner", "analysis", "charts"},
     "machine": COMMON,
     "models": COMMON,
     "optimizations": COMMON | {"cache"},
@@ -51,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
     | {
         "analysis",
         "cache",
+        "commands",
         "instance",
         "machine",
         "models",
@@ -67,12 +71,17 @@ ROOMS: dict[str, set[str]] = {
 MOST_MODULES = 16
 
 
+@cache
+def graph() -> grimp.ImportGraph:
+    """Who imports whom; built once, as that reads every module."""
+    return grimp.build_graph("coresplit", cache_dir=None)
+
+
 def imports() -> list[tuple[str, str, str]]:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
     return [
         (importer, room_of(importer), room_of(imported))
-        for importer in graph.modules
-        for imported in graph.find_modules_directly_imported_by(importer)
+        for importer in graph().modules
+        for imported in graph().find_modules_directly_imported_by(importer)
         if imported != "coresplit"
     ]
 
@@ -96,19 +105,17 @@ def test_imports_run_one_way() -> None:
 
 
 def packages() -> list[str]:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
-    return sorted(module for module in graph.modules if graph.find_children(module))
+    return sorted(module for module in graph().modules if graph().find_children(module))
 
 
 @pytest.mark.parametrize("package", packages())
 def test_imports_inside_a_room_run_one_way(package: str) -> None:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
-    members = graph.find_children(package)
+    members = graph().find_children(package)
     arrows = {
         member: {
             other
-            for module in {member, *graph.find_descendants(member)}
-            for imported in graph.find_modules_directly_imported_by(module)
+            for module in {member, *graph().find_descendants(member)}
+            for imported in graph().find_modules_directly_imported_by(module)
             for other in members
             if other != member and f"{imported}.".startswith(f"{other}.")
         }
@@ -120,8 +127,7 @@ def test_imports_inside_a_room_run_one_way(package: str) -> None:
 
 @pytest.mark.parametrize("package", packages())
 def test_a_folder_stays_small(package: str) -> None:
-    graph = grimp.build_graph("coresplit", cache_dir=None)
-    plain = {each for each in graph.find_children(package) if not graph.find_children(each)}
+    plain = {each for each in graph().find_children(package) if not graph().find_children(each)}
     assert len(plain) <= MOST_MODULES
 
 
@@ -132,3 +138,9 @@ def test_the_import_graph_is_not_empty() -> None:
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
 def test_a_module_stays_readable(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("room", ["report", "charts", "analysis"])
+def test_command_lines_are_built_in_one_place(room: str) -> None:
+    texts = {path: path.read_text() for path in (SOURCE / room).rglob("*.py")}
+    assert [path for path, text in texts.items() if re.search(r"--[a-z]", text)] == []

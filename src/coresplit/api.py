@@ -59,20 +59,23 @@ def bench(
     """Sweep a model over threads, batches and optimizations, into a run folder.
 
     ``model`` is a name such as ``inception``, a file (.onnx, .pt2, .pt), ``package.module:name``,
-    or ``hf:``, ``torchvision:`` and ``timm:`` names; ``fake:1ms + 8ms*b/t`` needs no library and no
-    time. ``budget`` is in seconds (default 600; infinite measures everything), ``precision`` the
-    half-width of the 95 % interval as a share (default 0.02). ``quick`` takes 120 seconds, of which
-    a third verify the best split. ``out`` is the new folder, ``resume`` one to go on with, to which
-    longer lists are added. ``trust`` allows a model file to run code. ``wait`` waits for cores that
-    another process measures on. ``progress`` hears how far it is; ``print`` will do.
+    or an ``hf:``, ``torchvision:`` or ``timm:`` name. ``fake:1ms + 8ms*b/t`` is a formula, which
+    needs no library and takes no time. ``trust`` allows a model file to run code.
 
-    Raises UsageError for what cannot be, EnvironmentFault for what is missing here, CoresInUse,
-    the errors of a run folder, and InstanceError where no instance becomes ready.
+    ``budget`` is in seconds (default 600; infinite measures everything). ``precision`` is the
+    half-width of the 95 % interval, as a share (default 0.02). ``quick`` takes 120 seconds, of
+    which a third verify the best split. ``out`` is the new folder; ``resume`` is a run to continue,
+    to which longer lists are added. ``wait`` waits for cores that another process measures on.
+    ``progress`` is called at every step with something to print; ``print`` will do.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake", batches=[1, 8], threads=[1, 4], out=folder / "fake")
-    >>> run.ended
-    'complete'
+    Raises UsageError, EnvironmentFault if something is missing here, CoresInUse, RunError, and
+    InstanceError if no instance becomes ready.
+
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake", batches=[1, 8], threads=[1, 4], out=folder / "fake")
+        >>> run.ended
+        'complete'
     """
     request = request_of(
         BenchRequest,
@@ -115,7 +118,7 @@ def bench(
 
 
 def load(path: RunLike) -> Run:
-    """Read a run folder, also one of an older version or of another machine.
+    """Read a run folder, also one of an older version or of another machine, as it is now.
 
     Raises RunError for what is none, DamagedRunError that names the file and the line.
     """
@@ -141,12 +144,13 @@ def plan(
     the fastest is taken unless one is named; ``interpolate`` also plans with batches between
     measured ones. Raises NotMeasured with the ``additions`` that a sweep would need.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "plan")
-    >>> coresplit.plan(run, batch=8).split
-    ((4, 1, 2),)
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "plan")
+        >>> coresplit.plan(run, batch=8).split
+        ((4, 1, 2),)
     """
-    loaded = _run(run)
+    loaded = load(run)
     if batch is None and slo is None:
         raise UsageError("a plan needs a batch or an SLO", "give one of them", "batch")
     request = request_of(
@@ -174,7 +178,7 @@ def plans(
     interpolate: bool = False,
 ) -> tuple[Plan, ...]:
     """A plan for every batch of a run, as ``plan`` makes them."""
-    loaded = _run(run)
+    loaded = load(run)
     request = request_of(
         planning.PlanRequest,
         cores=cores,
@@ -190,7 +194,7 @@ def plans(
 def verify(
     plan: Plan,
     *,
-    budget: float = verifying.DEFAULT_BUDGET_S,
+    budget: float = 120.0,
     weights: str | Path | None = None,
     trust: bool = False,
     wait: bool = False,
@@ -201,10 +205,11 @@ def verify(
     ``budget`` in seconds bounds the rounds. ``weights`` and ``trust`` are those of the run. Raises
     MismatchError where the run was measured under other conditions.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "verify")
-    >>> coresplit.verify(coresplit.plan(run, batch=8)).verdict
-    'confirmed'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake:2ms + 8ms*b", batches=[1, 2, 4, 8], out=folder / "verify")
+        >>> coresplit.verify(coresplit.plan(run, batch=8)).verdict
+        'confirmed'
     """
     if not isinstance(plan, Plan):
         raise UsageError(f"plan is of type {type(plan).__name__}; give what plan() returned")
@@ -232,7 +237,7 @@ def report(
     run: RunLike,
     out: str | Path | None = None,
     *,
-    formats: Collection[str] = reporting.FORMATS,
+    formats: Collection[str] = ("html", "markdown", "png", "csv"),
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the pages, pictures and tables of a run; returns the page to open.
@@ -240,12 +245,13 @@ def report(
     ``out`` defaults to the folder ``report`` in the run folder. ``formats`` are of html, markdown,
     png and csv.
 
-    >>> import coresplit
-    >>> run = coresplit.bench("fake", batches=[1, 8], out=folder / "report")
-    >>> coresplit.report(run, formats=["html"]).name
-    'index.html'
+    Examples:
+        >>> import coresplit
+        >>> run = coresplit.bench("fake", batches=[1, 8], out=folder / "report")
+        >>> coresplit.report(run, formats=["html"]).name
+        'index.html'
     """
-    loaded = _run(run)
+    loaded = load(run)
     if isinstance(formats, str):
         raise UsageError(f"formats is the text '{formats}'; give a list such as ['{formats}']")
     where = loaded.path / "report" if out is None else path_of(out, "out")
@@ -267,7 +273,7 @@ def import_tables(
 
 def export_tables(run: RunLike, out: str | Path) -> tuple[Path, ...]:
     """Write a run as CSV tables in the published columns, into the folder ``out``."""
-    return tuple(store.export_tables(_run(run).record, path_of(out, "out")))
+    return tuple(store.export_tables(load(run).record, path_of(out, "out")))
 
 
 def doctor() -> list[Advice]:
@@ -284,7 +290,3 @@ def _measuring(wait: bool) -> Iterator[tuple[Interrupt, Cores]]:
         )
     with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=_log.info) as cores:
         yield interrupt, cores
-
-
-def _run(run: RunLike) -> Run:
-    return run if isinstance(run, Run) else load(run)

@@ -49,10 +49,11 @@ class Run:
         ``throughput`` in inferences per second; ``samples``, ``visits``; ``peak_memory`` in bytes
         and ``page_faults`` per forward. What is not known is None.
 
-        >>> import coresplit
-        >>> run = coresplit.bench("fake", threads=[1, 2], batches=[1, 8], out=folder / "records")
-        >>> sorted({record["threads"] for record in run.records()})
-        [1, 2]
+        Examples:
+            >>> import coresplit
+            >>> run = coresplit.bench("fake", threads=[1, 2], batches=[1, 8], out=folder / "run")
+            >>> sorted({record["threads"] for record in run.records()})
+            [1, 2]
         """
         return cell_records(self.record)
 

@@ -43,12 +43,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("bench bert --length 513", "size 513 is too large for BERT base; use 1 to 512 tokens"),
         ("bench vit_b_16 --input-size 230", "use 224 or 240"),
         ("bench bert --length 8 --input-size 8", "give one of them"),
-        ("bench inception --input x=3:float32", "is built in and knows its inputs"),
+        ("bench inception --input x=3:float32", "is built in and has fixed inputs"),
         ("bench absent.onnx", "absent.onnx"),
         ("bench absent.onnx --input x=ax3", "x=ax3"),
         ("bench absent.module:make --input x=", "x="),
-        ("bench ftp:model", "there is no module 'ftp' here"),
-        ("bench weights.safetensors", "holds weights without a network"),
+        ("bench ftp:model", "no module 'ftp' found"),
+        ("bench weights.safetensors", "holds weights but no network"),
         ("bench inception --allocator ptmalloc", "unknown allocator 'ptmalloc'"),
         ("bench inception --allocator default,default", "repeats default"),
         ("bench inception --input-size big", "'big' is not a valid integer"),
@@ -73,7 +73,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("bench inception --inputs hot,rotate", "is not one of 'hot', 'rotate'"),
         ("bench --resume nowhere --inputs rotate", "leave out --inputs"),
         ("report nowhere", "run nowhere does not exist"),
-        ("report .", "holds no run.json, so it is not a run folder"),
+        ("report .", "has no run.json, so it is not a run folder"),
         ("report . --format pdf", "unknown format 'pdf'; choose from html, markdown, png, csv"),
         ("export nowhere --out csv", "run nowhere does not exist"),
         ("import nowhere.csv --out run", "nowhere.csv"),
@@ -151,13 +151,13 @@ def test_an_out_that_cannot_be_written_is_refused(coresplit: Coresplit, tmp_path
     (tmp_path / "locked").mkdir(mode=0o500)
     code, _, err = coresplit("bench", "inception", "--out", "locked/run")
     assert code == 2
-    assert "locked/run cannot be made: Permission denied" in err
+    assert "locked/run cannot be created: Permission denied" in err
 
 
 def test_an_out_below_a_kernel_folder_is_refused(coresplit: Coresplit) -> None:
     code, _, err = coresplit("bench", "inception", "--out", "/proc/run")
     assert code == 2
-    assert "/proc/run cannot be made" in err
+    assert "/proc/run cannot be created" in err
 
 
 def test_a_newer_run_is_refused_by_name(coresplit: Coresplit, tmp_path: Path) -> None:

@@ -48,10 +48,8 @@ def test_a_quota_of_one_and_a_half_of_two_cores_is_explained(tmp_path: Path) -> 
     mount_v2(quiet_machine(tmp_path), "/box")
     write(tmp_path, {"/sys/fs/cgroup/box/cpu.max": "150000 100000"})
     advice = next(a for a in consult(tmp_path, range(2)) if "quota" in a.what)
-    assert advice.what == (
-        "the CPU quota is 1.5 cores: 1 of 2 cores is used, since a thread that is throttled "
-        "mid-forward ruins every latency"
-    )
+    assert "CPU quota is 1.5 cores" in advice.what
+    assert "1 of 2 cores" in advice.what
     assert "docker run --cpus 2" in advice.remedy
     assert advice.severity == "warning"
 
@@ -60,7 +58,8 @@ def test_a_quota_under_one_core_says_that_nothing_can_be_measured(tmp_path: Path
     mount_v2(quiet_machine(tmp_path), "/box")
     write(tmp_path, {"/sys/fs/cgroup/box/cpu.max": "50000 100000"})
     advice = only(consult(tmp_path))
-    assert advice.what.startswith("the CPU quota is 0.5 cores, below one: nothing can be measured")
+    assert "CPU quota is 0.5 cores" in advice.what
+    assert "nothing can be measured" in advice.what
     assert advice.severity == "warning"
 
 
@@ -94,12 +93,12 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
         (
             ("/proc/loadavg", "0.90 0.20 0.30 1/99 1234"),
             "the load average is 0.9 on 4 cores",
-            "end them",
+            "coresplit doctor again",
             "warning",
         ),
         (
             ("/proc/stat", "cpu  1000 0 1000 97000 900 0 0 3000 0 0"),
-            "the hypervisor took 2.9 % of the processor time since boot",
+            "hypervisor took 2.9 %",
             "dedicated cores",
             "warning",
         ),
@@ -114,13 +113,13 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
         ),
         (
             ("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never"),
-            "transparent huge pages are on request only (madvise)",
+            "madvise",
             "set THP_MEM_ALLOC_ENABLE=1",
             "note",
         ),
         (
             ("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]"),
-            "transparent huge pages are off (never)",
+            "never",
             "echo madvise >",
             "note",
         ),
@@ -129,44 +128,43 @@ def test_a_quota_of_all_cores_is_no_matter(tmp_path: Path) -> None:
                 "/proc/meminfo",
                 "MemAvailable: 9999999 kB\nSwapTotal: 1048576 kB\nSwapFree: 524288 kB",
             ),
-            "512 MiB of swap are in use",
+            "512 MiB of swap",
             "swapoff -a",
             "warning",
         ),
         (
             ("/proc/meminfo", "MemAvailable: 1048576 kB"),
-            "only 1.00 GiB of memory are available: large batches will be skipped",
+            "only 1.00 GiB of memory",
             "memory limit",
             "warning",
         ),
         (
             ("/usr/lib64/libc.so.6", ""),
-            "the allocator default is glibc's: every forward maps its large activations anew",
-            "measure with --allocator default,glibc_tuned; glibc_tuned is "
-            f"GLIBC_TUNABLES={MALLOC_TUNABLES} before any program; to add tcmalloc, ",
+            "default allocator is glibc's",
+            "measure with another allocator; ",
             "note",
         ),
         (
             ("/proc/cpuinfo", "flags\t\t: avx2 avx512f avx512_vnni"),
-            "the processor has no bfloat16 products (avx512_bf16, amx_bf16)",
-            "leave bf16 out of --optimizations",
+            "no bfloat16 instructions (avx512_bf16, amx_bf16)",
+            "leave out bf16",
             "note",
         ),
         (
             ("/proc/cpuinfo", "flags\t\t: avx2 avx512f avx512_bf16"),
-            "the processor has no int8 products (avx512_vnni, avx_vnni, amx_int8)",
-            "leave int8 out of --optimizations",
+            "no int8 instructions (avx512_vnni, avx_vnni, amx_int8)",
+            "leave out int8",
             "note",
         ),
         (
             ("/proc/cpuinfo", "Features\t: asimd asimddp sve"),
-            "the processor has no bfloat16 products (bf16)",
-            "leave bf16 out of --optimizations",
+            "no bfloat16 instructions (bf16)",
+            "leave out bf16",
             "note",
         ),
         (
             ("/sys/devices/cpu_atom/cpus", "2-3"),
-            "the cores are of different kinds, fast and slow",
+            "fast and slow cores",
             "taskset -c LIST",
             "warning",
         ),
@@ -177,31 +175,32 @@ def test_each_trouble_is_named_with_its_remedy(
 ) -> None:
     write(quiet_machine(tmp_path), dict([("/sys/devices/cpu_core/cpus", "0-1"), file]))
     advice = only(consult(tmp_path))
-    assert advice.what.startswith(what)
+    assert what in advice.what
     assert remedy in advice.remedy
     assert advice.severity == severity
 
 
 def test_smt_and_a_narrow_mask_are_noted_of_a_big_machine(tmp_path: Path) -> None:
     two_sockets(quiet_machine(tmp_path))
-    advice = [one.what for one in consult(tmp_path, range(0, 16, 2))]
-    assert advice == [
-        "SMT is on: 8 of 8 physical cores run several hardware threads, of which coresplit uses "
-        "one",
-        "the affinity mask holds 8 of the machine's 32 physical cores: the others are not measured",
-    ]
+    smt, mask = (one.what for one in consult(tmp_path, range(0, 16, 2)))
+    assert "SMT is on: 8 of 8 physical cores" in smt
+    assert "affinity mask" in mask
+    assert "8 of the machine's 32 physical cores" in mask
 
 
 def test_cores_on_several_nodes_are_to_be_measured_in_both_mappings(tmp_path: Path) -> None:
     advice = only(consult(eight_nodes(quiet_machine(tmp_path)), range(64)))
     assert advice.what.startswith("the usable cores are on 8 NUMA nodes")
-    assert advice.remedy.endswith("--mapping sequential,interleave")
+    assert (advice.remedy, advice.option) == (
+        "measure both placements",
+        "mapping=sequential,interleave",
+    )
 
 
 def test_memory_that_cannot_be_bound_is_noted_on_several_nodes_only(tmp_path: Path) -> None:
     assert consult(quiet_machine(tmp_path), can_bind=False) == ()
     advice = consult(eight_nodes(tmp_path), range(64), can_bind=False)
-    assert advice[1].what.startswith("memory cannot be bound to NUMA nodes: the kernel refuses it")
+    assert "binding memory to NUMA nodes" in advice[1].what
     assert "docker run --cap-add SYS_NICE" in advice[1].remedy
 
 
@@ -225,10 +224,9 @@ def test_a_memory_limit_is_named_where_little_is_left(tmp_path: Path) -> None:
             "/sys/fs/cgroup/box/memory.current": GIB,
         },
     )
-    assert only(consult(tmp_path)).what == (
-        "only 2.00 GiB of memory are available under a limit of 3.00 GiB: large batches will be "
-        "skipped"
-    )
+    what = only(consult(tmp_path)).what
+    assert "only 2.00 GiB" in what
+    assert "a limit of 3.00 GiB" in what
 
 
 def test_variables_that_an_instance_does_not_inherit_are_listed(tmp_path: Path) -> None:
@@ -249,10 +247,9 @@ def test_another_allocator_in_the_environment_does_not_change_what_the_default_i
 ) -> None:
     write(quiet_machine(tmp_path), {"/lib64/libc.so.6": ""})
     tuned = {"GLIBC_TUNABLES": MALLOC_TUNABLES}
-    assert [one.what.split(",")[0] for one in consult(tmp_path, environment=tuned)] == [
-        "set in the environment: GLIBC_TUNABLES; an instance has its own threads",
-        "the allocator default is glibc's: every forward maps its large activations anew",
-    ]
+    variables, allocator = (one.what for one in consult(tmp_path, environment=tuned))
+    assert "set in the environment: GLIBC_TUNABLES" in variables
+    assert "default allocator is glibc's" in allocator
 
 
 def test_huge_pages_on_request_are_no_matter_where_they_are_requested(tmp_path: Path) -> None:
@@ -273,22 +270,17 @@ def test_allocators_that_are_there_are_named_for_measuring_and_the_rest_for_inst
             "/etc/os-release": "ID=ubuntu",
         },
     )
-    rest = (
-        f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program; tcmalloc is "
-        "LD_PRELOAD=/usr/lib64/libtcmalloc_minimal.so.4; to add jemalloc, as root: apt install "
-        "libjemalloc2"
-    )
-    assert allocator_remedy(tmp_path) == (
-        f"measure with --allocator default,glibc_tuned,tcmalloc; {rest}"
-    )
+    measure, tuned, tcmalloc, jemalloc = allocator_remedy(tmp_path).split("; ")
+    assert measure == "measure with another allocator"
+    assert f"GLIBC_TUNABLES={MALLOC_TUNABLES}" in tuned
+    assert "LD_PRELOAD=/usr/lib64/libtcmalloc_minimal.so.4" in tcmalloc
+    assert "apt install libjemalloc2" in jemalloc
 
 
 def test_load_counts_all_cores_of_the_machine_not_only_those_of_the_mask(tmp_path: Path) -> None:
     add_cores(quiet_machine(tmp_path), [(cpu,) for cpu in range(16)], [0] * 16, [0] * 16)
     write(tmp_path, {"/proc/loadavg": "3.00 0.20 0.30 1/99 1234"})
-    assert [one.what.split(":")[0] for one in consult(tmp_path)] == [
-        "the affinity mask holds 4 of the machine's 16 physical cores"
-    ]
+    assert "4 of the machine's 16 physical cores" in only(consult(tmp_path)).what
 
 
 def test_this_machine_can_be_examined() -> None:

@@ -142,12 +142,12 @@ def test_interleave_on_one_node_is_refused_with_the_reason() -> None:
 
 
 def test_more_threads_than_cores_are_refused() -> None:
-    with pytest.raises(UsageError, match="3 threads need 3 physical cores, but 2 can be used"):
+    with pytest.raises(UsageError, match="3 threads need 3 physical cores, but only 2"):
         place([Core(cpu=0), Core(cpu=1)], 3, "sequential")
 
 
 def test_no_threads_are_refused() -> None:
-    with pytest.raises(UsageError, match="0 threads cannot be placed"):
+    with pytest.raises(UsageError, match="cannot place 0 threads"):
         place([Core(cpu=0)], 0, "sequential")
 
 

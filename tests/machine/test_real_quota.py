@@ -51,7 +51,7 @@ def test_a_process_under_one_and_a_half_cores_may_use_one(group: Path) -> None:
     assert (answer["quota"], answer["usable"]) == (1.5, 1)
     advice = answer["advice"]
     assert isinstance(advice, list)
-    assert advice[0].startswith("the CPU quota is 1.5 cores: 1 of 2 cores is used")
+    assert advice[0].startswith("the CPU quota is 1.5 cores: only 1 of 2 cores is used")
 
 
 def test_two_busy_loops_under_half_a_core_are_seen_to_be_throttled(group: Path) -> None:

@@ -121,7 +121,8 @@ def test_a_truncated_file_is_refused(path: Path, kept: float, zipped: bool) -> N
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
     assert refusal(path) == (
-        "weights 'FILE' is truncated, damaged or no PyTorch checkpoint; fetch or save it again"
+        "weights 'FILE' is truncated, damaged or not a PyTorch checkpoint; "
+        "download or save it again"
     )
 
 
@@ -143,10 +144,7 @@ def test_a_file_with_code_is_refused_and_the_code_not_run(
         torch.save(content, path, pickle_protocol=protocol)
     else:
         path.write_bytes(pickle.dumps(content, protocol=protocol))
-    assert (
-        "holds code, objects or a pickle protocol above 2, none of which is read here"
-        in refusal(path)
-    )
+    assert "holds code, objects or a pickle protocol above 2" in refusal(path)
     assert not (tmp_path / "ran").exists()
 
 
@@ -159,7 +157,7 @@ def test_a_torchscript_archive_is_refused_by_name(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(small()), path)
-    assert refusal(path).startswith("weights 'FILE' is a TorchScript archive; save the weights")
+    assert refusal(path).startswith("weights 'FILE' is a TorchScript archive; save only")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +170,7 @@ def test_what_is_no_state_dict_is_refused(path: Path, content: object, kind: str
 def test_another_model_is_refused_with_the_first_keys_and_their_number(path: Path) -> None:
     state = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(2, 2)).state_dict()
     assert refusal(saved(path, state)) == (
-        "weights 'FILE' is of another model: 4 missing keys, first '1.weight'; "
+        "weights 'FILE' is for another model: 4 missing keys, first '1.weight'; "
         "2 unexpected keys, first '2.weight'"
     )
 
@@ -186,7 +184,7 @@ def test_one_missing_key_is_named_in_the_singular(path: Path) -> None:
 def test_a_wrong_shape_is_refused_with_both_shapes(path: Path) -> None:
     state = small().state_dict() | {"0.weight": torch.zeros(4, 3, 3, 3)}
     assert refusal(saved(path, state)) == (
-        "weights 'FILE' is of another model: '0.weight' has shape (4, 3, 3, 3), "
+        "weights 'FILE' is for another model: '0.weight' has shape (4, 3, 3, 3), "
         "expected (4, 3, 1, 1)"
     )
 
@@ -232,7 +230,7 @@ def test_a_damaged_safetensors_file_is_refused(tmp_path: Path, content: bytes) -
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     assert refusal(path) == (
-        "weights 'FILE' is truncated, damaged or no safetensors file; fetch or save it again"
+        "weights 'FILE' is truncated, damaged or not a safetensors file; download or save it again"
     )
 
 

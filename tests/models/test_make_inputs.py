@@ -101,10 +101,19 @@ def test_without_a_range_integers_are_zero_or_one(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"dtype": "int8", "high": 200}, "0 to 200 is no range of int8; use numbers from -128 to"),
-        ({"dtype": "uint8", "low": -1}, "-1 to 1 is no range of uint8; use numbers from 0 to 255"),
-        ({"dtype": "int64", "low": 3, "high": 2}, "3 to 2 is no range of int64"),
-        ({"dtype": "bool", "high": 2}, "0 to 2 is no range of bool; use numbers from 0 to 1"),
+        (
+            {"dtype": "int8", "high": 200},
+            "0 to 200 is not a valid range of int8; use numbers from -128 to",
+        ),
+        (
+            {"dtype": "uint8", "low": -1},
+            "-1 to 1 is not a valid range of uint8; use numbers from 0 to 255",
+        ),
+        ({"dtype": "int64", "low": 3, "high": 2}, "3 to 2 is not a valid range of int64"),
+        (
+            {"dtype": "bool", "high": 2},
+            "0 to 2 is not a valid range of bool; use numbers from 0 to 1",
+        ),
         ({"dtype": "bfloat16"}, "unknown type 'bfloat16'; use one of bool, int8"),
         ({"dtype": "nn"}, "unknown type 'nn'"),
     ],

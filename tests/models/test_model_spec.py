@@ -38,13 +38,11 @@ def test_the_registry_names_inception_once() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_closest_name() -> None:
-    assert refusal(name="incepton") == (
-        "unknown model 'incepton'; did you mean 'inception'? (coresplit list shows all)"
-    )
+    assert refusal(name="incepton") == ("unknown model 'incepton'; did you mean 'inception'?")
 
 
 def test_a_name_like_no_other_points_to_the_list() -> None:
-    assert refusal(name="zzz") == "unknown model 'zzz'; coresplit list shows all"
+    assert refusal(name="zzz").startswith("unknown model 'zzz'; known are inception, ")
 
 
 def test_the_defaults_and_the_smallest_input_are_valid() -> None:
@@ -80,7 +78,7 @@ def test_vit_takes_whole_patches_and_a_checkpoint_only_its_own_size(tmp_path: Pa
     path = tmp_path / "vit.pth"
     path.write_bytes(b"weights")
     assert refusal(name="vit_b_16", size=240, weights=str(path)) == (
-        "size 240 does not fit a checkpoint of ViT-B/16, whose position embedding is for "
+        "size 240 does not fit a checkpoint of ViT-B/16: its position embedding is for "
         "224 pixels; leave out the size or the weights"
     )
     for size in (None, 224):

@@ -45,7 +45,9 @@ def test_a_place_that_is_no_number_of_bytes_is_refused(
 @pytest.mark.parametrize(("offset", "length"), [("4", "60"), ("61", ""), (str(2**62), "60")])
 def test_a_place_beyond_the_end_is_refused(tmp_path: Path, offset: str, length: str) -> None:
     numbers = {"offset": offset} | ({"length": length} if length else {})
-    assert "is truncated; fetch it again" in refused(model(tmp_path, beside("net.data", **numbers)))
+    assert "is truncated; download it again" in refused(
+        model(tmp_path, beside("net.data", **numbers))
+    )
 
 
 @pytest.mark.parametrize("location", ["../net.data", "a/../../net.data", ".."])

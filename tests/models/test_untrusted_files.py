@@ -92,7 +92,7 @@ def test_a_file_that_can_run_code_runs_none_without_trust(
 ) -> None:
     marker = tmp_path / "marker"
     path = make(tmp_path, marker)
-    assert "--trust" in refused(path, "x=3x8x8", trust=False)
+    assert "trust=True" in refused(path, "x=3x8x8", trust=False)
     assert not marker.exists()
     with suppress(UsageError):
         built(path, "x=3x8x8")
@@ -124,7 +124,7 @@ def test_a_folder_of_transformers_whose_configuration_names_code_is_refused(
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": names}))
     (tmp_path / "mine.py").write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n")
     message = refused(f"hf:{tmp_path}")
-    assert "needs code of its repository, which is not run here" in message
+    assert "needs code from its repository, which coresplit does not run" in message
     assert not marker.exists()
 
 
@@ -145,7 +145,9 @@ def test_a_configuration_that_names_kernels_of_a_repository_fetches_none(
     sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 9}
     config = {"model_type": "bert", "intermediate_size": 8, **sizes, **named}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert "needs code of its repository, which is not run here" in refused(f"hf:{tmp_path}")
+    assert "needs code from its repository, which coresplit does not run" in refused(
+        f"hf:{tmp_path}"
+    )
     assert not made.called
 
 

@@ -80,8 +80,8 @@ def test_the_parts_of_an_input_are_read(text: str, wanted: ModelInput) -> None:
         ("ids=3:bfloat16", "unknown type 'bfloat16'"),
         ("ids=3:float32:0-1", "a range is for integers"),
         ("ids=3:int64:5", "'5' is not a range such as 0-30521"),
-        ("ids=3:int64:5-4", "5 to 4 is no range of int64"),
-        ("ids=3:uint8:0-256", "0 to 256 is no range of uint8; use numbers from 0 to 255"),
+        ("ids=3:int64:5-4", "5 to 4 is not a valid range of int64"),
+        ("ids=3:uint8:0-256", "0 to 256 is not a valid range of uint8; use numbers from 0 to 255"),
         ("ids=3:bool:0-2", "use numbers from 0 to 1"),
     ],
 )

@@ -120,7 +120,7 @@ def test_an_unknown_architecture_is_refused_with_the_closest() -> None:
     )
     assert refused("timm:zzzz") == "timm has no model 'zzzz'"
     assert refused("timm:broken") == (
-        "'timm:broken' cannot be made: ValueError: needs a newer library"
+        "'timm:broken' cannot be created: ValueError: needs a newer library"
     )
 
 
@@ -246,7 +246,7 @@ def test_a_model_that_needs_its_own_code_is_refused(tmp_path: Path) -> None:
     )
     (tmp_path / "code.py").write_text("raise AssertionError('this was run')")
     assert refused(f"hf:{tmp_path}") == (
-        f"'hf:{tmp_path}' needs code of its repository, which is not run here"
+        f"'hf:{tmp_path}' needs code from its repository, which coresplit does not run"
     )
 
 
@@ -263,6 +263,6 @@ def test_without_the_hub_a_name_cannot_be_fetched(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert refused("hf:prajjwal1/bert-tiny") == (
-        "'hf:prajjwal1/bert-tiny' cannot be fetched: the Hugging Face hub is out of reach and it "
+        "'hf:prajjwal1/bert-tiny' cannot be fetched: the Hugging Face hub is unreachable and it "
         "is not in the local cache; connect, or name a folder: hf:./folder"
     )

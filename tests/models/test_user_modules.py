@@ -73,7 +73,7 @@ def test_a_program_draws_integers_as_in_its_example_and_asks_for_free_lengths(
     ids = torch.tensor([[3, 40, 7], [9, 9, 9]])
     shapes = ({0: BATCH, 1: torch.export.Dim("seq")},) * 2
     path = save_program(Texts(), tmp_path / "t.pt2", ids, torch.ones(2, 3), shapes=shapes)
-    assert "of input 'ids' is dynamic; give it: --input ids=128:int64:3-40" in refused(path)
+    assert "of input 'ids' is dynamic; give it: input=ids=128:int64:3-40" in refused(path)
     model = built(path, "ids=5:int64")
     assert model.inputs[0].high == 40
     assert outputs(model, 4)[0].shape == (4, 5, 4)
@@ -147,10 +147,10 @@ def test_a_frozen_script_is_named_by_its_file(tmp_path: Path) -> None:
 def test_a_script_without_inputs_says_what_its_forward_takes(tmp_path: Path) -> None:
     path = save_script(Texts(), tmp_path / "net.pth")
     assert refused(path) == (
-        f"{path} does not say what its inputs are; its forward takes (ids, mask); give each, "
-        "without the batch: --input ids=3x224x224:float32"
+        f"{path} does not declare its inputs: its forward takes (ids, mask); give each, "
+        "without the batch: input=ids=3x224x224:float32"
     )
-    assert "give 'mask', too: --input mask=" in refused(path, "ids=5:int64:0-49")
+    assert "give 'mask' as well: input=mask=" in refused(path, "ids=5:int64:0-49")
     assert "has no input 'idz'; it takes (ids, mask)" in refused(path, "idz=5", "mask=5")
     model = built(path, "mask=5", "ids=5:int64:0-49")
     assert [each.name for each in model.inputs] == ["ids", "mask"]
@@ -165,11 +165,9 @@ def test_a_wrong_shape_is_refused_with_the_cause(tmp_path: Path) -> None:
 def test_a_pickle_is_refused_without_trust_and_a_module_loaded_with_it(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     torch.save(Net(), path)
-    assert refused(path, IMAGE, trust=False) == (
-        f"'{path}' is a pickle, not TorchScript: if it holds weights, name the model they are "
-        f"for and give --weights {path}; if it holds a module, loading it runs its code: "
-        "allow that with --trust"
-    )
+    message = refused(path, IMAGE, trust=False)
+    assert message.startswith(f"'{path}' is a pickle, not TorchScript")
+    assert "if it holds weights" in message and "trust=True" in message
     assert outputs(built(path, IMAGE))[0].shape == (3, 5)
 
 
@@ -178,10 +176,9 @@ def test_a_state_dict_is_refused_even_with_trust(tmp_path: Path) -> None:
         path = tmp_path / "net.pth"
         torch.save(Net().state_dict(), path, _use_new_zipfile_serialization=not legacy)
         assert "is a pickle, not TorchScript" in refused(path, IMAGE, trust=False)
-        assert refused(path, IMAGE) == (
-            f"'{path}' holds a OrderedDict, not a module: if these are weights, "
-            f"name the model they are for and give --weights {path}"
-        )
+        message = refused(path, IMAGE)
+        assert message.startswith(f"'{path}' contains a OrderedDict, not a module")
+        assert message.endswith(f"give weights={path}")
 
 
 def test_a_pickle_whose_code_is_missing_is_refused(folder: Path) -> None:
@@ -232,7 +229,7 @@ def test_weights_of_a_file_go_into_a_python_model(folder: Path) -> None:
     (inputs,) = model.make_inputs(3, 0)
     assert torch.allclose(outputs(model)[0][:, 0], inputs.sum(1), atol=1e-6)
     torch.save({"fc.weight": torch.ones(3, 4)}, folder / "weights.pth")
-    assert "is of another model" in refused("mine:Net", "4", weights="weights.pth")
+    assert "is for another model" in refused("mine:Net", "4", weights="weights.pth")
 
 
 Pair = namedtuple("Pair", "first second")
@@ -285,9 +282,9 @@ def test_nested_outputs_become_a_tuple_in_their_order(kind: str, folder: Path) -
     [
         ("'text'", "returns str without a tensor in it"),
         ("()", "returns tuple without a tensor in it"),
-        ("self.fc(x).mean()", "has no batch dimension: output 0 is of shape [] for a batch of 1"),
-        ("self.fc(x)[:1]", "output 0 is of shape [1, 3] for a batch of 3; write its forward for"),
-        ("self.fc(x).view(1, 3)", "takes one input but not 3 at once (RuntimeError: shape"),
+        ("self.fc(x).mean()", "has no batch dimension: output 0 has shape [] for a batch of 1"),
+        ("self.fc(x)[:1]", "output 0 has shape [1, 3] for a batch of 3; write its forward for"),
+        ("self.fc(x).view(1, 3)", "runs on a batch of 1 but not of 3 (RuntimeError: shape"),
         ("torch.rand(x.shape[0], 3)", "are random (dropout or sampling left on?)"),
         ("x.mul_(2)", "changes its inputs in place"),
         ("self.fc(x, x)", "cannot run on inputs of shape [3, 4] float32: TypeError: "),
@@ -336,11 +333,11 @@ def test_a_forward_of_any_arguments_takes_inputs_as_they_are_given(folder: Path)
         ("raise ValueError('no\\nluck')", "mine:Net", "importing mine failed: ValueError: no"),
         ("import nothing_there", "mine:Net", "No module named 'nothing_there'"),
         ("", "mine.deep:Net", "importing mine.deep failed: ModuleNotFoundError"),
-        ("", "mine:Net", "there is no 'Net' in mine"),
+        ("", "mine:Net", "'Net' is not in mine"),
         ("Net = 5", "mine:Net", "is a int; name a torch.nn.Module or a function that returns one"),
         ("def Net(): return 5", "mine:Net", "is a int; name a torch.nn.Module"),
         ("def Net(size): return 5", "mine:Net", "calling Net() failed: TypeError"),
-        ("", "mine_elsewhere:Net", "there is no module 'mine_elsewhere' here"),
+        ("", "mine_elsewhere:Net", "no module 'mine_elsewhere' found"),
     ],
 )
 def test_a_python_model_that_is_not_there_is_refused(

@@ -92,7 +92,7 @@ def test_a_batch_that_cannot_be_freed_is_refused_by_name(tmp_path: Path) -> None
 
     path = save_onnx(Mixes(), tmp_path / "net.onnx", torch.rand(1, 6))
     assert refused(path) == (
-        f"{path}: its batch is fixed at 1 and cannot be freed (output 0 of 3 inputs at once "
+        f"{path}: its batch is fixed at 1 and cannot be made dynamic (output 0 of 3 inputs at once "
         "differs from that of one); export it again with a dynamic batch "
         "(dynamic_shapes of torch.onnx.export)"
     )
@@ -102,13 +102,13 @@ def test_a_batch_that_a_constant_is_joined_to_is_refused(tmp_path: Path) -> None
     weight = numpy_helper.from_array(np.ones((1, 2), np.float32), "w")
     node = helper.make_node("Concat", ["x", "w"], ["y"], axis=1)
     path = save_graph(tmp_path / "net.onnx", [node], {"x": [1, 3]}, {"y": [1, 5]}, weights=[weight])
-    assert "its batch is fixed at 1 and cannot be freed (" in refused(path)
+    assert "its batch is fixed at 1 and cannot be made dynamic (" in refused(path)
 
 
 def test_a_free_batch_that_the_outputs_do_not_follow_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("ReduceMax", ["x"], ["y"], keepdims=0)
     path = save_graph(tmp_path / "net.onnx", [node], {"x": ["n", 3]}, {"y": []})
-    assert "has no batch dimension: output 0 is of shape [] for a batch of 1" in refused(path)
+    assert "has no batch dimension: output 0 has shape [] for a batch of 1" in refused(path)
 
 
 def test_a_free_dimension_beyond_the_batch_is_asked_for_by_name(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_free_dimension_beyond_the_batch_is_asked_for_by_name(tmp_path: Path) 
     example = (torch.randint(0, 50, (2, 6)), torch.ones(2, 6))
     path = save_onnx(Texts(), tmp_path / "t.onnx", *example, shapes=shapes)
     assert refused(path) == (
-        f"{path}: dimension 'seq' of input 'ids' is dynamic; give it: --input ids=128:int64"
+        f"{path}: dimension 'seq' of input 'ids' is dynamic; give it: input=ids=128:int64"
     )
     model = built(path, "ids=16:int64:0-49")
     assert [str(each) for each in model.inputs] == ["ids=16:int64:0-49", "mask=16:float32"]
@@ -135,8 +135,8 @@ def test_unnamed_dimensions_are_free_too(tmp_path: Path) -> None:
     ("given", "reason"),
     [
         ("image=3x8x8", "has no input 'image'; it takes x=3x8x8:float32"),
-        ("x=3x9x9", "--input x=3x9x9:float32 does not fit"),
-        ("x=3x8x8:float64", "--input x=3x8x8:float64 does not fit"),
+        ("x=3x9x9", "input x=3x9x9:float32 does not fit"),
+        ("x=3x8x8:float64", "input x=3x8x8:float64 does not fit"),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused_with_what_does(
@@ -188,10 +188,12 @@ def test_weights_beside_the_file_are_found_hashed_and_missed(tmp_path: Path) -> 
     data.write_bytes(content)
     assert built(path).weights_hash != first
     data.write_bytes(content[:-4])
-    assert refused(path) == (f"'net.data', the weights of '{path}', is truncated; fetch it again")
+    assert refused(path) == (
+        f"'net.data', the weights of '{path}', is truncated; download it again"
+    )
     data.unlink()
     assert refused(path) == (
-        f"'{path}' has its weights in 'net.data', which is missing; put it into {tmp_path}"
+        f"'{path}' has its weights in 'net.data', which is missing; copy it to {tmp_path}"
     )
 
 
@@ -207,20 +209,20 @@ def test_a_fixed_batch_with_weights_beside_the_file_is_freed(tmp_path: Path) -> 
 def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
     path = save_onnx(Net(), tmp_path / "net.onnx", torch.rand(2, 3, 8, 8), shapes=FREE)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
-    assert f"'{path}' is damaged, truncated or no ONNX model" in refused(path)
+    assert f"'{path}' is damaged, truncated or not an ONNX model" in refused(path)
 
 
 @pytest.mark.parametrize("content", [b"hello world", b"\x00" * 100, b"\x08\x07"])
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(content)
-    assert f"'{path}' is damaged, truncated or no ONNX model" in refused(path)
+    assert f"'{path}' is damaged, truncated or not an ONNX model" in refused(path)
 
 
 def test_an_invalid_graph_is_refused_with_what_is_wrong(tmp_path: Path) -> None:
     node = helper.make_node("Relu", ["nothing"], ["y"])
     path = save_graph(tmp_path / "net.onnx", [node], {"x": ["n", 3]}, {"y": ["n", 3]})
-    assert f"'{path}' is no valid ONNX model: ValidationError: " in refused(path)
+    assert f"'{path}' is not a valid ONNX model: ValidationError: " in refused(path)
 
 
 def test_an_operator_that_onnx_runtime_lacks_is_refused(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_an_operator_that_onnx_runtime_lacks_is_refused(tmp_path: Path) -> None:
     model = onnx.load(path)
     model.opset_import.append(helper.make_opsetid("my.own", 1))
     onnx.save(model, path)
-    assert f"'{path}' is refused by ONNX Runtime: " in refused(path)
+    assert f"'{path}' cannot be loaded by ONNX Runtime: " in refused(path)
 
 
 def test_a_program_of_torch_export_under_the_name_of_onnx_is_refused(tmp_path: Path) -> None:
@@ -242,8 +244,8 @@ def test_a_program_of_torch_export_under_the_name_of_onnx_is_refused(tmp_path: P
 
 def test_weights_and_size_are_refused_for_a_file_that_has_them(tmp_path: Path) -> None:
     path = save_onnx(Net(), tmp_path / "net.onnx", torch.rand(2, 3, 8, 8), shapes=FREE)
-    assert "has weights of its own; leave out --weights" in refused(path, weights="w.pth")
-    assert "has no size to choose; give its shapes by --input" in refused(path, size=9)
+    assert "contains its weights already; leave out weights" in refused(path, weights="w.pth")
+    assert "has no selectable size; give its shapes with input" in refused(path, size=9)
     with pytest.raises(UsageError):
         build(ModelSpec(name=str(path), seed=-1))
 
@@ -252,7 +254,7 @@ def test_weights_and_size_are_refused_for_a_file_that_has_them(tmp_path: Path) -
 def test_a_size_that_is_none_is_asked_for(tmp_path: Path, size: int) -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"])]
     path = save_graph(tmp_path / "net.onnx", nodes, {"x": ["n", size]}, {"y": ["n", size]})
-    assert "is dynamic; give it: --input x=128:float32" in refused(path)
+    assert "is dynamic; give it: input=x=128:float32" in refused(path)
 
 
 def test_an_input_that_no_machine_can_hold_is_refused(tmp_path: Path) -> None:

@@ -72,12 +72,12 @@ def test_the_folder_that_is_meant_by_a_dot_gives_its_name(
     ("name", "reason"),
     [
         ("incepton", "did you mean 'inception'?"),
-        ("zzz", "unknown model 'zzz'; coresplit list shows all"),
-        ("./zzz", "is no model that can be found; a model file ends in .onnx, .pt2 or .pt"),
-        ("hf:", "'hf:' names no model; write for example hf:bert-base-uncased"),
-        ("tf:resnet", "there is no module 'tf' here"),
-        ("tf:res net", "is not package.module:attribute, and its prefix is none of hf:,"),
-        ("w.safetensors", "name the model they are for and give --weights w.safetensors"),
+        ("zzz", "unknown model 'zzz'; known are inception, "),
+        ("./zzz", "was not found; a model file ends in .onnx, .pt2 or .pt"),
+        ("hf:", "'hf:' does not name a model; write for example hf:bert-base-uncased"),
+        ("tf:resnet", "no module 'tf' found"),
+        ("tf:res net", "is not package.module:attribute and has none of the prefixes hf:,"),
+        ("w.safetensors", "name the model that they are for and give weights=w.safetensors"),
         ("./nothing.onnx", "'./nothing.onnx' does not exist; check the path"),
         ("hf:./nothing", "'hf:./nothing': that folder does not exist; check the path"),
         ("hf:a/b/c", "that folder does not exist"),
@@ -109,7 +109,7 @@ def test_a_folder_without_an_ending_is_refused_with_what_it_may_be(tmp_path: Pat
 def test_a_file_of_an_unknown_ending_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.h5"
     path.write_bytes(b"123")
-    assert refusal(str(path)).startswith(f"'{path}' is of an unknown kind; a model file ends in")
+    assert refusal(str(path)).startswith(f"'{path}' has an unknown file type; a model file ends in")
 
 
 def test_a_file_under_the_ending_of_another_is_refused_by_what_it_is(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, ending: str, content: byte
         path.write_bytes(path.read_bytes()[:-100])
     else:
         path.write_bytes(content)
-    assert "is truncated, damaged or no file of PyTorch" in refusal(str(path))
+    assert "is truncated, damaged or not a PyTorch file" in refusal(str(path))
 
 
 def test_a_compiled_package_is_refused(tmp_path: Path) -> None:
@@ -150,13 +150,13 @@ def test_a_compiled_package_is_refused(tmp_path: Path) -> None:
 
 def test_sizes_weights_and_inputs_that_do_not_go_with_a_kind_are_refused(tmp_path: Path) -> None:
     path = str(save_script(Net(), tmp_path / "net.pt"))
-    assert "has no size to choose; give its shapes by --input" in refusal(path, size=9, trust=True)
-    assert "has weights of its own; leave out --weights" in refusal(
+    assert "has no selectable size; give its shapes with input" in refusal(path, size=9, trust=True)
+    assert "contains its weights already; leave out weights" in refusal(
         path, weights="w.pth", trust=True
     )
     assert "size 0 is too small for timm:resnet18" in refusal("timm:resnet18", size=0)
     assert "weights 'w.pth' does not exist" in refusal("timm:resnet18", weights="w.pth")
-    assert "is built in and knows its inputs; leave out --input" in refusal(
+    assert "is built in and has fixed inputs; leave out input" in refusal(
         "inception", inputs=(parse_input("3x9x9"),)
     )
     assert "seed -1 is out of range" in refusal(path, seed=-1)

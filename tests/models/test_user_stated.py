@@ -30,7 +30,7 @@ def test_what_is_stated_needs_nothing_given() -> None:
 
 def test_a_free_dimension_of_which_nothing_is_said_is_refused_by_name() -> None:
     assert refusal((IDS,)) == (
-        "net.onnx: dimension 'seq' of input 'ids' is dynamic; give it: --input ids=128:int64"
+        "net.onnx: dimension 'seq' of input 'ids' is dynamic; give it: input=ids=128:int64"
     )
 
 
@@ -57,14 +57,14 @@ def test_a_default_shape_gives_way_to_what_is_given() -> None:
 
 def test_two_sizes_for_one_dimension_are_refused() -> None:
     assert refusal((IDS, MASK), "ids=32:int64", "mask=31:int64") == (
-        "--input mask=31:int64 does not fit net.onnx, which takes mask=seq:int64"
+        "input mask=31:int64 does not fit net.onnx, which takes mask=seq:int64 (input)"
     )
 
 
 @pytest.mark.parametrize("given", ["image=1x32x32", "image=3x32", "image=3x32x32:float64"])
 def test_a_shape_or_type_that_does_not_fit_is_refused_with_what_does(given: str) -> None:
     assert refusal((IMAGE,), given).endswith(
-        "does not fit net.onnx, which takes image=3xheightxwidth:float32"
+        "does not fit net.onnx, which takes image=3xheightxwidth:float32 (input)"
     )
 
 
@@ -75,4 +75,4 @@ def test_an_unknown_name_is_refused_with_all_that_there_are() -> None:
 
 
 def test_a_name_given_twice_is_refused() -> None:
-    assert refusal((IDS,), "ids=3:int64", "ids=4:int64").startswith("--input names 'ids' twice")
+    assert refusal((IDS,), "ids=3:int64", "ids=4:int64").startswith("input 'ids' is given twice")

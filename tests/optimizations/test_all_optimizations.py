@@ -320,18 +320,15 @@ def test_channels_last_runs_convolutions_on_nhwc_and_takes_nchw(cache: Path) -> 
 
 @pytest.mark.parametrize("name", ["texts", "branching"])
 def test_channels_last_is_refused_where_there_are_no_images(name: str, cache: Path) -> None:
-    with pytest.raises(PrepareFailed) as caught:
+    with pytest.raises(PrepareFailed, match="no 4-dimensional input or weight"):
         OPTIMIZATIONS["channels_last"].prepare(subject_of(name, cache))
-    assert str(caught.value) == (
-        "this model has no input or no weight of 4 dimensions, so there is no channel to put last"
-    )
 
 
 def test_mkldnn_is_refused_with_the_operator_that_does_not_take_its_tensors(cache: Path) -> None:
     with pytest.raises(PrepareFailed) as caught:
         OPTIMIZATIONS["mkldnn"].prepare(subject_of("branches", cache))
     text = str(caught.value)
-    assert text.startswith("the model does not run on oneDNN's tensors, operator aten::cat: ")
+    assert text.startswith("operator aten::cat does not support oneDNN's tensors: ")
     assert "\n" not in text
 
 
@@ -372,7 +369,7 @@ def test_a_module_that_came_as_torchscript_is_taken_as_it_is(cache: Path) -> Non
 
 @pytest.mark.parametrize("name", ["script", "trace"])
 def test_a_trace_that_takes_the_batch_for_a_constant_is_refused(name: str, cache: Path) -> None:
-    with pytest.raises(PrepareFailed, match="trace of 2 inputs does not hold for 1") as caught:
+    with pytest.raises(PrepareFailed, match="a trace of 2 inputs is wrong for 1") as caught:
         OPTIMIZATIONS[name].prepare(subject_of("counting", cache))
     assert "\n" not in str(caught.value)
 

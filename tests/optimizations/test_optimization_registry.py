@@ -63,15 +63,13 @@ def test_titles_tell_the_optimizations_apart() -> None:
 def test_an_unknown_optimization_is_refused_with_the_closest_name(name: str, close: str) -> None:
     with pytest.raises(UsageError) as caught:
         optimization_named(name)
-    assert str(caught.value) == (
-        f"unknown optimization '{name}'; did you mean '{close}'? (coresplit list shows all)"
-    )
+    assert str(caught.value) == (f"unknown optimization '{name}'; did you mean '{close}'?")
 
 
 def test_a_name_like_no_other_points_to_the_list() -> None:
     with pytest.raises(UsageError) as caught:
         usable("zzz")
-    assert str(caught.value) == "unknown optimization 'zzz'; coresplit list shows all"
+    assert str(caught.value).startswith("unknown optimization 'zzz'; known are none, script, ")
 
 
 def test_an_onnx_file_is_only_given_to_what_can_run_it() -> None:
@@ -108,10 +106,9 @@ def test_a_missing_compiler_says_how_to_get_one(
 
 def test_the_compiler_is_the_one_that_cxx_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
-    assert usable("compile_freeze") == (
-        "compile_freeze needs the C++ compiler no-such-compiler that CXX names: "
-        "install it, or unset CXX"
-    )
+    missing = usable("compile_freeze") or ""
+    assert "C++ compiler no-such-compiler" in missing
+    assert "CXX" in missing
     monkeypatch.setenv("CXX", f"'{sys.executable}' -O2")
     assert usable("compile_freeze") is None
 

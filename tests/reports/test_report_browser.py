@@ -150,7 +150,7 @@ def test_cells_can_be_chosen_by_their_first_columns(browser: Browser, tmp_path: 
     bar = seen.page.locator("#cells .choose")
     assert bar.locator("label").all_inner_texts()[0].startswith("optimization")
     bar.get_by_label("optimization").select_option("int8")
-    bar.get_by_label("placing").select_option("tcmalloc")
+    bar.get_by_label("placement").select_option("tcmalloc")
     rows = seen.page.locator("#cells tbody tr:visible")
     assert rows.count() == 4
     texts = rows.locator("td:nth-child(1), td:nth-child(4)").all_inner_texts()

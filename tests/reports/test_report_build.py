@@ -128,7 +128,7 @@ def test_pictures_are_described_by_what_they_show(published: Path) -> None:
 
 def test_a_sentence_stands_above_every_picture() -> None:
     document = document_of(published_run(4))
-    page = markdown_page(published_run(4), document, lambda figure: True)
+    page = markdown_page(document, lambda figure: True)
     for figure in document.figures:
         shown = f'<p>{figure.finding}</p>\n\n<p float="left">\n<img src="./{figure.name}.png"'
         assert shown in page
@@ -152,11 +152,11 @@ def test_the_page_links_only_to_itself_and_its_pictures(published: Path) -> None
 def test_hostile_text_of_a_run_stays_text_in_both_pages() -> None:
     run = hostile_run()
     document = document_of(run)
-    page = html_page(run, document, pictures=True)
+    page = html_page(document, pictures=True)
     assert HOSTILE not in page and '<script>alert("x")' not in page
     assert _Texts(page).tags.count("script") == 3
     assert HOSTILE in _Texts(page).texts
-    text = markdown_page(run, document, lambda figure: True)
+    text = markdown_page(document, lambda figure: True)
     body = text.split("---\n", 2)[2]
     assert "<script" not in body and "{{" not in body
     assert _Texts(body).tags.count("script") == 0
@@ -164,7 +164,7 @@ def test_hostile_text_of_a_run_stays_text_in_both_pages() -> None:
 
 def test_no_text_of_a_run_can_end_the_element_that_holds_its_data() -> None:
     run = hostile_run()
-    page = html_page(run, document_of(run), pictures=True)
+    page = html_page(document_of(run), pictures=True)
     (data,) = re.findall(r'id="data">(.*?)</script>', page, re.S)
     assert not set("<>&") & set(data)
     assert HOSTILE in json.loads(data)["points"][0]
@@ -182,7 +182,7 @@ def test_hostile_names_cannot_leave_the_folder(tmp_path: Path) -> None:
 def test_the_title_of_a_run_stays_one_line_of_front_matter() -> None:
     run = run_of(exact("none", 1, 1, 10))
     run = msgspec.structs.replace(run, model=ModelInfo(name="m", title='a"\n---\nb'))
-    page = markdown_page(run, document_of(run), lambda figure: False)
+    page = markdown_page(document_of(run), lambda figure: False)
     assert page.splitlines()[:4] == [
         "---",
         "layout: scalebench",
@@ -194,8 +194,8 @@ def test_the_title_of_a_run_stays_one_line_of_front_matter() -> None:
 def test_what_an_imported_run_does_not_know_is_said(published: Path) -> None:
     page = " ".join(_Texts((published / "index.html").read_text("utf-8")).texts)
     assert re.search(r"Machine\s+not stated", page)
-    assert re.search(r"Noise floor\s+not known", page)
-    assert "assumed 2.5 % a visit" in page
+    assert re.search(r"Noise floor\s+unknown", page)
+    assert "2.5 % per visit is assumed" in page
     assert "the published mean, with the published minimum and maximum" in page
     assert "Evidence" not in page
 
@@ -203,8 +203,8 @@ def test_what_an_imported_run_does_not_know_is_said(published: Path) -> None:
 def test_cells_that_are_not_drawn_stand_in_both_pages_with_their_reason() -> None:
     run = all_verdicts()
     document = document_of(run)
-    page = " ".join(_Texts(html_page(run, document, pictures=False)).texts)
-    text = markdown_page(run, document, lambda figure: False)
+    page = " ".join(_Texts(html_page(document, pictures=False)).texts)
+    text = markdown_page(document, lambda figure: False)
     for reason in ("would need 30.1 GiB, 22.9 GiB are free", "throttled in 4 of 20 periods"):
         assert reason in page and reason in text
     assert "44 cells: 22 measured, 12 light, 1 unstable, 6 estimated, 1 invalid" in page
@@ -212,7 +212,7 @@ def test_cells_that_are_not_drawn_stand_in_both_pages_with_their_reason() -> Non
 
 def test_the_table_of_every_cell_holds_the_evidence() -> None:
     run = measured_run((1,), (8,), ("none",))
-    texts = _Texts(html_page(run, document_of(run), pictures=False)).texts
+    texts = _Texts(html_page(document_of(run), pictures=False)).texts
     start = texts.index("none", texts.index("kernel time"))
     assert texts[start : start + 5] == ["none", "1", "8", "sequential", "measured"]
     assert texts[start + 7 : start + 12] == ["4", "12", "9.26", "2,600", "20 %"]
@@ -266,7 +266,7 @@ def test_a_missing_library_names_the_command_that_installs_it() -> None:
 
 def test_importing_the_room_loads_no_drawing_library() -> None:
     code = (
-        "import sys, coresplit.report\n"
+        "import sys, coresplit.reports\n"
         "heavy = {'altair', 'vl_convert', 'jinja2', 'torch', 'numpy', 'coresplit.store'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

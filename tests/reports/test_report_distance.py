@@ -3,10 +3,11 @@ import pytest
 from report_many import FLOPS, imported, many_run
 from report_runs import exact, run_of
 
+from coresplit.analysis.view import RunView
 from coresplit.records import ModelInfo, ModelInput, Peak, Prepared, Run
 from coresplit.reports.compose import document_of
-from coresplit.reports.context import Context
-from coresplit.reports.document import Block
+from coresplit.reports.document import Block, Section
+from coresplit.reports.figures import Figures
 from coresplit.reports.sections.efficiency import distance_section
 
 GIGA = 1_000_000_000
@@ -29,8 +30,13 @@ def small(*entries: Peak | Prepared, model: ModelInfo | None = None) -> Run:
     return msgspec.structs.replace(run, model=model or known, journal=entries)
 
 
+def section_of(run: Run) -> Section | None:
+    view = RunView(run)
+    return distance_section(view, Figures(view))
+
+
 def block(run: Run) -> Block:
-    found = distance_section(Context(run))
+    found = section_of(run)
     assert found is not None
     return found.blocks[0]
 
@@ -71,10 +77,10 @@ def test_the_best_of_repeated_peaks_counts() -> None:
 
 
 def test_without_operations_or_peaks_there_is_no_section() -> None:
-    assert distance_section(Context(small())) is None
-    assert distance_section(Context(small(peak(threads=8, float32=1e9)))) is None
+    assert section_of(small()) is None
+    assert section_of(small(peak(threads=8, float32=1e9))) is None
     unknown = ModelInfo(name="tiny", title="Tiny")
-    assert distance_section(Context(small(peak(float32=1e9), model=unknown))) is None
+    assert section_of(small(peak(float32=1e9), model=unknown)) is None
     headings = [section.heading for section in document_of(imported(many_run())).sections]
     assert "Distance to the Machine" not in headings
 
@@ -82,8 +88,8 @@ def test_without_operations_or_peaks_there_is_no_section() -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        (10 * GIGA // 4, "allows 0.200 at batch 1: that forward is bound by memory."),
-        (GIGA // 40, "are not counted: no roofline is drawn."),
+        (10 * GIGA // 4, "batch 1 to 0.200, so that forward pass is memory-bound."),
+        (GIGA // 40, "are not counted, so no roofline is drawn."),
     ],
 )
 def test_the_ridge_and_the_bound_of_the_model_are_told(parameters: int, text: str) -> None:
@@ -96,8 +102,8 @@ def test_the_ridge_and_the_bound_of_the_model_are_told(parameters: int, text: st
     )
     note = block(small(peak(float32=100e9), model=model)).note
     assert (
-        "1 thread multiplies up to 100 GFLOP/s in float32 and copies 10.0 GB/s: work is bound by "
-        "computing above 10.0 operations per byte, and by memory below."
+        "100 GFLOP/s in float32 and copies 10.0 GB/s, so work is compute-bound above 10.0 "
+        "operations per byte and memory-bound below."
     ) in note
     assert note.endswith(text)
 
@@ -107,7 +113,7 @@ def test_the_fewest_and_the_most_threads_have_a_chart_with_their_own_peaks() -> 
     names = [f.name for f in block(run).figures]
     assert names == ["inception-operations-1", "inception-operations-4"]
     shown = block(run).figures[1].spec["data"]["values"]
-    rows = {(row.cell.optimization, row.cell.batch): row for row in Context(run).rows
+    rows = {(row.cell.optimization, row.cell.batch): row for row in RunView(run).rows
             if row.cell.threads == 4}  # fmt: skip
     for point in shown:
         work = rows[point["o"], point["b"]].throughput * FLOPS / 1e9

@@ -7,12 +7,12 @@ import pytest
 from report_many import many_run
 from report_runs import exact, replaced, run_of
 
+from coresplit.analysis.view import RunView
 from coresplit.cli.commands import bench
-from coresplit.cli.telling import advice_of, findings_of
+from coresplit.cli.telling import advice_of
 from coresplit.records import Cell, Evidence, Measurement, Run
 from coresplit.reports.compose import document_of
-from coresplit.reports.context import Context
-from coresplit.reports.sections.overview import about, facts_of
+from coresplit.reports.headline import headlines
 from coresplit.reports.sections.page_faults import about_faults, faults_of
 from coresplit.sweep import Outcome
 
@@ -58,7 +58,7 @@ def slow(allocators: tuple[str, ...]) -> Run:
 
 
 def advised(run: Run, usable: tuple[str, ...] = HERE) -> tuple[str, ...]:
-    return advice_of(Context(run), PATH, usable)
+    return advice_of(RunView(run, str(PATH)), usable)
 
 
 def test_cells_in_which_the_kernel_took_much_are_counted_and_the_worst_is_named() -> None:
@@ -73,7 +73,7 @@ def test_cells_in_which_the_kernel_took_much_are_counted_and_the_worst_is_named(
     run = run_of(*cells)
     assert (
         "up to 40 % in script t=1 b=64, with 2,500 page faults per forward"
-        in (dict(about_faults(run, Context(run)))["Page faults"])
+        in (dict(about_faults(RunView(run)))["Page faults"])
     )
 
 
@@ -87,7 +87,7 @@ def test_a_kernel_share_of_ten_percent_or_none_at_all_is_no_matter() -> None:
     assert faults_of([]) is None
     run = run_of(exact("none", 1, 1, 10.0))
     assert advised(run) == ()
-    assert "Page faults" not in dict(about(run, document_of(run)))
+    assert "Page faults" not in dict(document_of(run).about)
 
 
 def test_an_allocator_that_was_not_measured_is_one_command() -> None:
@@ -103,7 +103,7 @@ def test_what_was_measured_is_told_instead_of_advised() -> None:
     _, outcome, more = advised(run)
     assert "glibc_tuned is faster than the default allocator in" in outcome
     assert "--allocator" not in " ".join((outcome, more))
-    on_page = dict(about(run, document_of(run)))["Page faults"]
+    on_page = dict(document_of(run).about)["Page faults"]
     assert outcome.strip() in on_page
     assert "--allocator" not in on_page
 
@@ -113,24 +113,22 @@ def test_further_allocators_are_counted_on_the_terminal_and_told_on_the_page() -
     lines = advised(run)
     assert len(lines) == 3
     assert lines[1].endswith("(1 more in the report)")
-    assert "tcmalloc is faster" in dict(about(run, document_of(run)))["Page faults"]
+    assert "tcmalloc is faster" in dict(document_of(run).about)["Page faults"]
 
 
 def test_a_page_of_a_run_with_one_allocator_says_how_to_measure_another() -> None:
     run = slow(("default",))
-    text = dict(about(run, document_of(run)))["Page faults"]
+    text = dict(document_of(run).about)["Page faults"]
     assert f"coresplit bench --resume {run.name} --allocator glibc_tuned" in text
 
 
 def test_the_findings_are_facts_of_the_page() -> None:
     run = many_run(batches=(1, 8), optimizations=("none", "script"))
-    facts = [
-        f"{fact.label}: {fact.value} ({fact.note})" for fact in facts_of(run, document_of(run))
-    ]
-    lines = findings_of(Context(run), PATH)
+    facts = [f"{fact.label}: {fact.value} ({fact.note})" for fact in document_of(run).facts]
+    lines = headlines(RunView(run, str(PATH)))
     assert len(lines) == 2
     for line in lines:
-        assert line.replace("plan runs/inception ", "plan RUN ") in facts
+        assert line.replace(f"plan {PATH} ", f"plan {run.name} ") in facts
     assert lines[1].startswith("Highest throughput: ")
     assert " to " in lines[1]
 
@@ -139,7 +137,7 @@ def test_a_run_without_values_has_nothing_to_tell() -> None:
     failed = Measurement(
         cell=Cell(optimization="none", threads=1, batch=1), verdict="failed", reason="x"
     )
-    assert findings_of(Context(run_of(failed)), PATH) == ()
+    assert headlines(RunView(run_of(failed))) == ()
     assert advised(run_of(failed)) == ()
 
 

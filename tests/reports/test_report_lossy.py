@@ -6,9 +6,9 @@ from report_many import TEN, many_run
 from report_runs import exact, measured_run, published_run, run_of
 
 from coresplit.analysis.ranking import rankings_of
+from coresplit.analysis.view import RunView
 from coresplit.records import UNCHECKED, Prepared, Run
 from coresplit.reports.compose import document_of
-from coresplit.reports.context import Context
 from coresplit.reports.pages.html import html_page
 from coresplit.reports.pages.markdown import markdown_page
 from coresplit.reports.sections.cells import preparation_table
@@ -45,7 +45,7 @@ def test_costs_tell_error_agreement_preparation_library_and_failure() -> None:
         "quantized 94",
     )  # fmt: skip
     assert lines["script"].texts[1:5] == (
-        "those of eager", "3.1e-06", "4 inputs are too few to tell", "4",
+        "same as eager", "3.1e-06", "too few inputs (4)", "4",
     )  # fmt: skip
     assert lines["trace"].texts[1].startswith("failed: 'batch_norm' has no such kernel")
     assert [lines[name].kind for name in ("script", "trace", "int8")] == ["", "failed", "lossy"]
@@ -111,25 +111,25 @@ def test_labels_of_ten_optimizations_keep_apart_and_stand_in_the_order_of_their_
 def test_both_pages_hold_the_tables_of_choice_and_cost_and_say_why_one_failed() -> None:
     run = many_run(batches=(1, 8), failing=("trace",))
     document = document_of(run)
-    page = html_page(run, document, pictures=False)
-    text = markdown_page(run, document, lambda figure: False)
-    for needed in ("best lossless", "same top-1", "25 %", "such kernel", "bound by computing"):
+    page = html_page(document, pictures=False)
+    text = markdown_page(document, lambda figure: False)
+    for needed in ("best lossless", "same top-1", "25 %", "such kernel", "compute-bound"):
         assert needed in page and needed in text
     assert (page.count("<details"), text.count("<table>")) == (8, 6)
-    assert "dashes and dots tell lossy optimizations" in page
+    assert "lossy optimizations, which change results" in page
 
 
 def test_long_tables_are_folded_in_both_pages() -> None:
     run = many_run(range(1, 17), (1, 2, 4, 8))
     document = document_of(run)
-    summary = "The best of 64 places &lt;threads, batch&gt;"
-    assert f"<details>\n<summary>{summary}" in markdown_page(run, document, lambda figure: False)
-    assert f"<details>\n<summary>{summary}" in html_page(run, document, pictures=False)
+    summary = "The best choice at each of 64 grid points &lt;threads, batch&gt;"
+    assert f"<details>\n<summary>{summary}" in markdown_page(document, lambda figure: False)
+    assert f"<details>\n<summary>{summary}" in html_page(document, pictures=False)
 
 
 def test_a_run_whose_every_cell_failed_tells_the_reasons_by_optimization() -> None:
     run = many_run(batches=(1,), failing=TEN)
-    page = html_page(run, document_of(run), pictures=False)
+    page = html_page(document_of(run), pictures=False)
     assert "No cell of this run has a value that can be drawn." in page
     assert page.count("failed: &#39;batch_norm&#39; has no such kernel") == len(TEN)
 
@@ -152,7 +152,7 @@ def test_script_that_was_traced_says_so_and_that_trace_is_the_same() -> None:
     assert table is not None
     script, trace = (line.texts for line in table.lines)
     assert (script[0], trace[0]) == ("script (traced)", "trace")
-    assert "the same as trace" in script[-1] and "the same" not in trace[-1]
+    assert "same as trace" in script[-1] and "same as" not in trace[-1]
     alone = cost_table(run, ("script",))
     assert alone is not None
     assert alone.lines[0].texts[-1] == "torchscript traced"
@@ -188,12 +188,12 @@ def test_outputs_that_were_not_checked_are_named_with_the_reason() -> None:
 
 
 def test_what_was_not_checked_competes_but_nothing_is_called_lossless() -> None:
-    context = Context(unchecked_run())
-    (ranking,) = rankings_of(context)
+    view = RunView(unchecked_run())
+    (ranking,) = rankings_of(view)
     assert ranking.title == "best choice"
     assert {row.cell.optimization for row in ranking.rows} == {"none", "script"}
-    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(ranking, context)
-    assert rankings_of(Context(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
+    assert f"Outputs not checked (script): {CONSTANT}" in finding_of(ranking, view)
+    assert rankings_of(RunView(measured_run(batches=(1, 8))))[0].title == "best lossless choice"
 
 
 def test_costs_and_pages_say_what_was_not_checked() -> None:
@@ -201,14 +201,14 @@ def test_costs_and_pages_say_what_was_not_checked() -> None:
     table = cost_table(run, ("none", "script"))
     assert table is not None
     none, script = (line.texts for line in table.lines)
-    assert none[1] == "those of eager"
+    assert none[1] == "same as eager"
     assert script[1:5] == ("outputs not checked", "not checked", "not compared", "none")
     assert CONSTANT in script[-1]
     errors = {line.texts[0]: line.texts[5] for line in preparation_table(run).lines}
     assert errors["script"] == "not checked"
     document = document_of(run)
     for page in (
-        html_page(run, document, pictures=False),
-        markdown_page(run, document, lambda _: False),
+        html_page(document, pictures=False),
+        markdown_page(document, lambda _: False),
     ):
         assert f"outputs not checked (script): {CONSTANT}" in page

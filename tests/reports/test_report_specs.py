@@ -174,13 +174,13 @@ def test_every_axis_names_its_unit() -> None:
     }
     assert titles == {
         "threads",
-        "batch (inputs per forward)",
+        "batch (inputs per forward pass)",
         "batch (inputs of all instances)",
         "core",
         "speedup of the split (times the other)",
-        "latency of one forward (ms)",
-        "latency of one forward (ms, s)",
-        "latency of one forward (s)",
+        "latency of one forward pass (ms)",
+        "latency of one forward pass (ms, s)",
+        "latency of one forward pass (s)",
         "throughput (inferences/s)",
         "throughput (times eager)",
         "speedup (times 1 thread)",

@@ -19,13 +19,13 @@ from report_splits import (
 
 from coresplit import store
 from coresplit.analysis.splits import choices_of
+from coresplit.analysis.view import RunView
 from coresplit.charts.figure import Figure
 from coresplit.charts.render import complete, picture
 from coresplit.charts.theme import TOTAL, WIDTH, config
 from coresplit.planner import interpolated, plan, profiles_of
 from coresplit.records import Configuration, Measurement, Prepared, Run
 from coresplit.reports.compose import document_of
-from coresplit.reports.context import Context
 from coresplit.reports.document import Block, Section
 from coresplit.reports.pages.html import html_page
 from coresplit.reports.pages.markdown import markdown_page
@@ -152,7 +152,7 @@ def test_a_split_that_is_too_close_to_call_is_not_what_is_to_be_run() -> None:
     assert found["run"] == "1 instance of 4 threads, batch 2"
     assert found["fastest predicted"] == "2 instances of 2 threads, batch 1"
     assert found["over fat"].startswith("too close to call, 1.17x")
-    assert "too close to call with fat" in figure(run, "split-speedup").finding
+    assert "split and fat are too close to call" in figure(run, "split-speedup").finding
 
 
 def test_the_newest_verification_of_a_split_counts() -> None:
@@ -233,15 +233,15 @@ def test_a_verification_on_fewer_cores_repeats_no_block_and_tells_its_verdict() 
 def test_without_a_cell_of_all_cores_there_is_nothing_to_be_faster_than() -> None:
     run = hand_run(missing=[place for place in HAND if place[0] == 4])
     assert set(column(run, "over fat")) == {"-"}
-    assert {point.name for point in speedup_points(choices_of(Context(run)))} == {"thin"}
+    assert {point.name for point in speedup_points(choices_of(RunView(run)))} == {"thin"}
     assert "for batch 8 with script, the run has no cell of 4 threads and batch 8 to" in note(run)
-    assert document_of(run).facts == ()
+    assert not [fact for fact in document_of(run).facts if "plit" in fact.label]
 
 
 def test_a_batch_without_fat_breaks_the_line() -> None:
     run = hand_run()
     lonely = (*run.measurements, exact("none", 3, 4, 5))
-    choices = choices_of(Context(msgspec.structs.replace(run, measurements=lonely)))
+    choices = choices_of(RunView(msgspec.structs.replace(run, measurements=lonely)))
     assert choices[2].plan.fat is None
     points = speedup_points(choices)
     assert [(point.batch, point.stretch) for point in points if point.name == "fat"] == [
@@ -256,7 +256,7 @@ def test_fat_between_measured_batches_competes_and_is_drawn_hollow() -> None:
     found = lines(run)["4"]
     assert found["run"] == "1 instance of 4 threads, batch 4"
     assert (found["over fat"], found["doubts"]) == ("is fat, interpolated", "interpolated")
-    assert [choice.hollow for choice in choices_of(Context(run))] == [False, False, True, False]
+    assert [choice.hollow for choice in choices_of(RunView(run))] == [False, False, True, False]
     assert "Where fat was not measured, it is interpolated between two batches." in note(run)
     fills = {mark["batch"]: mark["fill"] for mark in marks(run, "split-cores")}
     assert [batch for batch, fill in fills.items() if fill == "#ffffff"] == [4]
@@ -267,7 +267,7 @@ def test_different_instances_are_named_piece_by_piece() -> None:
     found = lines(run)["3"]
     assert found["run"] == "1 instance of 2 threads, batch 2 + 1 instance of 1 thread, batch 1"
     assert found["doubts"] == "mixed"
-    assert "as if copies of itself ran beside it" in note(run)
+    assert "copies of itself" in note(run)
     assert "instances differ in size at 1 of 3 batches" in figure(run, "split-cores").finding
 
 
@@ -284,7 +284,7 @@ def test_lossy_optimizations_do_not_compete_with_others() -> None:
     assert {line[2] for line in table(both)} == {"script"}
     alone = msgspec.structs.replace(both, measurements=tuple(quick))
     assert {line[2] for line in table(alone)} == {"int8"}
-    assert "lossy optimizations only" in note(alone)
+    assert "All optimizations of the run are lossy" in note(alone)
 
 
 def test_where_losses_are_not_stated_all_optimizations_compete() -> None:
@@ -295,15 +295,15 @@ def test_where_losses_are_not_stated_all_optimizations_compete() -> None:
 def test_the_note_tells_the_setting_and_what_the_doubts_mean() -> None:
     alone = note(measured_run())
     assert (
-        " Latencies are predicted from cells measured alone: instances that run together may be "
-        "slower than this. "
+        " Latencies are predicted from cells measured alone; instances that run together may be "
+        "slower. "
     ) in alone
     assert "Doubts: light: from one or two visits; estimated: from cells that were not" in alone
     packed = note(formula_run(packed=lambda t, b: 1.3))
-    assert " Latencies are predicted from cells measured beside copies of themselves. " in packed
+    assert " Latencies are predicted from cells measured next to copies of themselves. " in packed
     assert (
-        "scaled: measured alone, and made slower by the share of cores that others keep "
-        "busy, up to 1.44x, as learnt from 32 cells measured both ways."
+        "scaled: measured alone, then slowed by up to 1.44x for the cores that others keep "
+        "busy, based on 32 cells measured both ways."
     ) in packed
 
 
@@ -354,7 +354,7 @@ def test_a_split_of_estimated_cells_is_drawn_hollow_and_said_to_be() -> None:
     assert (fills[8], fills[1] == fills[8]) == ("#ffffff", False)
     assert column(run, "doubts") == ["", "estimated", "estimated"]
     points = {
-        p.batch: p.hollow for p in speedup_points(choices_of(Context(run))) if p.name == "fat"
+        p.batch: p.hollow for p in speedup_points(choices_of(RunView(run))) if p.name == "fat"
     }
     assert points == {1: False, 4: True, 8: True}
     assert "estimated" in document_of(run).facts[0].note
@@ -415,20 +415,20 @@ def test_proofs_of_several_optimizations_have_shapes_that_a_key_names() -> None:
 
 def test_a_sentence_above_every_figure_tells_what_it_shows() -> None:
     run = proven()
-    assert figure(run, "split-cores").finding == (
-        "On 4 cores run 1 instance of 4 threads at batch 1, and 4 instances of 1 thread at batch 8."
+    assert figure(run, "split-cores").finding.endswith(
+        "run 1 instance of 4 threads at batch 1, and 4 instances of 1 thread at batch 8."
     )
     speedups = figure(run, "split-speedup").finding
-    assert "up to 1.50x as fast as one instance on all 4 cores (batch 8, when run)" in speedups
+    assert "up to 1.50x as fast as one instance on all 4 cores (batch 8, measured)" in speedups
     assert "at batches 1 and 2 fat is the fastest" in speedups
-    assert "Of 3 that were run, 1 confirmed, 1 too close to call and 1 refuted" in speedups
-    assert "faster was fat at batch 2" in speedups
+    assert "Verified by running: 1 confirmed, 1 too close to call and 1 refuted" in speedups
+    assert "faster: fat at batch 2" in speedups
     predictions = figure(run, "split-prediction").finding
-    assert predictions.startswith("4 of 8 measured medians lie inside the interval")
-    assert "5.6 % in the median and 33.3 % at most (split at batch 2, predicted fast" in predictions
+    assert predictions.startswith("4 of 8 measured medians lie inside")
+    assert "is 5.6 %, the largest 33.3 % (split at batch 2, predicted fast" in predictions
     plain = figure(hand_run(), "split-speedup").finding
     assert "up to 1.67x as fast as one instance on all 4 cores (batch 8, predicted)" in plain
-    assert "None of these splits was verified" in plain
+    assert "None of these splits has been verified" in plain
 
 
 def test_the_note_explains_where_the_largest_gain_comes_from() -> None:
@@ -438,12 +438,12 @@ def test_the_note_explains_where_the_largest_gain_comes_from() -> None:
 
 
 def test_the_fact_names_the_split_of_the_largest_gain_and_its_proof() -> None:
-    (plain,) = document_of(hand_run()).facts
+    plain, *_ = document_of(hand_run()).facts
     assert (plain.label, plain.value) == ("Split for batch 8", "4 × 1 thread, batch 2")
     assert "predicted 1.67x (1.66x to 1.67x) as fast as one instance on all 4" in plain.note
     assert plain.note.endswith("from cells measured alone; not verified")
-    (found,) = document_of(proven()).facts
-    assert found.note.endswith("; when run 1.50x, confirmed")
+    found, *_ = document_of(proven()).facts
+    assert found.note.endswith("; measured 1.50x, confirmed")
 
 
 def test_a_gain_that_was_proven_comes_before_a_larger_one_that_is_only_predicted() -> None:
@@ -459,10 +459,11 @@ def test_a_gain_that_the_cores_cannot_give_is_no_fact() -> None:
 
 
 def test_where_nothing_is_shown_the_fact_names_the_command_that_would() -> None:
-    (fact,) = document_of(hand_run(noise=0.25)).facts
+    run = hand_run(noise=0.25)
+    fact, *_ = document_of(run).facts
     assert (fact.label, fact.value) == ("Best split", "one instance")
     assert "no split is shown to be faster than one instance on all 4 cores" in fact.note
-    assert "coresplit plan RUN --batch 8 --verify" in fact.note
+    assert f"coresplit plan {run.name} --batch 8 --verify" in fact.note
 
 
 def test_a_refuted_split_is_no_fact_while_another_gains() -> None:
@@ -473,7 +474,7 @@ def test_a_refuted_split_is_no_fact_while_another_gains() -> None:
 
 def test_where_no_split_gains_the_fact_says_so() -> None:
     run = cells(exact("script", 1, 1, 10), exact("script", 4, 1, 3))
-    (fact,) = document_of(run).facts
+    fact, *_ = document_of(run).facts
     assert (fact.label, fact.value) == ("Best split", "one instance")
     assert "--verify" not in fact.note
     assert note(run).startswith("No gain over fat is shown; for batch 1 with script, no split is")
@@ -483,8 +484,8 @@ def test_both_pages_hold_the_section_and_its_table() -> None:
     run = proven()
     document = document_of(run)
     page, text = (
-        html_page(run, document, pictures=False),
-        markdown_page(run, document, lambda figure: True),
+        html_page(document, pictures=False),
+        markdown_page(document, lambda figure: True),
     )
     assert f"<h2>{HEADING}</h2>" in page and f"\n# {HEADING}\n" in text
     for line in table(run):

@@ -7,7 +7,7 @@ from report_runs import all_verdicts, exact, guessed, measured_run, published_ru
 from coresplit.analysis.rows import Group, Undrawn, groups_of, undrawn_of
 from coresplit.charts.points import COLUMNS, chart_points_of
 from coresplit.records import AnchorVisit, Cell, Measurement, Published, Run
-from coresplit.reports.sections.overview import anchor_of
+from coresplit.reports.sections.about import anchor_of
 from coresplit.stats.claims import Claims
 
 

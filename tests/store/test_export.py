@@ -93,7 +93,7 @@ def test_existing_tables_are_kept_unless_overwriting_is_asked(tmp_path: Path) ->
 
 
 def test_a_run_without_measured_cells_is_not_exported(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="holds no measured cell to export"):
+    with pytest.raises(RunError, match="has no measured cells to export"):
         export_tables(holding(ESTIMATED, SKIPPED), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -104,7 +104,7 @@ def test_exporting_under_a_file_is_refused(tmp_path: Path) -> None:
     for out in (file, file / "out"):
         with pytest.raises(UsageError) as caught:
             export_tables(holding(*MEASUREMENTS), out)
-        assert str(caught.value) == f"{out} is a file or lies under one; name a folder"
+        assert str(caught.value) == f"{out} is a file or is inside one; name a folder"
     assert file.read_text() == "mine"
 
 

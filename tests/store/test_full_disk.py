@@ -75,7 +75,7 @@ def test_a_refused_append_keeps_whole_lines_and_goes_on_when_there_is_room(
     path = tmp_path / "my run"
     message, done = ran(FILL, path)
     assert message.startswith(f"the file size limit is reached while writing {path}/cells.jsonl; ")
-    assert message.endswith(f"--resume '{path}'")
+    assert message.endswith(f"continue with resume={path}")
     assert done == "3"
 
 
@@ -93,7 +93,7 @@ def test_a_full_file_system_keeps_whole_lines_and_goes_on_when_there_is_room(
         pytest.skip("mounting is not permitted here")
     message, done = ran(FILL, path, ballast, prefix=(*prefix, fill, "sh"))
     assert message.startswith(f"the disk is full while writing {path}/cells.jsonl; ")
-    assert message.endswith(f"--resume {path}")
+    assert message.endswith(f"continue with resume={path}")
     assert int(done) > 3
 
 
@@ -118,7 +118,8 @@ except StorageError as error:
 """
     path = tmp_path / "runs" / "run"
     assert ran(script, path) == [
-        f"the file size limit is reached while making {path}; nothing was written: make room first"
+        f"the file size limit is reached while creating {path}; "
+        "nothing was written; free some space"
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -138,7 +139,7 @@ except StorageError as error:
     print(error)
 """
     assert ran(script, tmp_path) == [
-        f"the file size limit is reached while writing tables to {tmp_path}; make room first"
+        f"the file size limit is reached while writing tables to {tmp_path}; free some space first"
     ]
     assert list(tmp_path.iterdir()) == []
 

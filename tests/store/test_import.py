@@ -139,7 +139,7 @@ def test_titles_of_the_published_models_are_known(tmp_path: Path) -> None:
 def test_a_given_name_replaces_the_one_in_the_table() -> None:
     run = imported(LATENCY, name="resnet50")
     assert (run.name, run.model.title) == ("resnet50-published", "ResNet-50")
-    with pytest.raises(UsageError, match=r"model name '\.\./x' is not made of letters"):
+    with pytest.raises(UsageError, match=r"model name '\.\./x' may contain only letters"):
         imported(LATENCY, name="../x")
 
 
@@ -204,15 +204,15 @@ def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, row: str, what: str)
 @pytest.mark.parametrize(
     ("column", "value", "what"),
     [
-        ("topology", "spiral", "topology 'spiral' is unknown; known are sequential and interleave"),
-        ("source", "onnx", "source 'onnx' is unknown; known is torch"),
+        ("topology", "spiral", "unknown topology 'spiral'; use sequential or interleave"),
+        ("source", "onnx", "unknown source 'onnx'; use torch"),
         ("allocator", "", "allocator '' is not a name"),
         ("instance_id", "-1", "instance_id '-1' is not between 1 and"),
         ("instances", "0", "instances '0' is not between 1 and"),
         ("ht", "true", "ht true: threads shared cores by hyper-threading"),
-        ("ht", "maybe", "ht 'maybe' is neither true nor false"),
+        ("ht", "maybe", "ht 'maybe' is not true or false"),
         ("threads", "1", "column intraop_threads appears twice"),
-        ("interop_threads", "4", "interop_threads 4: a cell has one inter-op thread"),
+        ("interop_threads", "4", "interop_threads 4: coresplit uses one inter-op thread"),
         ("flops", "many", "flops 'many' is not a finite number"),
         ("flops", "-1", "flops '-1' is negative"),
     ],
@@ -270,10 +270,10 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str | bytes, w
 
 def test_a_repeated_cell_names_both_lines(tmp_path: Path) -> None:
     assert refusal(tmp_path, HEAD + ROW + ROW.replace("2.0", "2.5")).endswith(
-        "table.csv line 3: cell none t=1 b=1 was given before, by table.csv line 2; keep one"
+        "table.csv line 3: cell none t=1 b=1 was already given in table.csv line 2; keep one"
     )
     assert refusal(tmp_path, HEAD + ROW, LATENCY) == (
-        f"table.csv line 2: cell none t=1 b=1 was given before, by {LATENCY} line 2; keep one"
+        f"table.csv line 2: cell none t=1 b=1 was already given in {LATENCY} line 2; keep one"
     )
 
 

@@ -134,8 +134,8 @@ def test_instances_may_differ_as_long_as_none_is_missing(tmp_path: Path) -> None
         ["split <1, 2, 12> + <2, 1, 2>", "fat <1, 4, 16>"]
     ]
     text = refusal(table(tmp_path / "u.csv", [*rows[:2], rows[3]]))
-    assert text.startswith("u.csv line 3: instance_id: 2 instances that differ")
-    assert "leave them out" in text
+    assert text.startswith("u.csv line 3: instance_id: 2 different instances")
+    assert "remove these rows" in text
 
 
 def test_other_conditions_are_another_configuration(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_throughputs_of_instances_that_ran_together_are_refused(tmp_path: Path) 
     file = tmp_path / "t.csv"
     head = "benchmark,instance_id,intraop_threads,batch_size,throughput\n"
     file.write_text(head + "tiny_manual_none,2,1,1,30.0\n")
-    assert refusal(file).startswith("t.csv line 2: a throughput of instances that ran together")
+    assert refusal(file).startswith("t.csv line 2: the throughput of instances that ran together")
 
 
 def test_a_run_of_splits_alone_is_told_apart_from_one_that_can_be_planned(

@@ -92,7 +92,7 @@ def test_a_torn_last_line_is_left_out_with_a_warning(folder: Path) -> None:
     cells.write_bytes(cells.read_bytes()[:-9])
     run = load(folder)
     assert run.measurements == MEASUREMENTS[:-1]
-    assert run.warnings == (f"{cells} line 5 was cut off while being written and is left out",)
+    assert run.warnings == (f"{cells} line 5 was cut off while being written and is ignored",)
 
 
 def test_a_torn_line_of_the_journal_is_left_out_with_a_warning(folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_torn_line_of_the_journal_is_left_out_with_a_warning(folder: Path) -> 
     journal.write_bytes(journal.read_bytes() + b"\0\0\0\0")
     run = load(folder)
     assert run.journal == JOURNAL
-    assert run.warnings == (f"{journal} line 5 was cut off while being written and is left out",)
+    assert run.warnings == (f"{journal} line 5 was cut off while being written and is ignored",)
 
 
 def test_reopening_cuts_the_torn_line_so_that_the_next_starts_on_its_own(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_reopening_a_whole_folder_changes_nothing(folder: Path) -> None:
 
 def test_a_second_writer_is_refused_until_the_first_closes(folder: Path) -> None:
     writer = reopen(folder)[1]
-    with pytest.raises(UsageError, match="is being written by another coresplit"):
+    with pytest.raises(UsageError, match="is in use by another coresplit"):
         reopen(folder)
     writer.close()
     writer.close()
@@ -312,7 +312,7 @@ def test_a_folder_that_is_no_run_is_named_with_the_run_in_or_above_it(folder: Pa
     with pytest.raises(RunError) as caught:
         load(folder.parent)
     assert str(caught.value) == (
-        f"run {folder.parent} holds no run.json, so it is not a run folder; did you mean {folder}?"
+        f"run {folder.parent} has no run.json, so it is not a run folder; did you mean {folder}?"
     )
     with pytest.raises(RunError) as caught:
         load(folder / "cells.jsonl")
@@ -324,9 +324,7 @@ def test_a_folder_that_is_no_run_is_named_with_the_run_in_or_above_it(folder: Pa
 def test_a_missing_folder_with_no_run_near_it_says_where_runs_come_from(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         load(tmp_path / "nowhere" / "run")
-    assert str(caught.value).endswith(
-        "name a folder that coresplit bench or coresplit import wrote"
-    )
+    assert str(caught.value).endswith("name a folder that a bench or an import wrote")
 
 
 def test_a_newer_run_is_refused_with_both_versions(folder: Path) -> None:
@@ -353,16 +351,16 @@ def test_creating_over_anything_that_exists_is_refused_and_touches_nothing(
     spaced = folder.parent / "my run"
     spaced.mkdir()
     for path, words in (
-        (folder, "exists; name a new folder, or go on with"),
+        (folder, "exists; name a new folder, or continue with"),
         (empty, "exists; name a new folder"),
-        (spaced, f"exists; name a new folder, or go on with --resume '{spaced}'"),
+        (spaced, f"exists; name a new folder, or continue with resume={spaced}"),
         (file, "is a file; name a new folder"),
         (dangling, "is a file; name a new folder"),
-        (file / "run", f"cannot be made: {file} is a file; name another folder"),
-        (file / "a" / "run", f"cannot be made: {file} is a file; name another folder"),
-        (folder.parent / ("x" * 300), "cannot be made: file name too long"),
-        (folder.parent / "new" / ("x" * 300), "cannot be made: file name too long"),
-        (Path("/proc/run"), "cannot be made: no such file or directory; name a folder that can"),
+        (file / "run", f"cannot be created: {file} is a file; name another folder"),
+        (file / "a" / "run", f"cannot be created: {file} is a file; name another folder"),
+        (folder.parent / ("x" * 300), "cannot be created: file name too long"),
+        (folder.parent / "new" / ("x" * 300), "cannot be created: file name too long"),
+        (Path("/proc/run"), "cannot be created: no such file or directory; name a folder that can"),
     ):
         for act in (require_new, partial(create, run=RUN)):
             with pytest.raises(UsageError) as caught:

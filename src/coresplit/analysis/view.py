@@ -11,10 +11,12 @@ class RunView:
     """A judged run, worked out once: its claims, its drawable rows in groups, its baseline.
 
     ``order`` has every optimization of the settings or the rows once, in the order to name them.
+    ``shown`` is what commands call the run: its path, where that is known, else its name.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, shown: str = "") -> None:
         self.run = run
+        self.shown = shown or run.name
         self.model = run.model
         self.claims = Claims(run)
         self.groups: tuple[Group, ...] = groups_of(run, self.claims)

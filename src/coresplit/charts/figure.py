@@ -10,9 +10,10 @@ _LONGEST_NAME = 100
 
 
 class Caption(msgspec.Struct, frozen=True, kw_only=True):
-    """What names a figure: its file name after the model, alternative text and sentence."""
+    """What names a figure: its file name after the model, title, alternative text, sentence."""
 
     name: str
+    title: str
     alt: str
     finding: str
 

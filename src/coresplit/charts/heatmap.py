@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import msgspec
 
 from coresplit.analysis.rows import Row
-from coresplit.charts.line.labels import title_layer
 from coresplit.charts.palette import INK, MUTED, PAPER, viridis
+from coresplit.charts.parts import note_layer, title_layer, tooltip
 from coresplit.charts.scales import count_scale
-from coresplit.charts.theme import HEIGHT, WIDTH, Spec, base
+from coresplit.charts.theme import WIDTH, Spec, base
 
 MOST_WRITTEN = 200
 """Most cells whose values are written into them."""
@@ -102,7 +102,7 @@ def map_axes(threads: Sequence[int], batches: Sequence[int]) -> Spec:
             "field": "b",
             "type": "ordinal",
             "scale": {"domain": list(batches)[::-1]},
-            "axis": {**axis, "labelOverlap": "greedy", "title": "batch (inputs per forward)"},
+            "axis": {**axis, "labelOverlap": "greedy", "title": "batch (inputs per forward pass)"},
         },
     }
 
@@ -133,7 +133,7 @@ def _cells(chart: GridMap, colour: Spec, gap: float) -> Spec:
                 "condition": {"test": "datum.v === 'estimated'", "value": 0.62},
                 "value": 1,
             },
-            "tooltip": [{"field": f, "type": "nominal", "title": title} for f, title in fields],
+            "tooltip": tooltip(fields),
         },
     }
 
@@ -157,17 +157,7 @@ def _note(chart: GridMap, *, gain: bool) -> Spec:
     guessed = any(row.verdict == "estimated" for row in chart.rows)
     notes = ["=: equivalent; ?: too close to call"] if gain else []
     notes += ["paler, ~: estimated"] if guessed else []
-    return {
-        "data": {"values": [{}]},
-        "mark": {
-            "type": "text",
-            "align": "left",
-            "fontSize": 11.5,
-            "color": MUTED,
-            "text": "; ".join(notes),
-        },
-        "encoding": {"x": {"value": 0}, "y": {"value": HEIGHT + 60}},
-    }
+    return note_layer(notes)
 
 
 def _ratio_ticks(span: float) -> list[float]:

@@ -6,6 +6,7 @@ import msgspec
 
 from coresplit.analysis.rows import Group, Row, ratio_of
 from coresplit.analysis.significance import BASELINE, relation
+from coresplit.charts.parts import short
 from coresplit.stats.claims import Claims
 
 COLUMNS = (
@@ -43,9 +44,9 @@ def derived_records(rows: Sequence[Row], batches: Sequence[int]) -> list[dict[st
             "o": row.cell.optimization,
             "t": row.cell.threads,
             "b": row.cell.batch,
-            "y": _short(row.derived.value),
-            "yl": _short(row.derived.low),
-            "yu": _short(row.derived.high),
+            "y": short(row.derived.value),
+            "yl": short(row.derived.low),
+            "yu": short(row.derived.high),
             "yv": row.derived.verdict,
             "yr": row.derived.reason,
             "n": row.point.samples,
@@ -64,7 +65,7 @@ def pair_records(pairs: Sequence[tuple[Row, Row]], claims: Claims) -> list[dict[
         firm = ratio_of(row, rival, claims)
         cell = row.cell
         point: dict[str, Value] = {"o": cell.optimization, "t": cell.threads, "b": cell.batch}
-        told = {"th": _short(row.throughput), "v": firm.verdict, "r": firm.reason}
+        told = {"th": short(row.throughput), "v": firm.verdict, "r": firm.reason}
         records.append({**point, **told, "g": ratio, "gk": kind})
     return records
 
@@ -95,11 +96,11 @@ def _point(row: Row, thread_stretch: int, batch_stretch: int) -> tuple[Value, ..
     low, high = row.throughput_interval
     return (
         cell.optimization, cell.threads, cell.batch,
-        _short(point.latency * 1e3), _short(point.low * 1e3), _short(point.high * 1e3),
-        _short(row.throughput), _short(low), _short(high),
-        _short(speedup.value) if speedup else None,
-        _short(speedup.low) if speedup else None,
-        _short(speedup.high) if speedup else None,
+        short(point.latency * 1e3), short(point.low * 1e3), short(point.high * 1e3),
+        short(row.throughput), short(low), short(high),
+        short(speedup.value) if speedup else None,
+        short(speedup.low) if speedup else None,
+        short(speedup.high) if speedup else None,
         row.verdict, speedup.verdict if speedup else None, row.reason,
         point.samples, point.interval, thread_stretch, batch_stretch,
         speedup.reason if speedup else None,
@@ -110,7 +111,7 @@ def _gain(row: Row, rival: Row | None, claims: Claims) -> tuple[Value, Value]:
     if rival is None:
         return None, None
     ratio = ratio_of(row, rival, claims)
-    return _short(ratio.value), relation(row, rival, claims)
+    return short(ratio.value), relation(row, rival, claims)
 
 
 def _stretches(rows: Sequence[Row], axis: Sequence[int], *, by_threads: bool) -> dict[str, int]:
@@ -133,7 +134,3 @@ def _stretches(rows: Sequence[Row], axis: Sequence[int], *, by_threads: bool) ->
         numbers[str(row.cell)] = number
         before = now
     return numbers
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")

@@ -5,13 +5,32 @@ from itertools import pairwise
 
 import msgspec
 
-from coresplit.charts.line.chart import given_colour, pixel, vega_scale
-from coresplit.charts.line.labels import title_layer
 from coresplit.charts.palette import INK, MUTED, PAPER, as_text
+from coresplit.charts.parts import (
+    KEY_MARK,
+    KEY_TEXT,
+    equivalence_band,
+    given,
+    inked,
+    key_places,
+    layer,
+    pixel,
+    quantity,
+    reference_lines,
+    short,
+    title_layer,
+    tooltip,
+    vega_scale,
+)
 from coresplit.charts.scales import LOG_SPAN, Scale, count_scale, log_scale, span_scale, spread
 from coresplit.charts.theme import HEIGHT, WIDTH, Spec, base
 from coresplit.records import Configuration
 
+ENDS = {"y": quantity("low"), "y2": {"field": "high"}}
+SHAPE = {
+    "shape": given("kind"),
+    "angle": {"field": "turn", "type": "quantitative", "scale": None},
+}
 COLOURS: dict[Configuration, str] = {"split": "#0072B2", "fat": "#D55E00", "thin": "#009E73"}
 
 
@@ -57,8 +76,13 @@ def ratio_spec(chart: RatioChart) -> Spec:
     x = count_scale(batches, WIDTH, log=True if len(batches) > 1 else None)
     y = _ratio_scale(chart.points)
     joined = [point for point in chart.points if point.stretch is not None]
-    layers = [_alike(chart.band, y), _one(), _bands(joined), _segments(joined)]
-    layers += [_whiskers(chart.points, x), _marks(chart.points, x), *_names(chart, y)]
+    layers = [
+        equivalence_band(chart.band, y),
+        reference_lines("one", [1]),
+        _bands(joined),
+        _segments(joined),
+    ]
+    layers += [_whiskers(chart.points, x), _marks(chart.points, x), _names(chart, y)]
     layers += [*_key(chart.key), title_layer(chart.title)]
     return {**base(chart.description), "encoding": _axes(chart.unit, x, y), "layer": layers}
 
@@ -78,20 +102,16 @@ def _axes(unit: str, x: Scale, y: Scale) -> Spec:
     label = "format(datum.value, '~r') + 'x'"
     return {
         "x": {
-            **_field("b"),
+            **quantity("b"),
             "scale": vega_scale(x),
             "axis": {"title": "batch (inputs of all instances)", **ticks},
         },
         "y": {
-            **_field("y"),
+            **quantity("y"),
             "scale": vega_scale(y),
             "axis": {"title": unit, "values": list(y.ticks), "labelExpr": label},
         },
     }
-
-
-def _field(name: str) -> Spec:
-    return {"field": name, "type": "quantitative"}
 
 
 def _beside(point: Point, x: Scale) -> float:
@@ -101,52 +121,20 @@ def _beside(point: Point, x: Scale) -> float:
     return point.batch + (x.high - x.low) * point.aside / x.length
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
-
-
-def _alike(band: float, y: Scale) -> Spec:
-    """The grey band about 1 in which two are equivalent."""
-    ends = {"low": max(1 / (1 + band), y.low), "high": min(1 + band, y.high)}
-    return {
-        "data": {"values": [ends]},
-        "mark": {"type": "rect", "color": "#e9ecf0", "clip": True, "aria": False},
-        "encoding": {**_across(), "y": _field("low"), "y2": {"field": "high"}},
-    }
-
-
-def _one() -> Spec:
-    line = {"type": "rule", "stroke": "#9aa5b1", "strokeDash": [2, 4], "strokeWidth": 1.6}
-    place = {**_across(), "y": _field("one")}
-    return {"data": {"values": [{"one": 1}]}, "mark": line, "encoding": place}
-
-
-def _across() -> Spec:
-    return {"x": {"value": 0}, "x2": {"value": "width"}}
-
-
 def _bands(joined: Sequence[Point]) -> Spec:
     """Intervals of joined points, along each unbroken stretch."""
     values = [
         {
             "b": point.batch,
-            "low": _short(point.low),
-            "high": _short(point.high),
+            "low": short(point.low),
+            "high": short(point.high),
             "line": f"{point.name} {point.stretch}",
             "edge": COLOURS[point.name],
         }
         for point in joined
     ]
-    return {
-        "data": {"values": values},
-        "mark": {"type": "area", "opacity": 0.16, "clip": True, "aria": False},
-        "encoding": {
-            "y": _field("low"),
-            "y2": {"field": "high"},
-            "detail": {"field": "line"},
-            "color": given_colour("edge"),
-        },
-    }
+    mark = {"type": "area", "opacity": 0.16, "clip": True, "aria": False}
+    return layer(values, mark, {**ENDS, "detail": {"field": "line"}, "color": given("edge")})
 
 
 def _segments(joined: Sequence[Point]) -> Spec:
@@ -154,9 +142,9 @@ def _segments(joined: Sequence[Point]) -> Spec:
     values = [
         {
             "b": one.batch,
-            "y": _short(one.value),
+            "y": short(one.value),
             "b_ahead": other.batch,
-            "y_ahead": _short(other.value),
+            "y_ahead": short(other.value),
             "guessed": one.hollow or other.hollow,
             "edge": COLOURS[one.name],
         }
@@ -164,16 +152,9 @@ def _segments(joined: Sequence[Point]) -> Spec:
         if (one.name, one.stretch) == (other.name, other.stretch)
     ]
     dash = {"condition": {"test": "datum.guessed", "value": [4, 4]}, "value": [1, 0]}
-    return {
-        "data": {"values": values},
-        "mark": {"type": "rule", "strokeWidth": 2.2, "strokeCap": "round", "aria": False},
-        "encoding": {
-            "x2": {"field": "b_ahead"},
-            "y2": {"field": "y_ahead"},
-            "color": given_colour("edge"),
-            "strokeDash": dash,
-        },
-    }
+    mark = {"type": "rule", "strokeWidth": 2.2, "strokeCap": "round", "aria": False}
+    ahead = {"x2": {"field": "b_ahead"}, "y2": {"field": "y_ahead"}}
+    return layer(values, mark, {**ahead, "color": given("edge"), "strokeDash": dash})
 
 
 def _whiskers(points: Sequence[Point], x: Scale) -> Spec:
@@ -181,22 +162,15 @@ def _whiskers(points: Sequence[Point], x: Scale) -> Spec:
     values = [
         {
             "b": _beside(point, x),
-            "low": _short(point.low),
-            "high": _short(point.high),
+            "low": short(point.low),
+            "high": short(point.high),
             "edge": COLOURS[point.name],
         }
         for point in points
         if point.hollow or point.stretch is None
     ]
-    return {
-        "data": {"values": values},
-        "mark": {"type": "rule", "strokeWidth": 1.6, "opacity": 0.6, "clip": True, "aria": False},
-        "encoding": {
-            "y": _field("low"),
-            "y2": {"field": "high"},
-            "color": given_colour("edge"),
-        },
-    }
+    mark = {"type": "rule", "strokeWidth": 1.6, "opacity": 0.6, "clip": True, "aria": False}
+    return layer(values, mark, {**ENDS, "color": given("edge")})
 
 
 def _marks(points: Sequence[Point], x: Scale) -> Spec:
@@ -204,7 +178,7 @@ def _marks(points: Sequence[Point], x: Scale) -> Spec:
         {
             **point.told,
             "b": _beside(point, x),
-            "y": _short(point.value),
+            "y": short(point.value),
             "fill": PAPER if point.hollow else COLOURS[point.name],
             "edge": COLOURS[point.name]
             if point.shape == "circle"
@@ -215,20 +189,19 @@ def _marks(points: Sequence[Point], x: Scale) -> Spec:
         for point in points
     ]
     told = dict.fromkeys(name for point in points for name in point.told)
-    return {
-        "data": {"values": values},
-        "mark": {"type": "point", "size": 60, "opacity": 1, "strokeWidth": 1.6},
-        "encoding": {
-            "shape": {"field": "kind", "type": "nominal", "scale": None, "legend": None},
-            "angle": {"field": "turn", "type": "quantitative", "scale": None},
-            "fill": given_colour("fill"),
-            "stroke": given_colour("edge"),
-            "tooltip": [{"field": name, "type": "nominal", "title": name} for name in told],
+    return layer(
+        values,
+        {"type": "point", "size": 60, "opacity": 1, "strokeWidth": 1.6},
+        {
+            **SHAPE,
+            "fill": given("fill"),
+            "stroke": given("edge"),
+            "tooltip": tooltip((name, name) for name in told),
         },
-    }
+    )
 
 
-def _names(chart: RatioChart, y: Scale) -> list[Spec]:
+def _names(chart: RatioChart, y: Scale) -> Spec:
     """What each colour is, at the height of its last point and moved apart."""
     last = {point.name: point for point in sorted(chart.points, key=lambda one: one.batch)}
     names = [name for name in chart.names if name in last]
@@ -238,46 +211,25 @@ def _names(chart: RatioChart, y: Scale) -> list[Spec]:
         for name, place in zip(names, spread(wanted, 15.0, 8.0, HEIGHT - 2.0), strict=True)
     ]
     text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12, "limit": 150}
-    return [
-        {
-            "data": {"values": entries},
-            "mark": {**text, "fontWeight": 600},
-            "encoding": {
-                "x": {"value": WIDTH + 16},
-                "y": pixel("at"),
-                "text": {"field": "text"},
-                "color": given_colour("ink"),
-            },
-        }
-    ]
+    place = {"x": {"value": WIDTH + 16}, "y": pixel("at")}
+    return layer(entries, {**text, "fontWeight": 600}, {**place, **inked("text")})
 
 
 def _key(shapes: Sequence[tuple[str, str]]) -> list[Spec]:
     """What the shapes are, below the chart."""
-    entries, left = [], 4.0
-    for kind, text in shapes:
-        hollow = PAPER if kind == "hollow" else MUTED
-        shape = "circle" if kind == "hollow" else kind
-        turn = 45 if kind == "cross" else 0
-        entries.append({"x": left, "kind": shape, "fill": hollow, "text": text, "turn": turn})
-        left += 30 + 6.0 * len(text)
-    mark = {"type": "point", "size": 55, "opacity": 1, "stroke": MUTED, "strokeWidth": 1.6}
-    text_mark = {"type": "text", "align": "left", "dx": 9, "baseline": "middle", "fontSize": 11.5}
+    lefts = key_places([text for _, text in shapes])
+    entries = [
+        {
+            "x": left,
+            "kind": "circle" if kind == "hollow" else kind,
+            "fill": PAPER if kind == "hollow" else MUTED,
+            "text": text,
+            "turn": 45 if kind == "cross" else 0,
+        }
+        for left, (kind, text) in zip(lefts, shapes, strict=True)
+    ]
     place = {"x": pixel("x"), "y": {"value": HEIGHT + 60}}
     return [
-        {
-            "data": {"values": entries},
-            "mark": {**mark, "aria": False},
-            "encoding": {
-                **place,
-                "shape": {"field": "kind", "type": "nominal", "scale": None, "legend": None},
-                "angle": {"field": "turn", "type": "quantitative", "scale": None},
-                "fill": given_colour("fill"),
-            },
-        },
-        {
-            "data": {"values": entries},
-            "mark": {**text_mark, "color": INK},
-            "encoding": {**place, "text": {"field": "text"}},
-        },
+        layer(entries, KEY_MARK, {**place, **SHAPE, "fill": given("fill")}),
+        layer(entries, {**KEY_TEXT, "color": INK}, {**place, "text": {"field": "text"}}),
     ]

@@ -92,7 +92,7 @@ def flag_of(option: str) -> str:
     """A parameter as it is typed here: ``trust`` as ``--trust``; empty for none."""
     if not option:
         return ""
-    name, _, value = option.partition("=")
+    name, _, value = option.removesuffix("=True").partition("=")
     return f"--{name.replace('_', '-')}" + (f" {shlex.quote(value)}" if value else "")
 
 

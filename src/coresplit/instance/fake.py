@@ -1,14 +1,15 @@
 """A supported fake: latencies by formula, on a clock that only the fake moves."""
 
 import math
+import time
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate, pairwise
 
 from coresplit.errors import InstanceError, InstanceTimeout
 from coresplit.instance.ensemble import Member
-from coresplit.instance.interrupt import Interrupt
+from coresplit.instance.interrupt import GRACE_S, Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
-from coresplit.instance.protocol import Instance
+from coresplit.instance.protocol import Instance, not_ready
 from coresplit.records import Cell, Evidence, Mapping, ModelInput, Signs, Variant
 
 Formula = Callable[[InstanceSpec, int, int], float]
@@ -61,13 +62,14 @@ class FakeInstance:
 
     def wait_ready(self, interrupt: Interrupt | None = None, timeout: float = math.inf) -> Ready:
         """Ready after ``prepare_s`` of fake time."""
-        if not self.answered(timeout):
+        self._require_open()
+        if not self.answered(timeout, interrupt):
             self.closed = True
-            raise InstanceTimeout(f"{self.spec} was not ready in time and was ended")
+            raise not_ready(self.spec)
         return Ready(
             threads=self.spec.threads,
             interop_threads=1,
-            cpus=self.spec.cpus,
+            cpus=tuple(sorted(self.spec.cpus)),
             allocator=self.spec.allocator,
             start_s=0.0,
             prepare_s=self._prepare_s,
@@ -82,16 +84,16 @@ class FakeInstance:
 
     def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
         """Whether it is ready after at most ``timeout`` seconds of fake time."""
-        if self.paused:
-            raise InstanceError(f"{self.spec} is paused and would never answer")
-        waited = min(self._unready_s, timeout)
+        asked = interrupt is not None and interrupt.requested
+        waited = 0.0 if asked else min(self._unready_s, timeout)
         self._clock.now += waited
-        self._unready_s -= waited
+        if not self.paused:
+            self._unready_s -= waited
         return self._unready_s <= 0.0
 
     def pause(self) -> None:
-        """Refuse to be waited for."""
-        self.paused = True
+        """Get no nearer to being ready."""
+        self.paused = self._unready_s > 0.0
 
     def resume(self) -> None:
         """Go on."""
@@ -108,9 +110,9 @@ class FakeInstance:
         warmup: int = 0,
     ) -> Timed:
         """Forwards by the formula, those of the warm-up too; the clock advances by their sum."""
-        if self.closed:
-            raise InstanceError(f"{self.spec} is closed")
         self.wait_ready()
+        if interrupt is not None and interrupt.requested_at is not None:
+            timeout = min(timeout, interrupt.requested_at + GRACE_S - time.monotonic())
         deadline = self._clock.now + timeout
         before = tuple(self._forward(batch, deadline) for _ in range(warmup))
         begin = self._clock.now
@@ -121,13 +123,13 @@ class FakeInstance:
             durations=tuple(durations),
             evidence=self._evidence(batch, tuple(durations), begin),
             signs=self._signs(self.spec, begin, sum(durations)),
+            begun_at=begin,
+            ended_at=self._clock.now,
             warmup=before,
         )
 
     def begin(self, batch: int, start_at: float) -> None:
         """Note when the forward starts; the clock stands still, as others may run beside it."""
-        if self.closed:
-            raise InstanceError(f"{self.spec} is closed")
         self.wait_ready()
         done = self._counts.get(batch, 0)
         self._counts[batch] = done + 1
@@ -151,6 +153,7 @@ class FakeInstance:
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """A hundred thousand million operations a second for each thread, in no time."""
+        self._require_open()
         speed = 1e11 * self.spec.threads
         return FoundPeak(
             matmul_flops={"float32": speed, "bfloat16": 2 * speed}, memory_bandwidth=2e10
@@ -159,6 +162,10 @@ class FakeInstance:
     def close(self) -> None:
         """Refuse any further forwards."""
         self.closed = True
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise InstanceError(f"{self.spec} is closed")
 
     def _forward(self, batch: int, deadline: float) -> float:
         done = self._counts.get(batch, 0)

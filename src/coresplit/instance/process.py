@@ -34,7 +34,7 @@ from coresplit.instance.messages import (
     Reply,
     Timed,
 )
-from coresplit.instance.protocol import PREPARE_TIMEOUT_S
+from coresplit.instance.protocol import PREPARE_TIMEOUT_S, not_ready
 from coresplit.instance.readback import check_readback, check_threads
 from coresplit.machine.environment import instance_environment
 
@@ -95,11 +95,7 @@ class Process:
             try:
                 reply = self._receive(timeout, interrupt)
             except InstanceTimeout as error:
-                raise InstanceTimeout(
-                    f"{self.spec} was not ready in time and was ended",
-                    "a larger budget gives it more time, and what it compiled is kept",
-                    "budget",
-                ) from error
+                raise not_ready(self.spec) from error
             if not isinstance(reply, Ready):
                 raise self._unexpected(reply)
             check_readback(self.spec, reply)
@@ -179,17 +175,24 @@ class Process:
         self._kill()
         self._pipe.close()
         self._words.close()
+        self._ready = None
 
     def _tell(self, command: Command) -> None:
         self._send(msgspec.json.encode(command))
 
     def _send(self, message: bytes) -> None:
+        self._require_open()
         try:
             self._pipe.send_bytes(message)
         except OSError as error:
             raise self._died() from error
 
+    def _require_open(self) -> None:
+        if self._pipe.closed:
+            raise InstanceError(f"{self.spec} is closed")
+
     def _receive(self, timeout: float, interrupt: Interrupt | None) -> Reply:
+        self._require_open()
         if not self._answered(timeout, interrupt):
             self._kill()
             raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from coresplit.errors import InstanceTimeout
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
 
@@ -47,3 +48,12 @@ class Instance(Protocol):
 
     def close(self) -> None:
         """End it; harmless when it has ended already."""
+
+
+def not_ready(spec: InstanceSpec) -> InstanceTimeout:
+    """The error of an instance that took too long to be ready."""
+    return InstanceTimeout(
+        f"{spec} was not ready in time and was ended",
+        "a larger budget gives it more time, and what it compiled is kept",
+        "budget",
+    )

@@ -1,4 +1,4 @@
-"""The allocators a cell can ask for: how a child gets one, and the evidence of which it has."""
+"""The allocators of a cell: how a child process gets one, and which one it really has."""
 
 import ctypes
 import mmap
@@ -13,10 +13,10 @@ from coresplit.machine.kernel_files import below, read_text
 from coresplit.units import unknown_name
 
 ALLOCATORS = {
-    "default": "the C library's, with its defaults",
-    "glibc_tuned": "glibc's, keeping freed memory instead of giving it back; nothing to install",
-    "tcmalloc": "Google's, with its defaults",
-    "jemalloc": "jemalloc, with its defaults",
+    "default": "the C library's allocator, default settings",
+    "glibc_tuned": "glibc's allocator, tuned to keep freed memory; nothing to install",
+    "tcmalloc": "Google's tcmalloc, default settings",
+    "jemalloc": "jemalloc, default settings",
 }
 
 MALLOC_TUNABLES = (
@@ -24,9 +24,9 @@ MALLOC_TUNABLES = (
     "glibc.malloc.mmap_threshold=4294967296:"
     "glibc.malloc.trim_threshold=68719476736"
 )
-"""Keeps freed blocks inside the heap. Older glibc ignores a threshold above 32 MiB, not the 0."""
+"""Keeps freed blocks in the heap. Older glibc ignores thresholds above 32 MiB, not mmap_max=0."""
 
-# Prefixes, since full, minimal and versioned builds of one allocator differ only behind them.
+# prefixes, since full, minimal and versioned builds of an allocator share them
 _LIBRARIES = ("tcmalloc", "jemalloc", "mimalloc", "tbbmalloc", "snmalloc", "rpmalloc", "hoard")
 _VARIABLES = ("MALLOC_", "TCMALLOC_", "JE_MALLOC_", "MIMALLOC_")
 _FOLDERS = ("lib64", "lib", "usr/lib64", "usr/lib", "usr/local/lib64", "usr/local/lib")
@@ -45,12 +45,12 @@ _JEMALLOC_ALL_ARENAS = 4096
 def allocator_environment(
     name: str, environment: Mapping[str, str], root: Path = Path("/")
 ) -> dict[str, str]:
-    """The whole environment of a child that is to run under an allocator, from its caller's.
+    """The environment of a child process that runs under an allocator, from its caller's.
 
-    Every allocator runs with its own defaults, except that ``glibc_tuned`` keeps freed memory:
-    allocator libraries leave LD_PRELOAD, ``glibc.malloc`` entries leave GLIBC_TUNABLES, and the
-    variables that allocators read are dropped; anything else in them is kept. Raises UsageError
-    for an unknown name and EnvironmentFault where the allocator is not installed.
+    Every allocator runs with its own defaults, except that ``glibc_tuned`` keeps freed memory.
+    Allocator libraries are removed from LD_PRELOAD and ``glibc.malloc`` entries from
+    GLIBC_TUNABLES, other entries stay; variables that allocators read are dropped. Raises
+    UsageError for an unknown name and EnvironmentFault if the allocator is not installed.
     """
     missing = missing_allocator(name, root)
     if missing is not None:
@@ -78,7 +78,7 @@ def allocator_environment(
 
 
 def missing_allocator(name: str, root: Path = Path("/")) -> str | None:
-    """What to install before this allocator can be used here; None where it can be used.
+    """What is missing for the allocator and how to install it; None if it can be used.
 
     Raises UsageError for an unknown name.
     """
@@ -89,14 +89,14 @@ def missing_allocator(name: str, root: Path = Path("/")) -> str | None:
     if name == "glibc_tuned":
         if has_glibc(root):
             return None
-        return "the allocator glibc_tuned needs glibc, and this machine has another C library"
+        return "the allocator glibc_tuned needs glibc, but this machine has another C library"
     if find_library(name, root) is not None:
         return None
     return f"the allocator {name} is not installed; {how_to_install(name, root)}"
 
 
 def how_to_install(name: str, root: Path) -> str:
-    """How this system installs ``tcmalloc`` or ``jemalloc``, for the end of a sentence."""
+    """How to install ``tcmalloc`` or ``jemalloc`` on this system, as the end of a sentence."""
     text = read_text(below(root, "/etc/os-release")) or ""
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     stated = [fields.get(key, "").strip("\"'") for key in ("ID", "ID_LIKE")]
@@ -105,16 +105,16 @@ def how_to_install(name: str, root: Path) -> str:
         if commands is not None:
             return f"as root: {commands[name]}"
     package = "gperftools" if name == "tcmalloc" else name
-    return f"install it with the packages of this system (often named {package})"
+    return f"install it with the package manager of this system (often named {package})"
 
 
 def usable_allocators(root: Path = Path("/")) -> tuple[str, ...]:
-    """The names of those that can be used here."""
+    """The names of the allocators that can be used here."""
     return tuple(name for name in ALLOCATORS if missing_allocator(name, root) is None)
 
 
 def has_glibc(root: Path = Path("/")) -> bool:
-    """Whether the C library is GNU's: of this process, or of a recorded machine."""
+    """Whether the C library of this process, or of a recorded machine, is glibc."""
     if root == Path("/"):
         return platform.libc_ver()[0] == "glibc"
     return any(True for _ in _library_files("libc.so.6", root))
@@ -123,7 +123,7 @@ def has_glibc(root: Path = Path("/")) -> bool:
 def find_library(name: str, root: Path = Path("/")) -> str | None:
     """Absolute path of a shared library such as ``tcmalloc`` on the machine, or None.
 
-    The full library is taken before a ``_minimal`` one, and a versioned name before a bare one.
+    The full library is preferred to a ``_minimal`` one, a versioned name to a bare one.
     """
     fitting = [
         path
@@ -139,13 +139,12 @@ def find_library(name: str, root: Path = Path("/")) -> str | None:
 
 
 def loaded_allocator() -> str:
-    """The allocator that serves this process, by evidence and not by what was asked for.
+    """The allocator that this process really uses, whatever was requested.
 
-    The name is that of the library whose ``malloc`` serves the whole process. For the C library
-    it is ``glibc_tuned`` where a large block stays in memory after it was freed, else ``default``;
-    a library that is not known gives its file name. Call it in the main thread: glibc keeps large
-    blocks in the heap of that thread alone. Takes and gives back 64 MiB; raises MemoryError where
-    there are not as many.
+    It is named after the library that provides ``malloc``. The C library is ``glibc_tuned`` if a
+    large block stays in memory after it is freed, else ``default``; an unknown library gives its
+    file name. Call it in the main thread: glibc keeps large blocks only in the heap of that
+    thread. Allocates and frees 64 MiB; raises MemoryError if it cannot.
     """
     path = _library_of_malloc()
     named = _allocator_in(path)
@@ -157,9 +156,9 @@ def loaded_allocator() -> str:
 
 
 def release_memory() -> bool:
-    """Give freed memory back to the kernel; False where the allocator has no way to be told.
+    """Return freed memory to the kernel; False if the allocator cannot do that on request.
 
-    Whatever other allocators there are in the process is asked as well, and has nothing to give.
+    Every allocator in the process is asked, whichever one is in use.
     """
     library = ctypes.CDLL(None)
     known = False
@@ -180,7 +179,7 @@ def release_memory() -> bool:
 
 
 def _allocator_in(path: str) -> str | None:
-    """The allocator whose library a path names, such as ``tcmalloc``, or None."""
+    """The allocator that a library path belongs to, such as ``tcmalloc``, or None."""
     file = Path(path).name
     return next((name for name in _LIBRARIES if file.startswith(f"lib{name}")), None)
 
@@ -205,26 +204,26 @@ class _SharedObject(ctypes.Structure):
 def _library_of_malloc() -> str:
     library = ctypes.CDLL(None)
     found = _SharedObject()
-    # Every allocator replaces this beside malloc, which may resolve into a Python that is no PIE.
+    # every allocator replaces this too; malloc may resolve to a Python that is not a PIE
     function = ctypes.cast(library.malloc_usable_size, ctypes.c_void_p)
     library.dladdr(function, ctypes.byref(found))
     return os.fsdecode(found.path or b"")
 
 
 def _keeps_freed_blocks() -> bool:
-    """Whether the end of a freed block is still in memory, as mincore(2) tells.
+    """Whether the end of a freed block is still in memory, according to mincore(2).
 
-    Page faults of a second block would tell too, but huge pages and sandboxes such as gVisor,
-    which count none, make their number ambiguous. glibc maps a block above 32 MiB anew whatever
-    its dynamic threshold has grown to, but takes it from what was freed before where that has
-    room; so the block is larger than all of it, and only its end is touched.
+    Page faults of a second block would show it too, but huge pages and sandboxes such as gVisor,
+    which count none, make their number ambiguous. By default glibc maps a new block above 32 MiB
+    unless freed memory has room for it; so the block is larger than all freed memory, and only its
+    end is touched.
     """
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
     size = _free_in_heap(library) + _BLOCK
     block = library.malloc(ctypes.c_size_t(size))
     if block is None:
-        raise MemoryError("64 MiB to look at the allocator with")
+        raise MemoryError("no 64 MiB to examine the allocator with")
     page = mmap.PAGESIZE
     pages = _BLOCK // page - 1
     first = (block + size) // page * page - pages * page
@@ -249,7 +248,7 @@ class _MallInfo(ctypes.Structure):
 
 
 def _free_in_heap(library: ctypes.CDLL) -> int:
-    """Bytes in freed blocks that were not given back; 0 where glibc is too old to tell."""
+    """Bytes in freed blocks that glibc keeps; 0 if it is too old to report them."""
     if not hasattr(library, "mallinfo2"):
         return 0
     library.mallinfo2.restype = _MallInfo

@@ -1,4 +1,4 @@
-"""Counters read inside an instance around timed work, and care for its process.
+"""Counters read inside an instance around timed work, and control of its process.
 
 Reading takes well under a millisecond on a small machine; the kernel's own cost grows with the
 CPUs it reports in /proc/stat and with the threads of the process.
@@ -23,9 +23,9 @@ _BUSY = (0, 1, 2, 5, 6)
 
 
 class ThreadTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """CPU seconds of one thread since it began, known to within ``resolution_s``.
+    """CPU seconds of one thread since its start, accurate to ``resolution_s``.
 
-    ``waited_s`` is how long it was ready to run and did not, None where the kernel does not count.
+    ``waited_s`` is how long it was ready but not running, None if the kernel does not count it.
     """
 
     thread: int
@@ -35,7 +35,7 @@ class ThreadTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What happened between two readings: of the process, its cgroups and the CPUs asked for.
+    """The change between two readings of the process, its cgroups and some CPUs.
 
     The names are those of ``records.Evidence``; times in seconds, ``steal_s`` summed over CPUs.
     """
@@ -53,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Counters(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reading: the same, counted from some start; ``wall_s`` is the monotonic clock.
+    """One reading: the same counters since some start; ``wall_s`` is the monotonic clock.
 
     ``busy_s`` maps every logical CPU of the machine to the seconds that something ran on it.
     """
@@ -88,7 +88,7 @@ def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
 
 
 def difference(before: Counters, after: Counters) -> Change:
-    """What happened from ``before`` to ``after``; never negative, even if the cgroup changed."""
+    """The change from ``before`` to ``after``; never negative, even if the cgroup changed."""
     fields = Change.__struct_fields__
     return Change(**{name: max(getattr(after, name) - getattr(before, name), 0) for name in fields})
 
@@ -96,14 +96,14 @@ def difference(before: Counters, after: Counters) -> Change:
 def busy(before: Counters, after: Counters, share: float = 0.05) -> tuple[int, ...]:
     """The threads that computed for more than ``share`` of the wall time, ascending by id.
 
-    A growth that the resolution of the thread clock alone explains is not busy.
+    Growth within the resolution of the thread clock does not count.
     """
     earlier = {thread.thread: thread.cpu_s for thread in before.threads}
     limit = share * (after.wall_s - before.wall_s)
     return tuple(
         thread.thread
         for thread in after.threads
-        # user and system ticks are each cut down, so one reading may be two ticks short
+        # user and system ticks are each rounded down, so a reading may be two ticks short
         if thread.cpu_s - earlier.get(thread.thread, 0.0) > max(limit, 2 * thread.resolution_s)
     )
 
@@ -113,13 +113,13 @@ def busy_threads(
 ) -> tuple[str, ...]:
     """Allowed CPU list of every busy thread, such as ``("0", "1")``, ascending by thread id.
 
-    A thread that ended since ``after`` was read is left out: call this right after the reading.
+    Threads that ended after the reading are left out, so call this right after it.
     """
     return tuple(allowed_lists(busy(before, after, share), root).values())
 
 
 def allowed_lists(threads: Iterable[int], root: Path = Path("/")) -> dict[int, str]:
-    """The CPUs each of these threads may run on; one that has ended is left out."""
+    """The CPUs each of these threads may run on, without threads that have ended."""
     allowed = {}
     for thread in threads:
         status = read_text(below(root, f"/proc/self/task/{thread}/status")) or ""
@@ -151,7 +151,7 @@ def _cpu_ticks(root: Path) -> dict[str, list[int]]:
 
 
 def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
-    """CPU time of every live thread: in nanoseconds where the kernel keeps them, else in ticks."""
+    """CPU time of every live thread, in nanoseconds if the kernel counts them, else in ticks."""
     times: list[ThreadTime] = []
     try:
         folders = sorted(below(root, "/proc/self/task").iterdir(), key=lambda path: int(path.name))
@@ -181,21 +181,21 @@ def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
 def _ticks(stat: str) -> int | None:
     """User and system ticks, fields 14 and 15 of proc(5) stat.
 
-    The name in field 2 may hold spaces and brackets, so fields count from its last bracket.
+    The name in field 2 may contain spaces and brackets, so fields are counted after the last one.
     """
     fields = stat.rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12]) if len(fields) > 12 else None
 
 
 def peak_memory(root: Path = Path("/")) -> int:
-    """Largest resident size in bytes since the start or the last reset; 0 where not stated."""
+    """Largest resident size in bytes since the start or the last reset; 0 if unknown."""
     return 1024 * read_fields(below(root, "/proc/self/status")).get("VmHWM", 0)
 
 
 def reset_peak_memory(root: Path = Path("/")) -> bool:
-    """Let ``peak_memory`` start anew at the present size; False where the kernel refuses.
+    """Reset ``peak_memory`` to the current size; False if the kernel refuses.
 
-    Writes 5 to clear_refs (proc(5)). ``ru_maxrss`` cannot be used instead, as it never falls.
+    Writes 5 to clear_refs (proc(5)). ``ru_maxrss`` is no alternative, as it never decreases.
     """
     try:
         below(root, "/proc/self/clear_refs").write_text("5")
@@ -205,11 +205,11 @@ def reset_peak_memory(root: Path = Path("/")) -> bool:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however that ends.
+    """Have the kernel kill this process when its parent ends for any reason.
 
-    ``parent`` is the process id that started this one; if it is gone by now, this process ends
-    at once. The kernel acts when the *thread* that started the process ends (prctl(2)), so
-    start processes from a thread that outlives them.
+    ``parent`` is the id of the process that started this one; if it has ended already, this
+    process is killed at once. The kernel acts when the *thread* that started the process ends
+    (prctl(2)), so start processes from a thread that outlives them.
     """
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

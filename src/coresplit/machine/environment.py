@@ -18,7 +18,7 @@ THREAD_VARIABLES = (
     "GOTO_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
-"""How names of variables begin that change the number, the place or the waiting of threads."""
+"""Prefixes of variables that change the number, the placement or the wait policy of threads."""
 LIBRARIES = ("torch", "numpy")
 SPEED_VARIABLES = (
     "LD_PRELOAD",
@@ -38,8 +38,8 @@ def instance_environment(
 ) -> dict[str, str]:
     """The caller's environment with threads, cores and allocator replaced by those of an instance.
 
-    One thread sits on each of the logical ``cpus``. Raises UsageError for an unknown allocator
-    and EnvironmentFault where it is not installed.
+    Each of the logical ``cpus`` runs one thread. Raises UsageError for an unknown allocator and
+    EnvironmentFault if it is not installed.
     """
     kept = {
         name: value for name, value in environment.items() if not name.startswith(THREAD_VARIABLES)
@@ -48,7 +48,7 @@ def instance_environment(
 
 
 def not_inherited(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that an instance does not inherit as they are, in their order."""
+    """The variables that an instance does not inherit unchanged, in their order."""
     given = instance_environment(environment, (0,), "default")
     return tuple(
         name
@@ -62,9 +62,9 @@ def software(
 ) -> dict[str, str]:
     """Version of Python, the C library and each installed library, and ``SPEED_VARIABLES``.
 
-    ``libraries`` are distribution names of those that the optimizations of a run use, so that
-    nothing else that is installed keeps the run from being resumed. Variables are given as an
-    instance sees them: without what chose an allocator, since a cell names its own.
+    ``libraries`` are the distributions that the optimizations of a run use: others must not keep
+    it from being resumed. Variables are those of an instance, without entries that choose an
+    allocator, since a cell has its own.
     """
     variables = os.environ if environment is None else environment
     inherited = allocator_environment("default", variables)

@@ -1,4 +1,4 @@
-"""The fingerprint that decides whether two runs may be joined."""
+"""The fingerprint that decides whether a run may be resumed here."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from coresplit.records import Machine, ModelInfo
 
 
 def fingerprint(machine: Machine, software: Mapping[str, str], model: ModelInfo) -> dict[str, str]:
-    """Everything that must be equal for two runs to be joined, as text by name.
+    """Everything that must be equal for a run to be resumed, as text by name.
 
     ``software`` maps a library to its version.
     """
@@ -27,9 +27,9 @@ def fingerprint(machine: Machine, software: Mapping[str, str], model: ModelInfo)
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """What two fingerprints disagree on, such as ``kernel: 6.1 there, 6.8 here``.
+    """The differences of two fingerprints, such as ``kernel: 6.1 there, 6.8 here``.
 
-    Memory may differ by 1 GiB: the kernel reserves a little more or less of it at every start.
+    Memory may differ by 1 GiB: the kernel reserves a different amount at every boot.
     """
     pairs = {
         name: (there.get(name) or "none", here.get(name) or "none")

@@ -12,10 +12,10 @@ from coresplit.records import Machine
 
 
 def inspect(root: Path = Path("/"), mask: Collection[int] | None = None) -> Machine:
-    """What the machine below ``root`` offers to a process with this affinity mask.
+    """The machine below ``root``, as seen by a process with this affinity mask.
 
-    ``mask`` defaults to the calling process's own. ``nodes`` counts the NUMA nodes of the
-    machine that have CPUs, ``logical_cpus`` all CPUs the kernel runs, inside the mask or not.
+    ``mask`` defaults to that of this process. ``nodes`` is the number of NUMA nodes that have
+    CPUs, ``logical_cpus`` that of all online CPUs, inside the mask or not.
     """
     if mask is None:
         mask = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""Reading of small kernel files below a root, so that recorded trees stand in for a machine."""
+"""Reading small kernel files below a root, which may be a recorded tree."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def below(root: Path, absolute: str) -> Path:
-    """The path ``absolute`` of the machine whose file tree starts at ``root``."""
+    """The absolute path on the machine with its file tree at ``root``."""
     return root / absolute.lstrip("/")
 
 
 def read_text(path: Path) -> str | None:
-    """The stripped text of a file, or None where it is missing or may not be read."""
+    """The stripped text of a file, or None if it is missing or unreadable."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -23,7 +23,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_int(path: Path) -> int | None:
-    """The whole number a file holds, or None where there is none."""
+    """The integer in a file, or None if there is none."""
     text = read_text(path)
     try:
         return None if text is None else int(text)

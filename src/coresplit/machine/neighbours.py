@@ -1,4 +1,4 @@
-"""Who else uses the processor: the process outside of ours that ran most on some cores."""
+"""The process outside of coresplit that used some cores most."""
 
 import os
 import time
@@ -9,19 +9,19 @@ from coresplit.machine.kernel_files import TICK_S, below, read_text
 
 RECENT_S = 1.0
 FEWEST_SHARE, LONGEST_S = 0.05, 10.0
-"""A process is named if it had that share of the time since the last look, or of ten seconds."""
+"""A process is named if it ran for that share of the time since the last call, at most 10 s."""
 MOST_ASKED = 8
 _PARENT, _USER, _SYSTEM, _CPU = 1, 11, 12, 36
-"""Fields of /proc/PID/stat (proc(5)), counted from the one behind the name."""
+"""Fields of /proc/PID/stat (proc(5)), counted from the one after the name."""
 
 _Spent = dict[int, tuple[str, float]]
 
 
 class Neighbours:
-    """Compares the CPU time of all processes with what it was when last looked at.
+    """Compares the CPU time of all processes with that at the last call.
 
-    ``own`` is the process whose whole tree is left out. A process that has ended, or that a
-    container hides, is not found; nothing here raises.
+    The process ``own`` and its descendants are left out. A process that has ended or that a
+    container hides is not found; nothing here raises.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Neighbours:
         self._grown: list[tuple[float, int, str]] = []
 
     def busiest(self, cpus: Collection[int]) -> str:
-        """Such as ``python (process 4711)``; empty where no process ran there noticeably."""
+        """Such as ``python (process 4711)``; empty if no process used these CPUs much."""
         now = self._clock()
         if not self._grown or now - self._at >= RECENT_S:
             after = self._read()
@@ -55,7 +55,7 @@ class Neighbours:
         return ""
 
     def _read(self) -> _Spent:
-        """Name and CPU seconds of every process outside of our tree."""
+        """Name and CPU seconds of every process that is not a descendant of ``own``."""
         found: _Spent = {}
         parents: dict[int, int] = {}
         for pid in self._numbers("/proc"):
@@ -76,7 +76,7 @@ class Neighbours:
         return False
 
     def _numbers(self, folder: str) -> list[int]:
-        """The processes or threads that have an entry in a folder of /proc."""
+        """The ids of the processes or threads in a folder of /proc."""
         try:
             return [int(p.name) for p in below(self._root, folder).iterdir() if p.name.isdecimal()]
         except OSError:
@@ -89,7 +89,7 @@ class Neighbours:
         return {int(fields[_CPU]) for fields in stats if len(fields) > _CPU}
 
     def _stat(self, path: str) -> tuple[str, list[str]]:
-        """The name of a process or thread, and the fields behind it."""
+        """The name of a process or thread, and the fields after it."""
         head, _, rest = (read_text(below(self._root, path)) or "").rpartition(")")
         shown = "".join(letter for letter in head.partition("(")[2] if letter.isprintable())
         return shown, rest.split()

@@ -1,4 +1,4 @@
-"""Memory on the NUMA nodes of the cores that use it.
+"""Binding memory to the NUMA nodes of the cores that use it.
 
 ``set_mempolicy`` and ``get_mempolicy`` are called as raw system calls, so libnuma is not needed.
 A policy belongs to a thread and is inherited by the threads it starts.
@@ -18,7 +18,7 @@ _DEFAULT, _BIND = 0, 2
 _MODE = 0xFF
 _MOST_NODES = 1024
 _Mask = ctypes.c_uint64 * (_MOST_NODES // 64)
-# The kernel takes one bit less than it is told.
+# the kernel uses one bit less than this
 _BITS = ctypes.c_ulong(_MOST_NODES + 1)
 
 
@@ -28,13 +28,12 @@ def nodes_of(cpus: Collection[int], machine: Machine) -> tuple[int, ...]:
 
 
 def bind_memory(nodes: Collection[int]) -> bool:
-    """Take memory for this thread and those it starts from now on from these NUMA nodes only.
+    """Allocate memory of this thread, and of threads it starts later, on these NUMA nodes only.
 
-    With several nodes the kernel takes the one nearest to the thread that first touches a page,
-    so every thread still has its own memory near, and none comes from a node that no thread of
-    the instance runs on. That is why a set is bound (MPOL_BIND) and not interleaved, which would
-    place pages by turns. False, and nothing is bound, where the kernel refuses (Docker forbids
-    the call without CAP_SYS_NICE) or where some node has no memory to bind to.
+    Of several nodes the kernel takes the one nearest to the thread that first touches a page, so
+    every thread has its memory nearby, and none is on a node without threads of the instance. So
+    the policy is MPOL_BIND, not MPOL_INTERLEAVE. Returns False and binds nothing if the kernel
+    refuses (Docker forbids the call without CAP_SYS_NICE) or a node has no memory.
     """
     mask = _Mask()
     for node in nodes:
@@ -48,7 +47,7 @@ def bind_memory(nodes: Collection[int]) -> bool:
 
 
 def bound_nodes() -> tuple[int, ...] | None:
-    """The NUMA nodes that memory of this thread is bound to; None where it is not, or not told."""
+    """The NUMA nodes that memory of this thread is bound to; None if unbound or unknown."""
     policy = _get()
     if policy is None or policy[0] & _MODE != _BIND:
         return None
@@ -56,16 +55,16 @@ def bound_nodes() -> tuple[int, ...] | None:
 
 
 def memory_can_be_bound() -> bool:
-    """Whether this process may bind memory: it sets the policy that it has already."""
+    """Whether this process may bind memory; it tries by setting its current policy again."""
     policy = _get()
     return policy is not None and _set(policy[0], policy[1] if any(policy[1]) else None)
 
 
 def free_memory(nodes: Collection[int], root: Path = Path("/")) -> int | None:
-    """Bytes that can still be taken on these NUMA nodes: free, or cache that is dropped first.
+    """Bytes available on these NUMA nodes: free memory and cache that can be dropped.
 
-    None where they are all the nodes that have memory, so that binding leaves nothing out. A
-    process that needs more than this is ended by the kernel, even while other nodes have memory.
+    None if they are all the nodes that have memory, so that binding excludes nothing. The kernel
+    kills a bound process that needs more than this, even if other nodes have free memory.
     """
     if set(read_cpu_list(below(root, f"{NODES}/has_memory"))) <= set(nodes):
         return None
@@ -94,7 +93,7 @@ def _get() -> "tuple[int, ctypes.Array[ctypes.c_uint64]] | None":
 
 
 def _call(which: int) -> Callable[..., int] | None:
-    """System call 0 (set) or 1 (get) of this processor, or None where its number is not known."""
+    """System call 0 (set) or 1 (get) of this architecture; None if its number is unknown."""
     numbers = _CALLS.get(platform.machine())
     if numbers is None:
         return None

@@ -1,4 +1,4 @@
-"""Which cores the threads of an instance get, and the environment that puts them there."""
+"""The cores of an instance's threads, and the environment that binds them there."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -10,16 +10,17 @@ from coresplit.records import Core, Mapping
 def place(cores: Sequence[Core], threads: int, mapping: Mapping) -> tuple[int, ...]:
     """The logical CPU ids for ``threads`` threads, one physical core each, in thread order.
 
-    ``sequential`` takes the cores in their order: fast ones first, then a socket and a node full;
-    ``interleave`` takes sockets in turn and, within a socket, its nodes in turn. Raises
-    UsageError for threads below one or above the cores, and for ``interleave`` on one node.
+    ``sequential`` takes the cores in their order: fast ones first, filling one socket and node
+    after another. ``interleave`` alternates between sockets and, within a socket, between its
+    nodes. Raises UsageError for fewer than one thread, for more threads than cores, and for
+    ``interleave`` on one node.
     """
     if threads < 1:
-        raise UsageError(f"{threads} threads cannot be placed; the smallest number is 1")
+        raise UsageError(f"cannot place {threads} threads; use at least 1")
     if threads > len(cores):
         raise UsageError(
-            f"{threads} threads need {threads} physical cores, but {len(cores)} can be used; "
-            f"ask for at most {len(cores)}"
+            f"{threads} threads need {threads} physical cores, but only {len(cores)} can be used; "
+            f"use at most {len(cores)} threads"
         )
     if mapping == "interleave":
         cores = _interleaved(cores)
@@ -31,9 +32,9 @@ def place_together(
 ) -> tuple[tuple[int, ...], ...]:
     """The logical CPU ids of instances that run at the same time, disjoint, in the order given.
 
-    ``sequential`` keeps an instance within one NUMA node where one has room for it, those of
-    most threads first; ``interleave`` deals the interleaved cores out in turn. Raises
-    UsageError as ``place`` does, for the sum of the threads.
+    ``sequential`` keeps an instance within one NUMA node if one has room for it, starting with
+    those of most threads; ``interleave`` gives each the next of the interleaved cores. Raises
+    UsageError like ``place``, for the sum of the threads.
     """
     place(cores, sum(threads), mapping)
     if mapping == "interleave":
@@ -48,7 +49,7 @@ def place_together(
         count = threads[index]
         home = next((group for group in groups if len(group) >= count), None)
         if home is None:
-            # no node has room for all of them: the instance takes what is left, node by node
+            # no node has room for it: the instance takes the remaining cores, node by node
             home = [cpu for group in groups for cpu in group]
         placed[index] = tuple(home[:count])
         groups = [[cpu for cpu in group if cpu not in placed[index]] for group in groups]
@@ -72,13 +73,12 @@ def _in_turn(groups: Sequence[Sequence[Core]]) -> list[Core]:
 
 
 def thread_environment(cpus: Sequence[int]) -> dict[str, str]:
-    """Environment for a child process whose threads sit on exactly these logical CPUs.
+    """The environment that binds the threads of a child process to these logical CPUs.
 
-    One OpenMP thread and one place per CPU, in the order given, each thread bound to its place:
-    the OpenMP runtimes read this when they are loaded, so it must be set before the process
-    starts. ``OMP_DYNAMIC`` and ``MKL_DYNAMIC`` are off, because the runtime could otherwise use
-    fewer threads than asked. How waiting threads wait is left at each runtime's default, since
-    asking them to spin would measure something that users do not run.
+    One OpenMP thread and one place per CPU, in the order given, each thread bound to its place.
+    OpenMP runtimes read this when they are loaded, so it must be set before the process starts.
+    ``OMP_DYNAMIC`` and ``MKL_DYNAMIC`` are off, because runtimes could otherwise use fewer
+    threads. Each runtime keeps its default wait policy, which is what users run.
     """
     count = str(len(cpus))
     return {

@@ -1,8 +1,8 @@
 """Cores reserved for one measurement at a time, over all users and folders of the machine.
 
-A core is held by a bound socket in Linux's abstract namespace: it needs no file that others could
-plant or keep, names the process that holds it, and is free the moment that process ends, however
-it ends. Containers with a network of their own do not see each other.
+A core is reserved by binding a socket in Linux's abstract namespace. That needs no file, which
+others could create or keep, tells which process holds the core, and frees it as soon as that
+process ends in any way. Containers with separate networks do not see each other.
 """
 
 import errno
@@ -21,22 +21,22 @@ from coresplit.format import format_duration, format_numbers
 from coresplit.machine.topology import siblings
 
 SHARED = "CORESPLIT_SHARED_CORES"
-"""Environment variable; where it is set, cores are measured on whoever else runs there."""
+"""Environment variable; if it is set, cores are not reserved and may be shared."""
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST_NAME = 80
 _BACKLOG = 128
 
 
 class Reservation:
-    """Cores that no other process can reserve until ``close``, or the end of this process."""
+    """Cores that no other process can reserve until ``close`` or the end of this process."""
 
     def __init__(self) -> None:
         self._held: dict[int, socket.socket] = {}
 
     def take(self, cpus: Iterable[int], root: Path = Path("/")) -> None:
-        """Reserve the physical cores of these logical CPUs, all or none; what is held is kept.
+        """Reserve the physical cores of these logical CPUs, all or none, beside those held.
 
-        Raises CoresInUse, which names whoever holds one of them.
+        Raises CoresInUse, with the processes that hold some of them.
         """
         if shares_cores():
             return
@@ -55,8 +55,8 @@ class Reservation:
             word = "core" if len(busy) == 1 else "cores"
             raise CoresInUse(
                 f"{word} {format_numbers(tuple(busy))} in use by "
-                f"{' and '.join(dict.fromkeys(busy.values()))}, and two measurements on one core "
-                "spoil each other; let it end, or choose other cores with taskset"
+                f"{' and '.join(dict.fromkeys(busy.values()))}; wait until it ends, or choose "
+                "other cores with taskset"
             )
         self._held |= taken
 
@@ -79,7 +79,7 @@ class Reservation:
 
 
 def shares_cores() -> bool:
-    """Whether the user wants to measure on cores that others use at the same time."""
+    """Whether the user allows measuring on cores that others use at the same time."""
     return bool(os.environ.get(SHARED))
 
 
@@ -88,11 +88,11 @@ def _address(core: int) -> str:
 
 
 def _bound(core: int) -> socket.socket | None:
-    """The socket that holds a core; None where another process has it."""
+    """The socket that holds a core; None if another process holds it."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         held.bind(_address(core))
-        # whoever asks is told by the kernel which process listens
+        # lets the kernel tell others which process listens
         held.listen(_BACKLOG)
     except OSError as error:
         held.close()
@@ -103,7 +103,7 @@ def _bound(core: int) -> socket.socket | None:
 
 
 def _holder(core: int) -> str:
-    """Who holds a core: its command, process id and age, as far as can be told."""
+    """The command, process id and age of the process that holds a core, as far as known."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         try:

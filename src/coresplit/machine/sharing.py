@@ -1,4 +1,4 @@
-"""Whether timed forwards had their cores to themselves: what the kernel tells of it."""
+"""Whether timed forwards had their cores to themselves, from kernel counters."""
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +11,7 @@ from coresplit.records import Signs
 
 BUSY_SHARE = 0.05
 WANTING_SHARE = 0.5
-"""A thread that ran or waited for so long was meant to compute, even if it hardly came to run."""
+"""A thread that ran or waited for this share was computing, even if it hardly ran."""
 _DIGITS = 6
 
 
@@ -26,7 +26,7 @@ def signs_of(
 ) -> Signs:
     """What happened to the threads of this process, bound to ``cpus``, between two readings.
 
-    ``wall_s`` is the part of the time in which they computed, ``clocks`` in Hz are those read
+    ``wall_s`` is the part of the time in which they computed, ``clocks`` are the clocks in Hz
     before and after. Call this right after the second reading.
     """
     earlier = {thread.thread: thread for thread in before.threads}
@@ -59,15 +59,15 @@ def signs_of(
 
 
 def clock_hz(cpus: Collection[int], root: Path = Path("/")) -> float | None:
-    """The mean clock of logical CPUs in Hz; None where neither sysfs nor /proc/cpuinfo tells it."""
+    """The mean clock of logical CPUs in Hz; None if neither sysfs nor /proc/cpuinfo has it."""
     found = [read_int(below(root, f"{CPUS}/cpu{cpu}/cpufreq/scaling_cur_freq")) for cpu in cpus]
     known = [1e3 * khz for khz in found if khz]
     if not known:
-        known = [hz for cpu, hz in _told_by_cpuinfo(root).items() if cpu in cpus]
+        known = [hz for cpu, hz in _clocks_of_cpuinfo(root).items() if cpu in cpus]
     return statistics.fmean(known) if known else None
 
 
-def _told_by_cpuinfo(root: Path) -> dict[int, float]:
+def _clocks_of_cpuinfo(root: Path) -> dict[int, float]:
     clocks, cpu = {}, -1
     for line in (read_text(below(root, "/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")

@@ -10,9 +10,9 @@ from coresplit.records import Core
 _CACHES = f"{CPUS}/cpu0/cache"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 NOT_STATED = 64 * 2**20
-"""Bytes assumed where the kernel states no caches, as in some virtual machines."""
+"""Bytes assumed if the kernel reports no caches, as in some virtual machines."""
 
-# Parts of the Arm servers in common use; /proc/cpuinfo gives only numbers there.
+# common Arm server parts, for which /proc/cpuinfo has only numbers
 _ARM_PARTS = {
     "0xd08": "Cortex-A72",
     "0xd0c": "Neoverse N1",
@@ -47,7 +47,7 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
 
 
 def read_cpu_list(path: Path) -> tuple[int, ...]:
-    """The CPU or node ids in a file, or none where it is missing or holds something else."""
+    """The CPU or node ids in a file; empty if it is missing or is not a list."""
     try:
         return parse_cpu_list(read_text(path) or "")
     except ValueError:
@@ -55,14 +55,14 @@ def read_cpu_list(path: Path) -> tuple[int, ...]:
 
 
 def online_cpus(root: Path = Path("/")) -> tuple[int, ...]:
-    """Every logical CPU the kernel runs, inside the affinity mask or not; none if not stated."""
+    """Every online logical CPU, inside the affinity mask or not; empty if unknown."""
     return read_cpu_list(below(root, f"{CPUS}/online"))
 
 
 def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
     """The logical CPUs that share a physical core with ``cpu``, itself included.
 
-    ``core_cpus_list`` is the present name of ``thread_siblings_list``; both list one core.
+    ``core_cpus_list`` is the newer name of ``thread_siblings_list``.
     """
     for name in ("core_cpus_list", "thread_siblings_list"):
         cpus = read_cpu_list(below(root, f"{CPUS}/cpu{cpu}/topology/{name}"))
@@ -84,9 +84,9 @@ def node_lists(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:
 def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core, ...]:
     """The physical cores of an affinity mask, in sequential order.
 
-    Fast cores come before slow ones, and then a package, and in it a node, is filled first. SMT
-    siblings fold to the lowest one inside the mask. Where sysfs states no siblings, package and
-    core id tell cores apart; where it states nothing, every logical CPU is a core.
+    Fast cores come before slow ones, then cores are ordered by package and node. SMT siblings are
+    represented by the lowest one inside the mask. Without siblings in sysfs, package and core id
+    identify cores; without those, every logical CPU is a core.
     """
     slow = _slow_cpus(mask, root)
     node_of = {cpu: node for node, cpus in node_lists(root).items() for cpu in cpus}
@@ -95,7 +95,7 @@ def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core,
         identity = _identity(cpu, root)
         if identity not in cores:
             package = read_int(below(root, f"{CPUS}/cpu{cpu}/topology/physical_package_id"))
-            # Some virtual and Arm machines state package -1, which means unknown.
+            # some virtual and Arm machines report package -1, which means unknown
             cores[identity] = Core(
                 cpu=cpu,
                 package=max(package or 0, 0),
@@ -110,7 +110,7 @@ def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core,
 
 
 def _identity(cpu: int, root: Path) -> object:
-    """What two logical CPUs share exactly if they are one physical core."""
+    """A key that logical CPUs share if and only if they are one physical core."""
     folder = below(root, f"{CPUS}/cpu{cpu}/topology")
     if (folder / "core_cpus_list").exists() or (folder / "thread_siblings_list").exists():
         return siblings(cpu, root)
@@ -121,10 +121,10 @@ def _identity(cpu: int, root: Path) -> object:
 
 
 def _slow_cpus(mask: Collection[int], root: Path) -> set[int] | None:
-    """The CPUs below the machine's fastest kind, or None where all are, or may be, of one kind.
+    """The CPUs slower than the machine's fastest kind, or None if all may be of one kind.
 
-    Intel lists both kinds of a hybrid processor, Arm states a capacity for every CPU of a
-    big.LITTLE one. The whole machine decides, so that a core has the same kind in every mask.
+    Linux lists both kinds of an Intel hybrid CPU, and a capacity for every CPU of Arm big.LITTLE.
+    It compares all CPUs of the machine, so that a core has the same kind in every mask.
     """
     every = {*online_cpus(root), *mask}
     fast, slow = (
@@ -140,7 +140,7 @@ def _slow_cpus(mask: Collection[int], root: Path) -> set[int] | None:
 
 
 def cpu_fields(root: Path = Path("/")) -> dict[str, str]:
-    """What /proc/cpuinfo says of the first processor, by name; empty where there is none."""
+    """The fields of the first processor in /proc/cpuinfo; empty if there is none."""
     fields: dict[str, str] = {}
     for line in (read_text(below(root, "/proc/cpuinfo")) or "").splitlines():
         name, _, value = line.partition(":")
@@ -149,9 +149,9 @@ def cpu_fields(root: Path = Path("/")) -> dict[str, str]:
 
 
 def cpu_flags(root: Path = Path("/")) -> tuple[str, ...]:
-    """The instruction sets of the processor that decide how fast a network runs, sorted.
+    """The instruction sets of the CPU that affect how fast a network runs, sorted.
 
-    Named as the kernel does, such as ``avx512_vnni`` on x86 and ``i8mm`` on Arm.
+    The names are the kernel's, such as ``avx512_vnni`` on x86 and ``i8mm`` on Arm.
     """
     fields = cpu_fields(root)
     stated = {*fields.get("flags", "").split(), *fields.get("Features", "").split()}

@@ -1,4 +1,4 @@
-"""The models: what is known of each without torch, and how one is built with it."""
+"""The models: what is known without torch, and how to build them."""
 
 from coresplit.models.build import build
 from coresplit.models.built import BuiltModel

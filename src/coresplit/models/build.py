@@ -9,9 +9,9 @@ from coresplit.models.spec import ModelSpec, validate
 def build(spec: ModelSpec, keep: Keep = until_exit) -> BuiltModel:
     """Make the network and its weights; 0.1 to 2 s on one thread without a checkpoint.
 
-    A user's own model is loaded and tried on a few inputs. Files that are made of it go to
-    ``keep``. Raises ``UsageError`` for a spec, model or checkpoint that cannot be used and
-    ``EnvironmentFault`` where torch or another library is not installed or broken.
+    A user's own model is loaded and tried on a few inputs; files made from it go to ``keep``.
+    Raises ``UsageError`` for a spec, model or checkpoint that cannot be used and
+    ``EnvironmentFault`` if torch or another library is missing or broken.
     """
     validate(spec)
     if (reason := usable(spec.name)) is not None:

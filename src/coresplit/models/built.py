@@ -1,4 +1,4 @@
-"""A model that was built, and where files made of it are kept while it is in use."""
+"""A built model, and where files made from it are kept while it is in use."""
 
 import atexit
 import shutil
@@ -22,9 +22,9 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model that is ready to be prepared: a network in eval mode, or an ONNX file.
 
     ``module`` takes its ``inputs`` by position and returns a tensor or a tuple of tensors; it is
-    None for a model that came as the file ``onnx``. ``weights_hash`` names the weights: of random
-    ones as they were drawn, before the steps whose last bits depend on the number of threads; of
-    a checkpoint as they are in the file.
+    None for an ONNX model, which is the file ``onnx``. ``weights_hash`` identifies the weights: it
+    covers a checkpoint as stored, and random weights as drawn, before calibration, which depends
+    on the number of threads by rounding.
     """
 
     module: "nn.Module | None"
@@ -34,7 +34,7 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     weights_hash: str
 
     def make_inputs(self, batch: int, seed: int) -> "tuple[Tensor, ...]":
-        """Seeded inputs, one tensor [batch, *shape] for each; the first do not depend on batch."""
+        """One seeded tensor [batch, *shape] per input; first rows do not depend on ``batch``."""
         from coresplit.models.inputs import generate  # noqa: PLC0415
 
         return generate(self.inputs, batch, seed)

@@ -1,4 +1,4 @@
-"""Load a checkpoint into a network, and refuse in one line what is not its weights."""
+"""Load a checkpoint into a network; anything but its weights is refused."""
 
 import pickle
 import warnings
@@ -54,7 +54,8 @@ def _read_safe(path: Path) -> object:
         raise UsageError(f"weights '{path}' cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise UsageError(
-            f"weights '{path}' is truncated, damaged or no safetensors file; fetch or save it again"
+            f"weights '{path}' is truncated, damaged or not a safetensors file; "
+            "download or save it again"
         ) from error
 
 
@@ -68,8 +69,8 @@ def _read(path: Path) -> object:
         if not _starts_with(path, _PICKLES):
             raise UsageError(f"weights '{path}' is not a PyTorch checkpoint") from error
         raise UsageError(
-            f"weights '{path}' holds code, objects or a pickle protocol above 2, none of which is "
-            "read here; save the weights alone: torch.save(model.state_dict(), path)"
+            f"weights '{path}' holds code, objects or a pickle protocol above 2, which coresplit "
+            "does not read; save only the weights: torch.save(model.state_dict(), path)"
         ) from error
     except OSError as error:
         raise UsageError(f"weights '{path}' cannot be read: {error.strerror}") from error
@@ -77,11 +78,11 @@ def _read(path: Path) -> object:
         if "TorchScript" in str(error):
             raise UsageError(
                 f"weights '{path}' is a TorchScript archive; "
-                "save the weights alone: torch.save(model.state_dict(), path)"
+                "save only the weights: torch.save(model.state_dict(), path)"
             ) from error
         raise UsageError(
-            f"weights '{path}' is truncated, damaged or no PyTorch checkpoint; "
-            "fetch or save it again"
+            f"weights '{path}' is truncated, damaged or not a PyTorch checkpoint; "
+            "download or save it again"
         ) from error
 
 
@@ -115,7 +116,7 @@ def _compare_names(state: dict[str, Any], wanted: dict[str, Tensor], path: Path)
         if names
     ]
     if doubts:
-        raise UsageError(f"weights '{path}' is of another model: {'; '.join(doubts)}")
+        raise UsageError(f"weights '{path}' is for another model: {'; '.join(doubts)}")
 
 
 def _compare_tensor(name: str, found: object, wanted: Tensor, path: Path) -> None:
@@ -129,7 +130,7 @@ def _compare_tensor(name: str, found: object, wanted: Tensor, path: Path) -> Non
         )
     if found.shape != wanted.shape:
         raise UsageError(
-            f"weights '{path}' is of another model: '{name}' has shape {tuple(found.shape)}, "
+            f"weights '{path}' is for another model: '{name}' has shape {tuple(found.shape)}, "
             f"expected {tuple(wanted.shape)}"
         )
     if found.is_floating_point() != wanted.is_floating_point():

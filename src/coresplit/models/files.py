@@ -1,4 +1,4 @@
-"""What can be told of a model file, folder or module without torch and without running it."""
+"""Checks of a model file, folder or module without torch and without running it."""
 
 import hashlib
 import struct
@@ -15,8 +15,8 @@ _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
 _HEAD_BYTES = 64
 _DIGITS = 16
-# torch.export evaluates expressions and calls functions that the file names, whatever is pickled
-# in it; TorchScript can overwrite files (aten::save). Neither can be checked before it is loaded.
+# torch.export evaluates expressions and calls functions named in the file, even without pickles;
+# TorchScript can overwrite files (aten::save). Neither can be checked before it is loaded.
 _UNTRUSTED = {
     "program": "is a program of torch.export, and loading it can run code",
     "script": "is TorchScript, which is code and can overwrite files",
@@ -67,9 +67,9 @@ def _check_file(source: Source, *, trust: bool) -> None:
 
 
 def read_head(path: Path, title: str, kind: str) -> bytes:
-    """The first bytes of a file; raises ``UsageError``, with ``title``, if it has none to read.
+    """The first bytes of a file; raises ``UsageError`` if it is not a readable regular file.
 
-    ``kind`` is what the file should be, such as ``model file``.
+    Messages name the file by ``title`` and what it should be by ``kind``, as in ``model file``.
     """
     if path.is_dir():
         raise UsageError(f"{title} is a folder; name the {kind} in it")
@@ -98,7 +98,7 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
     name = source.name
     if found == "damaged":
         raise UsageError(
-            f"'{name}' is truncated, damaged or no file of PyTorch; fetch or save it again"
+            f"'{name}' is truncated, damaged or not a PyTorch file; download or save it again"
         )
     if found == "compiled":
         raise UsageError(
@@ -116,7 +116,7 @@ def _check_archive(source: Source, head: bytes, *, trust: bool) -> None:
         if found == "pickle":
             remedy = "if it holds weights, name the model that they are for; if it holds a module "
             remedy += "and you trust its author, give {option}"
-        raise UsageError(f"'{name}' {_UNTRUSTED[found]}", remedy, "trust")
+        raise UsageError(f"'{name}' {_UNTRUSTED[found]}", remedy, "trust=True")
 
 
 def _kind_of_zip(path: Path, head: bytes) -> str:
@@ -145,7 +145,7 @@ def is_script(path: Path) -> bool:
 
 
 def file_hash(*paths: Path) -> str:
-    """First 16 hex digits of the SHA-256 over the bytes of files, one after the other."""
+    """First 16 hex digits of the SHA-256 over the digests of files, in their order."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -154,12 +154,12 @@ def file_hash(*paths: Path) -> str:
 
 
 def _check_module(source: Source) -> None:
-    """Only the package is looked for: finding a module inside it would run the package."""
+    """Look only for the top package, since finding a module inside it would run its code."""
     package = source.name.partition(":")[0].partition(".")[0]
     if package in sys.builtin_module_names or PathFinder.find_spec(package, ["", *sys.path]):
         return
     raise UsageError(
-        f"'{source.name}': there is no module '{package}' here; run in the folder that holds it, "
+        f"'{source.name}': no module '{package}' found; run in the folder that contains it, "
         "or install it"
     )
 

@@ -33,7 +33,7 @@ class WithoutFirstValues(TorchFunctionMode):
     """Modules made in this context skip the random values that would be overwritten anyway."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        """Pass every call on but random fills, whose tensor stays as it is."""
+        """Call ``func``, unless it fills a tensor with random values."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") in _RANDOM_FILLS:
             return args[0] if args else kwargs["tensor"]

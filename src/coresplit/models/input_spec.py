@@ -9,7 +9,7 @@ UNNAMED = "x"
 FLOATS = ("float16", "float32", "float64", "complex64", "complex128")
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 DTYPES = ("bool", *INTEGERS, *FLOATS)
-"""The types that numpy and torch share."""
+"""The types that numpy and torch have in common."""
 
 _SCALAR = "scalar"
 _LARGEST = 2**40
@@ -21,9 +21,9 @@ _SPAN = re.compile(r"(-?[0-9]+)-(-?[0-9]+)", re.ASCII)
 def parse_input(text: str) -> ModelInput:
     """The input in ``[NAME=]SHAPE[:TYPE[:LOW-HIGH]]``; raises ``UsageError``.
 
-    SHAPE is without the batch, such as ``3x224x224``, or ``scalar`` for one number an input. NAME
-    is ``x`` where it is left out, TYPE is ``float32``. LOW and HIGH, both included, are the range
-    that integers are drawn from. ``str()`` of the result is read back to the same.
+    SHAPE is without the batch, such as ``3x224x224``, or ``scalar`` for a single number. NAME
+    defaults to ``x``, TYPE to ``float32``. LOW and HIGH are the inclusive range that integers are
+    drawn from. Parsing ``str()`` of the result gives the same result.
     """
     name, given, rest = text.strip().rpartition("=")
     shape, *more = rest.strip().split(":")
@@ -44,7 +44,7 @@ def parse_input(text: str) -> ModelInput:
 
 
 def limits(dtype: str) -> tuple[int, int]:
-    """The smallest and the largest value of a type of integers, or of ``bool``."""
+    """The smallest and the largest value of an integer type or ``bool``."""
     if dtype == "bool":
         return 0, 1
     bits = int(dtype.rpartition("int")[2])
@@ -52,11 +52,11 @@ def limits(dtype: str) -> tuple[int, int]:
 
 
 def require_range(name: str, low: int, high: int, dtype: str, within: tuple[int, int]) -> None:
-    """Refuse with ``UsageError`` a range that is reversed or not ``within`` that of its type."""
+    """Raise ``UsageError`` for a range that is reversed or exceeds ``within``."""
     least, most = within
     if not least <= low <= high <= most:
         raise UsageError(
-            f"input '{name}': {low} to {high} is no range of {dtype}; "
+            f"input '{name}': {low} to {high} is not a valid range of {dtype}; "
             f"use numbers from {least} to {most}, the smaller one first"
         )
 
@@ -79,7 +79,7 @@ def _span_in(span: str, dtype: str, text: str) -> tuple[int | None, int | None]:
     if not span:
         return None, None
     if dtype in FLOATS:
-        raise UsageError(f"input '{text}': a range is for integers, {dtype} is drawn as it comes")
+        raise UsageError(f"input '{text}': a range is for integers, not for {dtype}")
     match = _SPAN.fullmatch(span)
     if match is None:
         raise UsageError(f"input '{text}': '{span}' is not a range such as 0-30521")

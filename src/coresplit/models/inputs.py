@@ -1,4 +1,4 @@
-"""Seeded inputs: what a network sees while it is measured and compared."""
+"""Seeded inputs for measuring a network and comparing its outputs."""
 
 import math
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ _DTYPES = {
 
 
 def generate(inputs: Sequence[ModelInput], batch: int, seed: int) -> tuple[Tensor, ...]:
-    """One tensor [batch, *shape] for every input; the first inputs do not depend on ``batch``.
+    """One tensor [batch, *shape] for every input; its first rows do not depend on ``batch``.
 
     Floats of shape [3, H, W] are structured images, other floats and complex numbers are normal
-    with mean 0 and variance 1, and integers uniform from ``low`` to ``high``, or from 0 to 1
-    where these are not given. Every input has a seed of its own, the first has ``seed``. Raises
-    ``UsageError`` for a type that numpy and torch do not share and for a range it cannot hold.
+    with mean 0 and variance 1, and integers are uniform from ``low`` to ``high``, by default from 0
+    to 1. Every input has its own seed; that of the first is ``seed``. Raises ``UsageError`` for a
+    type that numpy and torch do not share and for a range outside of the type.
     """
     return tuple(
         _drawn(each, batch, (seed + index * _STRIDE) % _SEEDS) for index, each in enumerate(inputs)
@@ -54,7 +54,7 @@ def _drawn(wanted: ModelInput, batch: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.complex64 if dtype.is_complex else torch.float32
     values = torch.empty(batch, *wanted.shape, dtype=dtype)
-    # one draw for each row: a single one over all rows would change the first with the batch
+    # one draw per row, since with a single one the first row would depend on the batch
     for row in range(batch):
         values[row] = torch.randn(wanted.shape, generator=generator, dtype=drawn)
     return values
@@ -80,8 +80,8 @@ def _images(batch: int, height: int, width: int, seed: int) -> Tensor:
 
     Each image blends two of eight scenes (gratings and random patches at several scales, so that
     there are edges, textures and flat areas) with its own weight, contrast and colour cast:
-    white noise would look alike to a network, and zeros would hide wrong results. The first
-    images do not depend on ``batch``. Only the result is as large as the batch.
+    networks answer nearly the same to all white noise, and zeros would hide wrong results. The
+    first images do not depend on ``batch``. Only the result is as large as the batch.
     """
     generator = torch.Generator().manual_seed(seed)
     scenes = torch.stack([_scene(height, width, generator) for _ in range(_SCENES)])

@@ -1,4 +1,4 @@
-"""The largest tensor that operators make; apart from ``tensors``, as it cannot do without torch."""
+"""The largest tensor that operators allocate; not in ``tensors``, since it has to import torch."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While entered, ``size`` is the bytes of the largest tensor that any operator made anew.
+    """While it is active, ``size`` is the bytes of the largest tensor that an operator allocated.
 
-    It sees operators and not modules, so that TorchScript and functions are seen too.
+    It sees operators rather than modules, so it covers TorchScript and functions.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Run the operator and look at what it puts out."""
+        """Run the operator and measure its outputs."""
         outputs = func(*args, **(kwargs or {}))
         taken = {each.untyped_storage().data_ptr() for each in _tensors((args, kwargs))}
         for each in _tensors(outputs):
-            # a view, of a weight perhaps, is not made anew
+            # a view, perhaps of a weight, is not an allocation
             if each.untyped_storage().data_ptr() not in taken:
                 self.size = max(self.size, each.nbytes)
         return outputs

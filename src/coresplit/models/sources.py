@@ -1,4 +1,4 @@
-"""Which kind of model a name means, and what is known of it without loading it."""
+"""The kind of model that a name means, and what is known about it without loading it."""
 
 import re
 from importlib.util import find_spec
@@ -50,7 +50,7 @@ _INSTALL: dict[Kind, str] = {
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a model comes from.
 
-    ``name`` is what the user said, ``rest`` the same without the prefix of a hub.
+    ``name`` is as the user gave it, ``rest`` is without the prefix of a hub.
     """
 
     kind: Kind
@@ -59,20 +59,20 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def path(self) -> Path:
-        """The file of a model that came as one."""
+        """The path of a model file."""
         return Path(self.rest)
 
     @property
     def is_file(self) -> bool:
-        """Whether the model came as one file or as a file with its weights beside it."""
+        """Whether the model is a file, perhaps with external weights."""
         return self.kind in _FILES
 
 
 def source_of(name: str) -> Source:
-    """The kind of model that ``name`` means; raises ``UsageError`` for what is none.
+    """The source that ``name`` means; raises ``UsageError`` if there is none.
 
-    A built-in name wins, then the prefixes hf:, torchvision: and timm:, then the ending of a
-    file, then ``package.module:attribute``.
+    Built-in names come first, then the prefixes hf:, torchvision: and timm:, then file suffixes,
+    then ``package.module:attribute``.
     """
     if name in MODELS:
         return Source(kind="builtin", name=name, rest=name)
@@ -82,7 +82,9 @@ def source_of(name: str) -> Source:
         if name.startswith(f"{hub}:"):
             rest = name.removeprefix(f"{hub}:")
             if not rest.strip():
-                raise UsageError(f"'{name}' names no model; write for example {_example(hub)}")
+                raise UsageError(
+                    f"'{name}' does not name a model; write for example {_example(hub)}"
+                )
             return Source(kind=hub, name=name, rest=rest)
     suffix = Path(name).suffix.lower()
     if suffix in _KINDS:
@@ -93,7 +95,7 @@ def source_of(name: str) -> Source:
 
 
 def form_of(name: str) -> Form:
-    """What the model comes as: a PyTorch module or an ONNX file."""
+    """Whether the model is a PyTorch module or an ONNX file."""
     return "onnx" if source_of(name).kind == "onnx" else "module"
 
 
@@ -103,7 +105,7 @@ def needs_trust(name: str) -> bool:
 
 
 def describe(name: str) -> tuple[str, str]:
-    """A short name that suits file names, and a title: ``("model", "model.onnx")``."""
+    """A short name for use in file names, and a title: ``("model", "model.onnx")``."""
     source = source_of(name)
     if source.kind == "builtin":
         return name, model_named(name).title
@@ -125,7 +127,7 @@ def describe(name: str) -> tuple[str, str]:
 
 
 def packages_of(name: str) -> tuple[str, ...]:
-    """Distributions that building the model, or its reference outputs, depends on."""
+    """The distributions that the model or its reference outputs depend on."""
     source = source_of(name)
     if source.kind == "builtin":
         return model_named(name).packages
@@ -133,7 +135,7 @@ def packages_of(name: str) -> tuple[str, ...]:
 
 
 def usable(name: str) -> str | None:
-    """None where the model can be built here, else what is missing and how to install it.
+    """What is missing for the model and how to install it; None if it can be built.
 
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """
@@ -162,7 +164,7 @@ def _refusal(name: str, suffix: str) -> UsageError:
     path = Path(name)
     if suffix in _WEIGHTS:
         return UsageError(
-            f"'{name}' holds weights without a network",
+            f"'{name}' holds weights but no network",
             "name the model that they are for and give {option}",
             f"weights={name}",
         )
@@ -172,11 +174,11 @@ def _refusal(name: str, suffix: str) -> UsageError:
             f"or {quote(f'hf:{name}')} for one saved by transformers"
         )
     if path.is_file() or "/" in name:
-        what = "is of an unknown kind" if path.is_file() else "is no model that can be found"
+        what = "has an unknown file type" if path.is_file() else "was not found"
         return UsageError(f"'{name}' {what}; a model file ends in {_ENDINGS}")
     if ":" in name:
         return UsageError(
-            f"'{name}' is not package.module:attribute, and its prefix is none of "
+            f"'{name}' is not package.module:attribute and has none of the prefixes "
             f"{', '.join(f'{hub}:' for hub in _HUBS)}"
         )
     try:

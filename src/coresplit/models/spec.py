@@ -1,4 +1,4 @@
-"""Which model is wanted, as it travels from the command line to the process that builds it."""
+"""The model that was asked for, as sent from the command line to the process that builds it."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ _SIZED = ("hf", "torchvision", "timm")
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that determines the model: the same spec builds the same weights.
 
-    ``name`` is a built-in model or what the user said of his own. ``size`` is the side of square
+    ``name`` is a built-in model or the source of a user's own. ``size`` is the side of square
     images in pixels or the length of a text in tokens; None is the family's default. ``inputs``
-    stand in for what a user's model states of its inputs. ``weights`` is the path of a
-    checkpoint, or None for random weights from ``seed``. With ``imagenet_images`` a network from
-    a checkpoint takes images normalized with ImageNet's mean and deviation, as the published
-    weights do (torchvision calls it ``transform_input``); without, images in [-1, 1]. ``trust``
-    allows files that can run code: all but ONNX.
+    describe the inputs of a user's model. ``weights`` is the path of a checkpoint, or None for
+    random weights from ``seed``. With ``imagenet_images`` a network from a checkpoint takes images
+    normalized with ImageNet's mean and deviation, like the published weights (torchvision's
+    ``transform_input``); without, images in [-1, 1]. ``trust`` allows files that can run code,
+    which is all but ONNX.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def validate(spec: ModelSpec) -> None:
-    """Refuse with ``UsageError`` what can be refused without torch: name, sizes and the paths."""
+    """Raise ``UsageError`` for a wrong name, size or path, as far as known without torch."""
     source = source_of(spec.name)
     if not 0 <= spec.seed <= _LARGEST_SEED:
         raise UsageError(f"seed {spec.seed} is out of range; use 0 to {_LARGEST_SEED}")
@@ -54,7 +54,7 @@ def validate(spec: ModelSpec) -> None:
 def _validate_builtin(spec: ModelSpec, family: ModelFamily) -> None:
     if spec.inputs:
         raise UsageError(
-            f"{spec.name} is built in and knows its inputs", "leave out {option}", "input"
+            f"{spec.name} is built in and has fixed inputs", "leave out {option}", "input"
         )
     if spec.size is not None:
         _validate_size(spec.size, family)
@@ -76,12 +76,14 @@ def _validate_own(spec: ModelSpec, source: Source) -> None:
     check_source(source, trust=spec.trust)
     if spec.size is not None and source.kind not in _SIZED:
         raise UsageError(
-            f"{spec.name} has no size to choose", "give its shapes by {option}", "input"
+            f"{spec.name} has no selectable size", "give its shapes with {option}", "input"
         )
     if spec.size is not None and spec.size < 1:
         raise UsageError(f"size {spec.size} is too small for {spec.name}; use 1 or more")
     if spec.weights is not None and source.is_file:
-        raise UsageError(f"{spec.name} has weights of its own", "leave out {option}", "weights")
+        raise UsageError(
+            f"{spec.name} contains its weights already", "leave out {option}", "weights"
+        )
 
 
 def _validate_size(size: int, family: ModelFamily) -> None:
@@ -106,6 +108,6 @@ def _validate_size(size: int, family: ModelFamily) -> None:
 def _validate_published_size(size: int | None, family: ModelFamily) -> None:
     if family.weights_size is not None and size not in (None, family.weights_size):
         raise UsageError(
-            f"size {size} does not fit a checkpoint of {family.title}, whose position embedding "
+            f"size {size} does not fit a checkpoint of {family.title}: its position embedding "
             f"is for {family.weights_size} pixels; leave out the size or the weights"
         )

@@ -1,4 +1,4 @@
-"""What can be read off a network's tensors: its weights' identity, its largest tensor, its work."""
+"""The hash of a network's weights, its largest tensor and its floating point operations."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ _DIGITS = 16
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """What one input costs: bytes of the largest tensor, and floating point operations.
+    """The cost of one input: bytes of the largest tensor, and floating point operations.
 
-    Zero means not known. A multiplication and an addition count as two operations.
+    Zero means unknown. A multiplication and an addition count as two operations.
     """
 
     largest_tensor: int = 0
@@ -36,7 +36,7 @@ def weights_hash(module: "nn.Module") -> str:
 def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
     """Run one forward over the first of each of ``inputs`` [N, ...] and look at every operator.
 
-    The largest tensor is that which any of them makes anew. The operations are those of
+    The largest tensor is the largest that an operator allocates. Operations are those of
     convolutions, matrix products and attention, counted as they are dispatched.
     """
     from torch import inference_mode, ops  # noqa: PLC0415
@@ -49,7 +49,7 @@ def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
     ) -> int:
         return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
-    # the counter knows attention on other devices only
+    # the counter supports attention only on other devices
     on_cpu = ops.aten._scaled_dot_product_flash_attention_for_cpu
     counter = FlopCounterMode(display=False, custom_mapping={on_cpu: attention})
     with inference_mode(), LargestTensor() as watched, counter:

@@ -5,7 +5,6 @@ from coresplit.optimizations.accuracy.compare import (
     MAX_ERROR,
     Comparison,
     compare,
-    relative_error,
 )
 from coresplit.optimizations.accuracy.measure import (
     ACCURACY_INPUTS,
@@ -36,7 +35,6 @@ __all__ = [
     "missing_packages",
     "optimization_named",
     "reference",
-    "relative_error",
     "require_applicable",
     "usable",
 ]

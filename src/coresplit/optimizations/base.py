@@ -1,4 +1,4 @@
-"""What an optimization is, what it is given, and what it gives back."""
+"""The records of an optimization, of its input and of the model it prepares."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The model to prepare, and where it will run.
 
-    Either ``module`` (in eval mode, its inputs by position, a tensor or a tuple of tensors as its
-    output) or ``onnx`` (a model file) is set. ``identity`` names what the model computes: equal
-    text, equal outputs. ``make_inputs`` takes a batch and a seed. It will run on the logical
-    ``cpus``, one for each of its intra-op threads: a library that keeps to the affinity mask it
-    was loaded under must be loaded under theirs. Artefacts go to ``cache``.
+    Either ``module`` (in eval mode, takes its inputs by position, returns a tensor or a tuple of
+    tensors) or ``onnx`` (a model file) is set. Models with the same ``identity`` compute the same
+    outputs. ``make_inputs`` takes a batch size and a seed. The model runs on the logical ``cpus``,
+    one for each intra-op thread. A library that keeps the affinity mask it was loaded under must
+    be loaded under theirs. Artifacts go to ``cache``.
     """
 
     module: "nn.Module | None"
@@ -39,15 +39,15 @@ class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def form(self) -> Form:
-        """What the model came as."""
+        """Whether the model is a PyTorch module or an ONNX file."""
         return "onnx" if self.module is None else "module"
 
 
 class CompiledModel(Protocol):
     """A model that is ready to run.
 
-    ``threads`` is the intra-op thread count as its library states it when asked after preparing,
-    ``facts`` what else it states, such as its version and precision: text by name.
+    ``threads`` is the intra-op thread count that its library reports after preparing. ``facts``
+    is what else it reports, such as version and precision, as text by name.
     """
 
     facts: dict[str, str]
@@ -57,24 +57,25 @@ class CompiledModel(Protocol):
         """Intra-op threads."""
 
     def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
-        """One forward over these inputs, of any batch, without copies where the library can.
+        """A function that runs one forward over these inputs of any batch size.
 
-        What a call returns may be overwritten by the next one.
+        Inputs are not copied if the library allows it. The next call may overwrite the outputs of
+        the last.
         """
 
 
 Makes = Literal["nothing", "export", "quantized", "compiled"]
-"""What preparing leaves in the cache: one export or one quantized model for all instances, or code
-that a compiler makes for each thread count."""
+"""What preparing leaves in the cache: one export or one quantized model for all instances, or
+compiled code for each thread count."""
 
 
 class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A way to prepare a model for inference.
 
-    ``lossy`` says that outputs differ from eager by more than rounding, on purpose. ``takes`` are
-    the forms of a model it can start from. ``packages`` must be importable for it, and come with
-    ``extra``; ``programs`` must be on the path. What preparing it ``makes`` tells how long that may
-    take. ``prepared_by`` names a function as ``module:function``; it is imported when it is used.
+    ``lossy`` optimizations change outputs by more than rounding, on purpose. ``takes`` lists the
+    forms of a model that it supports. ``packages`` must be importable and come with ``extra``;
+    ``programs`` must be on the path. ``makes`` is what it leaves in the cache, which determines
+    how long preparing may take. ``prepared_by`` is ``module:function``, imported on use.
     """
 
     name: str
@@ -89,10 +90,10 @@ class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     prepared_by: str
 
     def prepare(self, request: PrepareRequest) -> CompiledModel:
-        """The prepared model.
+        """Prepare the model.
 
-        Raises PrepareFailed where this optimization is known not to fit the model, and otherwise
-        what the library raises: the caller knows what it was doing.
+        Raises PrepareFailed if this optimization does not support the model, and otherwise
+        whatever the library raises.
         """
         module, _, function = self.prepared_by.partition(":")
         prepare: Callable[[PrepareRequest], CompiledModel]

@@ -18,17 +18,17 @@ _FILE = "model.onnx"
 _EXAMPLES = 2
 _REGISTRATION = "torch.onnx._internal.exporter._registration"
 _NOISE = (
-    # torch 2.13's own use of a class that it deprecates
+    # torch 2.13 uses a class that it deprecates itself
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
-    # every input names its first axis "batch", which is what is meant
+    # every input names its first axis "batch", on purpose
     (r"# The axis name: batch will not be used", UserWarning),
 )
 
 
 def onnx_file(request: PrepareRequest) -> Path:
-    """The model as an ONNX file with a free batch; an export is kept in the cache.
+    """The model as an ONNX file with a dynamic batch; an export is kept in the cache.
 
-    Raises PrepareFailed where the module cannot be exported, or only for one batch.
+    Raises PrepareFailed if the module cannot be exported with a dynamic batch.
     """
     if request.onnx is not None:
         return request.onnx
@@ -36,7 +36,7 @@ def onnx_file(request: PrepareRequest) -> Path:
 
 
 def export_key(request: PrepareRequest) -> dict[str, str]:
-    """All that an export depends on."""
+    """Everything that an export depends on."""
     return {
         "identity": request.identity,
         "inputs": " ".join(map(str, request.inputs)),
@@ -45,9 +45,9 @@ def export_key(request: PrepareRequest) -> dict[str, str]:
 
 
 def _export(request: PrepareRequest, folder: Path) -> None:
-    """Export with ``torch.export``, its first axes tied to one free symbol.
+    """Export with ``torch.export``; the first axes share one dynamic dimension.
 
-    Two inputs are shown, since an export of one would take the batch for a constant.
+    The example has two inputs, since an export of one would make the batch size a constant.
     """
     assert request.module is not None
     example = request.make_inputs(_EXAMPLES, 0)
@@ -62,14 +62,14 @@ def _export(request: PrepareRequest, folder: Path) -> None:
                 verbose=False,
             )
             assert program is not None
-            # weights beside the graph: a protobuf holds at most 2 GiB
+            # external weights, because a protobuf holds at most 2 GiB
             program.save(folder / _FILE, external_data=True)
     except Exception as error:
         raise PrepareFailed(f"the model cannot be exported to ONNX: {root_cause(error)}") from error
 
 
 def _shapes(module: nn.Module, batch: object, count: int) -> tuple[object, ...]:
-    """The free first axis of every input, in the structure of the arguments of ``forward``."""
+    """The dynamic first axis of every input, structured like the arguments of ``forward``."""
     shapes = tuple({0: batch} for _ in range(count))
     parameters = inspect.signature(module.forward).parameters.values()
     gathered = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
@@ -78,7 +78,7 @@ def _shapes(module: nn.Module, batch: object, count: int) -> tuple[object, ...]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the notes of an exporter that has nothing to say about the model."""
+    """Hide exporter messages that say nothing about the model."""
     logger = logging.getLogger(_REGISTRATION)
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -16,9 +16,9 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeModel:
-    """A session and what it states of itself; inputs are read where they lie, without a copy."""
+    """A session and the settings it reports; inputs are not copied."""
 
-    def __init__(self, session: Any) -> None:  # noqa: ANN401 (its library has no types)
+    def __init__(self, session: Any) -> None:  # noqa: ANN401 (no type stubs)
         import onnxruntime  # noqa: PLC0415
 
         self._session = session
@@ -32,11 +32,11 @@ class OnnxRuntimeModel:
 
     @property
     def threads(self) -> int:
-        """Intra-op threads as the session states them."""
+        """Intra-op threads that the session reports."""
         return int(self._options.intra_op_num_threads)
 
     def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
-        """One forward over these tensors, taken in the order of the graph's inputs."""
+        """One forward over these tensors, in the order of the graph's inputs."""
         session = self._session
         names = [each.name for each in session.get_inputs()]
         feed = {
@@ -57,7 +57,7 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRuntimeModel:
     """A session over one file, with all graph optimizations or with none.
 
-    Raises PrepareFailed where the session runs on another provider than the CPU's own.
+    Raises PrepareFailed if the session does not run on the CPU provider.
     """
     disable_telemetry()
     import onnxruntime  # noqa: PLC0415
@@ -72,5 +72,5 @@ def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRu
     options.log_severity_level = _ERRORS_ONLY
     session = onnxruntime.InferenceSession(path, options, providers=[_PROVIDER])
     if session.get_providers() != [_PROVIDER]:
-        raise PrepareFailed(f"ONNX Runtime took {session.get_providers()} for {_PROVIDER}")
+        raise PrepareFailed(f"ONNX Runtime chose {session.get_providers()}, not {_PROVIDER}")
     return OnnxRuntimeModel(session)

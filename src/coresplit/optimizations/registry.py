@@ -19,7 +19,7 @@ _RECORDS = (
     Optimization(
         name="none",
         title="eager",
-        description="PyTorch as it comes, layer by layer, in inference mode",
+        description="plain eager PyTorch in inference mode",
         packages=_TORCH,
         extra="torch",
         prepared_by="coresplit.optimizations.pytorch.eager:prepare",
@@ -28,8 +28,8 @@ _RECORDS = (
         name="script",
         title="TorchScript",
         description=(
-            "torch.jit.script, or a trace where the code cannot be scripted; frozen, batch norm "
-            "folded, convolutions prepacked for oneDNN"
+            "torch.jit.script, or torch.jit.trace if the code cannot be scripted; frozen, batch "
+            "norm folded, convolutions prepacked for oneDNN"
         ),
         packages=_TORCH,
         extra="torch",
@@ -38,10 +38,7 @@ _RECORDS = (
     Optimization(
         name="trace",
         title="traced TorchScript",
-        description=(
-            "torch.jit.trace of one forward, then as script; the same as script where that is "
-            "traced"
-        ),
+        description="torch.jit.trace, then optimized like script",
         packages=_TORCH,
         extra="torch",
         prepared_by="coresplit.optimizations.pytorch.torchscript:traced",
@@ -49,9 +46,7 @@ _RECORDS = (
     Optimization(
         name="channels_last",
         title="channels last",
-        description=(
-            "eager PyTorch with images and weights in NHWC; inputs are converted every time"
-        ),
+        description="eager PyTorch in NHWC layout; every forward converts its inputs",
         packages=_TORCH,
         extra="torch",
         prepared_by="coresplit.optimizations.pytorch.channels_last:prepare",
@@ -59,7 +54,7 @@ _RECORDS = (
     Optimization(
         name="mkldnn",
         title="oneDNN tensors",
-        description="torch.utils.mkldnn.to_mkldnn; few operators take its tensors",
+        description="torch.utils.mkldnn.to_mkldnn; few operators support its tensors",
         packages=_TORCH,
         extra="torch",
         prepared_by="coresplit.optimizations.pytorch.mkldnn:prepare",
@@ -87,7 +82,7 @@ _RECORDS = (
     Optimization(
         name="bf16",
         title="OpenVINO bfloat16",
-        description="as openvino, in bfloat16; needs a CPU with avx512_bf16 or amx_bf16",
+        description="like openvino, but in bfloat16; needs a CPU with avx512_bf16 or amx_bf16",
         lossy=True,
         takes=("module", "onnx"),
         packages=(*_ONNX, "openvino"),
@@ -98,7 +93,7 @@ _RECORDS = (
     Optimization(
         name="int8",
         title="OpenVINO int8",
-        description="as openvino, quantized to int8 by NNCF with 64 inputs to calibrate on",
+        description="like openvino, but quantized to int8 by NNCF with 64 calibration inputs",
         lossy=True,
         takes=("module", "onnx"),
         packages=(*_ONNX, "openvino", "nncf"),
@@ -106,11 +101,11 @@ _RECORDS = (
         makes="quantized",
         prepared_by="coresplit.optimizations.openvino.int8:prepare",
     ),
-    # the last ones, since they take minutes to prepare
+    # last, since they take minutes to prepare
     Optimization(
         name="compile",
         title="torch.compile",
-        description="torch.compile (inductor), compiled once for all batches",
+        description="torch.compile (inductor), compiled once for all batch sizes",
         packages=_TORCH,
         extra="torch",
         programs=("g++",),
@@ -120,7 +115,7 @@ _RECORDS = (
     Optimization(
         name="compile_freeze",
         title="torch.compile, frozen",
-        description="torch.compile (inductor) with weights frozen in, images and weights in NHWC",
+        description="torch.compile (inductor) with frozen weights; images and weights in NHWC",
         packages=_TORCH,
         extra="torch",
         programs=("g++",),
@@ -142,9 +137,9 @@ def optimization_named(name: str) -> Optimization:
 
 
 def require_applicable(names: Iterable[str], form: Form, model: str) -> None:
-    """Refuse with ``UsageError`` an optimization that cannot start from what ``model`` came as.
+    """Raise ``UsageError`` for an optimization that does not support the form of ``model``.
 
-    ``model`` is what the user called it. Unknown names are refused, too.
+    ``model`` is the name that the user gave. Unknown optimizations are refused too.
     """
     for name in names:
         takes = optimization_named(name).takes
@@ -159,7 +154,7 @@ def require_applicable(names: Iterable[str], form: Form, model: str) -> None:
 
 
 def usable(name: str) -> str | None:
-    """None where the optimization can be used here, else what is missing and how to install it.
+    """What is missing for the optimization and how to install it; None if it can be used.
 
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """
@@ -167,7 +162,7 @@ def usable(name: str) -> str | None:
 
 
 def missing_packages(optimization: Optimization) -> str | None:
-    """As ``usable``, for a record that need not be registered; programs count as packages do."""
+    """Like ``usable``, for a record that need not be registered."""
     missing = [package for package in optimization.packages if find_spec(package) is None]
     if missing:
         return (
@@ -182,14 +177,14 @@ def missing_packages(optimization: Optimization) -> str | None:
 
 
 def _chosen(program: str) -> str:
-    """The program that will be run: the C++ compiler is what the variable CXX names, if it is."""
+    """The program that will be run; the variable CXX overrides the C++ compiler."""
     named = shlex.split(os.environ.get("CXX", "")) if program == COMPILER else []
     return named[0] if named else program
 
 
 def _how_to_get(program: str, chosen: str) -> str:
     if chosen != program:
-        return f"the C++ compiler {chosen} that CXX names: install it, or unset CXX"
+        return f"the C++ compiler {chosen} named by CXX: install it, or unset CXX"
     if program == COMPILER:
         return "a C++ compiler: apt install g++, dnf install gcc-c++, or set CXX to another"
     return f"the program {program}: install it"

@@ -74,5 +74,5 @@ def scaling_errors(groups: Sequence[Sequence[Pair]]) -> Iterator[float]:
         for place, pair in enumerate(group):
             fitted = calibrate([*group[:place], *group[place + 1 :]]) or calibrate(elsewhere)
             if fitted is not None and pair.others > 0:
-                told = pair.alone * fitted.factor(pair.others, pair.cores)
-                yield math.log(pair.together / told)
+                predicted = pair.alone * fitted.factor(pair.others, pair.cores)
+                yield math.log(pair.together / predicted)

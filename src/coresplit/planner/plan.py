@@ -206,8 +206,9 @@ def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
 def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
     """The best split of each number of cores, of the most first; some may not be on the front.
 
-    An instance is the faster the fewer cores are busy beside it, so that those of a packed profile
-    are solved for each number of busy cores. Else a split stands for all cores that it leaves.
+    An instance is faster the fewer cores are busy beside it, so a packed profile is solved for
+    each number of busy cores. Otherwise a split is the best for every number of cores from its own
+    to those given.
     """
     while split := solve(profile.latencies(cores), cores, batch):
         yield option_of(profile, split)

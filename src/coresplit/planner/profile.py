@@ -30,9 +30,9 @@ from coresplit.stats.summary import point_of
 from coresplit.stats.variance import Variance
 
 Doubt = Literal["light", "unstable", "estimated", "scaled", "interpolated", "mixed"]
-"""Why a latency is less sure than a measured one: its verdict, and what was made of it.
+"""Why a latency is less certain than a measured one: its verdict, or how it was derived.
 
-``mixed`` is a split whose instances differ: each is told as if copies of itself ran beside it.
+``mixed`` is a split of different instances: each is predicted as if its own copies ran beside it.
 """
 
 Place = tuple[int, int]
@@ -79,9 +79,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def latency_at(self, place: Place, busy: int) -> ProfilePoint:
         """What an instance takes while ``busy`` cores are, its own among them.
 
-        A packed latency is told from the two that were measured: its logarithm runs straight from
-        that of an instance alone to that of one among its copies, and on where more cores are
-        busy than those copies take. There it runs no further if they made it no slower.
+        The log of a packed latency is interpolated between the two that were measured, alone and
+        among copies. It is extrapolated if more cores are busy than the copies take, unless the
+        copies made it no slower.
         """
         packed, alone = self.cells[place], self.alone.get(place)
         share = self._share(place, busy)
@@ -206,7 +206,7 @@ def _mix(cells: Points, threads: int, ends: tuple[int, int], batch: int) -> Prof
 def _derived(
     latency: float, sources: Collection[tuple[ProfilePoint, float]], doubt: Doubt
 ) -> ProfilePoint:
-    """A latency that was made of others, whose logs have these weights in its own."""
+    """A latency derived from others; the weights are those of their errors of the log."""
     error = joined([known.part(weight) for known, weight in sources])
     doubts = frozenset[Doubt]().union(*(known.doubts for known, _ in sources))
     return ProfilePoint(

@@ -3,7 +3,7 @@
 The log of the median that a later verification measures differs from the log of the prediction by
 what is not known of the cells, by the variance of one more visit, by the error of interpolating
 where a batch was not measured, and by that of a slow-down where it was carried over from other
-cells. The last two are told by leaving out what was measured and predicting it from the rest.
+cells. The last two are estimated by predicting measured cells from the others.
 """
 
 import math
@@ -15,7 +15,7 @@ import msgspec
 from coresplit.stats.variance import Location, Variance
 
 ASSUMED_ERROR, ASSUMED_DF = 0.05, 3.0
-"""Of interpolating or scaling, where fewer than three cells can be left out to tell it."""
+"""Of interpolating or scaling, if fewer than three cells can be left out to estimate it."""
 FEWEST_LEFT_OUT = 3
 FORWARDS = 3
 """A median over the rounds of a verification varies as a visit of so many forwards does."""
@@ -72,5 +72,5 @@ def interpolating_errors(curves: Iterable[Mapping[int, float]]) -> Iterator[floa
     for curve in curves:
         batches = sorted(curve)
         for below, batch, above in zip(batches, batches[1:], batches[2:], strict=False):
-            told = straight((below, above), (curve[below], curve[above]), batch)
-            yield math.log(curve[batch] / told)
+            predicted = straight((below, above), (curve[below], curve[above]), batch)
+            yield math.log(curve[batch] / predicted)

@@ -53,12 +53,12 @@ def build(
         written += _draw(run, document, out, tell)
     if "markdown" in formats:
         tell("index.markdown")
-        text = markdown_page(run, document, lambda figure: (out / f"{figure.name}.png").is_file())
+        text = markdown_page(document, lambda figure: (out / f"{figure.name}.png").is_file())
         written.append(_write(out / "index.markdown", text.encode()))
     if "html" in formats:
         tell("index.html")
         beside = all((out / f"{figure.name}.png").is_file() for figure in document.figures)
-        page = html_page(run, document, pictures=beside)
+        page = html_page(document, pictures=beside)
         written.insert(0, _write(out / "index.html", page.encode()))
     return written[0] if written else out
 

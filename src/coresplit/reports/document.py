@@ -1,13 +1,12 @@
-"""What a report is made of: sections, blocks and figures in page order."""
+"""What a page shows: facts, sections of figures and tables, and what was measured."""
 
 from collections.abc import Iterator
 
 import msgspec
 
-from coresplit.analysis.rows import Group
 from coresplit.charts.figure import Figure
 from coresplit.charts.points import ChartPoints
-from coresplit.stats.claims import Claims
+from coresplit.records import Verdict
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,19 +65,31 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything drawn for a run, and the one table of points behind it.
+    """Everything that the pages of a run show, and the one table of points behind its figures.
 
-    ``noise`` is the noise floor of the run, None where it is not known. ``about`` is what else a
-    page tells of the run, as pairs of label and text.
+    ``counts`` are verdicts, how many cells got each, and what each means; ``about`` pairs of label
+    and text; ``reading`` says how to read the figures; ``evidence`` is what happened beside cells.
     """
 
+    run: str
+    title: str
+    created: str
+    sentence: str
+    facts: tuple[Fact, ...]
+    about: tuple[tuple[str, str], ...]
+    counts: tuple[tuple[Verdict, int, str], ...]
+    reading: str
+    warnings: tuple[str, ...]
     sections: tuple[Section, ...]
+    cells: Table
+    undrawn: Table
+    evidence: tuple[Block, ...]
     chart_points: ChartPoints
-    claims: Claims
-    noise: float | None
-    groups: tuple[Group, ...]
-    facts: tuple[Fact, ...] = ()
-    about: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def drawable(self) -> bool:
+        """Whether any cell has a value."""
+        return bool(self.chart_points.points)
 
     @property
     def figures(self) -> Iterator[Figure]:

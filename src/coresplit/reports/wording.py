@@ -1,24 +1,32 @@
 """Words and numbers as sentences and tables of the report show them."""
 
-from shlex import quote
+from datetime import UTC, datetime
 
 from coresplit.analysis.rows import Row
+from coresplit.analysis.view import RunView
+from coresplit.commands import bench_again
 from coresplit.format import format_duration, rate
-from coresplit.records import Run, Verdict
+from coresplit.records import Verdict
 from coresplit.stats.difference import MARGIN
 
 MEANING: dict[Verdict, str] = {
-    "measured": "three visits or more, and an interval within the precision asked",
-    "light": "one or two visits; the interval rests on how much other cells vary",
-    "unstable": "a wide interval after three visits or more, or something else took processor time",
-    "estimated": "not measured: worked out from neighbours, drawn hollow with its expected range",
-    "invalid": "measured under conditions that spoil it, such as throttling: not drawn",
-    "skipped": "not measured, for the reason given: not drawn",
-    "failed": "could not be measured: not drawn",
+    "measured": "at least three visits, and an interval within the requested precision",
+    "light": "one or two visits; the interval is based on how much other cells vary",
+    "unstable": "still a wide interval after three or more visits, or other work used the cores",
+    "estimated": "not measured; estimated from neighbours, drawn hollow with its expected range",
+    "invalid": "measured under bad conditions, such as throttling; not drawn",
+    "skipped": "not measured, for the reason given; not drawn",
+    "failed": "could not be measured; not drawn",
 }
 
 EQUIVALENT = f"equivalent within {MARGIN:.0%}".replace("%", " %")
 UNCLEAR = "too close to call"
+MORE_TIME = "30m"
+
+
+def date(at: float) -> str:
+    """A Unix time as ``2026-01-01 12:00 UTC``."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def doubt(verdict: Verdict) -> str:
@@ -41,8 +49,8 @@ def throughput(row: Row) -> str:
     return rate(row.throughput) + doubt(row.verdict)
 
 
-def more_time(run: Run) -> str:
+def more_time(view: RunView) -> str:
     """How to learn what a run does not tell yet; imported tables tell no more."""
-    if run.machine is None:
-        return "the tables tell no more"
-    return f"measure longer: coresplit bench --resume {quote(run.name)} --budget 30m"
+    if view.run.machine is None:
+        return "the imported tables have no more data"
+    return f"measure longer: {bench_again(view.shown, budget=MORE_TIME)}"

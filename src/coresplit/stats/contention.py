@@ -1,7 +1,7 @@
 """Whether a visit had its cores to itself, by what was counted around it; pure.
 
-What disturbs a visit is told by causes that are counted apart from its latency, so that no visit is
-left out for being slow. The limits are far above what visits of a quiet machine show.
+Disturbances are detected by counters other than the latency, so that no visit is left out for
+being slow. The limits are far above what visits of a quiet machine show.
 """
 
 import math

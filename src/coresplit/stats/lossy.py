@@ -9,18 +9,18 @@ def is_lossy(entry: Prepared) -> bool:
 
 
 def states_losses(run: Run) -> bool:
-    """Whether a run tells which of its optimizations are lossy: imported tables do not."""
+    """Whether a run records which of its optimizations are lossy; imported tables do not."""
     return any(isinstance(entry, Prepared) for entry in run.journal)
 
 
 def lossy_of(run: Run) -> frozenset[str]:
-    """The lossy optimizations of a run, as far as its journal tells."""
+    """The lossy optimizations in the journal of a run."""
     entries = (entry for entry in run.journal if isinstance(entry, Prepared))
     return frozenset(entry.optimization for entry in entries if is_lossy(entry))
 
 
 def unchecked_of(run: Run) -> dict[str, str]:
-    """The optimizations whose outputs could not be compared with eager ones, each with why."""
+    """The optimizations with outputs that could not be checked, each with the reason."""
     return {
         entry.optimization: entry.facts[UNCHECKED]
         for entry in run.journal
@@ -29,7 +29,7 @@ def unchecked_of(run: Run) -> dict[str, str]:
 
 
 def unchecked_text(run: Run) -> str:
-    """``outputs not checked (script, trace): they hardly depend on the input``; maybe empty."""
+    """``outputs not checked (script, trace): they hardly depend on the input``, or empty."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in unchecked_of(run).items():
         by_reason.setdefault(reason, []).append(name)

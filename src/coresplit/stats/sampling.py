@@ -28,9 +28,9 @@ TOLERANCE = 0.02
 def calibrating_forwards(latency_s: float | None, budget_s: float) -> int:
     """How many forwards a cell is calibrated with, which are never used as data.
 
-    As many as fit in a second, from one to six. None where a forward takes over a hundredth of
-    the budget: the instance is then warm from smaller batches, and a second forward would cost as
-    much as the measurement.
+    As many as fit in a second, from one to six. None if a forward takes over a hundredth of the
+    budget: smaller batches have warmed up the instance, and another forward would cost as much as
+    the measurement.
     """
     if latency_s is None:
         return UNKNOWN_CALIBRATING
@@ -42,8 +42,8 @@ def calibrating_forwards(latency_s: float | None, budget_s: float) -> int:
 def warmup_length(calibration: Sequence[float]) -> int:
     """How many leading forwards of every later visit are warm-up, from the calibrating ones.
 
-    A forward belongs to the warm-up while it exceeds the median of all later ones by over 2 %; at
-    least one does, at most half of what was calibrated with. None without a calibration.
+    Forwards are warm-up while they exceed the median of all later ones by over 2 %: at least one,
+    at most half of the calibrating forwards. None without a calibration.
     """
     length = 0
     while length < len(calibration) // 2:
@@ -62,10 +62,10 @@ def is_precise(values: Sequence[VisitValue], variance: Variance, precision: floa
 
 
 def is_hopeless(values: Sequence[VisitValue], variance: Variance, precision: float) -> bool:
-    """Whether more visits would not lead to the precision asked.
+    """Whether more visits would not reach the requested precision.
 
-    So it is after forty visits, and after ten where the interval, which shrinks with the square
-    root of their number, would take more than forty.
+    True after forty visits, and after ten if the interval, which shrinks with the square root of
+    their number, would need more than forty.
     """
     if len(values) >= MOST_VISITS:
         return True
@@ -75,7 +75,7 @@ def is_hopeless(values: Sequence[VisitValue], variance: Variance, precision: flo
 
 
 def visits_wanted(values: Sequence[VisitValue], variance: Variance, precision: float) -> int:
-    """How many more visits are likely to bring the interval within ``precision``."""
+    """How many more visits the interval is likely to need to be within ``precision``."""
     missing = max(0, FEWEST_VISITS - len(values))
     if not values or not variance.known:
         return missing
@@ -86,10 +86,10 @@ def visits_wanted(values: Sequence[VisitValue], variance: Variance, precision: f
 
 
 def forwards_wanted(variance: Variance, latency_s: float, overhead_s: float) -> int:
-    """How many forwards make a visit the cheapest way to a precision; odd, from 3 to 21.
+    """How many forwards per visit reach a precision at the lowest cost; odd, from 3 to 21.
 
-    Of a visit that costs ``overhead_s`` beside its forwards of ``latency_s`` the product of cost
-    and variance is least (two-stage sampling: Cochran, Sampling Techniques, 1977, section 10.6).
+    Minimizes cost times variance of a visit that takes ``overhead_s`` plus ``latency_s`` for each
+    forward (two-stage sampling: Cochran, Sampling Techniques, 1977, section 10.6).
     """
 
     def cost(count: int) -> float:
@@ -125,9 +125,9 @@ def judge(
 
 
 def judged(run: Run) -> Run:
-    """The run with the verdict that its raw samples get from the variance of the whole run.
+    """The run with verdicts that follow from its raw samples and the variance of the whole run.
 
-    A verdict was stored when less of the run was known, or by an older version.
+    Stored verdicts were given when less was measured, or by an older version.
     """
     variance = variance_of(run)
     precision = run.settings.precision

@@ -64,7 +64,7 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
 def point_of(measurement: Measurement, variance: Variance) -> Point | None:
     """The drawable value of a measurement; None where nothing may be drawn as data.
 
-    ``variance`` is that of the run, which tells how far a cell of few visits is known.
+    ``variance`` is that of the run; it determines the interval of a cell with few visits.
     """
     if (estimate := measurement.estimate) is not None:
         return Point(

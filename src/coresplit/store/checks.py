@@ -124,7 +124,7 @@ def _check_verification(entry: Verification) -> None:
     if names[:1] != ["split"] or len(set(names)) < len(names):
         raise ValueError(f"trials are {', '.join(names) or 'none'}, not split first, then others")
     if len({len(trial.samples) for trial in entry.trials}) > 1:
-        raise ValueError("trials have not as many samples of each")
+        raise ValueError("trials have different numbers of samples")
     for trial in entry.trials:
         if bool(trial.samples) == (trial.published is not None):
             raise ValueError("a trial has either samples or published values")

@@ -21,7 +21,7 @@ MANIFEST = "run.json"
 CELLS = "cells.jsonl"
 JOURNAL = "journal.jsonl"
 
-# What msgspec raises for text that is not the JSON or not the record that it should be.
+# what msgspec raises for text that is not JSON or not the expected record
 UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 
 
@@ -45,7 +45,7 @@ _manifests = msgspec.json.Decoder(Manifest)
 
 
 def encode_manifest(run: Run) -> bytes:
-    """``run.json`` of a run; ValueError where it could not be read back."""
+    """``run.json`` of a run; ValueError if it could not be read back."""
     manifest = Manifest(
         schema=SCHEMA,
         coresplit=__version__,
@@ -62,14 +62,14 @@ def encode_manifest(run: Run) -> bytes:
 
 
 def encode_measurement(measurement: Measurement) -> bytes:
-    """One line of ``cells.jsonl``; ValueError where it could not be read back."""
+    """One line of ``cells.jsonl``; ValueError if it could not be read back."""
     line = _encoder.encode(measurement)
     _prove(read_measurement, line, f"cell {measurement.cell}")
     return line + b"\n"
 
 
 def encode_entry(entry: JournalEntry) -> bytes:
-    """One line of ``journal.jsonl``; ValueError where it could not be read back."""
+    """One line of ``journal.jsonl``; ValueError if it could not be read back."""
     line = _encoder.encode(entry)
     _prove(read_entry, line, f"journal entry {type(entry).__name__}")
     return line + b"\n"
@@ -135,7 +135,7 @@ def one_line(text: str) -> str:
 
 
 def line_of(data: bytes, error: Exception) -> int:
-    """The line of ``run.json`` that an error of decoding it is about, as near as can be told."""
+    """The line of ``run.json`` that a decoding error is about, as closely as possible."""
     if isinstance(error, UnicodeDecodeError):
         return data.count(b"\n", 0, error.start) + 1
     message = str(error)

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, and what a refused write is called."""
+"""Writing files so that they are whole or absent, and describing failed writes."""
 
 import errno
 import fcntl
@@ -19,18 +19,18 @@ _REASONS = {
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a write was refused for want of room or by a failing disk, not for its path."""
+    """Whether a write failed for lack of space or a failing disk, not because of its path."""
     return error.errno in _REASONS or error.errno == errno.EIO
 
 
 def reason_of(error: OSError) -> str:
-    """What went wrong, in words for a message."""
+    """The cause of an error in words for a message."""
     words = error.strerror or type(error).__name__
     return _REASONS.get(error.errno or 0, words[:1].lower() + words[1:])
 
 
 def read_regular(file: Path) -> bytes:
-    """What a file holds; raises OSError, also for a pipe or device, which may never end."""
+    """The content of a file; raises OSError, also for a pipe or device, which may never end."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         mode = os.fstat(stream.fileno()).st_mode
         if stat.S_ISDIR(mode):
@@ -73,11 +73,11 @@ def sync_folder(folder: Path) -> None:
 class LineFile:
     """An existing file of whole lines, open for appending and locked against a second writer.
 
-    A link is refused: what is appended would go to a file somewhere else.
+    A link is refused, since appending would change a file elsewhere.
     """
 
     def __init__(self, file: Path) -> None:
-        """Open ``file``; UsageError where another process writes to it, OSError as it comes."""
+        """Open ``file``; raises UsageError if another process writes to it, and OSError."""
         self._file = file
         self._cut_to: int | None = None
         self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
@@ -142,17 +142,17 @@ class LineFile:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(
-                f"{self._file.parent} is being written by another coresplit; "
-                "wait for it or end it, or measure into another folder"
+                f"{self._file.parent} is in use by another coresplit; "
+                "wait for it, stop it, or use another folder"
             ) from error
         except OSError:
-            # Some network file systems have no locks; measuring there is still better than not.
+            # some network file systems have no locks; measure there anyway
             return
 
     def _refused(self, reason: str) -> StorageError:
         folder = self._file.parent
         return StorageError(
             f"{reason} while writing {self._file}; what was measured so far is kept in {folder}",
-            "remedy that and go on with {option}",
+            "fix that and continue with {option}",
             f"resume={folder}",
         )

@@ -1,4 +1,4 @@
-"""Loading run folders of every version, and saying exactly what is wrong with one."""
+"""Loading run folders of every version, with exact errors."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -38,10 +38,10 @@ class _Head(msgspec.Struct):
 
 
 def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
-    """The run in the folder ``path``, one measurement per cell: the last line of a cell stands.
+    """The run in the folder ``path``, one measurement per cell: that of its last line.
 
-    A last line without its newline was cut off: it is left out, and ``Run.warnings`` says so.
-    Raises RunError where there is no run or a newer coresplit wrote it, and DamagedRunError
+    A last line without a newline is ignored with an entry in ``Run.warnings``.
+    Raises RunError if there is no run or a newer coresplit wrote it, and DamagedRunError
     with file and line for any other damage.
     """
     require_run(path)
@@ -89,7 +89,7 @@ def require_run(path: Path) -> None:
         if not path.exists():
             what = "does not exist"
         elif path.is_dir():
-            what = f"holds no {MANIFEST}, so it is not a run folder"
+            what = f"has no {MANIFEST}, so it is not a run folder"
         else:
             what = "is a file, not a run folder"
     except OSError as error:
@@ -98,7 +98,7 @@ def require_run(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> RunError:
-    return RunError(f"run {path} cannot be read: {reason_of(error)}; mend that first")
+    return RunError(f"run {path} cannot be read: {reason_of(error)}; fix that first")
 
 
 def _suggestion(path: Path) -> str:
@@ -123,7 +123,7 @@ def _whole_lines(file: Path, data: bytes, warnings: list[str]) -> list[bytes]:
     *lines, rest = data.split(b"\n")
     if rest:
         warnings.append(
-            f"{file} line {len(lines) + 1} was cut off while being written and is left out"
+            f"{file} line {len(lines) + 1} was cut off while being written and is ignored"
         )
     return lines
 

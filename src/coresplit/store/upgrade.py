@@ -1,12 +1,12 @@
-"""Bringing documents of older schema versions to the present one.
+"""Upgrading documents of older schema versions to the current one.
 
 A document is a whole run folder as plain JSON values: ``{"run": {...}, "cells": [...],
 "journal": [...]}``, the last two with one entry per line. An upgrader takes a document of one
 version and returns it in the next; it keeps the number and order of the lines.
 
-History: version 1 is the first. Version 2 knows models of several inputs, whatever file or
-package they come from, and what their cores can do at most. Version 3 tells the visits of a cell
-apart, and no longer chooses warm-up by how long a forward took.
+Versions: 1 is the first. 2 has models with several inputs, from any file or package, and the peak
+performance of the cores. 3 has the visits of a cell, and its warm-up does not depend on how long a
+forward took.
 """
 
 from collections.abc import Callable, Mapping

@@ -24,9 +24,9 @@ from coresplit.store.reader import load, schema_of
 class RunWriter:
     """A run folder open for appending; no other process can write to it meanwhile.
 
-    What ``append`` and ``log`` returned from is on the disk. Both raise StorageError where the
-    disk refuses, with the files whole and as they were before, and ValueError for a record that
-    breaks its own rules. Made by ``create`` and ``reopen``.
+    Once ``append`` or ``log`` returns, the record is on the disk. Both raise StorageError if the
+    write fails, which leaves the files whole and unchanged, and ValueError for an invalid record.
+    Made by ``create`` and ``reopen``.
     """
 
     def __init__(self, path: Path, cells: LineFile, journal: LineFile) -> None:
@@ -52,8 +52,8 @@ class RunWriter:
             write_atomically(self.path / MANIFEST, manifest)
         except OSError as error:
             raise StorageError(
-                f"{reason_of(error)} while writing {self.path / MANIFEST}; nothing is lost: "
-                "make room first"
+                f"{reason_of(error)} while writing {self.path / MANIFEST}; nothing is lost; "
+                "free some space first"
             ) from error
 
     def close(self) -> None:
@@ -120,7 +120,9 @@ def reopen(path: Path) -> tuple[Run, RunWriter]:
     process writes to the folder or it is read-only, and RunError where an older version wrote it.
     """
     if schema_of(path) < SCHEMA:
-        raise RunError(f"run {path} is of an older coresplit; it can be read but not resumed")
+        raise RunError(
+            f"run {path} was written by an older coresplit; it can be read but not resumed"
+        )
     try:
         writer = _open(path)
     except FileNotFoundError as error:
@@ -171,14 +173,14 @@ def _remove_empty(made: list[Path]) -> None:
 def _not_created(path: Path, error: OSError) -> UsageError | StorageError:
     reason = reason_of(error)
     if is_full(error):
-        return StorageError(f"{reason} while making {path}; nothing was written: make room first")
+        return StorageError(f"{reason} while creating {path}; nothing was written; free some space")
     if isinstance(error, FileExistsError) and path.is_dir():
         return UsageError(
-            f"{path} exists", "name a new folder, or go on with {option}", f"resume={path}"
+            f"{path} exists", "name a new folder, or continue with {option}", f"resume={path}"
         )
     if isinstance(error, FileExistsError):
         return UsageError(f"{path} is a file; name a new folder")
     if isinstance(error, NotADirectoryError):
         file = next(each for each in path.parents if each.exists())
-        return UsageError(f"{path} cannot be made: {file} is a file; name another folder")
-    return UsageError(f"{path} cannot be made: {reason}; name a folder that can be written to")
+        return UsageError(f"{path} cannot be created: {file} is a file; name another folder")
+    return UsageError(f"{path} cannot be created: {reason}; name a folder that can be written to")

@@ -20,7 +20,11 @@ class Sink(Protocol):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a sweep is; times in seconds, ``left_s`` infinite while it cannot be told."""
+    """How far a sweep is; times in seconds.
+
+    Of ``cells`` in the grid, ``covered`` have been visited at least once and ``settled`` need no
+    more visits. ``left_s`` is infinite while it is not known. ``str`` gives one line.
+    """
 
     doing: str
     cells: int

@@ -20,7 +20,7 @@ def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
         raise UsageError(
             f"run {run.name} names the Python code '{run.model.source}' as its model",
             "if you trust it, give {option}",
-            "trust",
+            "trust=True",
         )
     built_in = run.model.source in MODELS
     stated = built_in or is_fake(run.model.source)

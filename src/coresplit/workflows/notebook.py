@@ -5,16 +5,16 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from coresplit.analysis.view import RunView
 from coresplit.format import format_duration, number
 from coresplit.records import Run
-from coresplit.reports.context import Context
 from coresplit.reports.headline import headlines
 
 
 def run_html(run: Run) -> str:
     """What a run has found, and how many cells have which verdict."""
     counts = Counter(item.verdict for item in run.measurements)
-    lines = [*headlines(Context(run)), ", ".join(f"{n} {name}" for name, n in counts.items())]
+    lines = [*headlines(RunView(run)), ", ".join(f"{n} {name}" for name, n in counts.items())]
     said = "".join(f"<li>{escape(line)}</li>" for line in lines if line)
     return f"<b>{escape(run.model.title)}</b>, run {escape(run.name)}<ul>{said}</ul>"
 

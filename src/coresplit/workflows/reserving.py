@@ -37,7 +37,7 @@ class Cores:
             except CoresInUse as error:
                 if not self._wait:
                     raise CoresInUse(
-                        error.what, f"{error.remedy}; {{option}} waits for it", "wait"
+                        error.what, f"{error.remedy}; {{option}} waits for it", "wait=True"
                     ) from None
                 if self._interrupt.requested:
                     raise KeyboardInterrupt from error

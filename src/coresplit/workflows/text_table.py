@@ -18,5 +18,5 @@ def aligned(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
         # text as it is: brackets in it are no markup
         table.add_row(*map(Text, row))
     page = io.StringIO()
-    Console(file=page, width=_WIDEST, color_system=None).print(table)
+    Console(file=page, width=_WIDEST, color_system=None, force_jupyter=False).print(table)
     return [f"{indent}{line}".rstrip() for line in page.getvalue().splitlines()]

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from coresplit.analysis.rows import Row
+from coresplit.charts.parts import vega_scale
 from coresplit.charts.scales import (
     LOG_SPAN,
     Scale,
@@ -70,7 +71,6 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     title: str
-    description: str
     metric: Metric
     x: Axis
     field: str
@@ -83,10 +83,15 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[Level, ...] = ()
     band: float = 0.0
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all series."""
+        return tuple(row for series in self.series for row in series.rows)
+
 
 def chart_verdicts(chart: LineChart) -> tuple[Verdict, ...]:
     """Verdicts that occur among the points of a chart, firmest first."""
-    seen = {verdict_of(row, chart.metric) for series in chart.series for row in series.rows}
+    seen = {verdict_of(row, chart.metric) for row in chart.rows}
     return tuple(verdict for verdict in SHAPES if verdict in seen)
 
 
@@ -119,7 +124,7 @@ def place_of(row: Row, axis: Axis) -> int:
 
 def scales_of(chart: LineChart) -> tuple[Scale, Scale]:
     """The x and the y scale of a chart, in the units of its axes."""
-    rows = [row for series in chart.series for row in series.rows]
+    rows = chart.rows
     places = sorted({place_of(row, chart.x) for row in rows})
     x = count_scale(places, WIDTH, log=True if chart.x == "b" and len(places) > 1 else None)
     values = [value_of(row, chart.metric) for row in rows]
@@ -155,12 +160,12 @@ def _derived_scale(chart: LineChart, values: Sequence[tuple[float, float, float]
 
 def base_threads(chart: LineChart) -> int:
     """The thread count that speedups are relative to."""
-    return next(row.speedup.base for s in chart.series for row in s.rows if row.speedup)
+    return next(row.speedup.base for row in chart.rows if row.speedup)
 
 
 def x_encoding(chart: LineChart, scale: Scale) -> Spec:
     """The x axis: threads or batch, labelled only at values that occur."""
-    title = "threads" if chart.x == "t" else "batch (inputs per forward)"
+    title = "threads" if chart.x == "t" else "batch (inputs per forward pass)"
     return {
         "field": chart.x,
         "type": "quantitative",
@@ -175,7 +180,7 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
     if chart.metric == "latency":
         unit = "ms, s" if scale.low < 1000 <= scale.ticks[-1] else "s"
         unit = "ms" if scale.ticks[-1] < 1000 else unit
-        axis |= {"title": f"latency of one forward ({unit})", "labelExpr": _LATENCY_LABEL}
+        axis |= {"title": f"latency of one forward pass ({unit})", "labelExpr": _LATENCY_LABEL}
     elif chart.metric == "derived":
         label = f"format(datum.value, ',~r') + '{chart.suffix}'"
         axis |= {"title": chart.unit, "labelExpr": label}
@@ -196,32 +201,16 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
     }
 
 
-def vega_scale(scale: Scale) -> Spec:
-    """A scale as Vega-Lite has it, with exactly this domain."""
-    kind = {"type": "log", "base": 10} if scale.log else {"type": "linear", "zero": False}
-    return {**kind, "domain": [scale.low, scale.high], "nice": False}
-
-
 def colour(chart: LineChart) -> Spec:
     """The colour of each series; direct labels stand in for a legend."""
     scale = {"domain": [s.value for s in chart.series], "range": [s.colour for s in chart.series]}
     return {"field": chart.field, "type": "nominal", "scale": scale, "legend": None}
 
 
-def given_colour(field: str) -> Spec:
-    """A colour that the points state themselves."""
-    return {"field": field, "type": "nominal", "scale": None, "legend": None}
-
-
 def shape(field: str) -> Spec:
     """The shape of each verdict."""
     scale = {"domain": list(SHAPES), "range": list(SHAPES.values())}
     return {"field": field, "type": "nominal", "scale": scale, "legend": None}
-
-
-def pixel(field: str) -> Spec:
-    """A position given in pixels, not in the units of an axis."""
-    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
 
 
 def verdict_of(row: Row, metric: Metric) -> Verdict:

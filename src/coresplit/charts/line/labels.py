@@ -5,39 +5,31 @@ from collections.abc import Iterator, Sequence
 from coresplit.charts.line.chart import (
     LineChart,
     Series,
-    given_colour,
-    pixel,
     place_of,
     said,
     shape,
     value_of,
 )
-from coresplit.charts.palette import INK, MUTED, PAPER, as_text
+from coresplit.charts.palette import MUTED, PAPER, as_text
+from coresplit.charts.parts import (
+    BOX,
+    KEY_MARK,
+    KEY_TEXT,
+    given,
+    inked,
+    key_places,
+    layer,
+    pixel,
+    written,
+)
 from coresplit.charts.scales import Scale, labelled, spread
-from coresplit.charts.theme import HEIGHT, PADDING, TOTAL, WIDTH, Spec
+from coresplit.charts.theme import HEIGHT, PADDING, WIDTH, Spec
 from coresplit.format import number
 from coresplit.records import Verdict
 
 MOST_LABELS = 16
 """Most direct labels of one chart."""
 _TEXT = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12, "limit": 112}
-
-
-def title_layer(title: str) -> Spec:
-    """The title, flush with the left edge; a mark, since Vega moves its own with the labels."""
-    return {
-        "data": {"values": [{}]},
-        "mark": {
-            "type": "text",
-            "text": title,
-            "align": "left",
-            "fontSize": 15,
-            "fontWeight": 600,
-            "color": INK,
-            "limit": TOTAL[0] - 30,
-        },
-        "encoding": {"x": {"value": 14 - PADDING["left"]}, "y": {"value": -28}},
-    }
 
 
 def key_layers(verdicts: Sequence[Verdict]) -> list[Spec]:
@@ -50,25 +42,16 @@ def key_layers(verdicts: Sequence[Verdict]) -> list[Spec]:
         "unstable": "unstable",
         "estimated": "estimated",
     }
-    entries, left = [], 4.0
-    for verdict in verdicts:
-        entries.append({"kx": left, "ky": HEIGHT + 60, "k": verdict, "kt": texts[verdict]})
-        left += 30 + 6.0 * len(texts[verdict])
+    lefts = key_places([texts[verdict] for verdict in verdicts])
+    entries = [
+        {"kx": left, "ky": HEIGHT + 60, "k": verdict, "kt": texts[verdict]}
+        for left, verdict in zip(lefts, verdicts, strict=True)
+    ]
     place = {"x": pixel("kx"), "y": pixel("ky")}
-    mark = {"type": "point", "size": 55, "opacity": 1, "stroke": MUTED, "strokeWidth": 1.6}
     fill = {"condition": {"test": "datum.k === 'estimated'", "value": PAPER}, "value": MUTED}
-    text = {"type": "text", "align": "left", "dx": 9, "baseline": "middle", "fontSize": 11.5}
     return [
-        {
-            "data": {"values": entries},
-            "mark": {**mark, "aria": False},
-            "encoding": {**place, "shape": shape("k"), "fill": fill},
-        },
-        {
-            "data": {"values": entries},
-            "mark": {**text, "color": MUTED},
-            "encoding": {**place, "text": {"field": "kt"}},
-        },
+        layer(entries, KEY_MARK, {**place, "shape": shape("k"), "fill": fill}),
+        layer(entries, {**KEY_TEXT, "color": MUTED}, {**place, "text": {"field": "kt"}}),
     ]
 
 
@@ -82,21 +65,18 @@ def label_layers(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:
     places = spread([float(entry["y0"]) for entry in entries], gap, 8.0, HEIGHT - 2.0)
     for entry, place in zip(entries, places, strict=True):
         entry |= {"x1": WIDTH + 18, "y1": place}
+    heading = {**_TEXT, "fontSize": 11.5, "color": MUTED}
     return [
         _leaders(entries),
         _names(entries),
-        *(_values(entries) if chart.field == "o" else ()),
-        {
-            "data": {"values": [{}]},
-            "mark": {**_TEXT, "fontSize": 11.5, "color": MUTED, "text": chart.heading},
-            "encoding": {"x": {"value": WIDTH + 22}, "y": {"value": min(places) - 17}},
-        },
+        *([_values(entries)] if chart.field == "o" else ()),
+        written(chart.heading, heading, WIDTH + 22, min(places) - 17),
     ]
 
 
 def _line_entries(chart: LineChart, shown: Sequence[Series], x: Scale, y: Scale) -> Iterator[Spec]:
     """The label of each line where its last point stands."""
-    last = max(place_of(row, chart.x) for s in chart.series for row in s.rows)
+    last = max(place_of(row, chart.x) for row in chart.rows)
     for series in shown:
         end = max(series.rows, key=lambda row: place_of(row, chart.x))
         lossy = series.value in chart.lossy
@@ -128,46 +108,21 @@ def _level_entries(chart: LineChart, y: Scale) -> Iterator[Spec]:
 def _leaders(entries: list[Spec]) -> Spec:
     """Thin joins of line and label; dotted where the line ends before the edge of the chart."""
     dotted = {"condition": {"test": "datum.far", "value": [1, 4]}, "value": [1, 0]}
-    return {
-        "data": {"values": entries},
-        "mark": {"type": "rule", "strokeWidth": 0.8, "opacity": 0.55, "aria": False},
-        "encoding": {
-            "x": pixel("x0"),
-            "y": pixel("y0"),
-            "x2": {"field": "x1"},
-            "y2": {"field": "y1"},
-            "color": given_colour("line"),
-            "strokeDash": dotted,
-        },
-    }
+    mark = {"type": "rule", "strokeWidth": 0.8, "opacity": 0.55, "aria": False}
+    return layer(entries, mark, {**BOX, "color": given("line"), "strokeDash": dotted})
 
 
 def _names(entries: list[Spec]) -> Spec:
-    return {
-        "data": {"values": entries},
-        "mark": {**_TEXT, "dx": 4, "fontWeight": 600},
-        "encoding": {
-            "x": pixel("x1"),
-            "y": pixel("y1"),
-            "text": {"field": "label"},
-            "color": given_colour("ink"),
-        },
-    }
+    mark = {**_TEXT, "dx": 4, "fontWeight": 600}
+    return layer(entries, mark, {"x": pixel("x1"), "y": pixel("y1"), **inked("label")})
 
 
-def _values(entries: list[Spec]) -> list[Spec]:
+def _values(entries: list[Spec]) -> Spec:
     """What each line ends at, in a column of its own: lines may lie on each other."""
-    return [
-        {
-            "data": {"values": entries},
-            "mark": {**_TEXT, "align": "right", "fontSize": 11, "color": MUTED, "limit": 58},
-            "encoding": {
-                "x": {"value": column_end([entry["label"] for entry in entries])},
-                "y": pixel("y1"),
-                "text": {"field": "value"},
-            },
-        }
-    ]
+    mark = {**_TEXT, "align": "right", "fontSize": 11, "color": MUTED, "limit": 58}
+    end = column_end([entry["label"] for entry in entries])
+    place = {"x": {"value": end}, "y": pixel("y1"), "text": {"field": "value"}}
+    return layer(entries, mark, place)
 
 
 def column_end(names: Sequence[str]) -> float:

@@ -4,6 +4,7 @@ import json
 
 from coresplit.charts.line.chart import BANDS_UP_TO, FIELDS, LineChart, Metric, colour, shape
 from coresplit.charts.palette import PAPER
+from coresplit.charts.parts import quantity, tooltip
 from coresplit.charts.theme import Spec
 
 LOSSY_DASH = (9, 3, 2, 3)
@@ -15,7 +16,7 @@ def band(chart: LineChart) -> Spec:
     return {
         "mark": {"type": "area", "opacity": 0.16, "clip": True, "aria": False},
         "encoding": {
-            "y": {"field": low, "type": "quantitative"},
+            "y": quantity(low),
             "y2": {"field": high},
             "color": colour(chart),
             "detail": {"field": "rt" if chart.x == "t" else "rb"},
@@ -68,7 +69,7 @@ def whiskers(chart: LineChart) -> Spec:
     layer: Spec = {
         "mark": {"type": "rule", "strokeWidth": 1.3, "opacity": 0.5, "clip": True, "aria": False},
         "encoding": {
-            "y": {"field": low, "type": "quantitative"},
+            "y": quantity(low),
             "y2": {"field": high},
             "color": colour(chart),
         },
@@ -81,7 +82,7 @@ def whiskers(chart: LineChart) -> Spec:
 def points(chart: LineChart) -> Spec:
     """The points themselves: shape by verdict, hollow where estimated, with a tooltip."""
     value, low, high, verdict = FIELDS[chart.metric]
-    crowded = sum(len(series.rows) for series in chart.series) > 250
+    crowded = len(chart.rows) > 250
     own = chart.metric in ("latency", "throughput")
     kind = "' (' + datum.iv + ')'" if own else "' (from both intervals)'"
     hollow = {"test": f"datum.{verdict} === 'estimated'", "value": PAPER}
@@ -104,12 +105,12 @@ def points(chart: LineChart) -> Spec:
             "stroke": colour(chart),
             "fill": {"condition": hollow, **colour(chart)},
             "shape": shape(verdict),
-            "tooltip": tooltip(chart.metric, verdict, chart.unit),
+            "tooltip": _told(chart.metric, verdict, chart.unit),
         },
     }
 
 
-def tooltip(metric: Metric, verdict: str = "v", derived: str = "") -> list[Spec]:
+def _told(metric: Metric, verdict: str = "v", derived: str = "") -> list[Spec]:
     """What a point tells: its cell, value with interval, samples, verdict and reason."""
     unit = {
         "latency": "latency (ms)",
@@ -127,4 +128,4 @@ def tooltip(metric: Metric, verdict: str = "v", derived: str = "") -> list[Spec]
         (verdict, "verdict"),
         ({"speedup": "sr", "derived": "yr"}.get(metric, "r"), "reason"),
     ]
-    return [{"field": field, "type": "nominal", "title": title} for field, title in pairs]
+    return tooltip(pairs)

@@ -9,11 +9,12 @@ from typing import Any, get_args
 import click
 
 from coresplit import store
+from coresplit.analysis.view import RunView
 from coresplit.cli.app import DONE, INTERRUPTED, Command
 from coresplit.cli.commands.doctor import warnings_of
 from coresplit.cli.display import Display, Status
 from coresplit.cli.output import print_json, say, tell, warn
-from coresplit.cli.telling import advice_of, findings_of
+from coresplit.cli.telling import advice_of
 from coresplit.cli.types import (
     Duration,
     Model,
@@ -34,7 +35,7 @@ from coresplit.models import is_fake
 from coresplit.models.fake import DEFAULT_CORES, DEFAULT_FORMULA
 from coresplit.models.sources import needs_trust
 from coresplit.records import Inputs, Mapping, Run, Setting
-from coresplit.reports.context import Context
+from coresplit.reports.headline import headlines
 from coresplit.stats.contention import told
 from coresplit.stats.lossy import unchecked_of, unchecked_text
 from coresplit.stats.sampling import judged
@@ -203,7 +204,7 @@ def _report(run: Run, path: Path) -> Path | None:
 def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bool) -> None:
     """What was found and where it is, then how it went, then what may be done about it."""
     cells = Counter(measurement.verdict for measurement in run.measurements)
-    context = Context(run)
+    view = RunView(run, str(path))
     if as_json:
         print_json(
             {"run": str(path), "report": page and str(page), "cells": cells}
@@ -211,18 +212,19 @@ def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bo
             | {"ended": outcome.reason, "wall_s": outcome.wall_s, "forward_s": outcome.forward_s}
         )
     else:
-        for line in findings_of(context, path):
+        for line in headlines(view):
             tell(line)
         tell(f"run     {path}")
         if page is not None:
             tell(f"report  {page}")
         counts = ", ".join(f"{count} {verdict}" for verdict, count in cells.most_common())
-        say(f"{outcome.reason} after {format_duration(outcome.wall_s)}: {counts}")
+        fake = " of fake time" if is_fake(run.model.source) else ""
+        say(f"{outcome.reason} after {format_duration(outcome.wall_s)}{fake}: {counts}")
         if outcome.reason != "complete":
             trust = " --trust" if needs_trust(run.model.source) else ""
             say(f"resume with: coresplit bench --resume {quote(str(path))}{trust}")
     for warning in (*run.warnings, told(run), unchecked_text(run)):
         if warning:
             warn(warning)
-    for line in advice_of(context, path, usable_allocators()):
+    for line in advice_of(view, usable_allocators()):
         say(line)

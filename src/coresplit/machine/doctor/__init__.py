@@ -1,1 +1,1 @@
-"""What spoils measurements on this machine, and the remedy."""
+"""What disturbs measurements on this machine, and the remedies."""

@@ -1,4 +1,4 @@
-"""What on this machine will spoil measurements, and the remedy. It only reads and advises."""
+"""What on this machine disturbs measurements, and the remedies. It changes nothing."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +32,10 @@ def examine(
     environment: Mapping[str, str] | None = None,
     can_bind: Callable[[], bool] = memory_can_be_bound,
 ) -> tuple[Advice, ...]:
-    """Everything to be said about this machine, warnings first; it changes nothing.
+    """All findings about this machine, warnings first.
 
-    ``machine`` is what ``inspect`` gave for the same root. ``environment`` defaults to the
-    calling process's own; ``can_bind`` says whether it may bind memory to NUMA nodes.
+    ``machine`` is the result of ``inspect`` for the same root. ``environment`` defaults to that of
+    this process; ``can_bind`` says whether it may bind memory to NUMA nodes.
     """
     variables = os.environ if environment is None else environment
     advice = [
@@ -59,15 +59,14 @@ def _quota(machine: Machine) -> Iterator[Advice]:
     stated = f"the CPU quota is {quota:.3g} {'core' if quota == 1 else 'cores'}"
     if machine.usable < 1:
         yield Advice(
-            what=f"{stated}, below one: nothing can be measured, since every forward would be "
-            "throttled",
+            what=f"{stated}: nothing can be measured, because every forward would be throttled",
             remedy="give the container at least one whole core, for example docker run --cpus 1",
             severity="warning",
         )
         return
     yield Advice(
-        what=f"{stated}: {machine.usable} of {cores} cores {'is' if machine.usable == 1 else 'are'}"
-        " used, since a thread that is throttled mid-forward ruins every latency",
+        what=f"{stated}: only {machine.usable} of {cores} cores "
+        f"{'is' if machine.usable == 1 else 'are'} used, because throttling distorts latencies",
         remedy=f"raise the quota to {cores} cores, for example docker run --cpus {cores}, or give "
         "the container whole cores of its own with --cpuset-cpus",
         severity="warning",
@@ -84,7 +83,7 @@ def _frequency(machine: Machine, root: Path) -> Iterator[Advice]:
         names = " and ".join(sorted(set(other)))
         yield Advice(
             what=f"the frequency governor is {names} on {len(other)} of {len(governors)} cores: "
-            "the clock follows the load, so short forwards run at a lower one",
+            "the clock follows the load, so short forwards run at a lower clock",
             remedy="as root: cpupower frequency-set -g performance",
             severity="warning",
         )
@@ -96,9 +95,9 @@ def _frequency(machine: Machine, root: Path) -> Iterator[Advice]:
     else:
         return
     yield Advice(
-        what="turbo is on: few busy cores clock higher than many, so scaling looks worse than "
-        "the program is, and heat moves the latency",
-        remedy=f"leave it on to measure what users get; to compare programs, as root: {command}",
+        what="turbo is on: the clock drops as more cores are busy, so scaling looks worse than it "
+        "is, and latency depends on the temperature",
+        remedy=f"leave it on to measure what users get, or turn it off, as root: {command}",
         severity="note",
     )
 
@@ -109,9 +108,8 @@ def _load(machine: Machine, root: Path) -> Iterator[Advice]:
     cores = len(physical_cores(online_cpus(root), root)) or len(machine.cores)
     if cores and load / cores > LOAD_SHARE:
         yield Advice(
-            what=f"the load average is {load:.1f} on {cores} cores: other programs take "
-            "processor time",
-            remedy="end them (top shows which), wait a minute, and ask again",
+            what=f"the load average is {load:.1f} on {cores} cores: other programs use CPU time",
+            remedy="stop them (top lists them), wait a minute, and run coresplit doctor again",
             severity="warning",
         )
 
@@ -120,18 +118,18 @@ def _virtual(root: Path) -> Iterator[Advice]:
     share = _steal_share(root)
     if share > STEAL_SHARE:
         yield Advice(
-            what=f"the hypervisor took {format_share(share)} of the processor time since boot: "
-            "neighbours on the host slow this machine down",
-            remedy="use a machine with dedicated cores; cells with steal are shown in the report",
+            what=f"the hypervisor took {format_share(share)} of the CPU time since boot: other "
+            "virtual machines slow this one down",
+            remedy="use a machine with dedicated cores; the report shows cells with steal time",
             severity="warning",
         )
     kind = read_text(below(root, "/sys/hypervisor/type"))
     if kind or "hypervisor" in cpu_fields(root).get("flags", "").split():
         yield Advice(
-            what="this is a virtual machine: its cores may be threads of the host's cores, and "
-            "neighbours share caches and memory bandwidth",
-            remedy="compare only runs of the same kind of machine; a dedicated or bare-metal one "
-            "is steadier",
+            what="this is a virtual machine: its cores may be hardware threads of the host, and "
+            "other virtual machines share caches and memory bandwidth",
+            remedy="compare only runs on the same type of machine; dedicated or bare-metal "
+            "machines vary less",
             severity="note",
         )
 
@@ -147,24 +145,24 @@ def _topology(machine: Machine, root: Path) -> Iterator[Advice]:
     shared = [core for core in machine.cores if len(siblings(core.cpu, root)) > 1]
     if shared:
         yield Advice(
-            what=f"SMT is on: {len(shared)} of {len(machine.cores)} physical cores run several "
-            "hardware threads, of which coresplit uses one",
-            remedy="nothing to do; keep other programs off the sibling threads, or as root: "
-            f"echo off > {CPUS}/smt/control",
+            what=f"SMT is on: {len(shared)} of {len(machine.cores)} physical cores have several "
+            "hardware threads, and coresplit uses one of each",
+            remedy="nothing to do; keep other programs off the sibling threads, or turn SMT off, "
+            f"as root: echo off > {CPUS}/smt/control",
             severity="note",
         )
     if len({core.kind for core in machine.cores}) > 1:
         yield Advice(
-            what="the cores are of different kinds, fast and slow: the slowest thread sets the "
-            "latency of a forward",
-            remedy="threads take the fast ones first; to measure one kind only: taskset -c LIST "
-            "coresplit bench MODEL (lscpu -e shows them)",
+            what="the CPU has fast and slow cores: the slowest thread determines the latency of a "
+            "forward",
+            remedy="threads are placed on fast cores first; to measure one kind only: taskset -c "
+            "LIST coresplit bench MODEL (lscpu -e lists them)",
             severity="warning",
         )
     every = len(physical_cores(online_cpus(root), root))
     if every > len(machine.cores):
         yield Advice(
-            what=f"the affinity mask holds {len(machine.cores)} of the machine's {every} physical "
+            what=f"the affinity mask allows {len(machine.cores)} of the machine's {every} physical "
             "cores: the others are not measured",
             remedy="start coresplit without taskset or --cpuset-cpus to use them all",
             severity="note",
@@ -175,18 +173,18 @@ def _nodes(machine: Machine, can_bind: Callable[[], bool]) -> Iterator[Advice]:
     used = {core.node for core in machine.cores[: machine.usable]}
     if len(used) > 1:
         yield Advice(
-            what=f"the usable cores are on {len(used)} NUMA nodes: memory of another node is "
-            "slower, and where the threads sit decides who shares caches and memory bandwidth",
-            remedy="measure both ways to place threads",
+            what=f"the usable cores are on {len(used)} NUMA nodes: memory on another node is "
+            "slower, and placement decides which threads share caches and memory bandwidth",
+            remedy="measure both placements",
             option="mapping=sequential,interleave",
             severity="note",
         )
     if machine.nodes > 1 and not can_bind():
         yield Advice(
-            what="memory cannot be bound to NUMA nodes: the kernel refuses it, so an instance may "
-            "get memory of a far node where a near one is full",
-            remedy="in a container: docker run --cap-add SYS_NICE; else leave enough memory free "
-            "(numactl --hardware shows it)",
+            what="the kernel does not allow binding memory to NUMA nodes, so an instance may get "
+            "memory on a remote node when the local one is full",
+            remedy="in a container: docker run --cap-add SYS_NICE; otherwise leave enough memory "
+            "free on each node (numactl --hardware shows it)",
             severity="note",
         )
 
@@ -202,9 +200,9 @@ def _instructions(root: Path) -> Iterator[Advice]:
     ):
         if not set(needed) & set(flags):
             yield Advice(
-                what=f"the processor has no {what} products ({', '.join(needed)}): the "
-                f"optimization {optimization} gains little here, or loses",
-                remedy=f"leave out {optimization}, or use a processor that has them",
+                what=f"the CPU has no {what} instructions ({', '.join(needed)}): the "
+                f"optimization {optimization} gains little or is slower",
+                remedy=f"leave out {optimization}, or use a CPU that has them",
                 severity="note",
             )
 
@@ -213,9 +211,8 @@ def _variables(environment: Mapping[str, str]) -> Iterator[Advice]:
     present = not_inherited(environment)
     if present:
         yield Advice(
-            what=f"set in the environment: {', '.join(present)}; an instance has its own threads, "
-            "cores and allocator, and drops or replaces what these say of them",
-            remedy=f"nothing, or unset {' '.join(present)}; choose an allocator for the instances",
-            option="allocator",
+            what=f"set in the environment: {', '.join(present)}; coresplit drops or replaces "
+            "them, because it sets the threads, cores and allocator of each instance",
+            remedy=f"nothing to do; to silence this note: unset {' '.join(present)}",
             severity="note",
         )

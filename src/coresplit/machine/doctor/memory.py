@@ -1,4 +1,4 @@
-"""Advice as a record, and what can be advised about memory: allocator, huge pages, swap."""
+"""Advice as a record, and the advice about memory: allocator, huge pages, swap."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,9 +25,10 @@ _THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that spoils measurements, one sentence, and what the user can do about it.
+    """One thing that disturbs measurements, in one sentence, and what the user can do about it.
 
-    ``option`` is the parameter of a sweep that does it, such as ``mapping=interleave``, if any.
+    ``what`` is the trouble and ``remedy`` what to do. ``option`` is the parameter of a sweep that
+    does it, such as ``mapping=interleave``, if any. A ``warning`` spoils results, a ``note`` may.
     """
 
     what: str
@@ -41,19 +42,19 @@ def allocator_remedy(root: Path = Path("/")) -> str:
     usable = usable_allocators(root)
     steps: list[str] = ["measure with another allocator"] if len(usable) > 1 else []
     if "glibc_tuned" in usable:
-        steps.append(f"glibc_tuned is GLIBC_TUNABLES={MALLOC_TUNABLES} before any program")
+        steps.append(f"glibc_tuned outside of coresplit: set GLIBC_TUNABLES={MALLOC_TUNABLES}")
     for name in ("tcmalloc", "jemalloc"):
         library = find_library(name, root)
         steps.append(
-            f"to add {name}, {how_to_install(name, root)}"
+            f"to get {name}, {how_to_install(name, root)}"
             if library is None
-            else f"{name} is LD_PRELOAD={library}"
+            else f"{name} outside of coresplit: set LD_PRELOAD={library}"
         )
     return "; ".join(steps)
 
 
 def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
-    """What spoils measurements in the memory of this machine, one advice each."""
+    """The advice about the memory of this machine."""
     yield from _allocator(root)
     yield from _huge_pages(root, environment)
     yield from _swap(root)
@@ -62,9 +63,9 @@ def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) 
         limit = machine.memory_limit
         limited = "" if limit is None else f" under a limit of {format_size(limit)}"
         yield Advice(
-            what=f"only {format_size(available)} of memory are available{limited}: "
+            what=f"only {format_size(available)} of memory is available{limited}: "
             "large batches will be skipped",
-            remedy="end other programs, or raise the memory limit of the container",
+            remedy="stop other programs, or raise the memory limit of the container",
             severity="warning",
         )
 
@@ -73,12 +74,10 @@ def _allocator(root: Path) -> Iterator[Advice]:
     usable = usable_allocators(root)
     if has_glibc(root):
         yield Advice(
-            what="the allocator default is glibc's: every forward maps its large activations anew, "
-            "and the kernel clears them page by page, which slows large batches down",
+            what="the default allocator is glibc's: every forward maps its large activations again "
+            "and the kernel zeroes them page by page, which slows down large batches",
             remedy=allocator_remedy(root),
-            option=f"allocator={','.join(usable)}"
-            if len(usable := usable_allocators(root)) > 1
-            else "",
+            option=f"allocator={','.join(usable)}" if len(usable) > 1 else "",
             severity="note",
         )
 
@@ -90,9 +89,9 @@ def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
     chosen = text.partition("[")[2].partition("]")[0]
     if chosen == "madvise":
         yield Advice(
-            what="transparent huge pages are on request only (madvise): memory "
+            what="transparent huge pages are used only on request (madvise): memory "
             "comes in 4 KiB pages, with a page fault for each",
-            remedy=f"set {_TORCH_HUGE}, with which PyTorch requests them (other libraries do not), "
+            remedy=f"set {_TORCH_HUGE} so that PyTorch requests them (other libraries do not), "
             f"or as root: echo always > {_THP}",
             severity="note",
         )
@@ -100,7 +99,7 @@ def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
         yield Advice(
             what="transparent huge pages are off (never): memory comes in 4 KiB pages, with a "
             "page fault for each",
-            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE}, with which PyTorch "
+            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE} so that PyTorch "
             "requests them",
             severity="note",
         )
@@ -111,8 +110,8 @@ def _swap(root: Path) -> Iterator[Advice]:
     used = 1024 * (fields.get("SwapTotal", 0) - fields.get("SwapFree", 0))
     if used > _SWAP_IN_USE:
         yield Advice(
-            what=f"{format_size(used)} of swap are in use: memory that is read back from disk "
-            "stops a forward for milliseconds",
-            remedy="end programs that fill the memory, or as root: swapoff -a && swapon -a",
+            what=f"{format_size(used)} of swap is in use: reading memory back from disk "
+            "stalls a forward for milliseconds",
+            remedy="stop programs that use much memory, or as root: swapoff -a && swapon -a",
             severity="warning",
         )

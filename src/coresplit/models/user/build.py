@@ -1,4 +1,4 @@
-"""Build a user's own model: load it, settle its inputs, and try it before anything is measured."""
+"""Build a user's own model: load it, determine its inputs, and try it before measuring."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -35,10 +35,9 @@ _LOADERS = {
 def build_user_model(spec: ModelSpec, keep: Keep) -> BuiltModel:
     """Load the model that ``spec`` names, in eval mode; ``spec`` is valid.
 
-    Weights that the source makes itself, and those of an architecture without any, are drawn from
-    ``spec.seed``. Raises ``UsageError`` for a
-    model that cannot be loaded or measured, ``EnvironmentFault`` for a library that is broken or
-    a network that is out of reach. A TorchScript archive, a pickle and a Python module run code.
+    Random weights are drawn from ``spec.seed``. Raises ``UsageError`` for a model that cannot be
+    loaded or measured, ``EnvironmentFault`` if a library is broken or the hub is unreachable. A
+    TorchScript archive, a pickle and a Python module run code.
     """
     source = source_of(spec.name)
     if source.kind == "onnx":
@@ -51,7 +50,7 @@ def build_user_model(spec: ModelSpec, keep: Keep) -> BuiltModel:
     if spec.weights is not None:
         checkpoint.load_weights(loaded.module, Path(spec.weights))
     elif source.kind in _UNTRAINED:
-        # with their own first values some of them give the same outputs for all inputs
+        # with their own initial values some of them give the same outputs for all inputs
         initialization.fill(loaded.module, spec.seed)
     title = spec.name
     if loaded.stated is None:
@@ -81,7 +80,7 @@ def _loader(source: Source) -> Callable[[ModelSpec, Source], Loaded]:
 def _positional(
     title: str, module: nn.Module, keywords: tuple[str, ...], example: tuple[Tensor, ...]
 ) -> nn.Module:
-    """The module by position, tried on one input or, where it takes no single one, on three."""
+    """The module with positional inputs, tried on one input, or on three if one fails."""
     try:
         return flat(title, module, keywords, tuple(each[:1] for each in example))
     except UsageError:
@@ -94,7 +93,7 @@ def _positional(
         except Exception as error:
             raise UsageError(
                 f"{title} cannot run on inputs of shape {shapes_of(example)}: {first_line(error)}",
-                "say what it takes by {option}",
+                "describe its inputs with {option}",
                 "input",
             ) from error
 
@@ -106,7 +105,7 @@ def _run(module: nn.Module, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _identity(source: Source, module: nn.Module) -> str:
-    """A file names its weights itself: TorchScript may hold them where no state dict shows them."""
+    """The hash of the file, if it is one: a state dict may lack weights of TorchScript."""
     if source.is_file:
         return file_hash(source.path)
     return weights_hash(module)

@@ -10,10 +10,10 @@ from coresplit.records import ModelInput
 
 
 class Stated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One input as a model states it.
+    """One input as a model declares it.
 
-    ``shape`` is without the batch; text in it names a dimension that is free, and the same text
-    the same dimension. ``default`` is the shape that is taken where nothing is said.
+    ``shape`` is without the batch; text in it names a dynamic dimension, and equal texts the same
+    dimension. ``default`` is the shape if none is given.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Stated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 def settle(
     model: str, stated: Sequence[Stated], given: Sequence[ModelInput]
 ) -> tuple[ModelInput, ...]:
-    """The inputs of a model, in its order: as stated, and as given where that says more.
+    """The inputs of a model in its order, as declared and completed by those given.
 
-    Raises ``UsageError`` for a name, shape or type that does not fit, and for a free dimension of
-    which nothing is said.
+    Raises ``UsageError`` for a name, shape or type that does not fit, and for a dynamic dimension
+    without a size.
     """
     by_name = named(model, [each.name for each in stated], given, " ".join(map(str, stated)))
     known: dict[str, int] = {}
@@ -54,9 +54,9 @@ def settle(
 def named(
     model: str, names: Sequence[str], given: Sequence[ModelInput], takes: str
 ) -> dict[str, ModelInput]:
-    """The inputs that were given, by name; one without a name is the first of ``names``.
+    """The given inputs by name; a single one without a name is the first of ``names``.
 
-    Raises ``UsageError`` for a name that is given twice or is none of ``names``.
+    Raises ``UsageError`` for a name that is given twice or not in ``names``.
     """
     found: dict[str, ModelInput] = {}
     for each in given:
@@ -74,7 +74,7 @@ def named(
 
 
 def _bind(model: str, stated: Stated, given: ModelInput, known: dict[str, int]) -> None:
-    """Check one input and learn the free dimensions that it settles."""
+    """Check one input and record the dynamic dimensions that it determines."""
     fits = len(stated.shape) == len(given.shape) and stated.dtype == given.dtype
     for wanted, size in zip(stated.shape, given.shape, strict=False):
         fits = (
@@ -82,7 +82,7 @@ def _bind(model: str, stated: Stated, given: ModelInput, known: dict[str, int]) 
         )
     if not fits:
         raise UsageError(
-            f"input {given} does not fit {model}", "give what it takes: {option}", f"input={stated}"
+            f"input {given} does not fit {model}, which takes {stated}", option="input"
         )
 
 

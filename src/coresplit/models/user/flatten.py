@@ -21,7 +21,7 @@ class Flat(nn.Module):
         super().__init__()
         self.network = network
         self.keywords = tuple(keywords)
-        # some programs refuse to be told that they are not in training
+        # some programs refuse calls of train() and eval()
         self.training = False
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:

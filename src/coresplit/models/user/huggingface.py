@@ -57,7 +57,7 @@ def _from(name: str, *, local_files_only: bool) -> tuple[Any, Any]:
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local_files_only}
     config = AutoConfig.from_pretrained(name, **options)
     if any("/" in each for each in _implementations(config)):
-        raise UsageError(f"'{name}' needs code of its repository, which is not run here")
+        raise UsageError(f"'{name}' needs code from its repository, which coresplit does not run")
     # a cache of keys and values is for generating, not for one forward
     if hasattr(config, "use_cache"):
         config.use_cache = False
@@ -114,14 +114,16 @@ def _images(spec: ModelSpec, config: Any, takes: Any) -> tuple[Stated, ...]:  # 
 def _refusal(name: str, error: BaseException) -> CoresplitError:
     kinds = {type(each).__name__ for each in _chain(error)}
     if kinds & _CLOSED:
-        return UsageError(f"'{name}' is only for those who were let in: huggingface-cli login")
+        return UsageError(
+            f"'{name}' is gated: request access on huggingface.co, then run huggingface-cli login"
+        )
     if kinds & _ABSENT:
         return UsageError(f"'{name}' is not on the Hugging Face hub; check the name")
     if "trust_remote_code" in str(error):
-        return UsageError(f"'{name}' needs code of its repository, which is not run here")
+        return UsageError(f"'{name}' needs code from its repository, which coresplit does not run")
     if kinds & _OFFLINE or "connect" in str(error):
         return EnvironmentFault(
-            f"'{name}' cannot be fetched: the Hugging Face hub is out of reach and it is not in "
+            f"'{name}' cannot be fetched: the Hugging Face hub is unreachable and it is not in "
             "the local cache; connect, or name a folder: hf:./folder"
         )
     return UsageError(f"'{name}' cannot be loaded by transformers: {first_line(error)}")

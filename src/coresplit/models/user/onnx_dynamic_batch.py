@@ -1,4 +1,4 @@
-"""Free the batch of an ONNX graph that was exported for one batch only."""
+"""Make the batch dynamic in an ONNX graph that was exported for a fixed one."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ def free_batch(model: ModelProto) -> None:
     """Make the first dimension of every input and output a symbol, in place.
 
     Shapes that were inferred for the fixed batch are dropped. Reshapes to a constant shape that
-    begins with the batch keep it free instead, which is all that a plain network needs. Whether
-    the result is right must be found out by running it.
+    begins with the batch keep it dynamic, which is enough for most networks. Run the result to
+    check that it is right.
     """
     graph = model.graph
     weights = {each.name: each for each in graph.initializer}

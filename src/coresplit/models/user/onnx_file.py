@@ -1,4 +1,4 @@
-"""A model that came as an ONNX file: what it states, and a batch that is free."""
+"""A model in an ONNX file: its inputs, and a dynamic batch."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -34,11 +34,11 @@ _INDICES = (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING)
 def build_onnx(
     name: str, path: Path, given: Sequence[ModelInput], seed: int, keep: Keep
 ) -> BuiltModel:
-    """The checked file, or where its batch was fixed a copy in ``keep`` whose batch is free.
+    """The checked file, or a copy in ``keep`` with a dynamic batch if its batch is fixed.
 
-    A copy is only taken where three inputs at once give what they give one by one. Parameters
-    are the elements of all initializers that are no indices, shapes or flags. Raises
-    ``UsageError`` for a file that is damaged, incomplete, or cannot be measured over batches.
+    The copy must give the same outputs for three inputs at once as one by one. Parameters are the
+    elements of all initializers except indices, shapes and flags. Raises ``UsageError`` for a file
+    that is damaged, incomplete, or cannot be measured over batches.
     """
     model = read(name, path)
     weights = weight_files(name, path, model)
@@ -69,20 +69,22 @@ def build_onnx(
 
 
 def read(name: str, path: Path) -> ModelProto:
-    """The graph of an ONNX file without weights that lie beside it; raises ``UsageError``."""
+    """The graph of an ONNX file without its external weights; raises ``UsageError``."""
     try:
         model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
-        raise UsageError(f"'{name}' is damaged, truncated or no ONNX model") from error
+        raise UsageError(f"'{name}' is damaged, truncated or not an ONNX model") from error
     except OSError as error:
         raise UsageError(f"'{name}' cannot be read: {error.strerror or error}") from error
     if not model.graph.node:
-        raise UsageError(f"'{name}' is damaged, truncated or no ONNX model: it has no operators")
+        raise UsageError(
+            f"'{name}' is damaged, truncated or not an ONNX model: it has no operators"
+        )
     return model
 
 
 def graph_inputs(model: ModelProto) -> list[ValueInfoProto]:
-    """What is fed: old files list their weights among the inputs."""
+    """The inputs to feed, without weights, which old files list among the inputs."""
     weights = {each.name for each in model.graph.initializer}
     return [each for each in model.graph.input if each.name not in weights]
 
@@ -91,10 +93,12 @@ def _check(name: str, path: Path) -> None:
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
-        raise UsageError(f"'{name}' is no valid ONNX model: {first_line(error)}") from error
+        raise UsageError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
     except UnicodeDecodeError as error:
         # the checker quotes a name that is no text
-        raise UsageError(f"'{name}' is damaged: a name in it is no text; fetch it again") from error
+        raise UsageError(
+            f"'{name}' is damaged: a name in it is not text; download it again"
+        ) from error
 
 
 def _stated(name: str, model: ModelProto) -> tuple[Stated, ...]:
@@ -133,7 +137,7 @@ def _free_name(value: ValueInfoProto, dimension: Any, index: int) -> str:  # noq
 
 
 def _fixed_batches(name: str, model: ModelProto) -> int:
-    """The batch that the inputs are fixed at; 0 where it is free."""
+    """The batch that the inputs are fixed at; 0 if it is dynamic."""
     found = 0
     for each in graph_inputs(model):
         shape = each.type.tensor_type.shape
@@ -148,12 +152,12 @@ def _fixed_batches(name: str, model: ModelProto) -> int:
 
 def _fixed(name: str, batch: int, why: str) -> UsageError:
     return UsageError(
-        f"{name}: its batch is fixed at {batch} and cannot be freed ({why}); {_REMEDY}"
+        f"{name}: its batch is fixed at {batch} and cannot be made dynamic ({why}); {_REMEDY}"
     )
 
 
 def _free(path: Path, folder: Path) -> None:
-    """Write the model with a free batch, its weights beside it."""
+    """Write the model with a dynamic batch and external weights."""
     model = onnx.load(path)
     free_batch(model)
     # onnx looks for a file of this name in the working directory and refuses if there is one
@@ -171,7 +175,7 @@ class _Run:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = _ERRORS_ONLY
-        # a model that does not run is this module's to tell, not the library's
+        # this module reports models that do not run
         self._quiet = onnxruntime.RunOptions()
         self._quiet.log_severity_level = _ERRORS_ONLY + 1
         try:
@@ -181,7 +185,9 @@ class _Run:
         except Exception as error:
             if freed:
                 raise _fixed(name, freed, first_line(error)) from error
-            raise UsageError(f"'{name}' is refused by ONNX Runtime: {first_line(error)}") from error
+            raise UsageError(
+                f"'{name}' cannot be loaded by ONNX Runtime: {first_line(error)}"
+            ) from error
         self._names = [each.name for each in self._session.get_inputs()]
 
     def __call__(self, inputs: Tensors) -> Tensors:
@@ -193,7 +199,7 @@ class _Run:
         return tuple(torch.from_numpy(np.asarray(each)) for each in outputs)
 
     def attempt(self, inputs: Tensors) -> str | None:
-        """Why a freed batch does not hold; None if it does."""
+        """Why the batch that was made dynamic is wrong; None if it is right."""
         try:
             return rows_differ(self, inputs)
         except UsageError:
@@ -204,5 +210,5 @@ class _Run:
     def _outputs(self, feed: dict[str, Any]) -> Iterator[Any]:
         for each in self._session.run(None, feed, self._quiet):
             if not isinstance(each, np.ndarray | np.generic) or each.dtype.name not in DTYPES:
-                raise UsageError("an ONNX model must put out tensors of numbers")
+                raise UsageError("an ONNX model must output numeric tensors")
             yield each

@@ -1,4 +1,4 @@
-"""What one input of an ONNX model costs, read off its graph."""
+"""The cost of one input of an ONNX model, from its graph."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +19,8 @@ def survey_onnx(path: Path, inputs: Sequence[ModelInput]) -> Survey:
     """The operations and the largest tensor of one input, from the shapes that onnx infers.
 
     Operations are those of convolutions, matrix products and attention, as ``survey`` counts
-    them. They are 0, not known, where the shapes of one of these cannot be told, or where it
-    stands in a branch or loop. Raises ``UsageError`` for a file that is damaged.
+    them. They are 0, for unknown, if the shapes of one of these are unknown or if it is inside a
+    branch or loop. Raises ``UsageError`` for a damaged file.
     """
     import onnx.inliner  # noqa: PLC0415
 
@@ -49,7 +49,7 @@ def survey_onnx(path: Path, inputs: Sequence[ModelInput]) -> Survey:
 def _set_shapes(
     model: "ModelProto", fed: "Sequence[ValueInfoProto]", inputs: Sequence[ModelInput]
 ) -> None:
-    """Fix the inputs at a batch of one, and forget shapes that were written for another."""
+    """Fix the inputs at a batch of one, and drop shapes stored for another."""
     for value, given in zip(fed, inputs, strict=True):
         shape = value.type.tensor_type.shape
         for dimension, size in zip(shape.dim, (1, *given.shape), strict=True):

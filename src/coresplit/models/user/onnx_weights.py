@@ -1,4 +1,4 @@
-"""The files beside an ONNX model that hold its weights, checked before anything reads them."""
+"""External weight files of an ONNX model, checked before anything reads them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,9 +12,10 @@ _LARGEST = 2**63 - 1
 
 
 def weight_files(name: str, path: Path, model: ModelProto) -> list[Path]:
-    """Each file that a tensor of the model lies in: beside it or below, there and long enough.
+    """The external files with tensors of the model.
 
-    Raises ``UsageError``, also for a place that is no number or not below the model's folder.
+    Raises ``UsageError`` for a file that is missing, too short or outside of the model's folder,
+    and for an offset or length that is not a number.
     """
     needed: dict[Path, int] = {}
     for tensor in _tensors(model):
@@ -66,7 +67,7 @@ def _check(name: str, path: Path, file: Path, size: int) -> None:
         ) from error
     if not there:
         raise UsageError(
-            f"'{name}' has its weights in '{file.name}', which is missing; put it into {folder}"
+            f"'{name}' has its weights in '{file.name}', which is missing; copy it to {folder}"
         )
     if not inside:
         raise UsageError(
@@ -76,7 +77,7 @@ def _check(name: str, path: Path, file: Path, size: int) -> None:
     if not regular:
         raise UsageError(f"'{file.name}', the weights of '{name}', is not a regular file")
     if length < size:
-        raise UsageError(f"'{file.name}', the weights of '{name}', is truncated; fetch it again")
+        raise UsageError(f"'{file.name}', the weights of '{name}', is truncated; download it again")
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:

@@ -79,7 +79,7 @@ def load_archive(spec: ModelSpec, source: Source) -> Loaded:
         raise UsageError(f"'{spec.name}' {what}: {first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise UsageError(
-            f"'{spec.name}' holds a {type(module).__name__}, not a module",
+            f"'{spec.name}' contains a {type(module).__name__}, not a module",
             "if these are weights, name the model that they are for and give {option}",
             f"weights={spec.name}",
         )
@@ -99,7 +99,7 @@ def load_python(spec: ModelSpec, source: Source) -> Loaded:
         raise UsageError(f"'{spec.name}': importing {path} failed: {first_line(error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise UsageError(f"'{spec.name}': there is no '{part}' in {path}")
+            raise UsageError(f"'{spec.name}': '{part}' is not in {path}; check the name")
         found = getattr(found, part)
     if not isinstance(found, nn.Module) and callable(found):
         try:
@@ -127,7 +127,7 @@ def by_signature(
     parameters = _parameters(module)
     names = [each.name for each in parameters if each.kind not in _VARIADIC]
     takes = f"({', '.join(map(str, parameters))})"
-    missing = f"{model} does not say what its inputs are: its forward takes {takes}"
+    missing = f"{model} does not declare its inputs: its forward takes {takes}"
     if not given:
         example = names[0] if names else UNNAMED
         raise UsageError(
@@ -141,7 +141,7 @@ def by_signature(
         if required and each.name not in by_name:
             raise UsageError(
                 missing,
-                f"give '{each.name}', too: {{option}}",
+                f"give '{each.name}' as well: {{option}}",
                 f"input={each.name}=3x224x224:float32",
             )
     chosen = tuple(name for name in names if name in by_name)

@@ -64,7 +64,7 @@ def _made(name: str, make: Callable[[], Any], known: Callable[[], Sequence[str]]
         names = list(known())
         hub, _, wanted = name.partition(":")
         if wanted in names:
-            raise UsageError(f"'{name}' cannot be made: {first_line(error)}") from error
+            raise UsageError(f"'{name}' cannot be created: {first_line(error)}") from error
         close = difflib.get_close_matches(wanted, names, n=1)
         guess = f"; did you mean '{hub}:{close[0]}'?" if close else ""
         raise UsageError(f"{hub} has no model '{wanted}'{guess}") from error

@@ -1,4 +1,4 @@
-"""Run a user's model a few times, to refuse what cannot be measured over batches."""
+"""Run a user's model a few times, to refuse models that cannot be measured over batches."""
 
 from collections.abc import Callable
 
@@ -17,22 +17,22 @@ _EXPORT = "export it again with a dynamic batch"
 
 
 def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> None:
-    """Raises ``UsageError`` where outputs do not follow the batch or are random.
+    """Raise ``UsageError`` if outputs do not follow the batch size or are random.
 
-    ``inputs`` are of a batch of three, and must be left as they are. ``remedy`` is what to do
+    ``inputs`` have a batch of three, which the model must not modify. ``remedy`` is what to do
     about a model without a batch dimension.
     """
     before = tuple(each.clone() for each in inputs)
     one = _attempt(model, run, tuple(each[:1] for each in inputs), remedy)
     many = _attempt(model, run, inputs, remedy, after=one)
     if one is None:
-        raise UsageError(f"{model} takes {BATCH} inputs but not one; {remedy}")
+        raise UsageError(f"{model} runs on a batch of {BATCH} but not of 1; {remedy}")
     assert many is not None
     for batch, outputs in ((1, one), (BATCH, many)):
         for index, each in enumerate(outputs):
             if each.ndim == 0 or each.shape[0] != batch:
                 raise UsageError(
-                    f"{model} has no batch dimension: output {index} is of shape "
+                    f"{model} has no batch dimension: output {index} has shape "
                     f"{list(each.shape)} for a batch of {batch}; {remedy}"
                 )
     if not all(torch.equal(old, new) for old, new in zip(before, inputs, strict=True)):
@@ -46,13 +46,13 @@ def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> 
 
 
 def rows_differ(run: Run, inputs: Tensors) -> str | None:
-    """How the outputs of three inputs at once differ from those one by one; None if they do not."""
+    """How the outputs of a batch of three differ from single ones; None if they do not."""
     many = run(inputs)
     for row in range(BATCH):
         one = run(tuple(each[row : row + 1] for each in inputs))
         for index, (each, alone) in enumerate(zip(many, one, strict=True)):
             if each.ndim == 0 or each.shape[0] != BATCH or each.shape[1:] != alone.shape[1:]:
-                return f"output {index} is of shape {list(each.shape)} for a batch of {BATCH}"
+                return f"output {index} has shape {list(each.shape)} for a batch of {BATCH}"
             if not _close(each[row : row + 1], alone):
                 return f"output {index} of {BATCH} inputs at once differs from that of one"
     return None
@@ -66,7 +66,7 @@ def shapes_of(tensors: Tensors) -> str:
 def _attempt(
     model: str, run: Run, inputs: Tensors, remedy: str, after: Tensors | None = None
 ) -> Tensors | None:
-    """One run; None where a single input does not run, which three may still do."""
+    """One run; None if a single input fails, since a batch of three may still run."""
     try:
         return run(inputs)
     except Exception as error:
@@ -74,7 +74,7 @@ def _attempt(
             return None
         if after is not None:
             raise UsageError(
-                f"{model} takes one input but not {BATCH} at once ({first_line(error)}); {remedy}"
+                f"{model} runs on a batch of 1 but not of {BATCH} ({first_line(error)}); {remedy}"
             ) from error
         raise UsageError(
             f"{model} cannot run on inputs of shape {shapes_of(inputs)}: {first_line(error)}"
@@ -82,7 +82,7 @@ def _attempt(
 
 
 def _same(first: Tensor, second: Tensor) -> bool:
-    """Equal, a NaN to a NaN too."""
+    """Equal, where NaN equals NaN."""
     both = (first != first) & (second != second)  # noqa: PLR0124 (true of a NaN alone)
     return bool(((first == second) | both).all())
 

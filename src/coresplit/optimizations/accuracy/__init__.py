@@ -1,1 +1,1 @@
-"""Whether an optimization computes the same, and how far a lossy one is off."""
+"""Whether an optimization computes the same outputs, and the error of a lossy one."""

@@ -1,4 +1,4 @@
-"""Whether an optimization still computes the same function, and how far it is off."""
+"""How far the outputs of an optimization are from the reference."""
 
 import math
 from typing import TYPE_CHECKING
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 MAX_ERROR = 1e-3
 LEAST_CLASSES = 20
 CONSTANT = "they hardly depend on the input"
-NOT_FINITE = "they hold NaN or infinity; check the weights and the range of integer inputs"
+NOT_FINITE = "they contain NaN or infinity; check the weights and the range of integer inputs"
 _LEAST_SPREAD = 1e-6
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How far outputs are from the reference, over ``compared`` inputs.
 
-    ``error`` is that of ``Comparer``. ``agreement`` is the share of equal top-1 classes, None
-    where the first output is none of classes, or the reference has seen too few of them.
-    ``unchecked`` says why a small error proves nothing, of the outputs of the reference; it is
-    empty where it proves equality.
+    ``error`` is defined in ``Comparer``. ``agreement`` is the share of equal top-1 classes, None
+    if the first output is not class scores or the reference outputs have too few classes.
+    ``unchecked`` says why a small error does not prove equality; it is empty if it does.
     """
 
     error: float
@@ -33,21 +32,21 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Comparer:
-    """Compares outputs with the reference, chunk by chunk; only sums over the chunks are kept.
+    """Compares outputs with the reference chunk by chunk and keeps only sums over the chunks.
 
     The error of one output is
 
         max |outputs - reference| / max |reference - mean of reference over the inputs|
 
-    in double precision, and that of all is the worst. What all inputs have in common is left out
-    of the scale, since a network that ignores its input would come close to it, too; it is not
-    left out of the difference, so a constant offset counts. An output that moves with its input
-    by less than a millionth of its own size is a constant, and its scale is that size. The error
-    is infinite where shapes or types of number differ, where integers differ, and where the
-    outputs hold a NaN or infinity while the reference holds none.
+    in double precision; the error of several outputs is the largest. The scale leaves out the
+    mean over the inputs, since a network that ignores its input would match that as well; the
+    difference does not, so a constant offset counts. An output that varies with its input by less
+    than a millionth of its magnitude is a constant, and its scale is its magnitude. The error is
+    infinite if shapes or data types differ, if integers differ, or if the outputs contain NaN or
+    infinity and the reference does not.
 
-    Equality proves nothing where every output of floating point is a constant, nor of an output
-    of the reference that holds a NaN or infinity, which has no error then.
+    Equality proves nothing if every floating-point output is a constant, or if the reference
+    contains NaN or infinity; such an output has no error.
     """
 
     def __init__(self) -> None:
@@ -57,7 +56,7 @@ class Comparer:
         self._alike = True
 
     def add(self, reference: "Outputs", outputs: "Outputs") -> None:
-        """Take in a chunk: tensors [N, ...] of the same inputs in both."""
+        """Add a chunk: tensors [N, ...] of the same inputs in both."""
         if not self._outputs:
             self._outputs = [
                 _Floats() if each.is_floating_point() else _Integers() for each in reference
@@ -105,19 +104,10 @@ def compare(reference: "Outputs", outputs: "Outputs") -> Comparison:
     return comparer.result()
 
 
-def relative_error(reference: "Tensor", outputs: "Tensor") -> float:
-    """The error of one output [N, ...], as ``Comparer`` defines it.
-
-    Raises ``ValueError`` for fewer than 2 inputs.
-    """
-    return compare((reference,), (outputs,)).error
-
-
 class _Floats:
-    """Per element the sum, least and largest reference; over all the largest difference.
+    """Sum, minimum and maximum of the reference per element, and the largest difference overall.
 
-    The largest distance from a mean is that of the least or the largest value, so that one pass
-    is enough.
+    The minimum or the maximum is farthest from the mean, so one pass is enough.
     """
 
     def __init__(self) -> None:
@@ -127,13 +117,13 @@ class _Floats:
         self._sum: Tensor | None = None
 
     def add(self, reference: "Tensor", found: "Tensor") -> None:
-        """Take in a chunk [N, ...] of equal shapes."""
+        """Add a chunk [N, ...] of equal shapes."""
         expected = reference.double()
         if not expected.numel():
             return
         self.finite = self.finite and bool(expected.isfinite().all())
         difference = float((found.double() - expected).abs_().max())
-        # max() of a NaN and a number is whichever came first
+        # max() of NaN and a number depends on their order
         self._difference = max(self._difference, math.inf if math.isnan(difference) else difference)
         total, least, largest = expected.sum(0), expected.amin(0), expected.amax(0)
         if self._sum is None:
@@ -145,11 +135,11 @@ class _Floats:
         self._count += len(expected)
 
     def moves(self) -> bool:
-        """Whether the reference moves with its input."""
+        """Whether the reference varies with its input."""
         return self._sum is not None and self._spread() > _LEAST_SPREAD * self._size()
 
     def error(self) -> float:
-        """The largest difference in units of the scale; none where the reference is not finite."""
+        """The largest difference over the scale; 0 if the reference is not finite."""
         if self._sum is None or not self.finite:
             return 0.0
         scale = self._spread() if self.moves() else self._size()
@@ -169,13 +159,13 @@ class _Floats:
 
 
 class _Integers:
-    """Integers and truth values, which must be equal."""
+    """Integers and booleans, which must be equal."""
 
     def __init__(self) -> None:
         self._equal = True
 
     def add(self, reference: "Tensor", found: "Tensor") -> None:
-        """Take in a chunk [N, ...] of equal shapes."""
+        """Add a chunk [N, ...] of equal shapes."""
         self._equal = self._equal and bool((reference == found).all())
 
     def error(self) -> float:
@@ -184,14 +174,14 @@ class _Integers:
 
 
 class _Classes:
-    """Top-1 of an output [N, C] or [N, L, C] of floating point."""
+    """Top-1 classes of a floating-point output [N, C] or [N, L, C]."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._equal = self._count = 0
 
     def add(self, reference: "Tensor", found: "Tensor") -> None:
-        """Take in a chunk; one that is no scores of classes does not count."""
+        """Add a chunk; it is ignored if it is not class scores."""
         if (
             not reference.is_floating_point()
             or reference.ndim not in (2, 3)
@@ -204,5 +194,5 @@ class _Classes:
         self._count += expected.numel()
 
     def agreement(self) -> float | None:
-        """The share that is equal."""
+        """The share of equal classes; None with too few classes in the reference."""
         return self._equal / self._count if len(self._seen) >= LEAST_CLASSES else None

@@ -1,4 +1,4 @@
-"""What an optimization is compared with, and how far a lossy one is off."""
+"""The reference that an optimization is compared with, and the error of a lossy one."""
 
 import math
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ _STORED_BYTES = 2**30
 
 
 def reference(request: PrepareRequest) -> CompiledModel:
-    """The model as it is meant: eager PyTorch, or an ONNX file without any graph optimization.
+    """The unoptimized model: eager PyTorch, or an ONNX file without graph optimizations.
 
-    Raises EnvironmentFault where an ONNX file came and ONNX Runtime is not installed.
+    Raises EnvironmentFault for an ONNX file if ONNX Runtime is not installed.
     """
     if request.onnx is None:
         from coresplit.optimizations.pytorch import eager  # noqa: PLC0415
@@ -35,8 +35,8 @@ def reference(request: PrepareRequest) -> CompiledModel:
         return eager.prepare(request)
     if find_spec("onnxruntime") is None:
         raise EnvironmentFault(
-            "the outputs of an ONNX file are compared with those of ONNX Runtime, "
-            "which is missing: pip install 'coresplit[onnxruntime]'"
+            "checking the outputs of an ONNX file needs ONNX Runtime: "
+            "pip install 'coresplit[onnxruntime]'"
         )
     from coresplit.optimizations.onnxruntime import session_of  # noqa: PLC0415
 
@@ -51,12 +51,12 @@ def measure_accuracy_drop(
     *,
     name: str,
 ) -> Comparison:
-    """Compare a lossy optimization, of that name, with the reference over 256 seeded inputs.
+    """Compare the lossy optimization ``name`` with the reference over 256 seeded inputs.
 
-    They run in chunks of 32, fewer where the outputs of a chunk take more than 128 MiB, and they
-    are fewer in all where their outputs take more than 1 GiB: those of the reference are kept in
-    the cache, since they cost as many slow forwards. So is what was found, for the other thread
-    counts and allocators of the same library and settings.
+    They run in chunks of 32, or fewer if the outputs of a chunk exceed 128 MiB. There are fewer
+    inputs if all outputs exceed 1 GiB, because the cache keeps the outputs of the reference. It
+    keeps the result too, for other thread counts and allocators with the same library and
+    settings.
     """
     count, chunk = _sizes(request, reference_forward, seed)
     key = _key(request, reference_forward, seed, count, chunk)
@@ -73,7 +73,7 @@ def measure_accuracy_drop(
             comparer.add(expected, prepared.bind(each)())
         found = comparer.result()
         if not math.isfinite(found.error):
-            raise PrepareFailed("outputs hold NaN or infinity where those of eager hold none")
+            raise PrepareFailed("outputs contain NaN or infinity, but those of eager do not")
         (folder / _FOUND).write_bytes(msgspec.json.encode(found))
 
     lossy = {"optimization": name, **{f"its {fact}": text for fact, text in prepared.facts.items()}}
@@ -82,7 +82,7 @@ def measure_accuracy_drop(
 
 
 def _sizes(request: PrepareRequest, eager: CompiledModel, seed: int) -> tuple[int, int]:
-    """How many inputs to compare, a multiple of how many to run at once."""
+    """How many inputs to compare, a multiple of the chunk, and the inputs of a chunk."""
     each = sum(output.nbytes for output in eager.bind(request.make_inputs(2, seed))()) // 2
     chunk = max(2, min(_CHUNK_INPUTS, _CHUNK_BYTES // max(1, each)))
     count = min(ACCURACY_INPUTS, _STORED_BYTES // max(1, each))
@@ -98,9 +98,9 @@ def _chunks(request: PrepareRequest, seed: int, count: int, chunk: int) -> Itera
 def _key(
     request: PrepareRequest, eager: CompiledModel, seed: int, count: int, chunk: int
 ) -> dict[str, str]:
-    """All that the reference outputs depend on.
+    """Everything that the reference outputs depend on.
 
-    Threads are left out: they move outputs by rounding only, far less than what is measured.
+    Threads are left out: they change outputs only by rounding.
     """
     import torch  # noqa: PLC0415
 
@@ -116,7 +116,7 @@ def _key(
 
 
 def _store(chunks: Iterator["Outputs"], eager: CompiledModel, folder: Path) -> None:
-    """Write the reference outputs, a file for every chunk of inputs."""
+    """Write the reference outputs, one file for each chunk of inputs."""
     import torch  # noqa: PLC0415
 
     for index, inputs in enumerate(chunks):

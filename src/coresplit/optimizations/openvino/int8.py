@@ -21,9 +21,9 @@ _INT8 = ("i8", "u8")
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The quantized model, kept in the cache, compiled for the CPU; the rest of it is float32.
+    """The quantized model, kept in the cache and compiled for the CPU; other operators are float32.
 
-    Raises PrepareFailed where no convolution or matrix product runs in int8.
+    Raises PrepareFailed if no convolution or matrix product runs in int8.
     """
     folder = request.cache.get("int8", _key(request), lambda at: _quantize(request, at))
     prepared = compiled(folder / _FILE, request.cpus, precision="f32")
@@ -47,8 +47,8 @@ def _key(request: PrepareRequest) -> dict[str, str]:
 def _quantize(request: PrepareRequest, folder: Path) -> None:
     """Post-training static quantization of weights and activations (Jacob et al., 2018).
 
-    The inputs to calibrate on are seeded like those that are measured, with another seed. A model
-    of integer inputs is taken for a transformer, whose attention NNCF then leaves more precise.
+    Calibration inputs are generated like measured ones, from another seed. A model with integer
+    inputs is treated as a transformer: NNCF then keeps its attention more precise.
     """
     disable_telemetry()
     import nncf  # noqa: PLC0415
@@ -71,9 +71,9 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
 
 
 def _advanced(nncf: Any, capability: str) -> Any:  # noqa: ANN401 (its library has no types)
-    """Half the range of weights where sums of products would overflow; else the library's choice.
+    """Halve the range of weights on CPUs without VNNI; otherwise NNCF's default.
 
-    Processors without VNNI add pairs of products in 16 bits, which saturate with the full range.
+    These CPUs add pairs of products in 16 bits, which saturates with the full range.
     """
     if capability not in ("AVX2", "DEFAULT"):
         return None
@@ -88,7 +88,7 @@ def _samples(request: PrepareRequest) -> list[list[Any]]:
 
 @contextlib.contextmanager
 def _quiet(nncf: Any) -> Any:  # noqa: ANN401 (its library has no types)
-    """Without the log and the progress bars that NNCF writes to stdout."""
+    """Hide the log and the progress bars that NNCF writes to stdout."""
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -36,7 +36,7 @@ def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
 
 
 class OpenVinoModel:
-    """A compiled model and what it states of itself; inputs and outputs are shared, not copied."""
+    """A compiled model and the settings it reports; inputs and outputs are not copied."""
 
     def __init__(self, model: Any, precision: Precision) -> None:  # noqa: ANN401
         from openvino import get_version  # noqa: PLC0415
@@ -50,13 +50,13 @@ class OpenVinoModel:
 
     @property
     def threads(self) -> int:
-        """Threads of its one stream, as the compiled model states them."""
+        """Threads of its single stream, as the compiled model reports them."""
         return int(self._model.get_property("INFERENCE_NUM_THREADS"))
 
     def state_operators(self, name: str, kinds: tuple[str, ...]) -> None:
-        """Count the convolutions and matrix products that run in one of these number types.
+        """Add to the facts how many convolutions and matrix products run in one of these types.
 
-        Raises PrepareFailed where none does, though it was asked for.
+        Raises PrepareFailed if none does.
         """
         found: Counter[str] = Counter()
         for operator in self._model.get_runtime_model().get_ordered_ops():
@@ -66,18 +66,18 @@ class OpenVinoModel:
         running = sum(found[kind] for kind in kinds)
         if not running:
             raise PrepareFailed(
-                f"nothing of this model runs in {name}: none of its {found.total()} convolutions "
-                "and matrix products does"
+                f"none of this model's {found.total()} convolutions and matrix products runs in "
+                f"{name}; use openvino instead"
             )
         self.facts[f"{name} operators"] = f"{running} of {found.total()}"
 
     def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
-        """One forward over these tensors; what it returns is overwritten by the next call."""
+        """One forward over these tensors; the next call overwrites the outputs."""
         return _Forward(self._model, inputs)
 
 
 class _Forward:
-    """An inference request, and the inputs that it reads where they lie without owning them."""
+    """An inference request, and its inputs, which OpenVINO reads without owning them."""
 
     def __init__(self, model: Any, inputs: tuple[Tensor, ...]) -> None:  # noqa: ANN401
         from openvino import Tensor as Shared  # noqa: PLC0415
@@ -95,12 +95,11 @@ class _Forward:
 
 
 def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoModel:
-    """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a free batch.
+    """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a dynamic batch.
 
-    Its threads go back to the affinity mask under which they were first started whenever they
-    begin to compute, so from now on the calling thread runs on ``cpus`` alone. Raises
-    PrepareFailed where a setting read back differs from what was asked; OpenVINO changes the
-    precision without a word.
+    OpenVINO's threads return to the affinity mask under which they were first started whenever
+    they begin to compute, so this binds the calling thread to ``cpus``. Raises PrepareFailed if a
+    setting read back differs from the request, since OpenVINO silently changes the precision.
     """
     disable_telemetry()
     import openvino  # noqa: PLC0415
@@ -120,7 +119,7 @@ def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVin
 
 
 def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: ANN401
-    """Read settings back from a compiled model; raises PrepareFailed where one differs."""
+    """Read settings back from a compiled model; raises PrepareFailed if one differs."""
     for name, value in asked.items():
         found = model.get_property(name)
         if _text(found) != _text(value):
@@ -128,7 +127,7 @@ def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: 
 
 
 def _text(value: object) -> str:
-    """A property as one word: OpenVINO gives types as ``<Type: 'float32'>`` with a short name."""
+    """A property as text; OpenVINO's types, printed as ``<Type: 'float32'>``, have a short name."""
     named = getattr(value, "to_string", None)
     return str(named() if named is not None else value)
 
@@ -136,7 +135,7 @@ def _text(value: object) -> str:
 def _mismatch(name: str, asked: str, found: str) -> str:
     if name == "INFERENCE_PRECISION_HINT" and asked == "bf16":
         return (
-            f"OpenVINO runs in {found} where bf16 was asked for: this CPU has no bfloat16 "
-            "(avx512_bf16 or amx_bf16 among the flags in /proc/cpuinfo)"
+            f"OpenVINO runs in {found} instead of bf16: this CPU has no bfloat16 "
+            "(avx512_bf16 or amx_bf16 in the flags of /proc/cpuinfo)"
         )
-    return f"OpenVINO states {name} {found} where {asked} was asked for"
+    return f"OpenVINO reports {name} {found} instead of {asked}"

@@ -1,4 +1,4 @@
-"""Eager execution with images laid out as NHWC, which convolutions of oneDNN prefer."""
+"""Eager execution with images in NHWC layout, which oneDNN's convolutions prefer."""
 
 from collections.abc import Callable
 from itertools import chain
@@ -15,15 +15,15 @@ FACTS = {"layout": "NHWC"}
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The module with its weights in NHWC; inputs come as NCHW, and each forward converts them.
+    """The module with its weights in NHWC; each forward converts its NCHW inputs.
 
-    Raises PrepareFailed for a model without images or convolutions over them.
+    Raises PrepareFailed for a model without 4-dimensional inputs and weights.
     """
     return TorchModel(on_nhwc(lay_out(request)), FACTS)
 
 
 def on_nhwc(module: nn.Module) -> Callable[..., Any]:
-    """The module as a function that lays its images out as NHWC first."""
+    """The module as a function that first converts its images to NHWC."""
 
     def forward(*inputs: Tensor) -> Any:  # noqa: ANN401 (whatever the module returns)
         return module(*map(_to_nhwc, inputs))
@@ -32,7 +32,7 @@ def on_nhwc(module: nn.Module) -> Callable[..., Any]:
 
 
 def lay_out(request: PrepareRequest) -> nn.Module:
-    """Lay the weights of the module out as NHWC, in place: their values stay, and it stays usable.
+    """Convert the weights of the module to NHWC in place; their values do not change.
 
     Raises PrepareFailed as ``prepare`` does.
     """
@@ -41,8 +41,7 @@ def lay_out(request: PrepareRequest) -> nn.Module:
     weights = [each for each in chain(module.parameters(), module.buffers()) if each.ndim == 4]
     if not weights or all(len(each.shape) != 3 for each in request.inputs):
         raise PrepareFailed(
-            "this model has no input or no weight of 4 dimensions, so there is no channel "
-            "to put last"
+            "this model has no 4-dimensional input or weight, so channels_last does not apply"
         )
     for weight in weights:
         weight.data = weight.data.contiguous(memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from coresplit.optimizations.libraries import root_cause, versions, without_depr
 from coresplit.optimizations.pytorch import channels_last
 from coresplit.optimizations.pytorch.eager import TorchModel
 
-# convolutions are lowered in one way for 1 input, in another from 16 on
+# inductor lowers convolutions differently for 1 input and from 16 inputs on
 _BATCHES = (4, 1, 16)
 _MOST_RECOMPILES = 64
 
@@ -43,19 +43,19 @@ def prepare_frozen(request: PrepareRequest) -> CompiledModel:
 def _compiled(
     request: PrepareRequest, function: Callable[..., Any], *, freezing: bool, facts: dict[str, str]
 ) -> CompiledModel:
-    """``function``, compiled for a batch that varies, and run so that later batches find it ready.
+    """``function``, compiled with a dynamic batch and run, so that later batch sizes are ready.
 
-    Inductor makes other code for 1 input than for several, and writes the number of threads into
-    it; what it makes is kept in the cache, and made anew where it is damaged. A model that only
-    compiles for fixed batches is compiled for each when it comes. The settings are those of the
-    process. Raises PrepareFailed where the model cannot be compiled at all.
+    Inductor generates different code for 1 input and for several, with the number of threads
+    built in. The code is kept in the cache, and compiled again if it is damaged. A model that only
+    compiles for fixed batch sizes is compiled for each on first use. This changes settings of the
+    process. Raises PrepareFailed if the model cannot be compiled at all.
     """
     _require_plain_paths(request)
     folder = _configure(request)
     try:
         return _compile(request, function, freezing=freezing, dynamic=True, facts=facts)
     except Exception as error:
-        # a process that was killed while compiling leaves libraries that end too early
+        # a process that was killed while compiling leaves truncated libraries
         damaged = isinstance(error, BackendCompilerFailed | OSError | ImportError)
     if damaged:
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,12 +70,12 @@ def _compiled(
 
 
 def _require_plain_paths(request: PrepareRequest) -> None:
-    """Inductor hands the compiler its paths unquoted."""
+    """Inductor passes paths to the compiler without quotes."""
     for path in (Path(torch.__file__).parent, request.cache.root):
         if " " in str(path):
             raise PrepareFailed(
-                f"torch.compile cannot work here: '{path}' has a space in it; move the environment "
-                "or the cache (CORESPLIT_CACHE)"
+                f"torch.compile does not work because '{path}' has a space in it; move the "
+                "environment or the cache (CORESPLIT_CACHE)"
             )
 
 
@@ -83,11 +83,11 @@ def _configure(request: PrepareRequest) -> Path:
     key = {**versions("torch"), "cpu": torch.backends.cpu.get_cpu_capability()}
     folder = request.cache.folder("inductor", key)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
-    # what others could write is not used again, and inductor leaves it to the umask
+    # the cache refuses files that others can write, and inductor leaves that to the umask
     os.umask(0o077)
-    # compile in this process: a pool of others would go on living beside what is measured
+    # compile in this process: worker processes would stay alive while it is measured
     torch._inductor.config.compile_threads = 1
-    # beyond its limit dynamo would run eagerly, with a warning at most
+    # beyond its limit dynamo runs eagerly, with a warning at most
     torch._dynamo.config.recompile_limit = _MOST_RECOMPILES
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     return folder
@@ -102,7 +102,7 @@ def _compile(
     facts: dict[str, str],
 ) -> TorchModel:
     before = counters["stats"]["unique_graphs"]
-    # None: dynamic where marked, so that the sizes of an image stay constants
+    # None: dynamic only where marked, so that image sizes stay constant
     forward = torch.compile(
         function, dynamic=None if dynamic else False, options={"freezing": freezing}
     )

@@ -1,4 +1,4 @@
-"""Eager execution, the reference for all other optimizations, and what runs every PyTorch model."""
+"""Eager execution, the reference for all others, and the class that runs PyTorch models."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ class TorchModel:
 
     @property
     def threads(self) -> int:
-        """Intra-op threads as PyTorch states them."""
+        """Intra-op threads that PyTorch reports."""
         return torch.get_num_threads()
 
     def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:

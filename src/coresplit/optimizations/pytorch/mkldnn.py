@@ -17,9 +17,9 @@ _EXAMPLES = 2
 
 @without_deprecation()
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """A copy of the module with oneDNN's layers, since converting changes what it is given.
+    """A copy of the module with oneDNN's layers, since conversion modifies its argument.
 
-    Raises PrepareFailed that names the operator which does not take oneDNN's tensors.
+    Raises PrepareFailed with the name of an operator that does not support oneDNN's tensors.
     """
     # its layers are script modules, and warn when they are defined
     from torch.utils.mkldnn import to_mkldnn  # noqa: PLC0415
@@ -32,13 +32,13 @@ def prepare(request: PrepareRequest) -> CompiledModel:
                 forward(*request.make_inputs(_EXAMPLES, 0))
     except Exception as error:
         raise PrepareFailed(
-            f"the model does not run on oneDNN's tensors, operator {last.name}: {root_cause(error)}"
+            f"operator {last.name} does not support oneDNN's tensors: {root_cause(error)}"
         ) from error
     return TorchModel(forward)
 
 
 class _LastOperator(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Remembers which operator was called last: the errors of oneDNN's tensors do not say."""
+    """Remembers the last operator that was called, which oneDNN's errors do not name."""
 
     name = "none"
 
@@ -54,7 +54,7 @@ class _LastOperator(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _on_dense(module: nn.Module) -> Callable[..., tuple[Tensor, ...]]:
-    """The module as a function of ordinary tensors: what it takes and gives is converted."""
+    """The module as a function of dense tensors: inputs and outputs are converted."""
 
     def forward(*inputs: Tensor) -> tuple[Tensor, ...]:
         outputs = module(*(x.to_mkldnn() if x.is_floating_point() else x for x in inputs))

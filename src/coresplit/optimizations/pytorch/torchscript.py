@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MADE = "torchscript"
-"""The fact that says how the TorchScript was made."""
+"""Name of the fact that says how the TorchScript was made."""
 
 _TRACED_BATCH = 2
 _OTHER_BATCHES = (1, 5)
@@ -25,21 +25,21 @@ _CLOSE = 1e-3
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what its own ways of reading and tracing a module cause."""
+    """Hide the warnings that TorchScript itself causes."""
     with without_deprecation():
-        # it reads every property of a module, also those that their library deprecates
+        # scripting reads every property of a module, even deprecated ones
         warnings.simplefilter("ignore", category=FutureWarning)
-        # what a trace leaves out is found by comparing outputs, not by guessing from the code
+        # outputs are compared below, which shows what a trace misses
         warnings.simplefilter("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         yield
 
 
 @_quiet()
 def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
-    """Scripted where the code of the module is TorchScript, else traced.
+    """Scripted if the code of the module can be, else traced.
 
-    A module that came as TorchScript is taken as it is. Raises PrepareFailed with both reasons
-    where neither works.
+    A module that is TorchScript already is used as it is. Raises PrepareFailed with both reasons
+    if neither works.
     """
     if isinstance(request.module, torch.jit.ScriptModule):
         return _optimized(request.module, "as it came")
@@ -59,10 +59,10 @@ def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
 
 @_quiet()
 def traced(request: PrepareRequest) -> CompiledModel:
-    """A trace of one forward of two inputs, which must hold for other inputs and batches.
+    """A trace of one forward of two inputs, checked with other inputs and batch sizes.
 
-    Raises PrepareFailed where the module cannot be traced, or where its trace says something else
-    than the module: code that depends on the batch or on values leaves one path in it.
+    Raises PrepareFailed if the module cannot be traced, or if the outputs of the trace differ: a
+    trace has one path of code that branches on the batch size or on values.
     """
     assert request.module is not None
     example = request.make_inputs(_TRACED_BATCH, 0)
@@ -74,8 +74,8 @@ def traced(request: PrepareRequest) -> CompiledModel:
     for batch in _OTHER_BATCHES:
         if (why := _differs(request, module, batch)) is not None:
             raise PrepareFailed(
-                f"the model cannot be traced: its trace of {_TRACED_BATCH} inputs does not hold "
-                f"for {batch} ({why}), so its code depends on the batch or on values"
+                f"the model cannot be traced: a trace of {_TRACED_BATCH} inputs is wrong for "
+                f"{batch} ({why}), so its code depends on the batch size or on input values"
             )
     return _optimized(module, "traced")
 
@@ -84,15 +84,15 @@ def _optimized(module: Any, made: str) -> CompiledModel:  # noqa: ANN401 (jit ha
     """Freeze, optimize, and only then run.
 
     The order matters: a frozen module that runs before it is optimized keeps the graph of that
-    run, and the gain is lost without a word. The result does not survive saving and loading.
+    run, and silently loses the gain. The result does not survive saving and loading.
     """
     return TorchModel(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
 
 
 def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  # noqa: ANN401
-    """How a trace differs from the module for a batch; None where it does not.
+    """How a trace differs from the module for a batch size; None if it does not.
 
-    A batch that the module itself does not take says nothing.
+    A batch size that the module itself does not support is not compared.
     """
     inputs = request.make_inputs(batch, batch)
     assert request.module is not None
@@ -108,7 +108,7 @@ def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  #
     if [each.shape for each in found] != [each.shape for each in expected]:
         return f"outputs of shape {[list(each.shape) for each in found]}"
     alike = all(map(_alike, expected, found))
-    return None if alike else "other outputs than eager"
+    return None if alike else "outputs differ from eager"
 
 
 def _several(outputs: Any) -> "tuple[Tensor, ...]":  # noqa: ANN401 (whatever the module returns)
@@ -116,7 +116,7 @@ def _several(outputs: Any) -> "tuple[Tensor, ...]":  # noqa: ANN401 (whatever th
 
 
 def _alike(expected: "Tensor", found: "Tensor") -> bool:
-    """Equal but for rounding, relative to the largest value."""
+    """Equal except for rounding, relative to the largest value."""
     if not expected.is_floating_point():
         return torch.equal(expected, found)
     finite = expected[expected.isfinite()]

@@ -8,27 +8,10 @@ import msgspec
 from coresplit.charts.points import COLUMNS
 from coresplit.charts.render import javascript, library
 from coresplit.charts.theme import TOTAL, config
-from coresplit.records import Run
 from coresplit.reports.document import Document
-from coresplit.reports.sections.cells import (
-    cell_table,
-    disturbance_table,
-    preparation_table,
-    undrawn_table,
-    visit_table,
-)
-from coresplit.reports.sections.overview import (
-    about,
-    anchor_of,
-    counts_of,
-    date,
-    facts_of,
-    sentence_of,
-)
-from coresplit.stats.lossy import unchecked_text
 
 
-def html_page(run: Run, document: Document, *, pictures: bool) -> str:
+def html_page(document: Document, *, pictures: bool) -> str:
     """The whole page; ``pictures`` says whether a PNG lies beside it for every figure."""
     jinja = library("jinja2")
     environment = jinja.Environment(
@@ -36,26 +19,12 @@ def html_page(run: Run, document: Document, *, pictures: bool) -> str:
     )
     safe = library("markupsafe").Markup
     page: str = environment.from_string(_asset("page.html")).render(
-        run=run,
         document=document,
-        facts=facts_of(run, document),
-        lossy=any(row.lossy for group in document.groups for row in group.rows),
-        about=about(run, document),
-        counts=counts_of(run),
-        sentence=sentence_of(run),
-        created=date(run.created_at) if run.created_at > 0 else "",
-        cells=cell_table(run, document.claims.points),
-        undrawn=undrawn_table(run, document.claims.points),
-        preparations=preparation_table(run),
-        warnings=[*run.warnings, *filter(None, [unchecked_text(run)])],
-        visits=visit_table(run),
-        disturbances=disturbance_table(run),
-        anchor=anchor_of(run),
         pictures=pictures,
         size=TOTAL,
         style=safe(_asset("page.css")),
         script=safe(_asset("page.js")),
-        library=safe(javascript()) if document.groups else "",
+        library=safe(javascript()) if document.drawable else "",
         data=safe(_json(_data(document))),
     )
     return page

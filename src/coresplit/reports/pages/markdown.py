@@ -4,25 +4,22 @@ import html
 import json
 from collections.abc import Callable, Sequence
 
-from coresplit.analysis.rows import undrawn_of
 from coresplit.charts.figure import Figure
-from coresplit.records import Run
 from coresplit.reports.document import Document, Table
-from coresplit.reports.sections.overview import about, facts_of, sentence_of
 
 MOST_UNDRAWN = 200
 """Most cells listed by name in the table of cells that are not drawn."""
 
 
-def markdown_page(run: Run, document: Document, has_picture: Callable[[Figure], bool]) -> str:
+def markdown_page(document: Document, has_picture: Callable[[Figure], bool]) -> str:
     """The whole page; a figure whose picture is not there keeps its sentence only."""
     lines = [
         "---",
         "layout: scalebench",
-        f"title:  {json.dumps(_title(run.model.title), ensure_ascii=False)}",
+        f"title:  {json.dumps(_title(document.title), ensure_ascii=False)}",
         "---",
         "",
-        *_summary(run, document),
+        *_summary(document),
     ]
     for section in document.sections:
         lines += ["", f"# {_safe(section.heading)}"]
@@ -33,7 +30,7 @@ def markdown_page(run: Run, document: Document, has_picture: Callable[[Figure], 
                 lines += ["", *_figure(figure, has_picture(figure))]
             for table in block.tables:
                 lines += ["", *_folded(table)]
-    lines += _undrawn(run, document)
+    lines += _undrawn(document.undrawn)
     return "\n".join(lines) + "\n"
 
 
@@ -45,13 +42,13 @@ def _title(text: str) -> str:
     )
 
 
-def _summary(run: Run, document: Document) -> list[str]:
-    lines = [f"<p>{_safe(sentence_of(run))}</p>", ""]
-    if not document.groups:
+def _summary(document: Document) -> list[str]:
+    lines = [f"<p>{_safe(document.sentence)}</p>", ""]
+    if not document.drawable:
         return [*lines, "<p>No cell of this run has a value that can be drawn.</p>"]
-    for fact in facts_of(run, document):
+    for fact in document.facts:
         lines.append(f"- {_safe(fact.label)}: **{_safe(fact.value)}** ({_safe(fact.note)})")
-    lines += ["", *_table(("What", "Value"), about(run, document))]
+    lines += ["", *_table(("What", "Value"), document.about)]
     return lines
 
 
@@ -71,14 +68,14 @@ def _folded(table: Table) -> list[str]:
     return ["<details>", f"<summary>{_safe(table.summary)}</summary>", *lines, "</details>"]
 
 
-def _undrawn(run: Run, document: Document) -> list[str]:
-    items = undrawn_of(run, document.claims.points)
-    if not items:
+def _undrawn(table: Table) -> list[str]:
+    if not table.lines:
         return []
-    rows = [(str(item.cell), item.verdict, item.reason) for item in items[:MOST_UNDRAWN]]
-    lines = ["", "# Cells Not Drawn", "", *_table(("Cell", "Verdict", "Reason"), rows)]
-    if len(items) > MOST_UNDRAWN:
-        lines += ["", f"<p>And {len(items) - MOST_UNDRAWN} more; the run folder has them all.</p>"]
+    head = [name.capitalize() for name in table.head]
+    rows = [line.texts for line in table.lines[:MOST_UNDRAWN]]
+    lines = ["", "# Cells Not Drawn", "", *_table(head, rows)]
+    if more := len(table.lines[MOST_UNDRAWN:]):
+        lines += ["", f"<p>And {more} more; the run folder has them all.</p>"]
     return lines
 
 

@@ -3,24 +3,26 @@
 import statistics
 
 from coresplit.analysis.rows import DOUBT, Points, undrawn_of
+from coresplit.analysis.view import RunView
 from coresplit.format import format_duration, format_share, format_size, number
 from coresplit.records import AnchorVisit, Disturbed, Measurement, Prepared, Run
-from coresplit.reports.document import Line, Table
+from coresplit.reports.document import Block, Line, Table
+from coresplit.reports.sections.about import anchor_of, sentence_of
 from coresplit.reports.sections.cost import error_of
-from coresplit.reports.sections.overview import date, sentence_of
+from coresplit.reports.wording import date
 from coresplit.stats.contention import told
 
 CELL_COLUMNS = (
-    "optimization", "threads", "batch", "placing", "verdict", "latency", "interval", "visits",
+    "optimization", "threads", "batch", "placement", "verdict", "latency", "interval", "visits",
     "samples", "inferences/s", "faults per input", "kernel time", "reason",
 )  # fmt: skip
 CHOSEN_BY = 5
 """So many first columns of the table of every cell have few different values."""
 PREPARED_COLUMNS = (
-    "optimization", "threads", "placing", "start", "preparation", "difference from eager",
+    "optimization", "threads", "placement", "start", "preparation", "error against eager",
     "largest tensor",
 )  # fmt: skip
-NOT_FOUND = "not found"
+NOT_FOUND = "unknown"
 _SHORT = {
     "95 %": "95 %",
     "estimate": "expected",
@@ -28,12 +30,12 @@ _SHORT = {
 }
 
 
-def cell_table(run: Run, points: Points) -> Table:
+def cell_table(view: RunView) -> Table:
     """Every cell with its value and evidence."""
-    ordered = sorted(run.measurements, key=lambda item: item.cell)
-    lines = tuple(_cell_line(item, points) for item in ordered)
+    ordered = sorted(view.run.measurements, key=lambda item: item.cell)
+    lines = tuple(_cell_line(item, view.claims.points) for item in ordered)
     return Table(
-        summary=sentence_of(run),
+        summary=sentence_of(view.run),
         head=CELL_COLUMNS,
         lines=lines,
         sortable=True,
@@ -42,14 +44,27 @@ def cell_table(run: Run, points: Points) -> Table:
     )
 
 
-def undrawn_table(run: Run, points: Points) -> Table:
+def undrawn_table(view: RunView) -> Table:
     """Every cell without a point, and why."""
-    items = undrawn_of(run, points)
+    items = undrawn_of(view.run, view.claims.points)
     lines = tuple(
         Line(texts=(str(item.cell), item.verdict, item.reason), kind=item.verdict) for item in items
     )
-    summary = f"{len(items)} of {len(run.measurements)} cells"
+    summary = f"{len(items)} of {len(view.run.measurements)} cells"
     return Table(summary=summary, head=("cell", "verdict", "reason"), lines=lines)
+
+
+def evidence_of(run: Run) -> tuple[Block, ...]:
+    """What happened beside the cells: disturbed visits, the anchor cell, preparations."""
+    anchor = anchor_of(run)
+    tables = {
+        "Disturbed visits": disturbance_table(run),
+        f"Visits of the anchor cell{f': {anchor}' if anchor else ''}": visit_table(run),
+        "Preparations": preparation_table(run),
+    }
+    return tuple(
+        Block(heading=heading, tables=(table,)) for heading, table in tables.items() if table.lines
+    )
 
 
 def preparation_table(run: Run) -> Table:
@@ -67,7 +82,7 @@ def preparation_table(run: Run) -> Table:
         for entry in run.journal
         if isinstance(entry, Prepared)
     )
-    summary = f"{len(lines)} instances were prepared"
+    summary = f"{len(lines)} prepared instances"
     return Table(summary=summary, head=PREPARED_COLUMNS, lines=lines, open_up_to=12)
 
 
@@ -82,7 +97,7 @@ def visit_table(run: Run) -> Table:
         )
         for visit in visits
     )
-    summary = f"{len(visits)} visits; their spread gives the noise floor"
+    summary = f"{len(visits)} visits; the noise floor comes from their spread"
     return Table(summary=summary, head=("time", "median", "samples"), lines=lines, open_up_to=12)
 
 
@@ -100,7 +115,7 @@ def disturbance_table(run: Run) -> Table:
     )
     return Table(
         summary=f"{told(run)}." if entries else "No visit was disturbed.",
-        head=("time", "cell", "what happened", "busiest process there"),
+        head=("time", "cell", "what happened", "busiest process"),
         lines=lines,
         open_up_to=12,
     )

@@ -1,6 +1,7 @@
 """Sections that compare allocators and mappings, cell by cell, where several were measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -11,9 +12,9 @@ from coresplit.charts.figure import Caption, Figure
 from coresplit.charts.heatmap import GridMap, gain_map_spec
 from coresplit.charts.points import pair_records
 from coresplit.format import on_threads
-from coresplit.reports.context import Context
 from coresplit.reports.document import Block, Section
-from coresplit.reports.sections.scaling_text import counted
+from coresplit.reports.figures import Figures
+from coresplit.reports.sections.scaling.text import counted
 from coresplit.stats.claims import Claims
 
 Pair = tuple[Row, Row]
@@ -35,23 +36,20 @@ class Rivalry(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.what}-{self.value}{self.suffix}"
 
 
-def comparison_sections(context: Context) -> list[Section]:
-    """A section for allocators and one for mappings, where there is more than one."""
-    sections = []
-    for what, heading, note in (
-        ("mapping", "Mappings", ""),
-        ("allocator", "Allocators", _note(context)),
-    ):
-        found = rivalries(context, what)
-        lines = tuple(figure for rivalry in found for figure in _lines(rivalry, context))
-        maps = tuple(figure for rivalry in found for figure in _maps(rivalry, context))
-        blocks = (
-            Block(heading=f"{what.capitalize()} Per Batch", figures=lines, note=note),
-            Block(heading=f"{what.capitalize()} Map", figures=maps),
-        )
-        if filled := tuple(block for block in blocks if not block.empty):
-            sections.append(Section(heading=heading, blocks=filled))
-    return sections
+def comparison_section(
+    what: Literal["mapping", "allocator"], view: RunView, figures: Figures
+) -> Section | None:
+    """The section on mappings or on allocators; None where there is one only."""
+    found = rivalries(view, what)
+    lines = tuple(figure for rivalry in found for figure in _lines(rivalry, view, figures))
+    maps = tuple(figure for rivalry in found for figure in _maps(rivalry, view, figures))
+    note = _note(view) if what == "allocator" else ""
+    blocks = (
+        Block(heading=f"{what.capitalize()} Per Batch", figures=lines, note=note),
+        Block(heading=f"{what.capitalize()} Map", figures=maps),
+    )
+    filled = tuple(block for block in blocks if not block.empty)
+    return Section(heading=f"{what.capitalize()}s", blocks=filled) if filled else None
 
 
 def compared(rivalry: Rivalry, pairs: Sequence[Pair], claims: Claims) -> str:
@@ -73,8 +71,10 @@ def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
     share = own / others
     said = f"{share:.1g}" if share < 0.095 else f"{share:.2g}"
     if 0.9 < share < 1.1:
-        return " Both take about as many page faults."
-    return f" It takes {said} {'of the' if share < 1 else 'times the'} page faults per forward."
+        return " Both cause about as many page faults."
+    if not own:
+        return " It causes no page faults."
+    return f" It causes {said} times as many page faults per forward pass."
 
 
 def rivalries(view: RunView, what: str) -> list[Rivalry]:
@@ -129,41 +129,37 @@ def _allocator(name: str) -> str:
     return "the default allocator" if name == "default" else name
 
 
-def _lines(rivalry: Rivalry, context: Context) -> list[Figure]:
+def _lines(rivalry: Rivalry, view: RunView, figures: Figures) -> Iterator[Figure]:
     """The ratio over batch, a line for each optimization, on the fewest and the most threads."""
     counts = sorted({row.cell.threads for row, _ in rivalry.pairs})
     if rivalry.what == "mapping" and len(counts) > 1:
         # on one thread the mappings are the same
         counts = [count for count in counts if count > 1]
-    figures = []
+    batches = sorted({row.cell.batch for row in view.rows})
     for threads in dict.fromkeys((counts[0], counts[-1])):
         pairs = [pair for pair in rivalry.pairs if pair[0].cell.threads == threads]
         rows = [
-            msgspec.structs.replace(row, derived=ratio_of(row, rival, context.claims, rivalry.over))
+            msgspec.structs.replace(row, derived=ratio_of(row, rival, view.claims, rivalry.over))
             for row, rival in pairs
         ]
-        title = (
-            f"{context.model.title}: throughput of {rivalry.value} over {rivalry.over}, "
-            f"{on_threads(threads)}{rivalry.where}"
+        caption = Caption(
+            name=f"{rivalry.name}-{threads}",
+            title=(
+                f"{view.model.title}: throughput of {rivalry.value} over {rivalry.over}, "
+                f"{on_threads(threads)}{rivalry.where}"
+            ),
+            alt=f"{view.model.title} {rivalry.value.capitalize()} Threads={threads}",
+            finding=f"On {on_threads(threads)}: {compared(rivalry, pairs, view.claims)}",
         )
-        chart = context.ratio_chart(title, rows, rivalry.over)
-        alt = f"{context.model.title} {rivalry.value.capitalize()} Threads={threads}"
-        finding = f"On {on_threads(threads)}: {compared(rivalry, pairs, context.claims)}"
-        caption = Caption(name=f"{rivalry.name}-{threads}", alt=alt, finding=finding)
-        batches = sorted({row.cell.batch for row in context.rows})
-        figures.append(context.derived_figure(caption, chart, batches))
-    return figures
+        yield figures.ratios(caption, rows, rivalry.over, batches)
 
 
-def _maps(rivalry: Rivalry, context: Context) -> list[Figure]:
+def _maps(rivalry: Rivalry, view: RunView, figures: Figures) -> Iterator[Figure]:
     """The ratio over threads and batch, a map for each optimization.
 
     Allocators get them under the first mapping only: the lines tell enough of the others.
     """
-    figures: list[Figure] = []
-    if rivalry.suffix:
-        return figures
-    for name in context.order:
+    for name in view.order if not rivalry.suffix else ():
         pairs = [pair for pair in rivalry.pairs if pair[0].cell.optimization == name]
         rows = tuple(row for row, _ in pairs)
         if len({r.cell.threads for r in rows}) < 2 or len({r.cell.batch for r in rows}) < 2:
@@ -171,27 +167,27 @@ def _maps(rivalry: Rivalry, context: Context) -> list[Figure]:
         apart = [
             row.throughput / rival.throughput
             for row, rival in pairs
-            if differs(row, rival, context.claims)
+            if differs(row, rival, view.claims)
         ]
-        title = f"{context.model.title}: gain of {rivalry.value}, {name}{rivalry.where}"
-        alt = f"{context.model.title} {rivalry.value.capitalize()} Map Opt={name.capitalize()}"
+        caption = Caption(
+            name=f"map-{rivalry.name}-{name}",
+            title=f"{view.model.title}: gain of {rivalry.value}, {name}{rivalry.where}",
+            alt=f"{view.model.title} {rivalry.value.capitalize()} Map Opt={name.capitalize()}",
+            finding=f"{name}: {compared(rivalry, pairs, view.claims)}",
+        )
         over = rivalry.over.removeprefix("the ").removesuffix(" allocator")
-        chart = GridMap(title=title, description=alt, rows=rows, over=over)
-        points = {"values": pair_records(pairs, context.claims)}
-        finding = f"{name}: {compared(rivalry, pairs, context.claims)}"
-        caption = Caption(name=f"map-{rivalry.name}-{name}", alt=alt, finding=finding)
-        spec = {**gain_map_spec(chart, apart), "data": points}
-        figures.append(context.figure(caption, title, spec))
-    return figures
+        chart = GridMap(title=caption.title, description=caption.alt, rows=rows, over=over)
+        points = {"values": pair_records(pairs, view.claims)}
+        yield figures.figure(caption, {**gain_map_spec(chart, apart), "data": points})
 
 
-def _note(context: Context) -> str:
+def _note(view: RunView) -> str:
     """Where the numbers of further allocators are: they get no figures of their own."""
-    first = context.groups[0].allocator if context.groups else "default"
-    others = [name for name in dict.fromkeys(g.allocator for g in context.groups) if name != first]
+    first = view.groups[0].allocator if view.groups else "default"
+    others = [name for name in dict.fromkeys(g.allocator for g in view.groups) if name != first]
     if not others:
         return ""
     return (
-        f"The figures of latency and throughput are those of {_allocator(first)}; "
-        "the values of every other allocator stand in the table of every cell."
+        f"The latency and throughput figures use {_allocator(first)}; the table of every cell "
+        "has the values of the other allocators."
     )

@@ -25,7 +25,7 @@ SHOWN = ("library", "version", "precision", "lossy", UNCHECKED)
 
 COST_COLUMNS = (
     "optimization", "results", "error against eager", "same top-1", "inputs compared",
-    "preparation", "library", "precision", "stated besides",
+    "preparation", "library", "precision", "other facts",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def cost_table(run: Run, order: Sequence[str]) -> Table | None:
             lines.append(Line(texts=texts, kind="failed"))
     if not lines:
         return None
-    summary = "What each optimization costs: accuracy against eager, and time to prepare"
+    summary = "Cost of each optimization: accuracy compared with eager, and preparation time"
     return Table(summary=summary, head=COST_COLUMNS, lines=tuple(lines))
 
 
@@ -79,8 +79,8 @@ def _cost_line(name: str, entries: Sequence[Prepared], order: Sequence[str]) -> 
     lossy = any(map(is_lossy, entries))
     compared = max(entry.compared for entry in entries)
     if fell_back and TRACE in order:
-        besides += f", the same as {TRACE}"
-    results, unchecked = "lossy" if lossy else "those of eager", UNCHECKED in facts
+        besides += f", same as {TRACE}"
+    results, unchecked = "lossy" if lossy else "same as eager", UNCHECKED in facts
     if unchecked:
         results = f"lossy, {UNCHECKED}" if lossy else UNCHECKED
         besides = ", ".join(filter(None, [f"{UNCHECKED}: {facts[UNCHECKED]}", besides]))
@@ -104,8 +104,8 @@ def _agreement(shares: Iterable[float | None], compared: int) -> str:
         return percent(min(told))
     if not compared:
         return "not compared"
-    few = f"{compared} inputs are too few to tell"
-    return few if compared < FEWEST_CLASSES else "no or too few classes"
+    few = f"too few inputs ({compared})"
+    return few if compared < FEWEST_CLASSES else "no classes, or too few"
 
 
 def _seconds(seconds: Sequence[float]) -> str:

@@ -12,13 +12,14 @@ import msgspec
 
 from coresplit.analysis.rows import Derived, Row
 from coresplit.analysis.significance import busiest, by_optimization
+from coresplit.analysis.view import RunView
 from coresplit.charts.figure import Caption, Figure
 from coresplit.charts.line.chart import Level, LineChart
 from coresplit.charts.scales import LOG_SPAN
 from coresplit.format import number, on_threads, percent
 from coresplit.records import ModelInfo, Peak
-from coresplit.reports.context import Context
 from coresplit.reports.document import Block, Line, Section, Table
+from coresplit.reports.figures import Figures
 from coresplit.reports.sections.cost import number_type
 from coresplit.reports.wording import doubt, named
 
@@ -26,12 +27,12 @@ GIGA = 1e9
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "bool": 1}
 """Bytes of a number of the inputs; 4 for any other."""
 ABOUT_PEAK = (
-    "The peak is what a large matrix product reached on the same cores before the sweep, in the "
-    "number type of the optimization; better kernels and a quieter moment can exceed it."
+    "The peak is the rate of a large matrix product on the same cores before the sweep, in the "
+    "number type of the optimization. Better kernels or a quieter machine can exceed it."
 )
 COLUMNS = (
-    "optimization", "threads", "best at batch", "GFLOP/s", "multiplies in", "peak (GFLOP/s)",
-    "share of the peak",
+    "optimization", "threads", "best batch", "GFLOP/s", "number type", "peak (GFLOP/s)",
+    "share of peak",
 )  # fmt: skip
 
 
@@ -42,35 +43,35 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     memory_bandwidth: float
 
 
-def distance_section(context: Context) -> Section | None:
+def distance_section(view: RunView, figures: Figures) -> Section | None:
     """Achieved operations per second against the peak; None where either is not known."""
-    limits = _limits(context)
-    if not (context.groups and context.model.flops and limits):
+    limits = _limits(view)
+    if not (view.groups and view.model.flops and limits):
         return None
-    group = context.groups[0]
+    group = view.groups[0]
     rows = [row for row in group.rows if row.cell.threads in limits]
     if not rows:
         return None
     counts = sorted({row.cell.threads for row in rows})
     shown = dict.fromkeys((counts[0], counts[-1]))
-    figures = tuple(
-        _chart([row for row in rows if row.cell.threads == count], limits[count], context)
+    drawn = tuple(
+        _chart([row for row in rows if row.cell.threads == count], limits[count], view, figures)
         for count in shown
     )
     block = Block(
         heading="Operations Per Second",
-        figures=figures,
-        tables=(_table(rows, limits, context),),
-        note=f"{ABOUT_PEAK} {_ridge(limits[counts[-1]], counts[-1], context.model)}".strip(),
+        figures=drawn,
+        tables=(_table(rows, limits, view),),
+        note=f"{ABOUT_PEAK} {_ridge(limits[counts[-1]], counts[-1], view.model)}".strip(),
     )
     return Section(heading="Distance to the Machine", blocks=(block,))
 
 
-def _limits(context: Context) -> dict[int, Limits]:
+def _limits(view: RunView) -> dict[int, Limits]:
     """Peaks of the first group's mapping by threads; the best of several that were measured."""
-    mapping = context.groups[0].mapping if context.groups else "sequential"
+    mapping = view.groups[0].mapping if view.groups else "sequential"
     found: dict[int, Limits] = {}
-    for entry in context.run.journal:
+    for entry in view.run.journal:
         if not isinstance(entry, Peak) or entry.mapping != mapping:
             continue
         before = found.get(entry.threads, Limits(matmul_flops={}, memory_bandwidth=0.0))
@@ -98,10 +99,10 @@ def _achieved(row: Row, model: ModelInfo) -> Derived:
     )
 
 
-def _chart(rows: Sequence[Row], limits: Limits, context: Context) -> Figure:
-    drawn = [msgspec.structs.replace(row, derived=_achieved(row, context.model)) for row in rows]
-    series = context.series(context.order, drawn)
-    kinds = dict.fromkeys(number_type(context.run, str(one.value)) for one in series)
+def _chart(rows: Sequence[Row], limits: Limits, view: RunView, figures: Figures) -> Figure:
+    drawn = [msgspec.structs.replace(row, derived=_achieved(row, view.model)) for row in rows]
+    series = figures.series(view.order, drawn)
+    kinds = dict.fromkeys(number_type(view.run, str(one.value)) for one in series)
     levels = tuple(
         Level(value=limits.matmul_flops[kind] / GIGA, label=f"{kind} peak")
         for kind in kinds
@@ -110,59 +111,60 @@ def _chart(rows: Sequence[Row], limits: Limits, context: Context) -> Figure:
     values = [row.derived.value for row in drawn if row.derived]
     values += [level.value for level in levels]
     threads = rows[0].cell.threads
-    title = f"{context.model.title}: operations per second, {on_threads(threads)}"
+    caption = Caption(
+        name=f"operations-{threads}",
+        title=f"{view.model.title}: operations per second, {on_threads(threads)}",
+        alt=f"{view.model.title} Operations Threads={threads}",
+        finding=_finding(rows, limits, view),
+    )
     chart = LineChart(
-        title=title,
-        description=title,
+        title=caption.title,
         metric="derived",
         x="b",
         field="o",
         heading="optimization",
         series=series,
         log=max(values) / min(values) >= LOG_SPAN["ratio"],
-        lossy=context.lossy,
+        lossy=view.lossy,
         unit="operations per second (GFLOP/s)",
         levels=levels,
     )
-    alt = f"{context.model.title} Operations Threads={threads}"
-    finding = _finding(rows, limits, context)
-    caption = Caption(name=f"operations-{threads}", alt=alt, finding=finding)
-    return context.derived_figure(caption, chart, context.groups[0].batches)
+    return figures.derived(caption, chart, view.groups[0].batches)
 
 
-def _finding(rows: Sequence[Row], limits: Limits, context: Context) -> str:
+def _finding(rows: Sequence[Row], limits: Limits, view: RunView) -> str:
     """Which optimization comes closest to the peak of its own number type, and the baseline."""
     shares = []
     for name, own in by_optimization(rows).items():
         top = _best(own)
-        peak = limits.matmul_flops.get(number_type(context.run, name))
+        peak = limits.matmul_flops.get(number_type(view.run, name))
         if peak:
-            shares.append((top.throughput * context.model.flops / peak, top))
+            shares.append((top.throughput * view.model.flops / peak, top))
     threads = on_threads(rows[0].cell.threads)
     if not shares:
-        return f"On {threads}: no peak was measured of the number types in use."
+        return f"On {threads}: no peak was measured for the number types in use."
     shares.sort(key=lambda pair: (-pair[0], pair[1].cell))
-    parts = [_said(*shares[0], context)]
-    parts += [_said(*p, context) for p in shares[1:] if p[1].cell.optimization == context.base]
+    parts = [_said(*shares[0], view)]
+    parts += [_said(*p, view) for p in shares[1:] if p[1].cell.optimization == view.base]
     return f"On {threads}: {'; '.join(parts)}."
 
 
-def _said(share: float, row: Row, context: Context) -> str:
-    kind = number_type(context.run, row.cell.optimization)
-    work = f"{number(row.throughput * context.model.flops / GIGA)} GFLOP/s"
+def _said(share: float, row: Row, view: RunView) -> str:
+    kind = number_type(view.run, row.cell.optimization)
+    work = f"{number(row.throughput * view.model.flops / GIGA)} GFLOP/s"
     where = f"at batch {row.cell.batch}{doubt(row.verdict)}"
     return f"{named(row)} reaches {work} {where}, {percent(share)} of the {kind} peak"
 
 
-def _table(rows: Sequence[Row], limits: dict[int, Limits], context: Context) -> Table:
+def _table(rows: Sequence[Row], limits: dict[int, Limits], view: RunView) -> Table:
     lines = []
-    for name in context.order:
+    for name in view.order:
         own = [row for row in rows if row.cell.optimization == name]
-        kind = number_type(context.run, name)
-        said = f"{name} (lossy)" if name in context.lossy else name
+        kind = number_type(view.run, name)
+        said = f"{name} (lossy)" if name in view.lossy else name
         for threads in sorted({row.cell.threads for row in own}):
             top = _best([row for row in own if row.cell.threads == threads])
-            work = top.throughput * context.model.flops
+            work = top.throughput * view.model.flops
             peak = limits[threads].matmul_flops.get(kind)
             batch = f"{top.cell.batch}{doubt(top.verdict)}"
             texts = (
@@ -172,7 +174,7 @@ def _table(rows: Sequence[Row], limits: dict[int, Limits], context: Context) -> 
             )  # fmt: skip
             share = work / peak if peak else None
             keys = (name, threads, top.cell.batch, work, kind, peak, share)
-            kinds = "lossy" if name in context.lossy else ""
+            kinds = "lossy" if name in view.lossy else ""
             lines.append(Line(texts=texts, keys=keys, kind=kinds))
     summary = "The best cell of each optimization and thread count, and its share of the peak"
     return Table(summary=summary, head=COLUMNS, lines=tuple(lines), sortable=True)
@@ -188,11 +190,11 @@ def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     if not (peak and limits.memory_bandwidth):
         return ""
     ridge = peak / limits.memory_bandwidth
-    multiply, copy = ("multiplies", "copies") if threads == 1 else ("multiply", "copy")
+    reach, copy = ("reaches", "copies") if threads == 1 else ("reach", "copy")
     text = (
-        f"{on_threads(threads)} {multiply} up to {number(peak / GIGA)} GFLOP/s in float32 "
-        f"and {copy} {number(limits.memory_bandwidth / GIGA)} GB/s: work is bound by computing "
-        f"above {number(ridge)} operations per byte, and by memory below."
+        f"{on_threads(threads)} {reach} up to {number(peak / GIGA)} GFLOP/s in float32 and {copy} "
+        f"{number(limits.memory_bandwidth / GIGA)} GB/s, so work is compute-bound above "
+        f"{number(ridge)} operations per byte and memory-bound below."
     )
     inputs = sum(_size(shape.shape) * BYTES.get(shape.dtype, 4) for shape in model.inputs)
     least = 4 * model.parameters + inputs
@@ -201,12 +203,12 @@ def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     bound = model.flops / least
     if bound < ridge:
         return (
-            f"{text} Reading weights and inputs alone allows {number(bound)} at batch 1: "
-            "that forward is bound by memory."
+            f"{text} Reading weights and inputs alone limits batch 1 to {number(bound)}, so that "
+            "forward pass is memory-bound."
         )
     return (
         f"{text} Weights and inputs alone would allow {number(bound)} at batch 1, but a forward "
-        "also moves its activations, which are not counted: no roofline is drawn."
+        "pass also moves its activations, which are not counted, so no roofline is drawn."
     )
 
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from coresplit.analysis.view import RunView
+from coresplit.commands import bench_again
 from coresplit.format import format_share, percent, some_cells
-from coresplit.records import Evidence, Measurement, Run
+from coresplit.records import Evidence, Measurement
 from coresplit.reports.sections.comparisons import compared, rivalries
-from coresplit.reports.sections.scaling_text import counted
+from coresplit.reports.sections.scaling.text import counted
 
 KERNEL_SHARE = 0.10
 FEWEST_FAULTS = 100
@@ -36,7 +37,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     def short(self) -> str:
         """What the kernel took, in one line."""
         return (
-            f"the kernel took over {percent(KERNEL_SHARE)} of the processor time in {self.high} of "
+            f"the kernel took over {percent(KERNEL_SHARE)} of the CPU time in {self.high} of "
             f"{some_cells(self.cells)}, up to {format_share(self.share)}"
         )
 
@@ -70,9 +71,9 @@ def outcomes(view: RunView) -> tuple[str, ...]:
     )
 
 
-def about_faults(run: Run, view: RunView) -> tuple[tuple[str, str], ...]:
+def about_faults(view: RunView) -> tuple[tuple[str, str], ...]:
     """What page faults took and what another allocator did, or how to learn that; may be empty."""
-    found = faults_of(run.measurements)
+    found = faults_of(view.run.measurements)
     if found is None:
         return ()
     evidence = found.worst.evidence
@@ -85,11 +86,11 @@ def about_faults(run: Run, view: RunView) -> tuple[tuple[str, str], ...]:
     ]
     if said:
         text += f" {' '.join(said)}"
-    elif run.machine is not None:
-        command = f"coresplit bench --resume {run.name} --allocator {TUNED}"
-        text += f" To see what another allocator does: {command}."
+    elif view.run.machine is not None:
+        command = bench_again(view.shown, allocators=[TUNED])
+        text += f" To try another allocator: {command}."
     return (("Page faults", f"{text[0].upper()}{text[1:]}"),)
 
 
 def _per_forward(evidence: Evidence) -> str:
-    return f"{evidence.minor_faults // max(evidence.forwards, 1):,} page faults per forward"
+    return f"{evidence.minor_faults // max(evidence.forwards, 1):,} page faults per forward pass"

@@ -36,7 +36,9 @@ def import_tables(paths: Sequence[Path], name: str | None = None, *, created_at:
     if not paths:
         raise UsageError("no table to import; name at least one CSV file")
     if name is not None and not is_name(name):
-        raise UsageError(f"model name {name!r} is not made of letters, digits and _.+-; choose one")
+        raise UsageError(
+            f"model name {name!r} may contain only letters, digits and _.+-; choose another"
+        )
     tables = [read_table(path) for path in paths]
     stated = _one_model([row for table in tables for row in table.rows])
     notes = [note for table in tables for note in _assumptions(table)]
@@ -104,7 +106,7 @@ def _by_cell(rows: Iterable[Row]) -> dict[Cell, Row]:
         before = found.setdefault(row.cell, row)
         if before is not row:
             raise TableError(
-                f"{row.place}: cell {row.cell} was given before, by {before.place}; keep one"
+                f"{row.place}: cell {row.cell} was already given in {before.place}; keep one"
             )
     return found
 

@@ -70,7 +70,7 @@ def read_table(file: Path) -> Table:
             else:
                 header = _header(f"{file} line {reader.line_num}", stripped)
     except csv.Error as error:
-        raise TableError(f"{file} line {reader.line_num}: not CSV: {error}; mend it") from error
+        raise TableError(f"{file} line {reader.line_num}: not CSV: {error}; fix it") from error
     if not header:
         raise TableError(f"{file} line 1: the file is empty; export the table again")
     if not rows:
@@ -119,7 +119,7 @@ def _header(place: str, stated: list[str]) -> list[str]:
 def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
     place = f"{file} line {line}"
     if len(values) != len(header):
-        raise TableError(f"{place}: {len(values)} values for {len(header)} columns; mend the row")
+        raise TableError(f"{place}: {len(values)} values for {len(header)} columns; fix the row")
     row = dict(zip(header, values, strict=True))
     (model, optimization), mapping, allocator = _kind(place, row)
     cell = Cell(
@@ -146,28 +146,28 @@ def _kind(place: str, row: dict[str, str]) -> tuple[tuple[str, str], Mapping, st
     interop = _parsed(place, row, "interop_threads", columns.count)
     if interop != 1:
         raise TableError(
-            f"{place}: interop_threads {interop}: a cell has one inter-op thread; "
-            "leave such rows out"
+            f"{place}: interop_threads {interop}: coresplit uses one inter-op thread; "
+            "remove such rows"
         )
     threading = row.get("ht", "false").lower()
     if threading not in ("false", "true"):
-        raise TableError(f"{place}: ht {_shown(threading)} is neither true nor false; mend it")
+        raise TableError(f"{place}: ht {_shown(threading)} is not true or false; fix it")
     if threading == "true":
         raise TableError(
-            f"{place}: ht true: threads shared cores by hyper-threading, and a cell has a core for "
-            "each thread; leave such rows out"
+            f"{place}: ht true: threads shared cores by hyper-threading, but coresplit uses a "
+            "core for each thread; remove such rows"
         )
     source = _value(row, "source")
     if source != "torch":
-        raise TableError(f"{place}: source {_shown(source)} is unknown; known is torch")
+        raise TableError(f"{place}: unknown source {_shown(source)}; use torch")
     _parsed(place, row, "flops", columns.operations)
     topology = _value(row, "topology")
     if topology not in _MAPPINGS:
-        known = " and ".join(_MAPPINGS)
-        raise TableError(f"{place}: topology {_shown(topology)} is unknown; known are {known}")
+        known = " or ".join(_MAPPINGS)
+        raise TableError(f"{place}: unknown topology {_shown(topology)}; use {known}")
     allocator = _value(row, "allocator")
     if not columns.is_name(allocator):
-        raise TableError(f"{place}: allocator {_shown(allocator)} is not a name; mend it")
+        raise TableError(f"{place}: allocator {_shown(allocator)} is not a name; fix it")
     kind = _parsed(place, row, "benchmark", columns.split_benchmark)
     return kind, _MAPPINGS[topology], allocator
 
@@ -181,7 +181,7 @@ def _published(place: str, row: dict[str, str]) -> Published:
         check_published(published)
     except ValueError as error:
         values = " <= ".join(row[name] for name in columns.LATENCY_COLUMNS)
-        raise TableError(f"{place}: latency min <= avg <= max fails: {values}; mend it") from error
+        raise TableError(f"{place}: latency min <= avg <= max fails: {values}; fix it") from error
     return published
 
 
@@ -199,7 +199,7 @@ def _parsed(place: str, row: dict[str, str], name: str, parse: Callable[[str], _
     try:
         return parse(text)
     except ValueError as error:
-        raise TableError(f"{place}: {name} {_shown(text)} {error}; mend it") from error
+        raise TableError(f"{place}: {name} {_shown(text)} {error}; fix it") from error
 
 
 def _value(row: dict[str, str], name: str) -> str:

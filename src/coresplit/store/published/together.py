@@ -42,15 +42,15 @@ def verifications(
         for row in table.rows:
             if row.published is None:
                 raise TableError(
-                    f"{row.place}: a throughput of instances that ran together does not tell when "
-                    "the last of them was done; import the table of their latencies"
+                    f"{row.place}: the throughput of instances that ran together does not show "
+                    "when the last one finished; import the table of their latencies"
                 )
         ran = list(_configurations(table))
         if missing := sum(each.missing for each in ran):
             lacking = "1 instance" if missing == 1 else f"{missing} instances"
             notes.append(
-                f"{table.file} lacks {lacking} of the splits that ran; the slowest of "
-                "those that it has stands for each split"
+                f"{table.file} lacks {lacking} of the splits that ran; the slowest "
+                "instance in the table is used for each split"
             )
         found += _paired(ran)
     cores = max([most_threads, *(each.split.cores for pair in found for each in pair)])
@@ -155,8 +155,8 @@ def _ran(rows: tuple[Row, ...], batch: int) -> Ran:
     if count > len(rows) or rows[0].instances is None:
         if len(set(cells)) > 1 and count > len(rows):
             raise TableError(
-                f"{rows[0].place}: instance_id: {len(rows)} instances that differ, numbered up to "
-                f"{highest}, so some are missing and it is not known which; leave them out"
+                f"{rows[0].place}: instance_id: {len(rows)} different instances, numbered up to "
+                f"{highest}, so some are missing and it is unclear which; remove these rows"
             )
         whole, rest = divmod(batch, rows[0].cell.batch)
         if len(set(cells)) == 1 and not rest and whole > count > 1:

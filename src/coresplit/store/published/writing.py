@@ -28,7 +28,7 @@ def export_tables(run: Run, out: Path, overwrite: bool = False) -> tuple[Path, P
     """
     rows = [each for each in run.measurements if _reason_left_out(each) is None]
     if not rows:
-        raise RunError(f"run {run.name} holds no measured cell to export; measure some first")
+        raise RunError(f"run {run.name} has no measured cells to export; measure some first")
     stem = _name(run.model.name)
     latency, throughput = out / f"{stem}_latency.csv", out / f"{stem}_throughput.csv"
     texts = _tables(run.model.name, rows)
@@ -104,7 +104,9 @@ def _text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _refused(out: Path, error: OSError) -> UsageError | StorageError:
     if is_full(error):
-        return StorageError(f"{reason_of(error)} while writing tables to {out}; make room first")
+        return StorageError(
+            f"{reason_of(error)} while writing tables to {out}; free some space first"
+        )
     if isinstance(error, FileExistsError | NotADirectoryError):
-        return UsageError(f"{out} is a file or lies under one; name a folder")
+        return UsageError(f"{out} is a file or is inside one; name a folder")
     return UsageError(f"{out} cannot be written: {reason_of(error)}; name another folder")

@@ -6,9 +6,19 @@ import msgspec
 
 from coresplit.analysis.ranking import Best, Ranking
 from coresplit.charts.heatmap import MOST_WRITTEN, map_axes
-from coresplit.charts.line.chart import given_colour, pixel
-from coresplit.charts.line.labels import column_end, title_layer
+from coresplit.charts.line.labels import column_end
 from coresplit.charts.palette import INK, MUTED, PAPER, tint
+from coresplit.charts.parts import (
+    BOX,
+    GROUND,
+    given,
+    layer,
+    note_layer,
+    pixel,
+    title_layer,
+    tooltip,
+    written,
+)
 from coresplit.charts.theme import HEIGHT, WIDTH, Spec, base
 from coresplit.format import number, times_exact
 from coresplit.reports.sections.choice.text import tied_text
@@ -22,13 +32,12 @@ STRIPE = 4.5
 
 
 class ChoiceMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What to draw: a ranking, the colour of each optimization, and the name of the baseline."""
+    """What to draw: a ranking, and the colour of each optimization."""
 
     title: str
     description: str
     ranking: Ranking
     colours: dict[str, str]
-    over: str
 
 
 def choice_map_spec(chart: ChoiceMap) -> Spec:
@@ -45,7 +54,8 @@ def choice_map_spec(chart: ChoiceMap) -> Spec:
         box |= {"y0": top + room, "y1": top + height - room}
         entries.append({**box, **_entry(one, place, chart, width)})
         stripes += _stripes(one, chart, box)
-    layers = [_ground(), _cells(entries), _tie_stripes(stripes)]
+    layers = [GROUND, _cells(entries)]
+    layers.append(layer(stripes, {"type": "rect", "aria": False}, {**BOX, "fill": given("edge")}))
     if len(entries) <= MOST_WRITTEN:
         layers += _texts(entries, width)
     layers += [*_key(chart), _note(entries, stripes), title_layer(chart.title)]
@@ -106,16 +116,6 @@ def _stripes(one: Best, chart: ChoiceMap, box: Spec) -> list[Spec]:
     ]
 
 
-def _box() -> Spec:
-    ends = {"x2": {"field": "x1"}, "y2": {"field": "y1"}}
-    return {"x": pixel("x0"), "y": pixel("y0"), **ends}
-
-
-def _ground() -> Spec:
-    """Every place in the units of the axes, which would not be drawn otherwise."""
-    return {"mark": {"type": "rect", "color": PAPER, "aria": False}}
-
-
 def _cells(entries: Sequence[Spec]) -> Spec:
     titles = {
         "way": "best",
@@ -123,28 +123,17 @@ def _cells(entries: Sequence[Spec]) -> Spec:
         "batch": "batch",
         "said": "throughput",
         "gain": "gain",
-        "tied": "not told apart from",
+        "tied": "tied with",
     }
     return {
         "data": {"values": list(entries)},
         "mark": {"type": "rect", "strokeWidth": 1.2},
         "encoding": {
-            **_box(),
-            "fill": given_colour("fill"),
-            "stroke": given_colour("stroke"),
-            "tooltip": [
-                {"field": field, "type": "nominal", "title": title}
-                for field, title in titles.items()
-            ],
+            **BOX,
+            "fill": given("fill"),
+            "stroke": given("stroke"),
+            "tooltip": tooltip(titles.items()),
         },
-    }
-
-
-def _tie_stripes(stripes: Sequence[Spec]) -> Spec:
-    return {
-        "data": {"values": list(stripes)},
-        "mark": {"type": "rect", "aria": False},
-        "encoding": {**_box(), "fill": given_colour("edge")},
     }
 
 
@@ -159,7 +148,7 @@ def _texts(entries: Sequence[Spec], width: float) -> list[Spec]:
         place = {"x": pixel("xm"), "y": pixel("ym"), "text": {"field": "value"}}
         size = 10 if width < 40 else 11
         mark = {**text, "align": "center", "fontSize": size}
-        return [{"data": {"values": middle}, "mark": mark, "encoding": place}]
+        return [layer(middle, mark, place)]
     rows = [{**entry, "xm": entry["x0"] + 9, "ym": _middle(entry)} for entry in entries]
     layers = []
     rest = width - 18
@@ -176,7 +165,7 @@ def _texts(entries: Sequence[Spec], width: float) -> list[Spec]:
         style = {"align": align, "fontSize": 11.5, "fontWeight": weight, "color": ink}
         mark = {**text, **style, "dx": dx, "limit": limit}
         place = {"x": pixel("xm"), "y": pixel("ym"), "text": {"field": field}}
-        layers.append({"data": {"values": rows}, "mark": mark, "encoding": place})
+        layers.append(layer(rows, mark, place))
     return layers
 
 
@@ -195,43 +184,24 @@ def _key(chart: ChoiceMap) -> list[Spec]:
     y = {"y": pixel("y")}
     end = column_end([name for name, _ in chart.ranking.wins])
     square = {"type": "square", "size": 120, "opacity": 1, "strokeWidth": 1.4, "aria": False}
+    colours = {"fill": given("fill"), "stroke": given("edge")}
+    names, wins = {"text": {"field": "name"}}, {"text": {"field": "wins"}}
+    right, heading = {"align": "right", "color": MUTED}, {"fontSize": 11.5, "color": MUTED}
     return [
-        {
-            "data": {"values": fills},
-            "mark": square,
-            "encoding": {
-                **y,
-                "x": {"value": WIDTH + 22},
-                "fill": given_colour("fill"),
-                "stroke": given_colour("edge"),
-            },
-        },
-        {
-            "data": {"values": entries},
-            "mark": {**text, "fontWeight": 600, "color": INK},
-            "encoding": {**y, "x": {"value": WIDTH + 34}, "text": {"field": "name"}},
-        },
-        {
-            "data": {"values": entries},
-            "mark": {**text, "align": "right", "color": MUTED},
-            "encoding": {**y, "x": {"value": end}, "text": {"field": "wins"}},
-        },
-        {
-            "data": {"values": [{}]},
-            "mark": {**text, "fontSize": 11.5, "color": MUTED, "text": "fastest in places"},
-            "encoding": {"x": {"value": WIDTH + 16}, "y": {"value": -6}},
-        },
+        layer(fills, square, {**y, "x": {"value": WIDTH + 22}, **colours}),
+        layer(
+            entries,
+            {**text, "fontWeight": 600, "color": INK},
+            {**y, "x": {"value": WIDTH + 34}, **names},
+        ),
+        layer(entries, {**text, **right}, {**y, "x": {"value": end}, **wins}),
+        written("grid points won", {**text, **heading}, WIDTH + 16, -6),
     ]
 
 
 def _note(entries: Sequence[Spec], stripes: Sequence[Spec]) -> Spec:
-    notes = ["grey: too close to call between the striped ones"] if stripes else []
+    notes = ["grey: too close to call between the striped colours"] if stripes else []
     odd = any(str(entry["value"]).endswith("*") for entry in entries)
-    notes += ["*: not with the default allocator or mapping"] if odd else []
+    notes += ["*: non-default allocator or mapping"] if odd else []
     notes += ["white, ~: estimated"] if any(entry["hollow"] for entry in entries) else []
-    mark = {"type": "text", "align": "left", "fontSize": 11.5, "color": MUTED}
-    return {
-        "data": {"values": [{}]},
-        "mark": {**mark, "text": "; ".join(notes)},
-        "encoding": {"x": {"value": 0}, "y": {"value": HEIGHT + 60}},
-    }
+    return note_layer(notes)

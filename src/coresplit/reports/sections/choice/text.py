@@ -46,28 +46,26 @@ def tied_text(best: Best) -> str:
 def finding_of(ranking: Ranking, view: RunView) -> str:
     """Which optimization is shown to be best in how many places, and what it gains."""
     if _only_placings(ranking):
-        return (
-            f"{ranking.wins[0][0]}: no allocator or mapping is shown to be better than the default."
-        )
+        return f"{ranking.wins[0][0]}: no allocator or mapping is shown to beat the default."
     winners = [(name, count) for name, count in ranking.wins if count]
     open_places = sum(not best.sole for best in ranking.best.values())
     if not winners:
-        text = f"No {ranking.title} is shown in any of {len(ranking.best)} places: "
+        text = f"No {ranking.title} stands out at any of {len(ranking.best)} grid points: "
         return f"{text}{listed(_contenders(ranking))} are {UNCLEAR}{_unstated(ranking, view)}."
     name, count = winners[0]
-    parts = [f"{name} is the {ranking.title} in {_places(ranking, count)}"]
+    parts = [f"{name} is the {ranking.title} at {_places(ranking, count)}"]
     parts += [_gain(ranking, name, view)]
     parts += [_loss(name, view)] if ranking.kind == "lossy" else []
     text = ", ".join(part for part in parts if part)
     if others := winners[1:]:
-        text += f"; then {listed([f'{other} ({number})' for other, number in others[:3]])}"
-    text += f"; {UNCLEAR} in {open_places}" if open_places else ""
+        text += f", followed by {listed([f'{other} ({number})' for other, number in others[:3]])}"
+    text += f"; {UNCLEAR} at {open_places}" if open_places else ""
     first = view.groups[0]
     odd = sum(best.row.cell.variant.placing != "" for best in ranking.best.values())
     if odd and (first.allocator, first.mapping) == ("default", "sequential"):
-        text += f"; in {odd} with an allocator or mapping that is not the default"
+        text += f"; at {odd} with a non-default allocator or mapping"
     if guessed := sum(best.guessed for best in ranking.best.values()):
-        text += f"; {guessed} of the places {'is' if guessed == 1 else 'are'} estimated"
+        text += f"; {guessed} of the grid points {'is' if guessed == 1 else 'are'} estimated"
     return f"{text}{_unstated(ranking, view)}."
 
 
@@ -82,11 +80,11 @@ def facts_of_choice(rankings: Sequence[Ranking], view: RunView) -> tuple[Fact, .
         if not count:
             names = _contenders(ranking)
             more = [f"{len(names) - MOST_TIED} more"] if len(names) > MOST_TIED else []
-            note = f"between {listed([*names[:MOST_TIED], *more])}; {more_time(view.run)}"
+            note = f"between {listed([*names[:MOST_TIED], *more])}; {more_time(view)}"
             facts.append(Fact(label=label, value=UNCLEAR, note=note))
             continue
         lossy = ranking.kind == "lossy"
-        where = _loss(name, view) if lossy else f"fastest in {_places(ranking, count)}"
+        where = _loss(name, view) if lossy else f"fastest at {_places(ranking, count)}"
         note = ", ".join(part for part in (_gain(ranking, name, view), where) if part)
         facts.append(Fact(label=label, value=name, note=note))
     return tuple(facts)
@@ -125,7 +123,7 @@ def choice_table(rankings: Sequence[Ranking], view: RunView) -> Table:
             "inferences/s",
             over,
             "interval",
-            "not told apart from",
+            "tied with",
         ]
     places = sorted({place for ranking in rankings for place in ranking.best})
     lines = []
@@ -137,7 +135,7 @@ def choice_table(rankings: Sequence[Ranking], view: RunView) -> Table:
             texts += more
             keys += values
         lines.append(Line(texts=tuple(texts), keys=tuple(keys)))
-    summary = f"The best of {len(places)} places <threads, batch>"
+    summary = f"The best choice at each of {len(places)} grid points <threads, batch>"
     return Table(summary=summary, head=tuple(head), lines=tuple(lines), sortable=True)
 
 
@@ -184,13 +182,13 @@ def _gain(ranking: Ranking, name: str, view: RunView) -> str:
 
 def _places(ranking: Ranking, count: int) -> str:
     total = len(ranking.best)
-    return f"{count} of {total} {'place' if total == 1 else 'places'}"
+    return f"{count} of {total} {'grid point' if total == 1 else 'grid points'}"
 
 
 def _loss(name: str, view: RunView) -> str:
     """What a lossy optimization does to results."""
     told = agreement_of(view.run, name)
     if told is None:
-        return "at an accuracy that is not known"
+        return "with unknown accuracy"
     share, compared = told
-    return f"with eager's top-1 class for {percent(share)} of {compared} inputs"
+    return f"same top-1 class as eager for {percent(share)} of {compared} inputs"

@@ -6,9 +6,19 @@ import msgspec
 
 from coresplit.analysis.splits import Choice
 from coresplit.charts.heatmap import map_axes
-from coresplit.charts.line.chart import given_colour, pixel
-from coresplit.charts.line.labels import title_layer
 from coresplit.charts.palette import INK, MUTED, PAPER, ordered_colours
+from coresplit.charts.parts import (
+    BOX,
+    GROUND,
+    given,
+    inked,
+    layer,
+    note_layer,
+    pixel,
+    title_layer,
+    tooltip,
+    written,
+)
 from coresplit.charts.theme import HEIGHT, WIDTH, Spec, base
 from coresplit.records import Split
 from coresplit.reports.sections.split.text import JUDGEMENTS, instances, seconds, verdict
@@ -62,7 +72,7 @@ def drawing_spec(drawing: Drawing) -> Spec:
         if height >= TALL:
             labels += _labels(choice, place, colours)
         idle += _idle(choice.plan.recommended.split, cores, place, written=height >= TALL)
-    layers = [_ground(), *_empty(idle), _filled(blocks), *_written(labels)]
+    layers = [GROUND, *_empty(idle), _filled(blocks), *_written(labels)]
     layers += _verdicts(drawing.choices, height)
     layers += [*_key(drawing.choices, colours), _note(drawing.choices), title_layer(drawing.title)]
     axes = map_axes(range(cores), rows)
@@ -164,25 +174,12 @@ def _ink(ground: str) -> str:
     return PAPER if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.22 else INK
 
 
-def _box() -> Spec:
-    ends = {"x2": {"field": "x1"}, "y2": {"field": "y1"}}
-    return {"x": pixel("x0"), "y": pixel("y0"), **ends}
-
-
-def _ground() -> Spec:
-    """Every row in the units of the axes, which would not be drawn otherwise."""
-    return {"mark": {"type": "rect", "color": PAPER, "aria": False}}
-
-
 def _empty(idle: list[Spec]) -> list[Spec]:
     mark = {"type": "rect", "fill": PAPER, "stroke": "#9aa5b1", "strokeDash": [3, 3]}
+    place = {"x": pixel("x"), "y": pixel("y"), "text": {"field": "text"}}
     return [
-        {"data": {"values": idle}, "mark": {**mark, "aria": False}, "encoding": _box()},
-        {
-            "data": {"values": idle},
-            "mark": {**_text(10), "color": MUTED},
-            "encoding": {"x": pixel("x"), "y": pixel("y"), "text": {"field": "text"}},
-        },
+        layer(idle, {**mark, "aria": False}, BOX),
+        layer(idle, {**_text(10), "color": MUTED}, place),
     ]
 
 
@@ -198,35 +195,20 @@ def _filled(blocks: list[Spec]) -> Spec:
         "data": {"values": blocks},
         "mark": {"type": "rect", "strokeWidth": 1, "aria": False},
         "encoding": {
-            **_box(),
-            "fill": given_colour("fill"),
-            "stroke": given_colour("edge"),
-            "tooltip": [
-                {"field": field, "type": "nominal", "title": title}
-                for field, title in titles.items()
-            ],
+            **BOX,
+            "fill": given("fill"),
+            "stroke": given("edge"),
+            "tooltip": tooltip(titles.items()),
         },
     }
 
 
 def _written(labels: list[Spec]) -> list[Spec]:
     grounds = [label for label in labels if "x1" in label]
+    place = {"x": pixel("x"), "y": pixel("y")}
     return [
-        {
-            "data": {"values": grounds},
-            "mark": {"type": "rect", "fill": PAPER, "cornerRadius": 3, "aria": False},
-            "encoding": _box(),
-        },
-        {
-            "data": {"values": labels},
-            "mark": _text(10.5),
-            "encoding": {
-                "x": pixel("x"),
-                "y": pixel("y"),
-                "text": {"field": "text"},
-                "color": given_colour("ink"),
-            },
-        },
+        layer(grounds, {"type": "rect", "fill": PAPER, "cornerRadius": 3, "aria": False}, BOX),
+        layer(labels, _text(10.5), {**place, **inked("text")}),
     ]
 
 
@@ -248,8 +230,7 @@ def _verdicts(choices: Sequence[Choice], height: float) -> list[Spec]:
     ]
     mark = {**_text(min(10.5, height)), "align": "left"}
     place = {"x": {"value": WIDTH + 6}, "y": pixel("y")}
-    written = {"text": {"field": "text"}, "color": given_colour("ink")}
-    return [{"data": {"values": entries}, "mark": mark, "encoding": {**place, **written}}]
+    return [layer(entries, mark, {**place, **inked("text")})]
 
 
 def _key(choices: Sequence[Choice], colours: dict[int, str]) -> list[Spec]:
@@ -261,23 +242,15 @@ def _key(choices: Sequence[Choice], colours: dict[int, str]) -> list[Spec]:
         {"name": f"{size}", "edge": colours[size], "y": 18 + step * index}
         for index, size in enumerate(sizes)
     ]
+    y, colour, name = {"y": pixel("y")}, {"fill": given("edge")}, {"text": {"field": "name"}}
+    square = {"type": "square", "size": min(110, step * step), "opacity": 1, "aria": False}
     text = {"type": "text", "baseline": "middle", "align": "left", "aria": False}
+    named = {**text, "fontSize": min(12, step), "color": INK}
+    heading = {**text, "fontSize": 11.5, "color": MUTED}
     return [
-        {
-            "data": {"values": entries},
-            "mark": {"type": "square", "size": min(110, step * step), "opacity": 1, "aria": False},
-            "encoding": {"x": {"value": left + 6}, "y": pixel("y"), "fill": given_colour("edge")},
-        },
-        {
-            "data": {"values": entries},
-            "mark": {**text, "fontSize": min(12, step), "color": INK},
-            "encoding": {"x": {"value": left + 19}, "y": pixel("y"), "text": {"field": "name"}},
-        },
-        {
-            "data": {"values": [{}]},
-            "mark": {**text, "fontSize": 11.5, "color": MUTED, "text": "b: instance batch"},
-            "encoding": {"x": {"value": left}, "y": {"value": -3}},
-        },
+        layer(entries, square, {"x": {"value": left + 6}, **y, **colour}),
+        layer(entries, named, {"x": {"value": left + 19}, **y, **name}),
+        written("b: instance batch", heading, left, -3),
     ]
 
 
@@ -285,9 +258,4 @@ def _note(choices: Sequence[Choice]) -> Spec:
     idle = any(c.plan.recommended.split.cores < c.plan.cores for c in choices)
     notes = ["dashed: idle cores"] if idle else []
     notes += ["white: predicted from estimated cells"] if any(c.hollow for c in choices) else []
-    mark = {"type": "text", "align": "left", "fontSize": 11.5, "color": MUTED}
-    return {
-        "data": {"values": [{}]},
-        "mark": {**mark, "text": "; ".join(notes)},
-        "encoding": {"x": {"value": 0}, "y": {"value": HEIGHT + 60}},
-    }
+    return note_layer(notes)

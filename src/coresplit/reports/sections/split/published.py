@@ -12,12 +12,12 @@ from coresplit.reports.sections.split.text import JUDGEMENTS, briefly, ratio
 
 COLUMNS = (
     "batch", "cores", "optimization", "configuration", "instances", "latency", "range",
-    "inferences/s", "split over this",
+    "inferences/s", "split vs. this",
 )  # fmt: skip
 ABOUT = (
-    "Instances that ran at the same time, as published: the latency of a configuration is that of "
-    "its slowest instance, its mean with the highest minimum and maximum. No rounds are stated, so "
-    "differences are judged by an assumed noise."
+    "Published measurements of instances that ran at the same time. The latency of a configuration "
+    "is the mean of its slowest instance, with the highest minimum and maximum. Rounds are not "
+    "stated, so the noise is assumed."
 )
 
 

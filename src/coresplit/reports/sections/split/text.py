@@ -14,17 +14,17 @@ from coresplit.stats.lossy import states_losses, unchecked_of, unchecked_text
 
 SETTINGS = {
     "isolated": (
-        "latencies are predicted from cells measured alone: instances that run together may be "
-        "slower than this"
+        "latencies are predicted from cells measured alone; instances that run together may be "
+        "slower"
     ),
-    "packed": "latencies are predicted from cells measured beside copies of themselves",
+    "packed": "latencies are predicted from cells measured next to copies of themselves",
 }
 DOUBTS = {
     "light": "light: from one or two visits",
     "unstable": "unstable: from samples that never settled",
     "estimated": "estimated: from cells that were not measured",
     "interpolated": "interpolated: between two measured batches",
-    "mixed": "mixed: instances differ, and each is told as if copies of itself ran beside it",
+    "mixed": "mixed: instances differ, and each is predicted as if it ran next to copies of itself",
 }
 JUDGEMENTS: dict[Judgement, str] = {
     "confirmed": "confirmed",
@@ -107,10 +107,10 @@ def about_profiles(choices: Sequence[Choice], view: RunView) -> str:
     text = SETTINGS[plans[0].setting]
     parts = [
         f"{text[0].upper()}{text[1:]}.",
-        "Fat is one instance on all cores, thin are instances of one thread, both with the "
+        "Fat is one instance on all cores, thin is instances of one thread, both with the "
         "optimization of the split. A split is recommended where it is shown to be faster than "
-        "fat; else fat is.",
-        "Intervals say where a measurement is expected, 95 times in 100.",
+        "fat; otherwise fat is.",
+        "A measurement is expected within its interval 95 times out of 100.",
     ]
     if any(plan.fat and "interpolated" in plan.fat.doubts for plan in plans):
         parts.append("Where fat was not measured, it is interpolated between two batches.")
@@ -124,7 +124,7 @@ def about_profiles(choices: Sequence[Choice], view: RunView) -> str:
             "The run does not state which optimizations are lossy, so all of them compete."
         )
     elif all(plan.variant.optimization in view.lossy for plan in plans):
-        parts.append("The run has lossy optimizations only, which may change results.")
+        parts.append("All optimizations of the run are lossy, so they may change results.")
     if unchecked_of(view.run).keys() & {plan.variant.optimization for plan in plans}:
         unchecked = unchecked_text(view.run)
         parts.append(f"{unchecked[0].upper()}{unchecked[1:]}.")
@@ -139,10 +139,10 @@ def drawing_finding(choices: Sequence[Choice]) -> str:
         (place for place, shape in enumerate(reversed(shapes)) if shape != shapes[-1]), total
     )
     if same == 0:
-        text = f"On {cores} cores run {shapes[-1]} at every batch"
+        text = f"On {cores} cores, run {shapes[-1]} at every batch"
     else:
         text = (
-            f"On {cores} cores run {shapes[0]} at batch {choices[0].plan.batch}, and "
+            f"On {cores} cores, run {shapes[0]} at batch {choices[0].plan.batch}, and "
             f"{shapes[-1]} {_from(choices[same].plan.batch, choices[-1].plan.batch)}"
         )
     idle = [choice.plan for choice in choices if choice.plan.recommended.split.cores < cores]
@@ -163,7 +163,7 @@ def speedup_finding(choices: Sequence[Choice]) -> str:
         top = leading(choices, rival)
         found = top.shown(rival) if top else None
         if top and found:
-            how = "when run" if found is top.proven(rival) else "predicted"
+            how = "measured" if found is top.proven(rival) else "predicted"
             how += ", estimated" if top.guessed(rival) else ""
             parts.append(
                 f"up to {times_exact(found.ratio)} as fast as {named_rival(rival, cores)} "
@@ -174,7 +174,7 @@ def speedup_finding(choices: Sequence[Choice]) -> str:
     else:
         text = "No split is shown to be faster than fat or thin"
     ties = [one.plan.batch for one in choices if _undecided(one)]
-    text += f"; at {_named_batches(ties)} it is too close to call with fat" if ties else ""
+    text += f"; at {_named_batches(ties)} split and fat are too close to call" if ties else ""
     fat = [one.plan.batch for one in choices if one.plan.verdict == "fat is fastest"]
     text += f"; at {_named_batches(fat)} fat is the fastest" if fat else ""
     return f"{text}.{_verified(choices)}"
@@ -192,10 +192,9 @@ def prediction_finding(proofs: Sequence[Proof]) -> str:
     count = len(found)
     inside = sum(each.inside for _, each, _ in found)
     text = (
-        f"{inside} of {count} measured medians lie inside the interval that was predicted for "
-        f"them; predictions are off by {statistics.median(errors):.1%} in the median and "
-        f"{max(errors):.1%} at most ({worst.trial.name} at batch {batch}, predicted "
-        f"{_side(worst)} than it ran)"
+        f"{inside} of {count} measured medians lie inside their predicted interval; the median "
+        f"prediction error is {statistics.median(errors):.1%}, the largest {max(errors):.1%} "
+        f"({worst.trial.name} at batch {batch}, predicted {_side(worst)} than measured)"
     )
     return f"{text.replace('%', ' %')}."
 
@@ -225,7 +224,7 @@ def _close(choices: Sequence[Choice]) -> str:
         for other in dict.fromkeys(plan.variant.optimization for plan in choice.close):
             batches.setdefault(other, []).append(choice.plan.batch)
     named = [f"{name} at {_named_batches(found)}" for name, found in batches.items()]
-    return f"Not shown to be slower than the optimization named: {'; '.join(named)}."
+    return f"Not shown to be slower than the recommended optimization: {'; '.join(named)}."
 
 
 def _verified(choices: Sequence[Choice]) -> str:
@@ -233,11 +232,11 @@ def _verified(choices: Sequence[Choice]) -> str:
     done = [choice for choice in choices if choice.outcome]
     counts = Counter(choice.outcome.verdict for choice in done if choice.outcome)
     if not counts:
-        return " None of these splits was verified by running it."
+        return " None of these splits has been verified."
     verdicts = listed([f"{counts[one]} {JUDGEMENTS[one]}" for one in JUDGEMENTS if counts[one]])
-    text = f" Of {len(done)} that {'was' if len(done) == 1 else 'were'} run, {verdicts}"
+    text = f" Verified by running: {verdicts}"
     worse = [f"{listed(c.beaten_by)} at batch {c.plan.batch}" for c in done if c.beaten_by]
-    text += f" (faster was {listed(worse)})" if worse else ""
+    text += f" (faster: {listed(worse)})" if worse else ""
     return f"{text}."
 
 
@@ -248,8 +247,8 @@ def _scaled(choices: Sequence[Choice]) -> str:
     pairs = max(each.pairs for each in found)
     cells = "1 cell" if pairs == 1 else f"{pairs} cells"
     return (
-        f"scaled: measured alone, and made slower by the share of cores that others keep busy, up "
-        f"to {times_exact(most)}, as learnt from {cells} measured both ways"
+        f"scaled: measured alone, then slowed by up to {times_exact(most)} for the cores that "
+        f"others keep busy, based on {cells} measured both ways"
     )
 
 

@@ -81,8 +81,8 @@ def throughput_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
     """The highest throughput, and the smallest batch that is not shown to yield less."""
     top = busiest(rows)
     start = (
-        f"{top.cell.optimization}: {throughput(top)} is the highest throughput, at batch "
-        f"{top.cell.batch} on {on_threads(top.cell.threads)}"
+        f"{top.cell.optimization} peaks at {throughput(top)}, at batch {top.cell.batch} on "
+        f"{on_threads(top.cell.threads)}"
     )
     batches = sorted({row.cell.batch for row in rows})
     for batch in batches:
@@ -115,14 +115,14 @@ def speedup_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
     start += beyond_linear(best.speedup)
     whole = [row for row in rows if row.cell.batch == best.cell.batch]
     if not lower:
-        start += f"; the other batches are {UNCLEAR} with it" if others else ""
+        start += f"; the other batches are {UNCLEAR}" if others else ""
         return f"{start}{_beyond(whole, claims)}."
     least = lower[-1]
-    stop = f"; batch {least.cell.batch} only to {_said_speedup(least)}"
+    stop = f"; batch {least.cell.batch} reaches only {_said_speedup(least)}"
     point = knee([row for row in rows if row.cell.batch == least.cell.batch], claims)
     if point is None:
         return f"{start}{stop}."
-    return f"{start}{stop}, where beyond {point} each added thread gains {LITTLE}."
+    return f"{start}{stop}, where each thread beyond {point} adds {LITTLE}."
 
 
 def throughput_over_batch(rows: Sequence[Row], claims: Claims) -> str:
@@ -137,14 +137,14 @@ def throughput_over_batch(rows: Sequence[Row], claims: Claims) -> str:
         every = {relation(row, top, claims) for row in line}
         said = EQUIVALENT if every == {"equivalent"} else UNCLEAR
         return f"{head}all batches are {said}, at {throughput(top)}."
-    start = f"{head}{throughput(top)} at batch {top.cell.batch} is the peak"
+    start = f"{head}the peak is {throughput(top)} at batch {top.cell.batch}"
     first, last = next(row for row in line if not differs(row, top, claims)), line[-1]
     if first is not top:
         start += f"; batch {first.cell.batch} is {_alike(first, top, claims)}"
     if relation(last, top, claims) != SLOWER:
         return f"{start}."
     lost = percent(1 - last.throughput / top.throughput)
-    return f"{start}; batch {last.cell.batch}{doubt(last.verdict)} yields {lost} less."
+    return f"{start}; batch {last.cell.batch}{doubt(last.verdict)} is {lost} lower."
 
 
 def throughput_map(rows: Sequence[Row], claims: Claims) -> str:
@@ -152,7 +152,7 @@ def throughput_map(rows: Sequence[Row], claims: Claims) -> str:
     top = busiest(rows)
     near = [row for row in rows if row.throughput >= 0.9 * top.throughput]
     fewest = min(row.cell.threads for row in near)
-    spread = f"; they use {on_threads(fewest)} or more" if fewest < top.cell.threads else ""
+    spread = f"; all of them use {on_threads(fewest)} or more" if fewest < top.cell.threads else ""
     return (
         f"{top.cell.optimization}: {len(near)} of {some_cells(len(rows))} come within 10 % of "
         f"the best, {throughput(top)}{spread}."
@@ -175,7 +175,7 @@ def counted(pairs: Sequence[tuple[Row, Row]], name: str, other: str, claims: Cla
         if own or kind == FASTER:
             text = f"{start} {len(own)}"
             text += f" of {some_cells(len(pairs))}" if kind == FASTER else ""
-            parts.append(text + (f", {times(statistics.median(own))} in the median" if own else ""))
+            parts.append(text + (f", median {times(statistics.median(own))}" if own else ""))
     for kind, text in (("equivalent", EQUIVALENT), ("unclear", UNCLEAR)):
         if count := kinds.count(kind):
             parts.append(f"{text} in {count}")
@@ -196,8 +196,8 @@ def beyond_linear(speedup: Speedup | None) -> str:
         return ""
     linear = f"linear would be {times(speedup.linear)}"
     if not speedup.superlinear:
-        return f" ({linear}, and the rest is within noise)"
-    return f" ({linear}: caches or the clock frequency must differ too)"
+        return f" ({linear}; the excess is within noise)"
+    return f" ({linear}; caches or the clock frequency must play a part)"
 
 
 def _fall(rows: Sequence[Row], claims: Claims) -> str:
@@ -206,7 +206,7 @@ def _fall(rows: Sequence[Row], claims: Claims) -> str:
     if len({row.cell.threads for row in rows}) == 1:
         return start
     if best is first:
-        return f"{start}, and no gain from more threads is shown"
+        return f"{start}, and more threads show no gain"
     if (said := _alike(best, first, claims)) is not None:
         return f"{start}, and with more threads it is {said}"
     ratio = times(first.point.latency / best.point.latency)
@@ -221,7 +221,7 @@ def _alike(row: Row, other: Row, claims: Claims) -> str | None:
 
 def _beyond(rows: Sequence[Row], claims: Claims) -> str:
     point = knee(rows, claims)
-    return "" if point is None else f"; beyond {point} each added thread gains {LITTLE}"
+    return "" if point is None else f"; each thread beyond {point} adds {LITTLE}"
 
 
 def _ranking(best: Sequence[Row], claims: Claims) -> tuple[Row, list[Row], list[Row]]:
@@ -248,12 +248,13 @@ def _trailing(leader: Row, others: Sequence[Row], claims: Claims) -> str:
     last = others[-1]
     ratio = times(last.point.latency / leader.point.latency)
     where = _elsewhere(leader, last)
-    end = f"{named(last)} needs {latency(last)}{where}, {ratio} as long"
+    end = f"{latency(last)}{where}, {ratio} as long"
     if len(others) == 1:
-        return f"; {end}"
+        return f"; {named(last)} takes {end}"
     if not differs(others[0], last, claims):
-        return f"; the others need {latency(others[0])} to {latency(last)}"
-    return f"; next is {named(others[0])} with {latency(others[0])}, last {end}"
+        return f"; the others take {latency(others[0])} to {latency(last)}"
+    second = f"{named(others[0])} is next with {latency(others[0])}"
+    return f"; {second}, and {named(last)} is last with {end}"
 
 
 def _elsewhere(leader: Row, row: Row) -> str:

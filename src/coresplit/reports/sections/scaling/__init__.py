@@ -1,0 +1,1 @@
+"""How latency and throughput scale over threads and batch."""
