@@ -1,6 +1,7 @@
 """Messages out of a stream that is cut anywhere."""
 
 import os
+from itertools import pairwise
 from multiprocessing.connection import Connection
 
 import pytest
@@ -19,7 +20,7 @@ def test_messages_come_out_whole_and_in_order_however_they_are_cut(
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     framing = Framing()
     found = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         framing.feed(stream[first:end])
         while (message := framing.message()) is not None:
             found.append(message)

@@ -24,12 +24,14 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     ``module`` takes its ``inputs`` by position and returns a tensor or a tuple of tensors; it is
     None for a model that came as the file ``onnx``. ``weights_hash`` names the weights: of random
     ones as they were drawn, before the steps whose last bits depend on the number of threads; of
-    a checkpoint as they are in the file.
+    a checkpoint as they are in the file. ``outputs`` are the names of a file's outputs; a module
+    has none.
     """
 
     module: "nn.Module | None"
     onnx: Path | None = None
     inputs: tuple[ModelInput, ...]
+    outputs: tuple[str, ...] = ()
     parameters: int
     weights_hash: str
 
