@@ -20,9 +20,12 @@ from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
 from coresplit.instance.process import Process
 from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance
+from coresplit.instance.transport import Arena, Blocks
 
 __all__ = [
     "PREPARE_TIMEOUT_S",
+    "Arena",
+    "Blocks",
     "Ensemble",
     "FakeClock",
     "FakeHost",
