@@ -4,6 +4,9 @@
     process.Process  --- messages, a pipe --> child.main: pin, import torch, prepare, read back
                     <-- Ready / Timed / Failure --- child.timing
 
+An instance of a server is sent ``Infer`` instead, and reads and writes tensors in an ``Arena`` of
+``transport`` that it shares with the front; ``fake_server`` stands in for it in tests.
+
 ``ensemble`` starts several at the same moment: the copies of a packed cell, or a split. ``host``
 is where they run.
 
@@ -13,23 +16,43 @@ others, and lives in ``child.timing`` alone.
 
 from coresplit.instance.disturbing import disturbed_entry
 from coresplit.instance.ensemble import Ensemble, Member, Pack
+from coresplit.instance.failures import error_of
 from coresplit.instance.fake import FakeClock, FakeHost, FakeInstance
 from coresplit.instance.fake_machine import FakeMachine, fake_machine
+from coresplit.instance.fake_server import FakeServing, fake_output
 from coresplit.instance.host import Host, LocalHost
 from coresplit.instance.interrupt import Interrupt
-from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.instance.messages import (
+    Failure,
+    FoundPeak,
+    Infer,
+    Inferred,
+    InstanceSpec,
+    Ready,
+    Rows,
+    Serve,
+    Text,
+    Timed,
+)
 from coresplit.instance.process import Process
-from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance
+from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance, ServingInstance
+from coresplit.instance.transport import Arena, Blocks
 
 __all__ = [
     "PREPARE_TIMEOUT_S",
+    "Arena",
+    "Blocks",
     "Ensemble",
+    "Failure",
     "FakeClock",
     "FakeHost",
     "FakeInstance",
     "FakeMachine",
+    "FakeServing",
     "FoundPeak",
     "Host",
+    "Infer",
+    "Inferred",
     "Instance",
     "InstanceSpec",
     "Interrupt",
@@ -38,7 +61,13 @@ __all__ = [
     "Pack",
     "Process",
     "Ready",
+    "Rows",
+    "Serve",
+    "ServingInstance",
+    "Text",
     "Timed",
     "disturbed_entry",
+    "error_of",
     "fake_machine",
+    "fake_output",
 ]

@@ -5,7 +5,23 @@ from typing import Literal
 import msgspec
 
 from coresplit.models import ModelSpec
-from coresplit.records import Evidence, Inputs, Mapping, ModelInput, Signs
+from coresplit.records import Evidence, Inputs, Mapping, ModelInput, ModelOutput, Signs
+
+
+class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an instance of a server needs to know.
+
+    ``batches`` are those of its forwards, 1 among them; each is run before it is ready.
+    ``arena_size`` is that of the arena it is given, in bytes. Raises ValueError for batches that
+    are none.
+    """
+
+    batches: tuple[int, ...]
+    arena_size: int
+
+    def __post_init__(self) -> None:
+        if 1 not in self.batches or min(self.batches) < 1:
+            raise ValueError(f"batches {self.batches} must be above 0, and 1 one of them")
 
 
 class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -14,7 +30,8 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ``cpus`` has one logical CPU per thread, ``nodes`` the NUMA nodes its memory is bound to, none
     where the machine has one. While the model is prepared the threads may run on the first of
     ``home``, as many as there are threads, so that instances which will share their cores do not
-    queue for them. With ``inputs`` rotate no forward sees the input of the one before.
+    queue for them. With ``inputs`` rotate no forward sees the input of the one before. ``serve``
+    is set for an instance of a server.
     """
 
     model: ModelSpec
@@ -25,6 +42,7 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mapping: Mapping = "sequential"
     allocator: str = "default"
     inputs: Inputs = "hot"
+    serve: Serve | None = None
 
     @property
     def threads(self) -> int:
@@ -60,7 +78,39 @@ class FindPeak(
     """Measure what the cores of the instance can do at most."""
 
 
-Command = Forwards | FindPeak
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """JSON text of one whole input tensor, of which rows from ``skip`` on are wanted.
+
+    It is ``size`` bytes at ``offset`` in the arena: a list, flat or nested as the tensor is.
+    ``rows`` is how many rows it must have; None asks for those that are wanted at least.
+    """
+
+    offset: int
+    size: int
+    skip: int = 0
+    rows: int | None = None
+
+
+class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``count`` rows of one request within a forward.
+
+    ``inputs`` has for each input of the model the offset in the arena of the first row that is
+    wanted, little-endian and row-major with the others behind it, or its JSON text. ``outputs``
+    has for each output the offset where its first row goes, in the same form.
+    """
+
+    count: int
+    inputs: tuple[int | Text, ...]
+    outputs: tuple[int, ...]
+
+
+class Infer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="infer"):
+    """Compute these rows together."""
+
+    rows: tuple[Rows, ...]
+
+
+Command = Forwards | FindPeak | Infer
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ready"):
@@ -90,6 +140,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     flops: int
     inputs: tuple[ModelInput, ...]
     parameters: int
+    outputs: tuple[ModelOutput, ...] = ()
     weights: str
     memory: int
 
@@ -122,6 +173,22 @@ class FoundPeak(
     memory_bandwidth: float
 
 
+class Inferred(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="inferred"
+):
+    """The outputs are in the arena.
+
+    ``compute_s`` is what the forwards took, in seconds; ``started_at`` and ``ended_at`` are on
+    the monotonic clock, around what was copied and decoded too. ``refused`` has a text for each
+    of the rows: empty where they were computed, else what is wrong with their JSON.
+    """
+
+    compute_s: float
+    started_at: float
+    ended_at: float
+    refused: tuple[str, ...]
+
+
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="failure"):
     """The command failed inside the child.
 
@@ -136,4 +203,4 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     option: str = ""
 
 
-Reply = Ready | Timed | FoundPeak | Failure
+Reply = Ready | Timed | FoundPeak | Inferred | Failure

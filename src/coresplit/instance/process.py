@@ -7,25 +7,18 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import msgspec
 
 import coresplit
-from coresplit.errors import (
-    InstanceDied,
-    InstanceError,
-    InstanceMemory,
-    InstanceTimeout,
-    ModelFault,
-    PrepareFailed,
-)
+from coresplit.errors import InstanceDied, InstanceTimeout
+from coresplit.instance.channel import Channel
+from coresplit.instance.failures import death_of, error_of
 from coresplit.instance.interrupt import GRACE_S, Interrupt
 from coresplit.instance.messages import (
     Command,
-    Failure,
     FindPeak,
     Forwards,
     FoundPeak,
@@ -36,47 +29,48 @@ from coresplit.instance.messages import (
 )
 from coresplit.instance.protocol import PREPARE_TIMEOUT_S, not_ready
 from coresplit.instance.readback import check_readback, check_threads
+from coresplit.instance.transport import Arena
 from coresplit.machine.environment import instance_environment
-
-FAILURES: dict[str, type[InstanceError]] = {
-    "model": ModelFault,
-    "prepare": PrepareFailed,
-    "memory": InstanceMemory,
-    "forward": InstanceError,
-}
 
 
 class Process:
     """A pinned child process. It is started at once and prepares while the caller goes on.
 
+    Start it from the main thread: the kernel ends it with the thread that started it, as it does
+    when that is killed. One that serves is given the arena of the server; ValueError is raised
+    where that is not the one its spec tells of.
+
     Every call raises an ``InstanceError``: InstanceDied with the child's last words,
     InstanceTimeout (the child is then ended), or what went wrong inside it.
     """
 
-    def __init__(self, spec: InstanceSpec) -> None:
+    def __init__(self, spec: InstanceSpec, arena: Arena | None = None) -> None:
+        if (spec.serve and spec.serve.arena_size) != (arena and arena.size):
+            raise ValueError("an instance that serves needs the arena that its spec tells of")
         self.spec = spec
         self._ready: Ready | None = None
         self._paused_at: float | None = None
         self._paused_s = 0.0
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        self._pipe, theirs = Pipe()
-        with theirs:
+        self._channel = Channel()
+        shared = [] if arena is None else [arena.fd]
+        with self._channel.hand_over() as theirs:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "coresplit.instance.child.main"),
-                    *(str(theirs.fileno()), str(os.getpid())),
+                    *map(str, [theirs.fileno(), os.getpid(), *shared]),
                 ],
                 env=_environment(spec),
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
                 stderr=self._words,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *shared],
                 # a terminal's Ctrl-C goes to the parent alone, which decides what is finished
                 start_new_session=True,
             )
         # one that is dead already tells so when it is waited for
         with suppress(OSError):
-            self._pipe.send_bytes(msgspec.json.encode(spec))
+            self._channel.send(msgspec.json.encode(spec))
 
     @property
     def pid(self) -> int:
@@ -97,10 +91,8 @@ class Process:
             except InstanceTimeout as error:
                 raise not_ready(self.spec) from error
             if not isinstance(reply, Ready):
-                raise self._unexpected(reply)
-            check_readback(self.spec, reply)
-            prepare_s = max(0.0, reply.prepare_s - self._paused_s)
-            self._ready = msgspec.structs.replace(reply, prepare_s=prepare_s)
+                raise error_of(self.spec, reply)
+            self._ready = self._checked(reply)
         return self._ready
 
     def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
@@ -110,9 +102,8 @@ class Process:
         """
         if self._ready is not None:
             return True
-        return self._pipe in wait(
-            [self._pipe, *([interrupt.fileno()] if interrupt else [])], timeout
-        )
+        pipe = self.fileno()
+        return pipe in wait([pipe, *([interrupt.fileno()] if interrupt else [])], timeout)
 
     def pause(self) -> None:
         """Stop the process, and the compilers it has started, until it is resumed."""
@@ -145,80 +136,97 @@ class Process:
         where a thread that computed was not alone on a core of the instance.
         """
         self.wait_ready(interrupt)
-        self._tell(Forwards(batch=batch, count=count, seconds=seconds, warmup=warmup))
+        self.send(Forwards(batch=batch, count=count, seconds=seconds, warmup=warmup))
         return self.finish(timeout, interrupt)
 
     def begin(self, batch: int, start_at: float) -> None:
         """Have one forward start at ``start_at`` on the monotonic clock, or late, but at once."""
         self.wait_ready()
-        self._tell(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
+        self.send(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
         """What the forwards took that were begun; ``timeout`` as for ``time_forward_passes``."""
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, Timed):
-            raise self._unexpected(reply)
+            raise error_of(self.spec, reply)
         check_threads(self.spec, reply.evidence)
         return reply
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """Measure what its cores can do at most; ``timeout`` as for ``time_forward_passes``."""
         self.wait_ready(interrupt)
-        self._tell(FindPeak())
+        self.send(FindPeak())
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, FoundPeak):
-            raise self._unexpected(reply)
+            raise error_of(self.spec, reply)
+        return reply
+
+    def fileno(self) -> int:
+        """Descriptor for an event loop: readable once ``poll`` has something to say."""
+        return self._channel.fileno()
+
+    def send(self, command: Command) -> None:
+        """Send a command; replies come in the same order. Waits only while the pipe is full."""
+        try:
+            self._channel.send(msgspec.json.encode(command))
+        except OSError as error:
+            raise self._died() from error
+
+    def poll(self) -> Reply | None:
+        """The next reply that has arrived whole, without waiting; None where there is none.
+
+        Call it until it returns None, since one read may bring several replies. The first is
+        Ready, checked as by ``wait_ready``, or a Failure, after which the child ends.
+        ReadbackMismatch is raised where its settings are not as asked.
+        """
+        reply = self._next()
+        if isinstance(reply, Ready):
+            self._ready = reply = self._checked(reply)
         return reply
 
     def close(self) -> None:
         """End the process at once: it holds nothing that is not held elsewhere."""
         self._kill()
-        self._pipe.close()
+        self._channel.close()
         self._words.close()
         self._ready = None
 
-    def _tell(self, command: Command) -> None:
-        self._send(msgspec.json.encode(command))
+    def _checked(self, ready: Ready) -> Ready:
+        check_readback(self.spec, ready)
+        prepare_s = max(0.0, ready.prepare_s - self._paused_s)
+        return msgspec.structs.replace(ready, prepare_s=prepare_s)
 
-    def _send(self, message: bytes) -> None:
+    def _next(self) -> Reply | None:
         self._require_open()
         try:
-            self._pipe.send_bytes(message)
-        except OSError as error:
+            message = self._channel.poll()
+        except EOFError as error:
             raise self._died() from error
+        reply: Reply | None = None
+        if message is not None:
+            reply = msgspec.json.decode(message, type=Reply)
+        return reply
 
     def _require_open(self) -> None:
-        if self._pipe.closed:
+        if self._channel.closed:
             raise InstanceError(f"{self.spec} is closed")
 
     def _receive(self, timeout: float, interrupt: Interrupt | None) -> Reply:
-        self._require_open()
-        if not self._answered(timeout, interrupt):
-            self._kill()
-            raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
-        try:
-            message = self._pipe.recv_bytes()
-        except (EOFError, ConnectionResetError) as error:
-            raise self._died() from error
-        reply: Reply = msgspec.json.decode(message, type=Reply)
+        end = time.monotonic() + timeout
+        while (reply := self._next()) is None:
+            if not self._answered(max(0.0, end - time.monotonic()), interrupt):
+                self._kill()
+                raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
         return reply
 
     def _answered(self, timeout: float, interrupt: Interrupt | None) -> bool:
         end = time.monotonic() + timeout
         if interrupt is not None:
             if not interrupt.requested:
-                wait([self._pipe, interrupt.fileno()], timeout)
+                wait([self.fileno(), interrupt.fileno()], timeout)
             if interrupt.requested_at is not None:
                 end = min(end, interrupt.requested_at + GRACE_S)
-        return bool(wait([self._pipe], max(0.0, end - time.monotonic())))
-
-    def _unexpected(self, reply: Reply) -> InstanceError:
-        if isinstance(reply, Failure):
-            named = FAILURES[reply.kind]
-            # what is wrong with the model is so in every instance
-            what = reply.message if named is ModelFault else f"{self.spec}: {reply.message}"
-            return named(what, reply.remedy, reply.option)
-        return InstanceError(f"{self.spec} answered with {type(reply).__name__}")
+        return bool(wait([self.fileno()], max(0.0, end - time.monotonic())))
 
     def _died(self) -> InstanceDied:
         try:
@@ -226,21 +234,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self._kill()
             code = self._process.returncode
-        how = f"ended with exit code {code}"
-        if code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
-            if -code == signal.SIGKILL:
-                how += " (the kernel does so when memory runs out)"
-        words = self._last_words()
-        return InstanceDied(f"{self.spec} {how}" + (f": {words}" if words else ""))
-
-    def _last_words(self) -> str:
-        self._words.seek(0, os.SEEK_END)
-        self._words.seek(max(0, self._words.tell() - 4096))
-        lines = self._words.read().decode(errors="replace").strip().splitlines()
-        # what follows a crash is a trace of it, which ends in names of modules
-        fatal = next((line for line in lines if line.startswith("Fatal Python error")), None)
-        return (fatal or lines[-1]).strip() if lines else ""
+        return death_of(self.spec, code, self._words)
 
     def _kill(self) -> None:
         self._signal(signal.SIGKILL)

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from coresplit.errors import InstanceTimeout
 from coresplit.instance.interrupt import Interrupt
-from coresplit.instance.messages import FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.instance.messages import Command, FoundPeak, InstanceSpec, Ready, Reply, Timed
 
 PREPARE_TIMEOUT_S = 1800.0
 
@@ -45,6 +45,31 @@ class Instance(Protocol):
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """Measure what its cores can do at most."""
+
+    def close(self) -> None:
+        """End it; harmless when it has ended already."""
+
+
+class ServingInstance(Protocol):
+    """What a server needs of an instance: an event loop never waits for it."""
+
+    spec: InstanceSpec
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    def fileno(self) -> int:
+        """Descriptor that is readable once ``poll`` has something to say."""
+
+    def send(self, command: Command) -> None:
+        """Send a command; replies come in the same order. Raises InstanceDied."""
+
+    def poll(self) -> Reply | None:
+        """The next reply, None where there is none yet; raises InstanceDied.
+
+        Call it until it returns None, since one read may bring several replies.
+        """
 
     def close(self) -> None:
         """End it; harmless when it has ended already."""

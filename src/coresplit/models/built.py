@@ -24,12 +24,14 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     ``module`` takes its ``inputs`` by position and returns a tensor or a tuple of tensors; it is
     None for an ONNX model, which is the file ``onnx``. ``weights_hash`` identifies the weights: it
     covers a checkpoint as stored, and random weights as drawn, before calibration, which depends
-    on the number of threads by rounding.
+    on the number of threads by rounding. ``outputs`` are the names of a file's outputs; a module has
+    none.
     """
 
     module: "nn.Module | None"
     onnx: Path | None = None
     inputs: tuple[ModelInput, ...]
+    outputs: tuple[str, ...] = ()
     parameters: int
     weights_hash: str
 

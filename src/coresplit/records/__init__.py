@@ -22,7 +22,16 @@ from coresplit.records.measurement import (
     Verdict,
     Visit,
 )
-from coresplit.records.run import SCHEMA, Form, Inputs, ModelInfo, ModelInput, Run, Settings
+from coresplit.records.run import (
+    SCHEMA,
+    Form,
+    Inputs,
+    ModelInfo,
+    ModelInput,
+    ModelOutput,
+    Run,
+    Settings,
+)
 from coresplit.records.split import Configuration, Piece, Split, Trial, Verification, split_of
 from coresplit.records.variant import Mapping, Variant
 
@@ -46,6 +55,7 @@ __all__ = [
     "Measurement",
     "ModelInfo",
     "ModelInput",
+    "ModelOutput",
     "Peak",
     "Piece",
     "Prepared",

@@ -38,6 +38,14 @@ class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return f"{self.name}={sizes}:{self.dtype}{span}"
 
 
+class ModelOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One output of a model; ``shape`` is without the batch."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
 class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which network was measured.
 

@@ -1,4 +1,7 @@
-"""The process behind an instance: ``python -m coresplit.instance.child.main DESCRIPTOR PARENT``."""
+"""The process behind an instance: ``python -m coresplit.instance.child.main DESCRIPTOR PARENT``.
+
+An instance of a server is given the descriptor of its arena as a third number.
+"""
 
 import sys
 from multiprocessing.connection import Connection
@@ -7,7 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from coresplit.errors import CoresplitError, EnvironmentFault, StorageError, UsageError
-from coresplit.instance.messages import Command, Failure, FindPeak, InstanceSpec, Reply
+from coresplit.instance.messages import (
+    Command,
+    Failure,
+    FindPeak,
+    Infer,
+    InstanceSpec,
+    Reply,
+)
+from coresplit.instance.transport import Arena
 from coresplit.machine.counters import die_with_parent
 from coresplit.machine.numa import bind_memory
 from coresplit.optimizations.libraries import disable_telemetry
@@ -16,22 +27,28 @@ if TYPE_CHECKING:
     from coresplit.instance.child.worker import Worker
 
 
-def main(descriptor: int, parent: int) -> None:
-    """Prepare the model that the first message names, then answer commands until told to end."""
+def main(descriptor: int, parent: int, shared: int | None = None) -> None:
+    """Prepare the model that the first message names, then answer commands until told to end.
+
+    ``shared`` is the descriptor of the arena.
+    """
     die_with_parent(parent)
     disable_telemetry()
     with Connection(descriptor) as pipe:
         spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
         if spec.nodes:
             bind_memory(spec.nodes)
-        _serve(pipe, spec)
+        arena = None
+        if spec.serve is not None and shared is not None:
+            arena = Arena.attach(shared, spec.serve.arena_size)
+        _serve(pipe, spec, arena)
 
 
-def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
+def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec, arena: Arena | None) -> None:
     from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
 
     try:
-        worker = Worker(spec)
+        worker = Worker(spec, arena)
     except (UsageError, EnvironmentFault, StorageError) as error:
         failure = Failure(
             kind="model", message=error.what, remedy=error.template, option=error.option
@@ -52,6 +69,8 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec) -> None:
 
 def _answer(worker: "Worker", command: Command) -> Reply:
     try:
+        if isinstance(command, Infer):
+            return worker.infer(command)
         return worker.find_peak() if isinstance(command, FindPeak) else worker.time(command)
     except Exception as error:
         message = _one_line(error)
@@ -69,4 +88,4 @@ def _one_line(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

@@ -16,10 +16,20 @@ from coresplit.cache import Cache
 from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError, UsageError
 from coresplit.format import format_share
 from coresplit.instance.child import peak
+from coresplit.instance.child.serving import Server, described
 from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
-from coresplit.instance.messages import Forwards, FoundPeak, InstanceSpec, Ready, Timed
+from coresplit.instance.messages import (
+    Forwards,
+    FoundPeak,
+    Infer,
+    Inferred,
+    InstanceSpec,
+    Ready,
+    Timed,
+)
+from coresplit.instance.transport import Arena
 from coresplit.machine.allocators import loaded_allocator, release_memory
 from coresplit.machine.counters import peak_memory
 from coresplit.machine.numa import bound_nodes
@@ -47,12 +57,14 @@ Forward = Callable[[], tuple[Tensor, ...]]
 class Worker:
     """The prepared model, its inputs, and what was read back after preparing.
 
+    An instance of a server has an ``arena`` too, and has run every batch it serves.
+
     Raises UsageError, EnvironmentFault or StorageError where the model itself cannot be used, and
     PrepareFailed where the optimization cannot, as when its outputs differ from eager ones beyond
     MAX_ERROR though it is not lossy.
     """
 
-    def __init__(self, spec: InstanceSpec) -> None:
+    def __init__(self, spec: InstanceSpec, arena: Arena | None = None) -> None:
         begin = time.monotonic()
         self.spec = spec
         # OpenMP has bound this thread to one core when it was loaded; another library would
@@ -65,6 +77,7 @@ class Worker:
         example = self._model.make_inputs(CHECK_INPUTS, seed=spec.model.seed)
         eager = reference(self._subject("", spec.cpus[:1]))
         expected = eager.bind(example)()
+        self._outputs = described(self._model.outputs, expected)
         seen = self._survey(example)
         torch.set_num_threads(spec.threads)
         identity = f"{self._model.weights_hash} {_digest(expected)}"
@@ -86,6 +99,7 @@ class Worker:
             comparison = msgspec.structs.replace(comparison, unchecked="")
         del eager
         self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS
+        self._server = self._serving(spec, arena)
         self.ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
 
     def time(self, command: Forwards) -> Timed:
@@ -101,6 +115,25 @@ class Worker:
         timed = time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
         rest()
         return timed
+
+    def infer(self, command: Infer) -> Inferred:
+        """Compute rows of requests; raises ValueError for an instance of no server."""
+        if self._server is None:
+            raise ValueError("this instance does not serve")
+        return self._server.infer(command)
+
+    def _serving(self, spec: InstanceSpec, arena: Arena | None) -> Server | None:
+        if spec.serve is None or arena is None:
+            return None
+        with _of_the_optimization():
+            return Server(
+                self._prepared,
+                arena,
+                inputs=self._model.inputs,
+                outputs=self._outputs,
+                buffers=self._model.make_inputs(max(spec.serve.batches), seed=spec.model.seed),
+                batches=spec.serve.batches,
+            )
 
     def _bound(self, batch: int) -> Forward:
         """A forward of a batch, over one input or over several different ones in turns."""
@@ -140,6 +173,7 @@ class Worker:
             largest_tensor=seen.largest_tensor,
             flops=seen.flops,
             inputs=self._model.inputs,
+            outputs=self._outputs,
             parameters=self._model.parameters,
             weights=self._model.weights_hash,
             memory=peak_memory(),

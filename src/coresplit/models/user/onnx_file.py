@@ -59,6 +59,7 @@ def build_onnx(
         module=None,
         onnx=used,
         inputs=inputs,
+        outputs=tuple(each.name for each in model.graph.output),
         parameters=sum(
             int(np.prod(each.dims))
             for each in model.graph.initializer

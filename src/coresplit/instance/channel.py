@@ -1,0 +1,51 @@
+"""The parent's end of the pipe to a child, which need not wait for a whole message."""
+
+import socket
+
+from coresplit.instance.framing import Framing, framed
+
+_MOST = 2**16
+
+
+class Channel:
+    """One end of a socket pair; ``multiprocessing.Connection`` is at the other."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._framing = Framing()
+
+    def fileno(self) -> int:
+        """Descriptor that is readable once bytes have arrived or the other end is closed."""
+        return self._ours.fileno()
+
+    def hand_over(self) -> socket.socket:
+        """The other end, to be passed on and then closed by the caller."""
+        return self._theirs
+
+    def send(self, message: bytes) -> None:
+        """Write one message, waiting only while the pipe is full; raises OSError at its end."""
+        self._ours.sendall(framed(message))
+
+    def poll(self) -> bytes | None:
+        """The next whole message of those that have arrived, None where there is none.
+
+        Never waits. A descriptor that is no longer readable says nothing of messages that were
+        read along with an earlier one, so ask until there is none. Raises EOFError once the other
+        end is closed and all messages are taken.
+        """
+        while (message := self._framing.message()) is None:
+            try:
+                data = self._ours.recv(_MOST, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return None
+            except ConnectionResetError as error:
+                raise EOFError from error
+            if not data:
+                raise EOFError
+            self._framing.feed(data)
+        return message
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._ours.close()
+        self._theirs.close()

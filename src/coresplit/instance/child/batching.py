@@ -1,0 +1,48 @@
+"""Which forwards compute the rows of several requests, and which rows are in each."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Piece(NamedTuple):
+    """``rows`` rows of one request in one forward.
+
+    They are rows ``first`` and on of request ``part``, and rows ``at`` and on of the forward.
+    """
+
+    part: int
+    first: int
+    at: int
+    rows: int
+
+
+def forwards(
+    counts: Sequence[int], sizes: tuple[int, ...]
+) -> Iterator[tuple[int, tuple[Piece, ...]]]:
+    """The batch of each forward and what is in it, for requests of ``counts`` rows in order."""
+    left = [(part, 0, count) for part, count in enumerate(counts) if count]
+    left.reverse()
+    for size in split(sum(counts), sizes):
+        pieces = []
+        at = 0
+        while at < size:
+            part, first, count = left.pop()
+            taken = min(count, size - at)
+            pieces.append(Piece(part, first, at, taken))
+            at += taken
+            if taken < count:
+                left.append((part, first + taken, count - taken))
+        yield size, tuple(pieces)
+
+
+@lru_cache(maxsize=1024)
+def split(total: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The fewest ``sizes`` that add up to ``total``, largest first; 1 must be among them."""
+    falling = sorted(sizes, reverse=True)
+    fewest: list[tuple[int, ...]] = [()]
+    for rows in range(1, total + 1):
+        found = ((size, *fewest[rows - size]) for size in falling if size <= rows)
+        # of equally many min takes the first, which begins with the largest
+        fewest.append(min(found, key=len))
+    return fewest[total]

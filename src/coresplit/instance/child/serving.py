@@ -1,0 +1,175 @@
+"""Rows of requests from an arena through a prepared model, and their outputs back into it."""
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coresplit.errors import InstanceError, PrepareFailed
+from coresplit.instance.child.batching import Piece, forwards
+from coresplit.instance.child.texts import WrongText, tensor_in
+from coresplit.instance.messages import Infer, Inferred, Rows, Text
+from coresplit.instance.transport import Arena
+from coresplit.optimizations import CompiledModel
+from coresplit.records import ModelInput, ModelOutput
+
+WARMUP = 2
+
+
+class _Part(NamedTuple):
+    """The rows of one request: bytes of each input and of each output, rows one after another."""
+
+    rows: int
+    inputs: tuple[memoryview, ...]
+    outputs: tuple[memoryview, ...]
+
+
+class Server:
+    """A forward for each batch, over one buffer for each input.
+
+    ``buffers`` are of the largest batch and hold inputs that the model takes; every batch is run
+    twice over them. Raises PrepareFailed where outputs do not follow the batch.
+    """
+
+    def __init__(
+        self,
+        prepared: CompiledModel,
+        arena: Arena,
+        *,
+        inputs: tuple[ModelInput, ...],
+        outputs: tuple[ModelOutput, ...],
+        buffers: tuple[Tensor, ...],
+        batches: Sequence[int],
+    ) -> None:
+        self._inputs = inputs
+        self._outputs = outputs
+        self._arena = arena
+        self._sizes = tuple(sorted(set(batches)))
+        buffers = tuple(each.contiguous() for each in buffers)
+        self._buffers = tuple(_bytes_of(each) for each in buffers)
+        self._row_bytes = tuple(each[0].nbytes for each in buffers)
+        self._dtypes = tuple(getattr(torch, each.dtype) for each in outputs)
+        self._output_bytes = tuple(
+            torch.empty(each.shape, dtype=dtype, device="meta").nbytes
+            for each, dtype in zip(outputs, self._dtypes, strict=True)
+        )
+        self._forwards: dict[int, Callable[[], tuple[Tensor, ...]]] = {}
+        for batch in self._sizes:
+            self._forwards[batch] = prepared.bind(tuple(each[:batch] for each in buffers))
+            for _ in range(WARMUP):
+                self._check(batch, self._forwards[batch](), PrepareFailed)
+        # what lives by now lives as long as the server, so that it need not be looked at again
+        gc.collect()
+        gc.freeze()
+
+    def infer(self, command: Infer) -> Inferred:
+        """Compute all rows but those whose text is wrong.
+
+        Raises ValueError for rows that do not fit the model or the arena, and what a forward
+        raises; the outputs in the arena are then worth nothing.
+        """
+        started_at = time.perf_counter()
+        refused = []
+        parts = []
+        for rows in command.rows:
+            try:
+                parts.append(self._part(rows))
+                refused.append("")
+            except WrongText as error:
+                refused.append(str(error))
+        compute_s = 0.0
+        for batch, pieces in forwards([part.rows for part in parts], self._sizes):
+            self._gather(parts, pieces)
+            begin = time.perf_counter()
+            outputs = self._forwards[batch]()
+            compute_s += time.perf_counter() - begin
+            self._check(batch, outputs, InstanceError)
+            self._scatter(parts, pieces, outputs)
+        return Inferred(
+            compute_s=compute_s,
+            started_at=started_at,
+            ended_at=time.perf_counter(),
+            refused=tuple(refused),
+        )
+
+    def _part(self, rows: Rows) -> _Part:
+        """Where the rows are; WrongText where one of their texts is wrong."""
+        if rows.count < 1:
+            raise ValueError(f"{rows.count} rows are none")
+        view = self._arena.view
+        outputs = tuple(
+            view(offset, rows.count * size)
+            for offset, size in zip(rows.outputs, self._output_bytes, strict=True)
+        )
+        inputs = tuple(
+            self._decoded(each, rows.count, wanted)
+            if isinstance(each, Text)
+            else view(each, rows.count * size)
+            for each, size, wanted in zip(rows.inputs, self._row_bytes, self._inputs, strict=True)
+        )
+        return _Part(rows.count, inputs, outputs)
+
+    def _decoded(self, text: Text, count: int, wanted: ModelInput) -> memoryview:
+        last = text.skip + count
+        if text.rows is not None and last > text.rows:
+            raise ValueError(f"row {last} of a text of {text.rows} was asked for")
+        view = self._arena.view(text.offset, text.size)
+        tensor = tensor_in(view, wanted, text.rows, least=last)
+        return tensor[text.skip : last].reshape(-1).view(np.uint8).data
+
+    def _gather(self, parts: Sequence[_Part], pieces: Sequence[Piece]) -> None:
+        for index, (buffer, size) in enumerate(zip(self._buffers, self._row_bytes, strict=True)):
+            for part, first, at, count in pieces:
+                source = parts[part].inputs[index][first * size : (first + count) * size]
+                target = buffer[at * size : (at + count) * size]
+                if self._inputs[index].dtype == "bool":
+                    # a truth value that is neither 0 nor 1 is read one way here, another there
+                    np.not_equal(np.frombuffer(source, np.uint8), 0, out=target.view(np.bool_))
+                else:
+                    target.data[:] = source
+
+    def _scatter(
+        self, parts: Sequence[_Part], pieces: Sequence[Piece], outputs: Sequence[Tensor]
+    ) -> None:
+        for index, (output, dtype) in enumerate(zip(outputs, self._dtypes, strict=True)):
+            # some runtimes give 32-bit integers where the model has 64
+            source = _bytes_of(output.to(dtype)).data
+            size = self._output_bytes[index]
+            for part, first, at, count in pieces:
+                target = parts[part].outputs[index][first * size : (first + count) * size]
+                target[:] = source[at * size : (at + count) * size]
+
+    def _check(self, batch: int, outputs: Sequence[Tensor], error: type[InstanceError]) -> None:
+        for output, known in zip(outputs, self._outputs, strict=True):
+            if tuple(output.shape) != (batch, *known.shape):
+                raise error(
+                    f"output '{known.name}' is of shape {list(output.shape)} for a batch of "
+                    f"{batch} where {[batch, *known.shape]} was expected, so the rows of requests "
+                    "cannot be told apart in it"
+                )
+
+
+def described(names: Sequence[str], outputs: Sequence[Tensor]) -> tuple[ModelOutput, ...]:
+    """What is known of outputs [N, ...]: their names are ``names`` or, without any, numbers."""
+    if not names:
+        several = len(outputs) > 1
+        names = [f"output_{n}" if several else "output" for n in range(len(outputs))]
+    return tuple(
+        ModelOutput(
+            name=name,
+            shape=tuple(output.shape[1:]),
+            dtype=str(output.dtype).removeprefix("torch."),
+        )
+        for name, output in zip(names, outputs, strict=True)
+    )
+
+
+def _bytes_of(tensor: Tensor) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
+    """The bytes of a tensor, row-major: its own where it lies so, else those of a copy."""
+    plain = tensor.detach().resolve_conj().resolve_neg().contiguous()
+    found: np.ndarray[tuple[int], np.dtype[np.uint8]] = plain.view(-1).view(torch.uint8).numpy()
+    return found

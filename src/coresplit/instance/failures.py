@@ -1,0 +1,46 @@
+"""What the parent makes of a child that failed: a typed error with the child's words."""
+
+import os
+import signal
+from typing import IO
+
+from coresplit.errors import InstanceDied, InstanceError, InstanceMemory, ModelFault, PrepareFailed
+from coresplit.instance.messages import Failure, InstanceSpec, Reply
+
+_FAILURES: dict[str, type[InstanceError]] = {
+    "model": ModelFault,
+    "prepare": PrepareFailed,
+    "memory": InstanceMemory,
+    "forward": InstanceError,
+}
+_LAST_BYTES = 4096
+
+
+def error_of(spec: InstanceSpec, reply: Reply) -> InstanceError:
+    """The error that a failure stands for, or that a reply is when another one was expected."""
+    if isinstance(reply, Failure):
+        named = _FAILURES[reply.kind]
+        # what is wrong with the model is so in every instance
+        what = reply.message if named is ModelFault else f"{spec}: {reply.message}"
+        return named(what, reply.remedy, reply.option)
+    return InstanceError(f"{spec} answered with {type(reply).__name__}")
+
+
+def death_of(spec: InstanceSpec, code: int, words: IO[bytes]) -> InstanceDied:
+    """How a process ended, by its exit code as ``subprocess`` has it, and what it wrote last."""
+    how = f"ended with exit code {code}"
+    if code < 0:
+        how = f"was ended by {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL:
+            how += " (the kernel does so when memory runs out)"
+    last = _last_words(words)
+    return InstanceDied(f"{spec} {how}" + (f": {last}" if last else ""))
+
+
+def _last_words(words: IO[bytes]) -> str:
+    words.seek(0, os.SEEK_END)
+    words.seek(max(0, words.tell() - _LAST_BYTES))
+    lines = words.read().decode(errors="replace").strip().splitlines()
+    # what follows a crash is a trace of it, which ends in names of modules
+    fatal = next((line for line in lines if line.startswith("Fatal Python error")), None)
+    return (fatal or lines[-1]).strip() if lines else ""

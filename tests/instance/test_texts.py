@@ -1,0 +1,95 @@
+"""Tensors that come as JSON text, right and wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from coresplit.instance.child.texts import WrongText, tensor_in
+from coresplit.models.input_spec import DTYPES, parse_input
+
+REAL = [name for name in DTYPES if not name.startswith("complex")]
+
+
+def read(text: str, wanted: str = "x=2x2", rows: int | None = None, least: int = 1) -> object:
+    """The values of a text as nested lists."""
+    return tensor_in(memoryview(text.encode()), parse_input(wanted), rows, least).tolist()
+
+
+def refusal(text: str, wanted: str = "x=2x2", rows: int | None = None, least: int = 1) -> str:
+    with pytest.raises(WrongText) as caught:
+        read(text, wanted, rows, least)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@given(data=st.data())
+def test_every_value_of_every_type_comes_back(dtype: str, data: st.DataObject) -> None:
+    kind = np.dtype(dtype)
+    finite = {"allow_nan": False, "allow_infinity": False} if kind.kind == "f" else {}
+    values = data.draw(
+        arrays.arrays(kind, (3, 2, 2), elements=arrays.from_dtype(kind, **finite))  # type: ignore[arg-type]
+    )
+    nested = json.dumps(values.tolist(), indent=data.draw(st.sampled_from([None, 1])))
+    flat = json.dumps(values.reshape(-1).tolist())
+    for text in (nested, flat):
+        found = tensor_in(memoryview(text.encode()), parse_input(f"x=2x2:{dtype}"), 3, 1)
+        assert found.dtype == kind
+        assert np.array_equal(found, values)
+
+
+def test_flat_and_nested_lists_are_the_same_tensor() -> None:
+    whole = [[[1.0, 2.0], [3.0, 4.0]]]
+    assert read("[1, 2, 3, 4]") == whole
+    assert read(" [ [\n[1, 2], [3, 4.0]]] ") == whole
+
+
+def test_a_scalar_a_row_is_a_flat_list() -> None:
+    assert read("[1, 2, 3]", "n=scalar:int64") == [1, 2, 3]
+
+
+def test_truth_values_may_be_written_as_numbers() -> None:
+    assert read("[true, 0, 1, false]", "mask=4:bool") == [[True, False, True, False]]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "rows", "expected"),
+    [
+        ("[1, 2, 3]", "x=2x2", None, "input 'x': 3 values where 4 were expected"),
+        ("[1,2,3,4,5]", "x=2x2", None, "input 'x': 5 values where 4 were expected"),
+        ("[1,2,3,4]", "x=2x2", 2, "input 'x': 4 values where 8 were expected"),
+        ("[1,2,3,4,5,6,7,8]", "x=2x2", 1, "input 'x': 8 values where 4 were expected"),
+        ("[]", "x=2x2", None, "input 'x': 0 values where 4 were expected"),
+        ("[[1,2],[3,4]]", "x=2x2", None, "input 'x': nested 2 deep where flat or 3 fits"),
+        ("[[[1,2,3]]]", "x=2x2", None, "input 'x': of shape [1, 3] a row where [2, 2] fits"),
+        ("[[[1,2],[3]]]", "x=2x2", None, "input 'x': its inner lists are of different lengths"),
+        ('["1"]', "x=1", None, "input 'x': Expected `float`, got `str` - at `$[0]`"),
+        ("[[1], 2]", "x=1", None, "input 'x': Expected `array`, got `int` - at `$[1]`"),
+        ("[1.5]", "n=1:int64", None, "input 'n': Expected `int`, got `float` - at `$[0]`"),
+        ("[true]", "n=1:int64", None, "input 'n': Expected `int`, got `bool` - at `$[0]`"),
+        ("[128]", "n=1:int8", None, "input 'n': a value is out of range for int8"),
+        ("[-1]", "n=1:uint8", None, "input 'n': a value is out of range for uint8"),
+        ("[18446744073709551616]", "n=1:uint64", None, "input 'n': a value is out of range"),
+        ("[9223372036854775808]", "n=1:int64", None, "input 'n': a value is out of range"),
+        ("[2]", "n=1:bool", None, "input 'n': a value is out of range for bool"),
+        ("[65520]", "x=1:float16", None, "input 'x': a value is out of range for float16"),
+        ("[1e39]", "x=1", None, "input 'x': a value is out of range for float32"),
+        ("[1e400]", "x=1:float64", None, "input 'x': Number out of range - at `$[0]`"),
+        ("[1]", "x=1:complex64", None, "input 'x': complex numbers have no JSON; send them in"),
+        ("[NaN]", "x=1", None, "input 'x': JSON is malformed: invalid character"),
+        ("[1, 2", "x=1", None, "input 'x': Input data was truncated"),
+        ("1", "x=1", None, "input 'x': no list of values"),
+        ("", "x=1", None, "input 'x': no list of values"),
+        ("[" * 100_000, "x=1", None, "input 'x': nested 100000 deep where flat or 2 fits"),
+    ],
+)
+def test_a_wrong_text_is_told_why(text: str, wanted: str, rows: int | None, expected: str) -> None:
+    assert refusal(text, wanted, rows).startswith(expected)
+
+
+def test_fewer_rows_than_are_needed_are_refused() -> None:
+    assert read("[1, 2, 3, 4]", "x=2", None, least=2) == [[1, 2], [3, 4]]
+    assert refusal("[1, 2]", "x=2", None, least=2) == "input 'x': 2 values where 4 were expected"
