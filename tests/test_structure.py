@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "instance": COMMON | {"cache", "machine", "models", "optimizations", "stats"},
     "sweep": COMMON | {"instance", "stats"},
     "verifier": COMMON | {"instance", "planner", "stats"},
+    "serving": COMMON | {"instance"},
     "workflows": COMMON
     | {
         "analysis",
@@ -41,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
         "optimizations",
         "planner",
         "reports",
+        "serving",
         "stats",
         "store",
         "sweep",

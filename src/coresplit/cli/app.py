@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("report", "Rebuild pages, pictures and tables from run folders."),
     "import": ("importing", "Turn published CSV tables into a run folder."),
     "plan": ("plan", "Plan the fastest split of cores and a batch, and prove it."),
+    "serve": ("serve", "Serve a model with the split that was measured to be best."),
     "export": ("export", "Write a run as CSV tables."),
     "doctor": ("doctor", "Find what spoils measurements on this machine, and how to fix it."),
     "cache": ("caching", "Show or remove cached exports and compiled models."),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from coresplit.instance.ensemble import Member, Pack
-from coresplit.instance.messages import InstanceSpec
+from coresplit.instance.messages import InstanceSpec, Serve
 from coresplit.instance.process import Process
 from coresplit.instance.protocol import Instance
 from coresplit.machine.cgroups import available_memory
@@ -112,16 +112,25 @@ class LocalHost:
         """The process that used these logical CPUs most, of all where none are given; or empty."""
         return self._neighbours.busiest(cpus)
 
-    def _started(self, variant: Variant, cpus: tuple[int, ...], home: tuple[int, ...]) -> Member:
-        return self._start_process(
-            InstanceSpec(
-                model=self._model,
-                optimization=variant.optimization,
-                cpus=cpus,
-                home=home,
-                nodes=nodes_of(cpus, self._machine) if self._machine.nodes > 1 else (),
-                mapping=variant.mapping,
-                allocator=variant.allocator,
-                inputs=self._inputs,
-            )
+    def spec_on(
+        self,
+        variant: Variant,
+        cpus: tuple[int, ...],
+        serve: Serve | None = None,
+        home: tuple[int, ...] | None = None,
+    ) -> InstanceSpec:
+        """What an instance on these logical CPUs is told."""
+        return InstanceSpec(
+            model=self._model,
+            optimization=variant.optimization,
+            cpus=cpus,
+            home=cpus if home is None else home,
+            nodes=nodes_of(cpus, self._machine) if self._machine.nodes > 1 else (),
+            mapping=variant.mapping,
+            allocator=variant.allocator,
+            inputs=self._inputs,
+            serve=serve,
         )
+
+    def _started(self, variant: Variant, cpus: tuple[int, ...], home: tuple[int, ...]) -> Member:
+        return self._start_process(self.spec_on(variant, cpus, home=home))

@@ -8,6 +8,7 @@ option         a split with its predicted latency, and how two of them compare
 plan           the fastest, its rivals fat and thin, and which of them to run
 explain        where the speedup comes from, in one sentence
 verification   what the rounds of a verification show
+serving        what to serve single requests with
 select         which profiles compete, and whose plan is taken
 """
 
@@ -27,6 +28,7 @@ from coresplit.planner.plan import (
 )
 from coresplit.planner.profile import Profile, ProfilePoint, cores_of, interpolated, profiles_of
 from coresplit.planner.select import lossless, select
+from coresplit.planner.serving import Capacity, best_capacity, capacities_of
 from coresplit.planner.solver import largest_batch, nearest_batches
 from coresplit.planner.verification import (
     Judgement,
@@ -42,6 +44,7 @@ from coresplit.planner.verification import (
 __all__ = [
     "RIVALS",
     "Best",
+    "Capacity",
     "Judgement",
     "Measured",
     "Option",
@@ -52,6 +55,8 @@ __all__ = [
     "Rival",
     "Speedup",
     "best_plan",
+    "best_capacity",
+    "capacities_of",
     "compared",
     "copies_on",
     "cores_of",

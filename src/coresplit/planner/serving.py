@@ -76,7 +76,5 @@ def best_capacity(
     if not found:
         return None
     lowest = min(each.first_s for each in found)
-    near = [
-        each for each in found if tolerance is None or each.first_s <= (1 + tolerance) * lowest
-    ]
+    near = [each for each in found if tolerance is None or each.first_s <= (1 + tolerance) * lowest]
     return max(near, key=lambda each: (each.throughput, -each.first_s))

@@ -86,5 +86,7 @@ def most_within(latencies: Latencies, threads: int, most: int, limit_s: float) -
     """The largest batch up to ``most`` that ends within ``limit_s``; at least 1."""
     if math.isinf(limit_s):
         return most
-    fitting = (batch for batch in range(most, 1, -1) if latencies.seconds(threads, batch) <= limit_s)
+    fitting = (
+        batch for batch in range(most, 1, -1) if latencies.seconds(threads, batch) <= limit_s
+    )
     return next(fitting, 1)

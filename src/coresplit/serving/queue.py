@@ -18,8 +18,8 @@ class Job:
     """
 
     __slots__ = (
-        "arrived_at", "begun_at", "compute_s", "deadline", "done", "ended", "gone", "in_flight",
-        "inputs", "left", "next_row", "out_bytes", "outputs", "row_bytes", "rows",
+        "arrived_at", "begun_at", "compute_s", "deadline", "done", "ended", "failure", "gone",
+        "in_flight", "inputs", "left", "next_row", "out_bytes", "outputs", "row_bytes", "rows",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +48,7 @@ class Job:
         self.begun_at = 0.0
         self.compute_s = 0.0
         self.ended = False
+        self.failure: Failure | None = None
         self.gone = False
 
     def end(self, failure: "Failure | None") -> None:
@@ -100,13 +101,7 @@ class Queue:
 
     def put_back(self, batch: Sequence[Part]) -> None:
         """Have a batch run again, as it was: once more whole, then part by part."""
-        alive = tuple(
-            msgspec.structs.replace(part, deaths=part.deaths + 1)
-            for part in batch
-            if not part.job.ended and not part.job.gone
-        )
-        if not alive:
-            return
+        alive = tuple(msgspec.structs.replace(part, deaths=part.deaths + 1) for part in batch)
         if alive[0].deaths == 1:
             self._again.append(alive)
         else:
@@ -132,7 +127,6 @@ class Queue:
             count = min(rows, job.rows - job.next_row)
             found.append(Part(job, job.next_row, count))
             job.next_row += count
-            job.in_flight += 1
             self.rows -= count
             rows -= count
             if job.next_row == job.rows:
@@ -160,8 +154,7 @@ class Queue:
             self._drop(job)
             yield job
         while self._again:
-            for part in self._again.popleft():
-                yield part.job
+            yield from (part.job for part in self._again.popleft())
 
     @property
     def oldest_at(self) -> float | None:

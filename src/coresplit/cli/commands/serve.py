@@ -1,0 +1,158 @@
+"""``coresplit serve``."""
+
+import logging
+import ssl
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from coresplit.cli.app import DONE, NO, Command
+from coresplit.cli.display import Display
+from coresplit.cli.output import say, tell
+from coresplit.cli.types import Duration, Model, Name, allocators, optimizations
+from coresplit.errors import CoresplitError, EnvironmentFault, UsageError
+from coresplit.format import format_size
+from coresplit.instance import Interrupt
+from coresplit.models import describe
+from coresplit.records import Mapping
+from coresplit.workflows.choosing import Choice, ServeRequest, choose
+from coresplit.workflows.request import Note
+from coresplit.workflows.reserving import Cores
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_MIB = 1 << 20
+
+
+@click.command(cls=Command)
+@click.argument("target", type=Model(), metavar="MODEL|RUN")
+@click.option("--batch", type=click.IntRange(1), metavar="B", help="Fastest for batches of B.")
+@click.option(
+    "--slo", type=Duration(), metavar="TIME", help="Highest throughput within a latency: 100ms."
+)
+@click.option("--split", metavar="SPLIT", help="Instances x threads: 2x1, 1x8+4x2. No measuring.")
+@click.option("--optimization", type=Name(optimizations), help="Default the best lossless one.")
+@click.option("--mapping", type=click.Choice(get_args(Mapping)), help="Default the best.")
+@click.option("--allocator", type=Name(allocators), help="Default the best.")
+@click.option("--budget", type=Duration(), default="2m", metavar="TIME", help="For measuring.")
+@click.option("--no-measure", is_flag=True, help="Refuse where there is no run to plan from.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--name", help="Name of the model in requests; default its own.")
+@click.option(
+    "--batch-timeout",
+    type=Duration(),
+    metavar="TIME",
+    help="Let requests wait for others; default not at all.",
+)
+@click.option("--timeout", type=Duration(), metavar="TIME", help="Longest time for a request.")
+@click.option(
+    "--grace", type=Duration(), default="30s", metavar="TIME", help="To finish at the end."
+)
+@click.option("--queue", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
+              help="Requests that may wait.")  # fmt: skip
+@click.option("--memory", type=click.IntRange(1), default=1024, show_default=True, metavar="MIB",
+              help="For requests and answers.")  # fmt: skip
+@click.option("--token-file", type=click.Path(path_type=Path), help="Ask for the token in it.")
+@click.option("--insecure", is_flag=True, help="Listen beyond loopback without a token.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
+@click.option("--seed", type=int, help="Seed for weights; default 0.")
+@click.option("--trust", is_flag=True, help="Load a model file that can run code.")
+@click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
+def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
+    """Serve MODEL, or the model of RUN, over the Open Inference Protocol.
+
+    Chooses instances and threads from the newest run of the model on this machine; without one it
+    measures first. Stops at SIGTERM or Ctrl-C once what was accepted is answered.
+    """
+    server = {name: values.pop(name) for name in _SERVER}
+    wait = values.pop("wait")
+    values["measure"] = not values.pop("no_measure")
+    request = ServeRequest(**values)
+    token = _token(server["host"], server["token_file"], insecure=server["insecure"])
+    tls = _tls(server["tls_cert"], server["tls_key"])
+    with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=say) as cores:
+        with Display() as display:
+            choice = choose(request, interrupt, cores, say, display.show)
+        cores.reserve(choice.spec.name, choice.machine)
+        for line in choice.reasons:
+            say(line)
+    return _serve(choice, server, token, tls, say)
+
+
+_SERVER = (
+    "host", "port", "name", "batch_timeout", "timeout", "grace", "queue", "memory", "token_file",
+    "insecure", "tls_cert", "tls_key",
+)  # fmt: skip
+
+
+def _serve(
+    choice: Choice, server: dict[str, Any], token: str, tls: ssl.SSLContext | None, note: Note
+) -> int:
+    try:
+        from coresplit.workflows.serving import run_server  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"serving needs {error.name}, which is not installed; "
+            "run: pip install 'coresplit[serve]'"
+        ) from error
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("coresplit.serving").setLevel(logging.INFO)
+    name = server["name"] or describe(choice.spec.name)[0]
+    scheme = "https" if tls else "http"
+
+    def ready(port: int) -> None:
+        host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
+        tell(f"ready   {scheme}://{host}:{port}/v2/models/{name}")
+
+    note(f"starting {choice.split.count} instances, {format_size(server['memory'] * _MIB)} "
+         "for requests")  # fmt: skip
+    drained = run_server(
+        choice,
+        name=name,
+        host=server["host"],
+        port=server["port"],
+        arena_bytes=server["memory"] * _MIB,
+        most_requests=server["queue"],
+        batch_timeout_s=server["batch_timeout"] or 0.0,
+        timeout_s=server["timeout"],
+        grace_s=server["grace"],
+        token=token,
+        tls=tls,
+        on_ready=ready,
+    )
+    return DONE if drained else NO
+
+
+def _token(host: str, file: Path | None, *, insecure: bool) -> str:
+    if file is None:
+        if host not in _LOOPBACK and not insecure:
+            raise UsageError(
+                f"{host} can be reached by others; give --token-file, or --insecure to serve "
+                "without a token"
+            )
+        return ""
+    try:
+        token = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"the token file {file} cannot be read: {reason}") from error
+    if len(token) < 16 or not token.isascii():
+        raise UsageError(f"the token in {file} must have 16 ASCII characters or more")
+    return token
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None:
+        raise UsageError("--tls-key needs --tls-cert beside it")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CoresplitError(f"the certificate {certificate} cannot be used: {error}") from error
+    return context

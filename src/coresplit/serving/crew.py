@@ -1,0 +1,246 @@
+"""The instances of a server: started, listened to, given deadlines, and replaced."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from coresplit.errors import InstanceError
+from coresplit.instance import Infer, Inferred, Ready, ServingInstance
+from coresplit.instance.messages import Failure as InstanceFailure
+from coresplit.instance.messages import Reply
+from coresplit.serving.queue import Part
+
+LONGEST_PAUSE_S = 30.0
+"""Before an instance that died is started again; the pause is doubled while it goes on dying."""
+STEADY_S = 60.0
+"""An instance that lived so long begins with the first pause again."""
+LOOK_S = 1.0
+_PAGE = 4096
+
+
+class CrewSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in seconds; an instance may grow to ``memory_factor`` times what it took when ready."""
+
+    prepare_s: float = 1800.0
+    first_pause_s: float = 0.1
+    memory_factor: float = 3.0
+
+
+class Observer(Protocol):
+    """Hears what happens, for metrics and logs."""
+
+    def computed(self, instance: int, rows: int, compute_s: float) -> None:
+        """A batch was computed."""
+
+    def lost(self, instance: int, reason: str) -> None:
+        """An instance died, overran its deadline or grew too large."""
+
+    def retried(self, requests: int) -> None:
+        """So many requests of a lost batch run again."""
+
+    def ready(self, instance: int, ready: Ready) -> None:
+        """An instance is ready."""
+
+
+class Owner(Protocol):
+    """Whose batches the crew computes."""
+
+    def computed(self, seat: "Seat", batch: tuple[Part, ...], reply: Inferred) -> None:
+        """A batch is done."""
+
+    def failed(self, batch: tuple[Part, ...], reason: str) -> None:
+        """A batch was lost with its instance, or failed in its forward."""
+
+    def changed(self) -> None:
+        """An instance has become ready, idle or lost."""
+
+
+class Seat:
+    """The place of one instance: its process now, what it computes, and how it has fared."""
+
+    def __init__(self, number: int, threads: int) -> None:
+        self.number = number
+        self.threads = threads
+        self.instance: ServingInstance | None = None
+        self.ready: Ready | None = None
+        self.batch: tuple[Part, ...] = ()
+        self.begun_at = 0.0
+        self.busy_until = 0.0
+        self.started_at = 0.0
+        self.pause_s = 0.0
+        self.restarts = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can take a batch."""
+        return self.ready is not None and not self.batch
+
+    @property
+    def rows(self) -> int:
+        """Rows that it computes."""
+        return sum(part.count for part in self.batch)
+
+
+class Crew:
+    """Seats whose instances ``start`` makes, on the event loop of the main thread."""
+
+    def __init__(
+        self,
+        start: Callable[[int], ServingInstance],
+        threads: Sequence[int],
+        settings: CrewSettings,
+        observer: Observer,
+        owner: Owner,
+    ) -> None:
+        self.seats = tuple(Seat(number, each) for number, each in enumerate(threads))
+        self.fault: InstanceError | None = None
+        self._start = start
+        self._settings = settings
+        self._observer = observer
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+
+    @property
+    def alive(self) -> int:
+        """Instances that are ready."""
+        return sum(seat.ready is not None for seat in self.seats)
+
+    def open(self) -> None:
+        """Start all instances; they become ready one by one."""
+        for seat in self.seats:
+            self._open(seat)
+
+    def close(self) -> list[Part]:
+        """End all instances; the parts that they were computing."""
+        self._closing = True
+        self._looking.cancel()
+        left = [part for seat in self.seats for part in seat.batch]
+        for seat in self.seats:
+            self._end(seat)
+            seat.batch = ()
+        return left
+
+    def compute(
+        self, seat: Seat, batch: tuple[Part, ...], command: Infer, patience_s: float
+    ) -> None:
+        """Have an idle instance compute a batch; it is lost where that takes longer."""
+        assert seat.instance is not None
+        seat.batch = batch
+        seat.begun_at = self._loop.time()
+        self._set_timer(seat, patience_s, self._overran)
+        try:
+            seat.instance.send(command)
+        except InstanceError as error:
+            self._lose(seat, error)
+
+    def _open(self, seat: Seat) -> None:
+        seat.timer = None
+        if self._closing:
+            return
+        seat.started_at = self._loop.time()
+        try:
+            seat.instance = self._start(seat.number)
+        except InstanceError as error:
+            self._lose(seat, error)
+            return
+        except OSError as error:
+            self._lose(seat, InstanceError(f"an instance cannot be started: {error.strerror}"))
+            return
+        self._loop.add_reader(seat.instance.fileno(), self._heard, seat)
+        self._set_timer(seat, self._settings.prepare_s, self._overran)
+
+    def _heard(self, seat: Seat) -> None:
+        """Replies are there, or the instance has died."""
+        instance = seat.instance
+        while instance is not None and instance is seat.instance:
+            try:
+                reply = instance.poll()
+                if reply is None:
+                    return
+                self._take(seat, reply)
+            except InstanceError as error:
+                self._lose(seat, error)
+                return
+
+    def _take(self, seat: Seat, reply: Reply) -> None:
+        self._stop_timer(seat)
+        if isinstance(reply, Ready):
+            seat.ready = reply
+            self.fault = None
+            self._observer.ready(seat.number, reply)
+        elif isinstance(reply, InstanceFailure) and seat.ready is None:
+            assert seat.instance is not None
+            what = f"{seat.instance.spec}: {reply.message}"
+            raise InstanceError(what, reply.remedy, reply.option)
+        else:
+            batch, seat.batch = seat.batch, ()
+            if isinstance(reply, Inferred):
+                self._observer.computed(seat.number, sum(p.count for p in batch), reply.compute_s)
+                self._owner.computed(seat, batch, reply)
+            elif isinstance(reply, InstanceFailure):
+                self._owner.failed(batch, reply.message)
+        self._owner.changed()
+
+    def _overran(self, seat: Seat) -> None:
+        seat.timer = None
+        what = "did not answer before its deadline" if seat.ready else "was not ready in time"
+        self._lose(seat, InstanceError(f"instance {seat.number} {what}"))
+
+    def _lose(self, seat: Seat, reason: InstanceError) -> None:
+        """End an instance, start another after a pause, and give its batch back."""
+        if seat.ready is None and not self.alive:
+            self.fault = reason
+        steady = seat.ready is not None and self._loop.time() - seat.started_at > STEADY_S
+        self._end(seat)
+        batch, seat.batch = seat.batch, ()
+        if self._closing:
+            return
+        seat.restarts += 1
+        first = self._settings.first_pause_s
+        again = min(LONGEST_PAUSE_S, 2 * seat.pause_s)
+        seat.pause_s = first if steady or not seat.pause_s else again
+        self._set_timer(seat, seat.pause_s, self._open)
+        self._observer.lost(seat.number, str(reason))
+        if batch:
+            self._owner.failed(batch, str(reason))
+        self._owner.changed()
+
+    def _end(self, seat: Seat) -> None:
+        self._stop_timer(seat)
+        seat.ready = None
+        if seat.instance is not None:
+            instance, seat.instance = seat.instance, None
+            self._loop.remove_reader(instance.fileno())
+            instance.close()
+
+    def _look(self) -> None:
+        """Replace idle instances that have grown too large."""
+        for seat in self.seats:
+            if seat.idle and seat.instance is not None and seat.ready is not None:
+                most = self._settings.memory_factor * seat.ready.memory
+                if resident(seat.instance.pid) > most:
+                    self._lose(seat, InstanceError(f"instance {seat.number} grew beyond its bound"))
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+
+    def _set_timer(self, seat: Seat, seconds: float, call: Callable[[Seat], None]) -> None:
+        self._stop_timer(seat)
+        seat.timer = self._loop.call_later(seconds, call, seat)
+
+    def _stop_timer(self, seat: Seat) -> None:
+        if seat.timer is not None:
+            seat.timer.cancel()
+            seat.timer = None
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process; 0 where it has ended."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 (read every second)
+            return int(file.read().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -1,0 +1,93 @@
+"""One request and its answer."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import msgspec
+
+from coresplit.serving.http.message import Head
+
+Part = bytes | memoryview
+Fields = Sequence[tuple[str, str]]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What is to be sent; ``on_sent`` is called once its memory is not needed any more."""
+
+    status: int
+    headers: Fields
+    body: Sequence[Part]
+    compress: bool
+    on_sent: Callable[[], None] | None
+
+
+class Exchange:
+    """A request that an app answers once; ``note`` is the app's own.
+
+    ``gone`` says that the client has left.
+    """
+
+    def __init__(self, head: Head, peer: str, ready: Callable[[], None]) -> None:
+        self.head = head
+        self.peer = peer
+        self.gone = False
+        self.note: Any = None
+        self.answer: Answer | None = None
+        self._ready = ready
+
+    def respond(
+        self,
+        status: int,
+        headers: Fields,
+        body: Sequence[Part],
+        *,
+        compress: bool = False,
+        on_sent: Callable[[], None] | None = None,
+    ) -> None:
+        """Answer; the parts of the body are sent one after the other without being joined.
+
+        ``on_sent`` is called once when the memory of the parts is not needed any more, also where
+        the client has left.
+        """
+        assert self.answer is None, "a request is answered once"
+        self.answer = Answer(status, headers, body, compress, on_sent)
+        if self.gone:
+            if on_sent is not None:
+                on_sent()
+            return
+        self._ready()
+
+
+class App(Protocol):
+    """What answers requests."""
+
+    def begin(self, exchange: Exchange) -> memoryview | None:
+        """Where the body, of ``head.length`` bytes, goes; None for memory of the connection.
+
+        May answer at once; then the body is thrown away.
+        """
+
+    def complete(self, exchange: Exchange, body: memoryview) -> None:
+        """The body is there."""
+
+    def gone(self, exchange: Exchange) -> None:
+        """The client has left and was not answered; called once."""
+
+
+def error_answer(status: int, message: str, headers: Fields = ()) -> Answer:
+    """An error as JSON."""
+    body = msgspec.json.encode({"error": message})
+    return Answer(status, [("Content-Type", "application/json"), *headers], [body], False, None)
+
+
+def head_of(answer: Answer, length: int, extra: Fields) -> bytes:
+    """The status line and headers, with the length of the body."""
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    lines = [f"HTTP/1.1 {answer.status} {phrase}"]
+    lines += [f"{name}: {value}" for name, value in (*answer.headers, *extra)]
+    lines += [f"Content-Length: {length}", "", ""]
+    return "\r\n".join(lines).encode("latin-1")

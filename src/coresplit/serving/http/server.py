@@ -1,0 +1,84 @@
+"""All connections of a server: accepted, watched, and drained."""
+
+import asyncio
+import ssl
+
+from coresplit.serving.http.connection import HttpConnection
+from coresplit.serving.http.exchange import App
+from coresplit.serving.http.limits import Limits
+
+
+class HttpServer:
+    """Accepts connections for an app until it is drained."""
+
+    def __init__(self, app: App, limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+        self.draining = False
+        self.connections = 0
+        self.refused = 0
+        self._open: set[HttpConnection] = set()
+        self._server: asyncio.Server | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Listen; raises OSError where that cannot be."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: HttpConnection(self, loop.time), host, port, ssl=tls, backlog=1024
+        )
+        self._watch = loop.call_later(self.limits.tick_s(), self._tick)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def drain(self, grace_s: float) -> bool:
+        """Accept nothing more, answer what is begun; whether all had ended within the grace."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._open):
+            connection.drain()
+        if not self._open:
+            return True
+        try:
+            await asyncio.wait_for(self._empty.wait(), grace_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End everything at once."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._open):
+            connection.abort()
+
+    def opened(self, connection: HttpConnection) -> bool:
+        """Whether there is room for another connection."""
+        self._open.add(connection)
+        self._empty.clear()
+        self.connections += 1
+        room = len(self._open) <= self.limits.connections and not self.draining
+        self.refused += not room
+        return room
+
+    def closed(self, connection: HttpConnection) -> None:
+        """A connection has ended."""
+        self._open.discard(connection)
+        if not self._open:
+            self._empty.set()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self._open):
+            connection.check(now)
+        self._watch = loop.call_later(self.limits.tick_s(), self._tick)

@@ -1,0 +1,94 @@
+"""What a server counts, for Prometheus and for the statistics of the protocol."""
+
+import json
+import logging
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from coresplit.instance import Ready
+from coresplit.serving.protocol.answers import Statistics
+
+_SECONDS = tuple(step * 10.0**power for power in range(-4, 2) for step in (1.0, 2.5, 5.0))
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_log = logging.getLogger("coresplit.serving")
+
+
+class Metrics:
+    """Counters and histograms in a registry of their own; also what the engine tells."""
+
+    def __init__(self, model: str) -> None:
+        self.statistics = Statistics(batches={})
+        self.registry = CollectorRegistry()
+        self._model = model
+        here = {"registry": self.registry, "namespace": "coresplit"}
+        self._requests = Counter("requests", "Answered requests.", ["status"], **here)
+        self._queue = Histogram(
+            "queue_seconds", "From arrival to the first forward.", buckets=_SECONDS, **here
+        )
+        self._compute = Histogram(
+            "compute_seconds", "Forwards of a batch.", ["instance"], buckets=_SECONDS, **here
+        )
+        self._total = Histogram(
+            "request_seconds", "From arrival to the answer.", buckets=_SECONDS, **here
+        )
+        self._rows = Histogram(
+            "batch_rows", "Rows of a batch.", ["instance"], buckets=_ROWS, **here
+        )
+        self._lost = Counter("instance_restarts", "Replaced instances.", ["instance"], **here)
+        self._retried = Counter("retried_requests", "Requests that ran again.", **here)
+        self._shed = Counter("shed_requests", "Requests refused with 429.", **here)
+        self.ready_instances = Gauge("ready_instances", "Instances that are ready.", **here)
+        self.queued_requests = Gauge("queued_requests", "Requests that wait.", **here)
+        self.arena_bytes = Gauge("arena_bytes", "Memory of requests and answers.", **here)
+
+    def text(self) -> bytes:
+        """All of it as Prometheus reads it."""
+        return generate_latest(self.registry)
+
+    def answered(self, status: int, rows: int, total_s: float, queue_s: float) -> None:
+        """A request for inference was answered."""
+        found = self.statistics
+        self._requests.labels(str(status)).inc()
+        found.requests += 1
+        found.last_ms = int(time.time() * 1000)
+        if status == 200:
+            self._total.observe(total_s)
+            self._queue.observe(queue_s)
+            found.rows += rows
+            found.total_ns += int(total_s * 1e9)
+            found.queue_ns += int(queue_s * 1e9)
+        else:
+            found.failures += 1
+            found.failed_ns += int(total_s * 1e9)
+        if status == 429:
+            self._shed.inc()
+
+    def computed(self, instance: int, rows: int, compute_s: float) -> None:
+        """A batch was computed."""
+        self._compute.labels(str(instance)).observe(compute_s)
+        self._rows.labels(str(instance)).observe(rows)
+        found = self.statistics
+        found.executions += 1
+        found.compute_ns += int(compute_s * 1e9)
+        sizes = found.batches.setdefault(rows, [0, 0])
+        sizes[0] += 1
+        sizes[1] += int(compute_s * 1e9)
+
+    def lost(self, instance: int, reason: str) -> None:
+        """An instance died, overran its deadline or grew too large."""
+        self._lost.labels(str(instance)).inc()
+        log("instance lost", instance=instance, reason=reason)
+
+    def retried(self, requests: int) -> None:
+        """So many requests of a lost batch run again."""
+        self._retried.inc(requests)
+
+    def ready(self, instance: int, ready: Ready) -> None:
+        """An instance is ready."""
+        log("instance ready", instance=instance, cpus=list(ready.cpus), seconds=ready.prepare_s)
+
+
+def log(event: str, **fields: object) -> None:
+    """One line of JSON for whoever reads logs."""
+    _log.info(json.dumps({"event": event, "at": round(time.time(), 3), **fields}))

@@ -1,0 +1,150 @@
+"""A server from its start to its end: arena, instances, connections, signals."""
+
+import asyncio
+import contextlib
+import math
+import signal
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from coresplit.errors import EnvironmentFault
+from coresplit.instance import Arena, Ready, ServingInstance
+from coresplit.serving.app import ServingApp
+from coresplit.serving.crew import CrewSettings
+from coresplit.serving.dividing import Latencies
+from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.http.limits import Limits
+from coresplit.serving.http.server import HttpServer
+from coresplit.serving.metrics import Metrics, log
+from coresplit.serving.protocol.tensors import Signature, tensors_of
+
+MOST_ROWS_OF_A_REQUEST = 1024
+ARENA_BYTES = 1 << 30
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how to serve; times in seconds, memory in bytes."""
+
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    arena_bytes: int = ARENA_BYTES
+    grace_s: float = 30.0
+    timeout_s: float = math.inf
+    token: str = ""
+    engine: Settings
+    crew: CrewSettings = CrewSettings()
+    limits: Limits = Limits()
+
+
+def serve(
+    settings: ServerSettings,
+    threads: list[int],
+    start: Callable[[int, Arena], ServingInstance],
+    latencies: Latencies,
+    *,
+    tls: ssl.SSLContext | None = None,
+    on_ready: Callable[[int], None] = lambda port: None,
+) -> bool:
+    """Serve until SIGTERM or SIGINT; whether all accepted requests were answered by then.
+
+    Call it from the main thread. ``start`` makes the instance of a seat; ``on_ready`` hears the
+    port once all instances are ready. Raises EnvironmentFault where the port cannot be listened
+    on, and the InstanceError of instances that cannot be prepared.
+    """
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_serve(settings, threads, start, latencies, tls, on_ready))
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, else asyncio's."""
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415 (an extra)
+
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return loop
+    return asyncio.new_event_loop()
+
+
+async def _serve(
+    settings: ServerSettings,
+    threads: list[int],
+    start: Callable[[int, Arena], ServingInstance],
+    latencies: Latencies,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[int], None],
+) -> bool:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    arena = Arena.create(settings.arena_bytes)
+    metrics = Metrics(settings.name)
+    engine = Engine(
+        lambda seat: start(seat, arena),
+        threads,
+        settings.engine,
+        latencies,
+        metrics,
+        settings.crew,
+    )
+    front: HttpServer | None = None
+    try:
+        engine.open()
+        ready = await _or_asked(engine.wait_ready(len(threads)), asked)
+        if ready is None:
+            return True
+        signature = Signature(
+            model=settings.name,
+            inputs=tensors_of(ready.inputs),
+            outputs=tensors_of(ready.outputs),
+            most_rows=MOST_ROWS_OF_A_REQUEST,
+        )
+        app = ServingApp(
+            signature,
+            engine,
+            arena,
+            metrics,
+            loop.time,
+            timeout_s=settings.timeout_s,
+            token=settings.token,
+        )
+        front = HttpServer(app, settings.limits)
+        try:
+            await front.start(settings.host, settings.port, tls)
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise EnvironmentFault(
+                f"cannot listen on {where}: {error.strerror}",
+                "choose another port: {option}",
+                "port=8081",
+            ) from error
+        on_ready(front.port)
+        await asked.wait()
+        log("draining", queued=engine.queued)
+        app.draining = True
+        # all at once: what is accepted is answered while no more is
+        done, _ = await asyncio.gather(
+            engine.drained(settings.grace_s), front.drain(settings.grace_s)
+        )
+        return done
+    finally:
+        engine.close()
+        if front is not None:
+            front.close()
+        arena.close()
+
+
+async def _or_asked(wanted: Coroutine[Any, Any, Ready], asked: asyncio.Event) -> Ready | None:
+    """What is waited for, or None where an end is asked for first."""
+    task = asyncio.ensure_future(wanted)
+    end = asyncio.ensure_future(asked.wait())
+    done, _ = await asyncio.wait({task, end}, return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    if task in done:
+        return task.result()
+    task.cancel()
+    return None

@@ -1,0 +1,344 @@
+"""Which instances to serve a model with: from a run that fits, from a short sweep, or as told."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from coresplit import store
+from coresplit.errors import CoresplitError, EnvironmentFault, RunError, UsageError
+from coresplit.format import format_duration, format_share, number
+from coresplit.instance import Interrupt
+from coresplit.models import ModelSpec, form_of
+from coresplit.optimizations import OPTIMIZATIONS, usable
+from coresplit.planner import (
+    Capacity,
+    Profile,
+    best_capacity,
+    capacities_of,
+    lossless,
+    profiles_of,
+)
+from coresplit.records import Machine, Run, Split, Variant, split_of
+from coresplit.stats.lossy import lossy_of
+from coresplit.stats.sampling import judged
+from coresplit.sweep import Progress
+from coresplit.workflows import measuring, planning
+from coresplit.workflows.conditions import require_same, spec_again
+from coresplit.workflows.places import machine_for
+from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, BenchRequest, Note, spec_of
+from coresplit.workflows.reserving import Cores
+
+DEFAULT_BUDGET_S = 120.0
+MOST_BATCH = 32
+"""Largest batch of a short sweep, and of a split that was told without one."""
+_SPLIT = re.compile(r"(\d+)x(\d+)")
+
+
+class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to serve; None where the default is wanted.
+
+    ``target`` is a model or a run folder. One of ``batch``, ``slo`` (seconds) and ``split`` at
+    most says what for. ``budget`` in seconds is for a sweep, if one is needed and ``measure``
+    allows it.
+    """
+
+    target: str
+    batch: int | None = None
+    slo: float | None = None
+    split: str | None = None
+    optimization: str | None = None
+    mapping: str | None = None
+    allocator: str | None = None
+    measure: bool = True
+    budget: float = DEFAULT_BUDGET_S
+    weights: str | None = None
+    trust: bool = False
+    seed: int | None = None
+    runs: Path = Path("runs")
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The instances to serve with, what is known of their latencies, and why they were chosen.
+
+    ``latencies`` are in seconds by <threads, batch>, empty where nothing was measured. Each
+    instance takes ``most_rows`` at once. ``reasons`` are lines for the user.
+    """
+
+    spec: ModelSpec
+    machine: Machine
+    variant: Variant
+    split: Split
+    most_rows: int
+    latencies: Mapping[tuple[int, int], float] = {}
+    reasons: tuple[str, ...]
+
+
+def choose(
+    request: ServeRequest,
+    interrupt: Interrupt,
+    cores: Cores,
+    note: Note,
+    on_progress: Callable[[Progress], None],
+) -> Choice:
+    """Find or measure a run of the model on this machine, and choose from it.
+
+    Raises UsageError for what cannot be, and the errors of measuring.
+    """
+    given = [request.batch is not None, request.slo is not None, request.split is not None]
+    if sum(given) > 1:
+        raise UsageError("a batch, an SLO and a split answer one question; give one of them")
+    folder = Path(request.target)
+    if (folder / "run.json").is_file():
+        return _from_run(judged(store.load(folder)), request)
+    if request.split is not None:
+        return _as_told(request)
+    bench = BenchRequest(
+        model=request.target,
+        weights=request.weights,
+        trust=request.trust,
+        seed=request.seed,
+    )
+    spec = spec_of(bench)
+    run = newest_run(request.runs, spec, machine_for(spec.name))
+    if run is None:
+        if not request.measure:
+            raise UsageError(
+                f"there is no run of {request.target} on this machine in {request.runs}",
+                "let it be measured, or give a split: {option}",
+                "split=2x1",
+            )
+        sweep = msgspec.structs.replace(
+            bench,
+            optimizations=_quick_optimizations(spec.name),
+            batches=tuple(2**power for power in range(MOST_BATCH.bit_length())),
+            budget=request.budget,
+        )
+        note(f"no run of {request.target} fits this machine: measuring for "
+             f"{format_duration(request.budget)}")  # fmt: skip
+        session = measuring.prepare(sweep, interrupt, cores, note)
+        measured = session.run(interrupt, on_progress)
+        if measured.outcome.interrupted:
+            raise KeyboardInterrupt
+        run = judged(store.load(measured.path))
+    note(f"chosen from run {run.name}")
+    return _from_run(run, request)
+
+
+def newest_run(runs: Path, spec: ModelSpec, machine: Machine) -> Run | None:
+    """The newest run of the model that was measured under today's conditions; None without one."""
+    found: list[Run] = []
+    for manifest in runs.glob("*/run.json"):
+        with suppress(CoresplitError):
+            run = store.load(manifest.parent)
+            if run.model.source == spec.name and run.settings.seed == spec.seed:
+                require_same(run, machine, run.model)
+                found.append(run)
+    newest = max(found, key=lambda run: run.created_at, default=None)
+    return None if newest is None else judged(newest)
+
+
+def parse_split(text: str) -> list[int]:
+    """Threads of every instance in ``2x1`` or ``1x8+4x2``: instances times threads."""
+    threads: list[int] = []
+    for part in text.split("+"):
+        match = _SPLIT.fullmatch(part.strip())
+        if match is None or not int(match[1]) or not int(match[2]) or len(match[1]) > 4:
+            raise UsageError(
+                f"'{text}' is no split; write INSTANCESxTHREADS, for example 2x1 or 1x8+4x2"
+            )
+        threads += [int(match[2])] * int(match[1])
+    return threads
+
+
+def _as_told(request: ServeRequest) -> Choice:
+    spec = spec_of(
+        BenchRequest(
+            model=request.target, weights=request.weights, trust=request.trust, seed=request.seed
+        )
+    )
+    machine = machine_for(spec.name)
+    threads = _fitting(parse_split(str(request.split)), machine)
+    variant = Variant(
+        request.optimization or DEFAULT_OPTIMIZATIONS[form_of(spec.name)][-1],
+        *_placing(request),
+    )
+    if missing := usable(variant.optimization):
+        raise EnvironmentFault(missing)
+    return Choice(
+        spec=spec,
+        machine=machine,
+        variant=variant,
+        split=split_of([(each, MOST_BATCH) for each in threads]),
+        most_rows=MOST_BATCH,
+        reasons=(f"{request.split} of {variant}, as asked; nothing was measured",),
+    )
+
+
+def _fitting(threads: list[int], machine: Machine) -> list[int]:
+    if sum(threads) > machine.usable:
+        raise UsageError(
+            f"the split needs {sum(threads)} cores, but {machine.usable} are usable here"
+        )
+    return threads
+
+
+def _placing(request: ServeRequest) -> tuple[str, str]:
+    return request.mapping or "sequential", request.allocator or "default"
+
+
+def _from_run(run: Run, request: ServeRequest) -> Choice:
+    if run.machine is None:
+        raise RunError(f"run {run.name} was imported from tables: nothing of it can be run here")
+    machine = machine_for(run.model.source)
+    require_same(run, machine, run.model)
+    spec = spec_again(run, request.weights, request.trust)
+    profiles = _profiles(run, request)
+    if request.split is not None:
+        return _split_of_run(run, request, spec, machine, profiles)
+    if request.batch is not None:
+        return _for_batch(run, request, spec, machine)
+    limit = request.slo if request.slo is not None else math.inf
+    tolerance = None if request.slo is not None else 0.1
+    found = best_capacity(profiles, machine.usable, limit, tolerance)
+    if found is None:
+        least = min(
+            (each.first_s for one in profiles for each in capacities_of(one, machine.usable)),
+            default=math.nan,
+        )
+        raise UsageError(
+            f"nothing answers within {format_duration(limit)}; the fastest takes "
+            f"{format_duration(least)}"
+        )
+    fat = best_capacity(
+        [each for each in profiles if each.variant == found.variant], machine.usable, tolerance=0.0
+    )
+    profile = next(each for each in profiles if each.variant == found.variant)
+    return Choice(
+        spec=spec,
+        machine=machine,
+        variant=found.variant,
+        split=found.split,
+        most_rows=max(batch for _, batch in found.instances),
+        latencies=_latencies(profile, found.split),
+        reasons=_reasons(run, found, fat, request),
+    )
+
+
+def _reasons(
+    run: Run, found: Capacity, fat: Capacity | None, request: ServeRequest
+) -> tuple[str, ...]:
+    what = " + ".join(
+        f"{piece.instances} x {piece.threads} {'thread' if piece.threads == 1 else 'threads'}, "
+        f"batches up to {piece.batch}"
+        for piece in found.split.pieces
+    )
+    goal = (
+        f"the highest throughput within {format_duration(request.slo)} a batch"
+        if request.slo is not None
+        else "the highest throughput with a single request at most 10 % slower than it must be"
+    )
+    lines = [
+        f"{what}, {found.variant}",
+        f"{goal}: {format_duration(found.first_s)} alone, {number(found.throughput)}/s in all "
+        f"(predicted from run {run.name})",
+    ]
+    if fat is not None and fat.split != found.split:
+        gain = found.throughput / fat.throughput - 1
+        lines.append(
+            f"{format_share(gain)} more throughput than {fat.split.count} x "
+            f"{fat.split.pieces[0].threads} threads, predicted and not verified"
+        )
+    return tuple(lines)
+
+
+def _for_batch(run: Run, request: ServeRequest, spec: ModelSpec, machine: Machine) -> Choice:
+    asked = planning.PlanRequest(
+        batch=request.batch,
+        optimization=request.optimization,
+        mapping=request.mapping,
+        allocator=request.allocator,
+        interpolate=True,
+    )
+    answer = planning.answers(run, asked)[0]
+    split = answer.plan.recommended.split
+    predicted = format_duration(answer.plan.recommended.predicted.value)
+    return Choice(
+        spec=spec,
+        machine=machine,
+        variant=answer.plan.variant,
+        split=split,
+        most_rows=max(batch for _, batch in split.cells),
+        latencies=_latencies(answer.profile, split),
+        reasons=(
+            f"{split}, {answer.plan.variant}",
+            f"for batches of {request.batch}: {predicted} predicted from run {run.name}",
+            f"compared with one instance on all cores: {answer.plan.verdict}",
+        ),
+    )
+
+
+def _split_of_run(
+    run: Run,
+    request: ServeRequest,
+    spec: ModelSpec,
+    machine: Machine,
+    profiles: tuple[Profile, ...],
+) -> Choice:
+    threads = _fitting(parse_split(str(request.split)), machine)
+    fitting = [each for each in profiles if set(threads) <= set(each.threads)]
+    profile = min(
+        fitting or profiles,
+        key=lambda each: each.cells[min(each.cells)].latency,
+    )
+    split = split_of([(each, max(profile.batches)) for each in threads])
+    return Choice(
+        spec=spec,
+        machine=machine,
+        variant=profile.variant,
+        split=split,
+        most_rows=max(profile.batches),
+        latencies=_latencies(profile, split),
+        reasons=(f"{request.split} of {profile.variant}, as asked",),
+    )
+
+
+def _profiles(run: Run, request: ServeRequest) -> tuple[Profile, ...]:
+    """The profiles that may be chosen from: lossless ones, unless one is named."""
+    found = profiles_of(run)
+    for field in ("optimization", "mapping", "allocator"):
+        wanted = getattr(request, field)
+        if wanted is not None:
+            found = tuple(each for each in found if getattr(each.variant, field) == wanted)
+    if request.optimization is None:
+        found = lossless(found, lossy_of(run))
+    if not found:
+        raise UsageError(f"run {run.name} has nothing that is asked for; measure it first")
+    return found
+
+
+def _latencies(profile: Profile, split: Split) -> dict[tuple[int, int], float]:
+    """What instances of the split take while all of them are busy."""
+    threads = {threads for threads, _ in split.cells}
+    return {
+        place: profile.latency_at(place, split.cores).latency
+        for place in profile.cells
+        if place[0] in threads
+    }
+
+
+def _quick_optimizations(model: str) -> tuple[str, ...]:
+    """Lossless optimizations that are usable here and are not compiled for minutes."""
+    form = form_of(model)
+    return tuple(
+        name
+        for name, each in OPTIMIZATIONS.items()
+        if form in each.takes
+        and not each.lossy
+        and each.makes != "compiled"
+        and name not in ("trace", "channels_last", "mkldnn")
+        and usable(name) is None
+    )
