@@ -157,12 +157,12 @@ def test_a_run_is_extended_by_packed_cells_and_planned_with_them(
     ended = subprocess.run(
         [
             *(*COMMAND, "plan", "run", "--batch", str(2 * cores), "--setting", "packed"),
-            *("--optimization", "script", "--measure", "--budget", "45s", "--json"),
+            *("--optimization", "script", "--measure", "--budget", "2m", "--json"),
         ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=280,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -292,7 +292,7 @@ def test_what_a_lossy_optimization_gives_up_is_measured_over_256_inputs() -> Non
 def test_an_optimization_that_does_not_fit_the_model_says_why() -> None:
     process = Process(spec(optimization="mkldnn"))
     try:
-        with pytest.raises(PrepareFailed, match="does not run on oneDNN's tensors"):
+        with pytest.raises(PrepareFailed, match="does not support oneDNN's tensors"):
             process.wait_ready()
     finally:
         process.close()

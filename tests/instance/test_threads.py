@@ -89,10 +89,7 @@ def test_more_threads_that_compute_than_cores_are_found_out() -> None:
         ending.set()
         for thread in threads:
             thread.join()
-    assert str(caught.value) == (
-        "2 threads compute, and the cores to give them are 1: its library starts more threads "
-        "than it was asked for"
-    )
+    assert "2 threads compute on 1 core:" in str(caught.value)
 
 
 @pytest.mark.usefixtures("unbound")

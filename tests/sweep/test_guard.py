@@ -24,7 +24,7 @@ def test_what_the_process_holds_already_is_available_to_it() -> None:
     peaks = {32: 400 * MIB, 64: 480 * MIB}
     assert reason_to_skip(peaks, 128, 300 * MIB, MIB) is None
     assert reason_to_skip(peaks, 128, 200 * MIB, MIB) == (
-        "needs about 640 MiB, 600 MiB are available"
+        "needs about 640 MiB, but 600 MiB is available"
     )
 
 

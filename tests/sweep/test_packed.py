@@ -173,7 +173,7 @@ def test_a_packed_cell_whose_copies_would_not_fit_in_memory_is_skipped() -> None
     bench.run(msgspec.structs.replace(BOTH, batches=(1, 2, 4, 8, 16, 32)))
     skipped = bench.packed(1, 8)
     assert skipped.verdict == "skipped"
-    assert skipped.reason == "needs about 412 MiB, 422 MiB are available"
+    assert skipped.reason == "needs about 412 MiB, but 422 MiB is available"
     assert bench.final[Cell(optimization="script", threads=1, batch=32)].verdict == "measured"
 
 

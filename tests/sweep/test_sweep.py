@@ -385,7 +385,7 @@ def test_a_batch_that_would_not_fit_is_skipped_with_both_figures() -> None:
     )
     skipped = bench.final[Cell(optimization="none", threads=1, batch=64)]
     assert skipped.verdict == "skipped"
-    assert skipped.reason == "needs about 8.50 GiB, 8.00 GiB are available"
+    assert skipped.reason == "needs about 8.50 GiB, but 8.00 GiB is available"
     assert outcome.verdicts == {"measured": 6, "skipped": 2}
     assert max(batch for _, _, batch, _ in bench.forwards) == 32
 
@@ -403,7 +403,7 @@ def test_what_would_not_fit_is_skipped_even_where_the_budget_never_reached_it() 
     beyond = Cell(optimization="none", threads=1, batch=1024)
     assert bench.final[reached].verdict == "estimated"
     assert bench.final[beyond].verdict == "skipped"
-    assert bench.final[beyond].reason == "needs about 128 GiB, 20.6 GiB are available"
+    assert bench.final[beyond].reason == "needs about 128 GiB, but 20.6 GiB is available"
 
 
 def test_running_out_of_memory_spares_the_larger_batches() -> None:

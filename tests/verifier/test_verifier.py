@@ -241,7 +241,9 @@ def test_disturbed_rounds_are_repeated_while_there_are_not_more_of_them_than_oth
 def test_a_machine_that_is_busy_all_along_proves_nothing_and_says_why() -> None:
     bench = Bench()
     bench.held = lambda at: 0.4
-    with pytest.raises(EnvironmentFault, match=r"another process held 40 % of core.*quieten"):
+    with pytest.raises(
+        EnvironmentFault, match=r"another process held 40 % of core.*stop other programs"
+    ):
         bench.run(planned())
     assert bench.logged == []
 
@@ -266,7 +268,7 @@ def test_a_round_begun_late_is_left_out_and_a_machine_that_stays_busy_is_told() 
     (fat,) = [each for each in tried.instances if each.spec.threads == 4]
     assert fat.begun == 2 + 2 * 4 + 2 + 9
     never = bench(range(3, 1000))
-    with pytest.raises(EnvironmentFault, match=r"not be started together.*quieten the machine"):
+    with pytest.raises(EnvironmentFault, match=r"not be started together.*stop other programs"):
         never.run(planned())
     assert never.logged == []
     assert all(instance.closed for instance in never.instances)

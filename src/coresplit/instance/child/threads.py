@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from coresplit.errors import PrepareFailed
+from coresplit.format import format_cores
 from coresplit.machine.counters import busy, read_counters
 
 TRIAL_S = 0.3
@@ -32,8 +33,8 @@ def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[
     computing = busy(before, read_counters(cpus))
     if len(computing) > len(cpus):
         raise PrepareFailed(
-            f"{len(computing)} threads compute on {len(cpus)} cores: the library started more "
-            "threads than it was asked for"
+            f"{len(computing)} threads compute on {format_cores(len(cpus))}: the library started "
+            "more threads than it was asked for"
         )
     calling = os.getpid()
     for thread, cpu in assignment(cpus, calling, computing, _threads()).items():
