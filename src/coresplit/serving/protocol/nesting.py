@@ -20,5 +20,5 @@ def deeper_than(text: bytes, limit: int) -> bool:
     steps[[ord("["), ord("{")]] = 1
     steps[[ord("]"), ord("}")]] = -1
     inside_strings = np.logical_xor.accumulate(found == _QUOTE)
-    depths = np.cumsum(steps[found] * ~inside_strings, dtype=np.int64)
+    depths = np.cumsum(steps[found] * ~inside_strings, dtype=np.int32)
     return bool(depths.max(initial=0) > limit)

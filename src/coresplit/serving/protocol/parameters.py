@@ -11,7 +11,7 @@ import msgspec
 from coresplit.serving.protocol.refusals import BadRequest, quoted
 
 Parameters = dict[str, msgspec.Raw]
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _Value = TypeVar("_Value")
 _SHARED_MEMORY = ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")

@@ -122,7 +122,7 @@ def _check_inputs(inputs: Sequence[_Input], signature: Signature, most: int) -> 
     missing = [tensor for tensor in signature.inputs if tensor.name not in seen]
     if missing:
         raise BadRequest(
-            f"expected {len(tensors)} inputs but got {len(seen)} for model "
+            f"expected {len(tensors)} inputs but got {len(seen)} inputs for model "
             f"{quoted(signature.model)}: {_list(missing)} missing"
         )
     rows = inputs[0].shape[0]

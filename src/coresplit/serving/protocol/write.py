@@ -41,7 +41,7 @@ def write_infer(
         }
         if wanted.binary:
             shown["parameters"] = {"binary_data_size": size}
-            parts += pieces
+            parts += [piece.cast("B") for piece in pieces]
         else:
             shown["data"] = _data(wanted, tensor, pieces)
         described.append(shown)
