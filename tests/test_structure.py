@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "models": COMMON,
     "optimizations": COMMON | {"cache"},
     "instance": COMMON | {"cache", "machine", "models", "optimizations", "stats"},
+    "serving": COMMON | {"instance"},
     "sweep": COMMON | {"instance", "stats"},
     "verifier": COMMON | {"instance", "planner", "stats"},
     "serving": COMMON | {"instance"},

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 import coresplit
-from coresplit.errors import InstanceDied, InstanceTimeout
+from coresplit.errors import InstanceDied, InstanceError, InstanceTimeout
 from coresplit.instance.channel import Channel
 from coresplit.instance.failures import death_of, error_of
 from coresplit.instance.interrupt import GRACE_S, Interrupt
@@ -208,7 +208,7 @@ class Process:
         return reply
 
     def _require_open(self) -> None:
-        if self._channel.closed:
+        if self._channel.fileno() < 0:
             raise InstanceError(f"{self.spec} is closed")
 
     def _receive(self, timeout: float, interrupt: Interrupt | None) -> Reply:

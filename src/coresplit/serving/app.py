@@ -6,37 +6,44 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 import coresplit
 from coresplit.instance import Arena, Blocks, Text
 from coresplit.serving.engine import Engine
 from coresplit.serving.http.exchange import Exchange
 from coresplit.serving.metrics import Metrics, log
-from coresplit.serving.protocol.answers import (
-    NotFinite,
-    error_of,
-    infer_answer,
-    model_configuration,
-    model_metadata,
-    model_statistics,
-    repository_index,
-    retry_after,
-    server_metadata,
-)
-from coresplit.serving.protocol.requests import (
+from coresplit.serving.protocol import (
+    HEADER_LENGTH,
     BadRequest,
+    Batching,
+    Endpoint,
+    Group,
     InferRequest,
-    Json,
+    Refusal,
+    Route,
+    Signature,
+    check_model,
+    live,
+    model_config,
+    model_metadata,
+    model_ready,
+    model_statistics,
     parse_infer,
-    total_bytes,
+    ready,
+    repository_index,
+    route,
+    server_metadata,
+    wants_ready_only,
+    write_error,
+    write_infer,
+    write_json,
 )
-from coresplit.serving.protocol.routes import Endpoint, Refused, route
-from coresplit.serving.protocol.tensors import Signature
+from coresplit.serving.protocol import Text as Json
 from coresplit.serving.queue import Failure, Job
 
-HEADER_LENGTH = "inference-header-content-length"
 REQUEST_ID = "x-request-id"
+METRICS = "/metrics"
+BUSY = "too many requests wait; try later"
+_OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
 
 class _Pending:
@@ -85,36 +92,33 @@ class ServingApp:
     def begin(self, exchange: Exchange) -> memoryview | None:
         """Where the body goes: into memory that instances see, if it is one to compute."""
         head = exchange.head
+        method = "GET" if head.method == "HEAD" else head.method
         try:
-            endpoint = route(
-                head.method, head.path, self._signature.model, self._signature.version
-            ).endpoint
-        except Refused as refused:
-            allow = [("Allow", refused.allow)] if refused.allow else []
-            self._error(exchange, refused.status, refused.message, allow)
+            found = None if head.path == METRICS else route(method, head.path)
+            if not self._permitted(exchange, found):
+                headers = [("WWW-Authenticate", "Bearer")]
+                self._error(exchange, 401, "a token is needed", headers)
+                return None
+            if found is not None:
+                check_model(found, self._signature)
+        except Refusal as refusal:
+            self._error(exchange, refusal.status, refusal.message, list(refusal.headers.items()))
             return None
-        if not self._permitted(exchange, endpoint):
-            self._error(exchange, 401, "a token is needed", [("WWW-Authenticate", "Bearer")])
-            return None
-        if endpoint != "infer":
-            self._pending[id(exchange)] = _Pending(exchange, "", self._clock())
-            exchange.note = endpoint
-            return None
-        return self._begin_infer(exchange)
+        exchange.note = found.endpoint if found is not None else METRICS
+        return self._begin_infer(exchange) if exchange.note == "infer" else None
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
         """The body is there: compute it, or answer at once."""
+        if exchange.note != "infer":
+            self._answer(exchange, exchange.note, body)
+            return
         pending = self._pending.get(id(exchange))
         if pending is None:
             return
-        if exchange.note != "infer":
-            del self._pending[id(exchange)]
-            self._answer(exchange, exchange.note)
-            return
         try:
             self._infer(pending, body)
-        except BadRequest as error:
-            self._end(pending, 400, str(error))
+        except Refusal as refusal:
+            self._end(pending, refusal.status, refusal.message)
 
     def gone(self, exchange: Exchange) -> None:
         """The client has left: what has not begun is dropped."""
@@ -132,7 +136,6 @@ class ServingApp:
     def _begin_infer(self, exchange: Exchange) -> memoryview | None:
         name = exchange.head.headers.get(REQUEST_ID, "")[:64] or uuid.uuid4().hex[:16]
         pending = _Pending(exchange, name, self._clock())
-        exchange.note = "infer"
         if self.draining or not self._engine.alive:
             what = "the server is draining" if self.draining else "no instance is ready"
             self._refuse(pending, 503, what, [("Retry-After", "1")])
@@ -142,8 +145,7 @@ class ServingApp:
         if self._engine.full or (length and block is None):
             if block is not None:
                 self._blocks.give(block)
-            wait = retry_after(self._engine.retry_after_s())
-            self._refuse(pending, 429, "too many requests wait; try later", [("Retry-After", wait)])
+            self._refuse(pending, 429, BUSY, [self._retry_after()])
             return None
         pending.body = block
         self._pending[id(exchange)] = pending
@@ -159,7 +161,7 @@ class ServingApp:
                 self._full(pending)
                 return
             self._arena.view(pending.body, len(body))[:] = body
-        size = total_bytes(self._signature.outputs, request.rows)
+        size = request.rows * sum(tensor.row_bytes for tensor in self._signature.outputs)
         pending.answer = self._blocks.take(max(1, size))
         if pending.answer is None:
             self._full(pending)
@@ -199,20 +201,21 @@ class ServingApp:
         if failure is not None:
             self._end(pending, failure.status, failure.message)
             return
+        tensors = self._signature.outputs
         views = [
-            self._arena.view(at, request.rows * tensor.row_bytes)
-            for at, tensor in zip(outputs, self._signature.outputs, strict=True)
+            [self._arena.view(outputs[w.index], request.rows * tensors[w.index].row_bytes)]
+            for w in request.outputs
         ]
         try:
-            headers, parts = infer_answer(self._signature, request, views)
-        except NotFinite as error:
-            self._end(pending, 500, str(error))
+            headers, parts = write_infer(self._signature, request, views)
+        except Refusal as refusal:
+            self._end(pending, refusal.status, refusal.message)
             return
         self._pending.pop(id(pending.exchange), None)
         self._count(pending, 200, request.rows)
         pending.exchange.respond(
             200,
-            [*headers, (REQUEST_ID, pending.name)],
+            [*headers.items(), (REQUEST_ID, pending.name)],
             parts,
             compress=self._compress,
             on_sent=lambda: self._free(pending),
@@ -225,8 +228,7 @@ class ServingApp:
 
     def _full(self, pending: _Pending) -> None:
         self._pending.pop(id(pending.exchange), None)
-        wait = retry_after(self._engine.retry_after_s())
-        self._refuse(pending, 429, "too many requests wait; try later", [("Retry-After", wait)])
+        self._refuse(pending, 429, BUSY, [self._retry_after()])
         self._free(pending)
 
     def _refuse(
@@ -251,52 +253,59 @@ class ServingApp:
                 self._blocks.give(block)
         pending.body = pending.answer = None
 
-    def _answer(self, exchange: Exchange, endpoint: Endpoint) -> None:
-        alive, signature = self._engine.alive > 0, self._signature
-        ready = alive and not self.draining
-        if endpoint == "metrics":
+    def _answer(self, exchange: Exchange, endpoint: str, body: memoryview) -> None:
+        signature = self._signature
+        is_ready = self._engine.alive > 0 and not self.draining
+        if endpoint == METRICS:
             self._metrics.ready_instances.set(self._engine.alive)
             self._metrics.queued_requests.set(self._engine.queued)
             self._metrics.arena_bytes.set(self._blocks.taken)
             plain = [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")]
             exchange.respond(200, plain, [self._metrics.text()])
-        elif endpoint == "live":
-            self._json(exchange, 200, {"live": True})
-        elif endpoint == "ready":
-            self._json(exchange, 200 if ready else 503, {"ready": ready})
-        elif endpoint == "model_ready":
-            found = {"name": signature.model, "ready": ready}
-            self._json(exchange, 200 if ready else 503, found)
-        elif endpoint == "server":
-            self._json(exchange, 200, server_metadata(coresplit.__version__))
-        elif endpoint == "model":
-            self._json(exchange, 200, model_metadata(signature))
-        elif endpoint == "config":
-            self._json(exchange, 200, model_configuration(signature, self._engine.seats))
-        elif endpoint == "stats":
-            self._json(exchange, 200, model_statistics(signature, self._metrics.statistics))
-        else:
-            self._json(exchange, 200, repository_index(signature, ready=ready))
+            return
+        answers: dict[str, Callable[[], object]] = {
+            "live": live,
+            "ready": lambda: ready(is_ready),
+            "model_ready": lambda: model_ready(signature, is_ready),
+            "server_metadata": lambda: server_metadata(coresplit.__version__),
+            "model_metadata": lambda: model_metadata(signature),
+            "config": self._config,
+            "stats": lambda: model_statistics(signature, self._metrics.counters),
+            "repository_index": lambda: repository_index(
+                signature, is_ready, wants_ready_only(body)
+            ),
+        }
+        try:
+            headers, parts = write_json(answers[endpoint]())
+        except Refusal as refusal:
+            self._error(exchange, refusal.status, refusal.message, [])
+            return
+        unready = endpoint in ("ready", "model_ready") and not is_ready
+        exchange.respond(503 if unready else 200, list(headers.items()), parts)
 
-    def _permitted(self, exchange: Exchange, endpoint: Endpoint) -> bool:
-        if not self._token or endpoint in ("live", "ready", "model_ready"):
+    def _config(self) -> object:
+        group = Group(name=self._signature.model, count=self._engine.seats)
+        return model_config(self._signature, (group,), Batching())
+
+    def _permitted(self, exchange: Exchange, found: Route | None) -> bool:
+        if not self._token or (found is not None and found.endpoint in _OPEN):
             return True
         kind, _, given = exchange.head.headers.get("authorization", "").partition(" ")
         return kind.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token)
 
-    def _json(self, exchange: Exchange, status: int, found: Any) -> None:  # noqa: ANN401
-        body = msgspec.json.encode(found)
-        exchange.respond(status, [("Content-Type", "application/json")], [body])
+    def _retry_after(self) -> tuple[str, str]:
+        seconds = min(3600, max(1, math.ceil(self._engine.retry_after_s())))
+        return "Retry-After", str(seconds)
 
     def _error(
         self, exchange: Exchange, status: int, message: str, headers: list[tuple[str, str]]
     ) -> None:
-        kind = [("Content-Type", "application/json"), *headers]
-        exchange.respond(status, kind, [error_of(message)])
+        own, parts = write_error(message)
+        exchange.respond(status, [*own.items(), *headers], parts)
 
 
 def _header_length(headers: Any) -> int | None:  # noqa: ANN401
-    text = headers.get(HEADER_LENGTH)
+    text = headers.get(HEADER_LENGTH.lower())
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):

@@ -3,11 +3,13 @@
 import json
 import logging
 import time
+from collections import defaultdict
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from coresplit.instance import Ready
-from coresplit.serving.protocol.answers import Statistics
+from coresplit.serving.protocol import BatchCounters, Counters, Spent
 
 _SECONDS = tuple(step * 10.0**power for power in range(-4, 2) for step in (1.0, 2.5, 5.0))
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -18,10 +20,11 @@ class Metrics:
     """Counters and histograms in a registry of their own; also what the engine tells."""
 
     def __init__(self, model: str) -> None:
-        self.statistics = Statistics(batches={})
+        self._found: dict[str, int] = defaultdict(int)
+        self._batches: dict[int, list[int]] = {}
         self.registry = CollectorRegistry()
         self._model = model
-        here = {"registry": self.registry, "namespace": "coresplit"}
+        here: Any = {"registry": self.registry, "namespace": "coresplit"}
         self._requests = Counter("requests", "Answered requests.", ["status"], **here)
         self._queue = Histogram(
             "queue_seconds", "From arrival to the first forward.", buckets=_SECONDS, **here
@@ -42,25 +45,43 @@ class Metrics:
         self.queued_requests = Gauge("queued_requests", "Requests that wait.", **here)
         self.arena_bytes = Gauge("arena_bytes", "Memory of requests and answers.", **here)
 
+    @property
+    def counters(self) -> Counters:
+        """What the statistics of the protocol say."""
+        found = self._found
+        return Counters(
+            last_inference_ms=found["last_ms"],
+            inference_count=found["rows"],
+            execution_count=found["executions"],
+            success=Spent(found["done"], found["total_ns"]),
+            fail=Spent(found["failed"], found["failed_ns"]),
+            queue=Spent(found["done"], found["queue_ns"]),
+            compute_infer=Spent(found["done"], found["compute_ns"]),
+            batches=tuple(
+                BatchCounters(batch_size=size, compute_infer=Spent(*spent))
+                for size, spent in self._batches.items()
+            ),
+        )
+
     def text(self) -> bytes:
         """All of it as Prometheus reads it."""
         return generate_latest(self.registry)
 
     def answered(self, status: int, rows: int, total_s: float, queue_s: float) -> None:
         """A request for inference was answered."""
-        found = self.statistics
+        found = self._found
         self._requests.labels(str(status)).inc()
-        found.requests += 1
-        found.last_ms = int(time.time() * 1000)
+        found["last_ms"] = int(time.time() * 1000)
         if status == 200:
             self._total.observe(total_s)
             self._queue.observe(queue_s)
-            found.rows += rows
-            found.total_ns += int(total_s * 1e9)
-            found.queue_ns += int(queue_s * 1e9)
+            found["rows"] += rows
+            found["done"] += 1
+            found["total_ns"] += int(total_s * 1e9)
+            found["queue_ns"] += int(queue_s * 1e9)
         else:
-            found.failures += 1
-            found.failed_ns += int(total_s * 1e9)
+            found["failed"] += 1
+            found["failed_ns"] += int(total_s * 1e9)
         if status == 429:
             self._shed.inc()
 
@@ -68,10 +89,9 @@ class Metrics:
         """A batch was computed."""
         self._compute.labels(str(instance)).observe(compute_s)
         self._rows.labels(str(instance)).observe(rows)
-        found = self.statistics
-        found.executions += 1
-        found.compute_ns += int(compute_s * 1e9)
-        sizes = found.batches.setdefault(rows, [0, 0])
+        self._found["executions"] += 1
+        self._found["compute_ns"] += int(compute_s * 1e9)
+        sizes = self._batches.setdefault(rows, [0, 0])
         sizes[0] += 1
         sizes[1] += int(compute_s * 1e9)
 

@@ -19,7 +19,7 @@ from coresplit.serving.engine import Engine, Settings
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
 from coresplit.serving.metrics import Metrics, log
-from coresplit.serving.protocol.tensors import Signature, tensors_of
+from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_of
 
 MOST_ROWS_OF_A_REQUEST = 1024
 ARENA_BYTES = 1 << 30
@@ -100,8 +100,10 @@ async def _serve(
         signature = Signature(
             model=settings.name,
             inputs=tensors_of(ready.inputs),
-            outputs=tensors_of(ready.outputs),
-            most_rows=MOST_ROWS_OF_A_REQUEST,
+            outputs=tuple(
+                Tensor(each.name, datatype_of(each.dtype), each.shape) for each in ready.outputs
+            ),
+            max_batch=MOST_ROWS_OF_A_REQUEST,
         )
         app = ServingApp(
             signature,

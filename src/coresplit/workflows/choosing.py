@@ -164,7 +164,8 @@ def _as_told(request: ServeRequest) -> Choice:
     threads = _fitting(parse_split(str(request.split)), machine)
     variant = Variant(
         request.optimization or DEFAULT_OPTIMIZATIONS[form_of(spec.name)][-1],
-        *_placing(request),
+        "interleave" if request.mapping == "interleave" else "sequential",
+        request.allocator or "default",
     )
     if missing := usable(variant.optimization):
         raise EnvironmentFault(missing)
@@ -184,10 +185,6 @@ def _fitting(threads: list[int], machine: Machine) -> list[int]:
             f"the split needs {sum(threads)} cores, but {machine.usable} are usable here"
         )
     return threads
-
-
-def _placing(request: ServeRequest) -> tuple[str, str]:
-    return request.mapping or "sequential", request.allocator or "default"
 
 
 def _from_run(run: Run, request: ServeRequest) -> Choice:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from coresplit.serving.http.bodies import Body, Chunked, Compressed, Grown, InPlace, Skipped
 from coresplit.serving.http.codings import accepted_coding, packed
@@ -63,10 +63,10 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses, but do what these do
+        self._transport = cast(asyncio.Transport, transport)
         # a pause begins with the first byte that waits and ends with the last one
-        transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=0)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else str(peer or "")
         if not self._host.opened(self):
@@ -276,7 +276,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._feed(memoryview(held))
         elif self._transport is not None and not self._exchanges:
             self._since = self._clock()
-            if self._host.draining and self._current is None or self._last:
+            if (self._host.draining and self._current is None) or self._last:
                 self._finish()
 
     def _send(self, exchange: Exchange, answer: Answer, *, keep: bool) -> None:
