@@ -89,6 +89,11 @@ class ServingApp:
         self._pending: dict[int, _Pending] = {}
         self.draining = False
 
+    @property
+    def taken(self) -> int:
+        """Bytes of the arena that requests and answers hold."""
+        return self._blocks.taken
+
     def begin(self, exchange: Exchange) -> memoryview | None:
         """Where the body goes: into memory that instances see, if it is one to compute."""
         head = exchange.head

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, cast
 
 from coresplit.serving.http.bodies import Body, Chunked, Compressed, Grown, InPlace, Skipped
@@ -89,11 +90,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._feed(self._buffer[:nbytes])
 
     def eof_received(self) -> bool:
-        """The client sends no more; answers that are due are still sent."""
-        if self._current is not None or not self._exchanges:
-            return False
-        self._last = True
-        return True
+        """The client sends no more, which is how one that has left is known."""
+        return False
 
     def resume_writing(self) -> None:
         """Everything that was written has left."""
@@ -315,13 +313,14 @@ class HttpConnection(asyncio.BufferedProtocol):
             if exchange.answer is None:
                 self._host.app.gone(exchange)
         self._exchanges.clear()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-            # pausing kept bytes out that would turn the answer into a reset
-            if not self._transport.is_reading():
-                self._transport.resume_reading()
-        else:
+        if not self._transport.can_write_eof():
             self._transport.close()
+            return
+        with suppress(OSError):
+            self._transport.write_eof()
+        # pausing kept bytes out that would turn the answer into a reset
+        if not self._transport.is_reading():
+            self._transport.resume_reading()
 
     def _throw_away(self, count: int) -> None:
         self._drained += count
