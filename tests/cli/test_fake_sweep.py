@@ -236,7 +236,6 @@ def test_a_budget_that_runs_out_says_how_to_go_on(coresplit: Coresplit, tmp_path
     assert verdicts == {"estimated", "light"}
 
 
-@pytest.mark.xfail(strict=True, reason="a fake times no first forward, so nothing can be foretold")
 def test_a_budget_that_is_too_small_is_told_before_it_is_spent(
     coresplit: Coresplit, tmp_path: Path
 ) -> None:
@@ -244,10 +243,6 @@ def test_a_budget_that_is_too_small_is_told_before_it_is_spent(
     assert "would fit about all of them" in coresplit(*words)[2]
 
 
-FAILS = "Traceback and exit code 1, as the formula is tried for a few threads and batches only"
-
-
-@pytest.mark.xfail(strict=True, raises=(ArithmeticError, ValueError), reason=FAILS)
 @pytest.mark.parametrize("formula", ["1ms/((t-5)*(t-5))@8", "1ms*(t-4)*(t-4)"])
 def test_a_formula_that_fails_for_a_cell_ends_in_one_line(
     coresplit: Coresplit, tmp_path: Path, formula: str

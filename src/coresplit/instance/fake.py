@@ -42,6 +42,7 @@ class FakeInstance:
         clock: FakeClock,
         *,
         prepare_s: float = 0.0,
+        input_s: float = 0.0,
         memory: Callable[[int], int] = lambda batch: 100_000_000 + 1_000_000 * batch,
         throttled: Callable[[InstanceSpec, int], int] = lambda spec, batch: 0,
         faults: Callable[[int], int] = lambda batch: 1000 * batch,
@@ -53,6 +54,7 @@ class FakeInstance:
         self._clock = clock
         self.paused = False
         self._prepare_s = self._unready_s = prepare_s
+        self._input_s = input_s
         self._memory = memory
         self._throttled = throttled
         self._faults = faults
@@ -73,6 +75,7 @@ class FakeInstance:
             allocator=self.spec.allocator,
             start_s=0.0,
             prepare_s=self._prepare_s,
+            input_s=self._input_s,
             error=0.0,
             largest_tensor=0,
             flops=11_426_432_192,

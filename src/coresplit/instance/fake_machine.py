@@ -1,8 +1,10 @@
 """A machine that is not there: instances whose forwards take what a formula says, in no time."""
 
+import math
 import random
 from collections.abc import Collection, Sequence
 
+from coresplit.errors import InstanceError
 from coresplit.instance.ensemble import Member, Pack
 from coresplit.instance.fake import FakeClock, FakeInstance
 from coresplit.instance.messages import InstanceSpec
@@ -59,7 +61,8 @@ class FakeMachine:
             mapping=variant.mapping,
             allocator=variant.allocator,
         )
-        return FakeInstance(spec, self._latency, self.clock, prepare_s=PREPARE_S)
+        first_s = self._exact(variant.optimization, len(cpus), 1)
+        return FakeInstance(spec, self._latency, self.clock, prepare_s=PREPARE_S, input_s=first_s)
 
     def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
         """The logical CPUs of instances of so many threads that run at the same time."""
@@ -78,6 +81,15 @@ class FakeMachine:
         return ""
 
     def _latency(self, spec: InstanceSpec, batch: int, done: int) -> float:
-        exact = self._model.latency(spec.optimization, spec.threads, batch)
+        exact = self._exact(spec.optimization, spec.threads, batch)
         drawn = random.Random(f"{spec} {spec.cpus} {batch} {done} {self._spec.seed}")
         return exact * drawn.lognormvariate(0.0, NOISE)
+
+    def _exact(self, optimization: str, threads: int, batch: int) -> float:
+        try:
+            found = self._model.latency(optimization, threads, batch)
+        except (ArithmeticError, ValueError):
+            found = 0.0
+        if not 0.0 < found < math.inf:
+            raise InstanceError(f"the formula gives no duration for t={threads} b={batch}")
+        return found

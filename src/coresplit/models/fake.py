@@ -34,7 +34,8 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "sqrt": math.sqrt,
     "log2": math.log2,
 }
-_PROBES = [(t, b) for t in (1, 2, 3, MOST_CORES) for b in (1, 2, 3, 1024)]
+_FEWEST_THREADS = 16
+_BATCHES = sorted({*range(1, 65), *(2**power for power in range(21))})
 
 
 class FakeModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,23 +69,30 @@ def parse_fake(name: str) -> FakeModel:
     text = text.strip() or DEFAULT_FORMULA
     if len(text) > _LONGEST:
         raise UsageError(f"the formula has {len(text)} characters; give at most {_LONGEST}")
-    if not (cores.strip().isdecimal() and 1 <= int(cores) <= MOST_CORES):
-        raise UsageError(f"'{cores}' is not a number of cores; give 1 to {MOST_CORES} after the @")
+    digits = cores.strip()
+    if not (digits.isdecimal() and len(digits) <= 3 and 1 <= int(digits) <= MOST_CORES):
+        raise UsageError(
+            f"'{cores[:20]}' is not a number of cores; give 1 to {MOST_CORES} after the @"
+        )
     formulas: dict[str, str] = {}
     for part in text.split(";"):
         named = _NAMED.match(part)
         formula = part[named.end() :] if named else part
-        formulas[named[1] if named else ""] = _checked(formula.strip())
+        formulas[named[1] if named else ""] = _checked(formula.strip(), int(digits))
     last = next(reversed(formulas.values()))
-    return FakeModel(formulas={**formulas, "": formulas.get("", last)}, cores=int(cores))
+    return FakeModel(formulas={**formulas, "": formulas.get("", last)}, cores=int(digits))
 
 
-def _checked(formula: str) -> str:
-    """The formula with its durations in seconds."""
+def _checked(formula: str, cores: int) -> str:
+    """The formula with its durations in seconds, tried for threads and batches that may come."""
     plain = _NUMBER.sub(lambda found: repr(float(found[1]) * _UNITS[found[2]]), formula)
     try:
         tree = ast.parse(plain, mode="eval").body
-        found = [_value(tree, {"t": threads, "b": batch}) for threads, batch in _PROBES]
+        found = [
+            _value(tree, {"t": threads, "b": batch})
+            for threads in range(1, max(cores, _FEWEST_THREADS) + 1)
+            for batch in _BATCHES
+        ]
     except (SyntaxError, ValueError, ArithmeticError, TypeError, RecursionError, MemoryError):
         found = []
     if not found or not all(math.isfinite(each) and each > 0 for each in found):
