@@ -32,7 +32,6 @@ ROOMS: dict[str, set[str]] = {
     "serving": COMMON | {"instance"},
     "sweep": COMMON | {"instance", "stats"},
     "verifier": COMMON | {"instance", "planner", "stats"},
-    "serving": COMMON | {"instance"},
     "workflows": COMMON
     | {
         "analysis",

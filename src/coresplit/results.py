@@ -9,9 +9,9 @@ from coresplit.records import Ended
 from coresplit.records import Run as RunRecord
 from coresplit.records import Verification as VerificationRecord
 from coresplit.workflows import planning
-from coresplit.workflows.notebook import plan_html, run_html, verification_html
-from coresplit.workflows.plan_document import document, verification_document
-from coresplit.workflows.plan_text import lines_of, verdict_lines
+from coresplit.workflows.showing.notebook import plan_html, run_html, verification_html
+from coresplit.workflows.showing.plan_document import document, verification_document
+from coresplit.workflows.showing.plan_text import lines_of, verdict_lines
 
 
 class Run:

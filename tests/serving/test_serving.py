@@ -121,7 +121,7 @@ async def serving(
     served.metrics = Metrics("echo")
     known = Latencies({(1, 1): latency(1), (1, 4): latency(4)})
     served.engine = Engine(
-        start, [1] * count, settings, known, served.metrics, CrewSettings(first_pause_s=0.05)
+        start, [1] * count, settings, known, served.metrics, crew=CrewSettings(first_pause_s=0.05)
     )
     served.app = ServingApp(
         SIGNATURE, served.engine, arena, served.metrics, loop.time, token=token, timeout_s=timeout_s
@@ -205,7 +205,7 @@ def test_wrong_json_is_refused_alone() -> None:
             }
             answers = await served.concurrently(
                 [
-                    *(lambda n=n: served.infer(rows_of(n, 1)) for n in range(3)),  # type: ignore[misc]
+                    *(lambda n=n: served.infer(rows_of(n, 1)) for n in range(3)),
                     lambda: served.call(
                         "POST", "/v2/models/echo/infer", json.dumps(wrong).encode()
                     ),

@@ -24,8 +24,8 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     ``module`` takes its ``inputs`` by position and returns a tensor or a tuple of tensors; it is
     None for an ONNX model, which is the file ``onnx``. ``weights_hash`` identifies the weights: it
     covers a checkpoint as stored, and random weights as drawn, before calibration, which depends
-    on the number of threads by rounding. ``outputs`` are the names of a file's outputs; a module has
-    none.
+    on the number of threads by rounding. ``outputs`` are the names of a file's outputs; a module
+    has none.
     """
 
     module: "nn.Module | None"

@@ -6,42 +6,29 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import coresplit
 from coresplit.instance import Arena, Blocks, Text
+from coresplit.serving.endpoints import METRICS, State
 from coresplit.serving.engine import Engine
 from coresplit.serving.http.exchange import Exchange
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import (
     HEADER_LENGTH,
     BadRequest,
-    Batching,
     Endpoint,
-    Group,
     InferRequest,
     Refusal,
     Route,
     Signature,
     check_model,
-    live,
-    model_config,
-    model_metadata,
-    model_ready,
-    model_statistics,
     parse_infer,
-    ready,
-    repository_index,
     route,
-    server_metadata,
-    wants_ready_only,
     write_error,
     write_infer,
-    write_json,
 )
 from coresplit.serving.protocol import Text as Json
 from coresplit.serving.queue import Failure, Job
 
 REQUEST_ID = "x-request-id"
-METRICS = "/metrics"
 BUSY = "too many requests wait; try later"
 _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
@@ -115,7 +102,7 @@ class ServingApp:
     def complete(self, exchange: Exchange, body: memoryview) -> None:
         """The body is there: compute it, or answer at once."""
         if exchange.note != "infer":
-            self._answer(exchange, exchange.note, body)
+            self._answer(exchange, body)
             return
         pending = self._pending.get(id(exchange))
         if pending is None:
@@ -258,39 +245,16 @@ class ServingApp:
                 self._blocks.give(block)
         pending.body = pending.answer = None
 
-    def _answer(self, exchange: Exchange, endpoint: str, body: memoryview) -> None:
-        signature = self._signature
+    def _answer(self, exchange: Exchange, body: memoryview) -> None:
+        self._metrics.seen(self._engine.alive, self._engine.queued, self._blocks.taken)
         is_ready = self._engine.alive > 0 and not self.draining
-        if endpoint == METRICS:
-            self._metrics.ready_instances.set(self._engine.alive)
-            self._metrics.queued_requests.set(self._engine.queued)
-            self._metrics.arena_bytes.set(self._blocks.taken)
-            plain = [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")]
-            exchange.respond(200, plain, [self._metrics.text()])
-            return
-        answers: dict[str, Callable[[], object]] = {
-            "live": live,
-            "ready": lambda: ready(is_ready),
-            "model_ready": lambda: model_ready(signature, is_ready),
-            "server_metadata": lambda: server_metadata(coresplit.__version__),
-            "model_metadata": lambda: model_metadata(signature),
-            "config": self._config,
-            "stats": lambda: model_statistics(signature, self._metrics.counters),
-            "repository_index": lambda: repository_index(
-                signature, is_ready, wants_ready_only(body)
-            ),
-        }
+        state = State(self._signature, self._engine.seats, is_ready, self._metrics)
         try:
-            headers, parts = write_json(answers[endpoint]())
+            status, headers, parts = state.answer(exchange.note, body)
         except Refusal as refusal:
             self._error(exchange, refusal.status, refusal.message, [])
             return
-        unready = endpoint in ("ready", "model_ready") and not is_ready
-        exchange.respond(503 if unready else 200, list(headers.items()), parts)
-
-    def _config(self) -> object:
-        group = Group(name=self._signature.model, count=self._engine.seats)
-        return model_config(self._signature, (group,), Batching())
+        exchange.respond(status, list(headers.items()), parts)
 
     def _permitted(self, exchange: Exchange, found: Route | None) -> bool:
         if not self._token or (found is not None and found.endpoint in _OPEN):

@@ -48,6 +48,7 @@ class Engine:
         settings: Settings,
         latencies: Latencies,
         observer: Observer,
+        *,
         crew: CrewSettings = CrewSettings(),  # noqa: B008 (frozen)
     ) -> None:
         self._settings = settings

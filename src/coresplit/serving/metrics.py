@@ -41,9 +41,9 @@ class Metrics:
         self._lost = Counter("instance_restarts", "Replaced instances.", ["instance"], **here)
         self._retried = Counter("retried_requests", "Requests that ran again.", **here)
         self._shed = Counter("shed_requests", "Requests refused with 429.", **here)
-        self.ready_instances = Gauge("ready_instances", "Instances that are ready.", **here)
-        self.queued_requests = Gauge("queued_requests", "Requests that wait.", **here)
-        self.arena_bytes = Gauge("arena_bytes", "Memory of requests and answers.", **here)
+        self._ready = Gauge("ready_instances", "Instances that are ready.", **here)
+        self._queued = Gauge("queued_requests", "Requests that wait.", **here)
+        self._arena = Gauge("arena_bytes", "Memory of requests and answers.", **here)
 
     @property
     def counters(self) -> Counters:
@@ -62,6 +62,12 @@ class Metrics:
                 for size, spent in self._batches.items()
             ),
         )
+
+    def seen(self, alive: int, queued: int, arena_bytes: int) -> None:
+        """How it is now: instances that are ready, requests that wait, memory that is taken."""
+        self._ready.set(alive)
+        self._queued.set(queued)
+        self._arena.set(arena_bytes)
 
     def text(self) -> bytes:
         """All of it as Prometheus reads it."""

@@ -56,7 +56,7 @@ def serve(
     on, and the InstanceError of instances that cannot be prepared.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_serve(settings, threads, start, latencies, tls, on_ready))
+        return runner.run(_serve(settings, threads, start, latencies, tls=tls, on_ready=on_ready))
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -74,6 +74,7 @@ async def _serve(
     threads: list[int],
     start: Callable[[int, Arena], ServingInstance],
     latencies: Latencies,
+    *,
     tls: ssl.SSLContext | None,
     on_ready: Callable[[int], None],
 ) -> bool:
@@ -89,7 +90,7 @@ async def _serve(
         settings.engine,
         latencies,
         metrics,
-        settings.crew,
+        crew=settings.crew,
     )
     front: HttpServer | None = None
     try:

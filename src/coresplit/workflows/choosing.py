@@ -1,7 +1,6 @@
 """Which instances to serve a model with: from a run that fits, from a short sweep, or as told."""
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from coresplit.errors import CoresplitError, EnvironmentFault, RunError, UsageEr
 from coresplit.format import format_duration, format_share, number
 from coresplit.instance import Interrupt
 from coresplit.models import ModelSpec, form_of
-from coresplit.optimizations import OPTIMIZATIONS, usable
+from coresplit.optimizations import usable
 from coresplit.planner import (
     Capacity,
     Profile,
@@ -31,34 +30,10 @@ from coresplit.workflows.conditions import require_same, spec_again
 from coresplit.workflows.places import machine_for
 from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, BenchRequest, Note, spec_of
 from coresplit.workflows.reserving import Cores
+from coresplit.workflows.serve_request import ServeRequest, parse_split, quick_optimizations
 
-DEFAULT_BUDGET_S = 120.0
 MOST_BATCH = 32
 """Largest batch of a short sweep, and of a split that was told without one."""
-_SPLIT = re.compile(r"(\d+)x(\d+)")
-
-
-class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to serve; None where the default is wanted.
-
-    ``target`` is a model or a run folder. One of ``batch``, ``slo`` (seconds) and ``split`` at
-    most says what for. ``budget`` in seconds is for a sweep, if one is needed and ``measure``
-    allows it.
-    """
-
-    target: str
-    batch: int | None = None
-    slo: float | None = None
-    split: str | None = None
-    optimization: str | None = None
-    mapping: str | None = None
-    allocator: str | None = None
-    measure: bool = True
-    budget: float = DEFAULT_BUDGET_S
-    weights: str | None = None
-    trust: bool = False
-    seed: int | None = None
-    runs: Path = Path("runs")
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +88,7 @@ def choose(
             )
         sweep = msgspec.structs.replace(
             bench,
-            optimizations=_quick_optimizations(spec.name),
+            optimizations=quick_optimizations(spec.name),
             batches=tuple(2**power for power in range(MOST_BATCH.bit_length())),
             budget=request.budget,
         )
@@ -139,19 +114,6 @@ def newest_run(runs: Path, spec: ModelSpec, machine: Machine) -> Run | None:
                 found.append(run)
     newest = max(found, key=lambda run: run.created_at, default=None)
     return None if newest is None else judged(newest)
-
-
-def parse_split(text: str) -> list[int]:
-    """Threads of every instance in ``2x1`` or ``1x8+4x2``: instances times threads."""
-    threads: list[int] = []
-    for part in text.split("+"):
-        match = _SPLIT.fullmatch(part.strip())
-        if match is None or not int(match[1]) or not int(match[2]) or len(match[1]) > 4:
-            raise UsageError(
-                f"'{text}' is no split; write INSTANCESxTHREADS, for example 2x1 or 1x8+4x2"
-            )
-        threads += [int(match[2])] * int(match[1])
-    return threads
 
 
 def _as_told(request: ServeRequest) -> Choice:
@@ -325,17 +287,3 @@ def _latencies(profile: Profile, split: Split) -> dict[tuple[int, int], float]:
         for place in profile.cells
         if place[0] in threads
     }
-
-
-def _quick_optimizations(model: str) -> tuple[str, ...]:
-    """Lossless optimizations that are usable here and are not compiled for minutes."""
-    form = form_of(model)
-    return tuple(
-        name
-        for name, each in OPTIMIZATIONS.items()
-        if form in each.takes
-        and not each.lossy
-        and each.makes != "compiled"
-        and name not in ("trace", "channels_last", "mkldnn")
-        and usable(name) is None
-    )

@@ -3,11 +3,20 @@
 import math
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 from coresplit.errors import EnvironmentFault
 from coresplit.format import format_size
-from coresplit.instance import Arena, LocalHost, Process, Serve, ServingInstance
+from coresplit.instance import (
+    Arena,
+    FakeServing,
+    LocalHost,
+    Process,
+    Serve,
+    ServingInstance,
+)
 from coresplit.machine.cgroups import available_memory
+from coresplit.models import is_fake, parse_fake
 from coresplit.serving.dividing import Latencies
 from coresplit.serving.engine import Settings
 from coresplit.serving.run import ServerSettings, serve
@@ -36,12 +45,18 @@ def run_server(
             f"{format_size(available_memory())} of memory are free"
         )
     local = LocalHost(choice.spec, choice.machine, "hot")
+    model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
     places = local.place([threads for threads, _ in choice.split.cells], choice.variant.mapping)
     batches = _batches(choice)
 
     def start(seat: int, arena: Arena) -> ServingInstance:
         served = Serve(batches=batches, arena_size=arena.size)
-        return Process(local.spec_on(choice.variant, places[seat], served), arena)
+        spec = local.spec_on(choice.variant, places[seat], served)
+        if model is None:
+            return Process(spec, arena)
+        # a formula serves too, in real time: each output is the first bytes of its row
+        latency = partial(model.latency, choice.variant.optimization, spec.threads)
+        return FakeServing(spec, arena, latency)
 
     return serve(
         ServerSettings(

@@ -8,7 +8,7 @@ from coresplit.cache import Cache, Entry
 from coresplit.cli.app import Command
 from coresplit.cli.output import print_json, tell
 from coresplit.format import format_duration, format_size
-from coresplit.workflows.text_table import aligned
+from coresplit.workflows.showing.text_table import aligned
 
 
 @click.command("cache", cls=Command)

@@ -11,7 +11,7 @@ from coresplit.format import format_numbers, format_size
 from coresplit.machine.doctor.checks import Advice, examine
 from coresplit.machine.inspection import inspect
 from coresplit.records import Machine
-from coresplit.workflows.text_table import aligned
+from coresplit.workflows.showing.text_table import aligned
 
 MOST_WARNINGS = 3
 

@@ -7,7 +7,7 @@ from coresplit.cli.app import Command
 from coresplit.cli.output import print_json, tell
 from coresplit.machine.allocators import ALLOCATORS, missing_allocator
 from coresplit.optimizations import OPTIMIZATIONS, usable
-from coresplit.workflows.text_table import aligned
+from coresplit.workflows.showing.text_table import aligned
 
 Row = dict[str, object]
 OWN = """your own model

@@ -22,8 +22,6 @@ from coresplit.planner import outcome_of, proof_of
 from coresplit.records import Mapping, Run, Setting, Verification
 from coresplit.stats.lossy import states_losses
 from coresplit.stats.sampling import judged
-from coresplit.workflows.plan_document import document
-from coresplit.workflows.plan_text import lines_of, table
 from coresplit.workflows.planning import (
     Answer,
     PlanRequest,
@@ -35,6 +33,8 @@ from coresplit.workflows.planning import (
 )
 from coresplit.workflows.request import BenchRequest
 from coresplit.workflows.reserving import Cores
+from coresplit.workflows.showing.plan_document import document
+from coresplit.workflows.showing.plan_text import lines_of, table
 from coresplit.workflows.verifying import DEFAULT_BUDGET_S, verify
 
 

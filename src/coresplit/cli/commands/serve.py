@@ -17,9 +17,10 @@ from coresplit.format import format_size
 from coresplit.instance import Interrupt
 from coresplit.models import describe
 from coresplit.records import Mapping
-from coresplit.workflows.choosing import Choice, ServeRequest, choose
+from coresplit.workflows.choosing import Choice, choose
 from coresplit.workflows.request import Note
 from coresplit.workflows.reserving import Cores
+from coresplit.workflows.serve_request import ServeRequest
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _MIB = 1 << 20
@@ -38,7 +39,8 @@ _MIB = 1 << 20
 @click.option("--budget", type=Duration(), default="2m", metavar="TIME", help="For measuring.")
 @click.option("--no-measure", is_flag=True, help="Refuse where there is no run to plan from.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
+              help="Port to listen on; 0 for any.")  # fmt: skip
 @click.option("--name", help="Name of the model in requests; default its own.")
 @click.option(
     "--batch-timeout",

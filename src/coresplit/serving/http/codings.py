@@ -1,4 +1,4 @@
-"""gzip and deflate: requests are unpacked to a bound, answers packed where the client accepts it."""
+"""gzip and deflate: requests are unpacked to a bound, answers packed for whoever accepts it."""
 
 import zlib
 from collections.abc import Iterator, Sequence

@@ -4,34 +4,20 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import cast
 
 from coresplit.serving.http.bodies import Body, Chunked, Compressed, Grown, InPlace, Skipped
-from coresplit.serving.http.codings import accepted_coding, packed
-from coresplit.serving.http.exchange import Answer, App, Exchange, Part, error_answer, head_of
+from coresplit.serving.http.exchange import Answer, Exchange, error_answer, parts_of
 from coresplit.serving.http.heads import HeadReader
-from coresplit.serving.http.limits import Limits
+from coresplit.serving.http.host import Host
 from coresplit.serving.http.message import Head, Refusal
+from coresplit.serving.http.pace import Pace
 
 _BUFFER = 64 << 10
 _JOINED = 64 << 10
 """Answers up to this many bytes are copied into one write."""
 _FRAMING = 16 << 10
 _NO_HEAD = Head("GET", "/", "", {}, 0, "1.1")
-
-
-class Host(Protocol):
-    """The server of a connection."""
-
-    app: App
-    limits: Limits
-    draining: bool
-
-    def opened(self, connection: "HttpConnection") -> bool:
-        """Whether there is room for it."""
-
-    def closed(self, connection: "HttpConnection") -> None:
-        """It has ended."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -54,9 +40,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._last = False
         self._unsent: list[Callable[[], None]] = []
         self._since = clock()
-        self._received = 0
-        self._window_at = self._since
-        self._window_bytes = 0
+        self._pace = Pace(host.limits.window_s, host.limits.window_bytes)
         self._closing_at = 0.0
         self._drained = 0
 
@@ -81,17 +65,12 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have come."""
-        self._received += nbytes
         if isinstance(self._body, InPlace) and not self._body.done:
             self._body.advance(nbytes)
             if self._body.done:
                 self._finish_body()
             return
         self._feed(self._buffer[:nbytes])
-
-    def eof_received(self) -> bool:
-        """The client sends no more, which is how one that has left is known."""
-        return False
 
     def resume_writing(self) -> None:
         """Everything that was written has left."""
@@ -126,9 +105,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             if now - self._closing_at > limits.drain_s:
                 self._transport.abort()
         elif self._unsent or self._transport.get_write_buffer_size():
-            self._window(now, -self._transport.get_write_buffer_size(), abort=True)
+            if self._pace.too_slow(now, -self._transport.get_write_buffer_size()):
+                self._transport.abort()
         elif self._body is not None and not self._body.done:
-            self._window(now, self._body.received, abort=False)
+            if self._pace.too_slow(now, self._body.received):
+                self._refuse(Refusal(408, "the body of the request arrives too slowly"))
         elif self._reader is not None and self._reader.size:
             if now - self._since > limits.head_s:
                 self._stop(error_answer(408, "the head of the request did not arrive in time"))
@@ -211,7 +192,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._body = Skipped(0)
         if expects and exchange.answer is None and head.http_version == "1.1" and length != 0:
             self._continue.add(id(exchange))
-        self._window_at, self._window_bytes = self._clock(), 0
+        self._pace.start(self._clock())
         if self._body is not None and self._body.done:
             self._finish_body()
         self._flush()
@@ -279,19 +260,9 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _send(self, exchange: Exchange, answer: Answer, *, keep: bool) -> None:
         assert self._transport is not None
-        body = list(answer.body)
-        length = sum(map(len, body))
-        extra = [("Connection", "keep-alive" if keep else "close")]
-        if answer.compress and length >= self._limits.compress_bytes:
-            coding = accepted_coding(exchange.head.headers.get("accept-encoding", ""))
-            if coding:
-                body = list(packed(body, coding))
-                length = sum(map(len, body))
-                extra += [("Content-Encoding", coding), ("Vary", "Accept-Encoding")]
-        head = head_of(answer, length, extra)
-        parts: list[Part] = [head, *body] if exchange.head.method != "HEAD" else [head]
-        self._window_at, self._window_bytes = self._clock(), 0
-        if length <= _JOINED:
+        parts = parts_of(exchange.head, answer, keep, self._limits.compress_bytes)
+        self._pace.start(self._clock())
+        if sum(map(len, parts)) <= _JOINED:
             self._transport.write(b"".join(parts))
         else:
             for part in parts:
@@ -326,16 +297,3 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._drained += count
         if self._drained > self._limits.drain_bytes and self._transport is not None:
             self._transport.abort()
-
-    def _window(self, now: float, progress: int, *, abort: bool) -> None:
-        """Close where too little has moved within a window of time."""
-        if now - self._window_at < self._limits.window_s:
-            return
-        if progress - self._window_bytes < self._limits.window_bytes and self._window_bytes:
-            if abort and self._transport is not None:
-                self._transport.abort()
-            else:
-                self._refuse(Refusal(408, "the body of the request arrives too slowly"))
-            return
-        self._window_at = now
-        self._window_bytes = progress or 1

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from coresplit.serving.http.codings import accepted_coding, packed
 from coresplit.serving.http.message import Head
 
 Part = bytes | memoryview
@@ -91,3 +92,18 @@ def head_of(answer: Answer, length: int, extra: Fields) -> bytes:
     lines += [f"{name}: {value}" for name, value in (*answer.headers, *extra)]
     lines += [f"Content-Length: {length}", "", ""]
     return "\r\n".join(lines).encode("latin-1")
+
+
+def parts_of(head: Head, answer: Answer, keep: bool, compress_from: int) -> list[Part]:
+    """What is sent, head first: compressed where the answer allows it and the client accepts it."""
+    body = list(answer.body)
+    length = sum(map(len, body))
+    extra = [("Connection", "keep-alive" if keep else "close")]
+    if answer.compress and length >= compress_from:
+        coding = accepted_coding(head.headers.get("accept-encoding", ""))
+        if coding:
+            body = packed(body, coding)
+            length = sum(map(len, body))
+            extra += [("Content-Encoding", coding), ("Vary", "Accept-Encoding")]
+    first = head_of(answer, length, extra)
+    return [first] if head.method == "HEAD" else [first, *body]

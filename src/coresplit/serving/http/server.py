@@ -5,6 +5,7 @@ import ssl
 
 from coresplit.serving.http.connection import HttpConnection
 from coresplit.serving.http.exchange import App
+from coresplit.serving.http.host import Connection
 from coresplit.serving.http.limits import Limits
 
 
@@ -17,7 +18,7 @@ class HttpServer:
         self.draining = False
         self.connections = 0
         self.refused = 0
-        self._open: set[HttpConnection] = set()
+        self._open: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -61,7 +62,7 @@ class HttpServer:
         for connection in list(self._open):
             connection.abort()
 
-    def opened(self, connection: HttpConnection) -> bool:
+    def opened(self, connection: Connection) -> bool:
         """Whether there is room for another connection."""
         self._open.add(connection)
         self._empty.clear()
@@ -70,7 +71,7 @@ class HttpServer:
         self.refused += not room
         return room
 
-    def closed(self, connection: HttpConnection) -> None:
+    def closed(self, connection: Connection) -> None:
         """A connection has ended."""
         self._open.discard(connection)
         if not self._open:

@@ -18,7 +18,7 @@ from coresplit.planner import (
 from coresplit.records import UNCHECKED, Interval, Split, Verification
 from coresplit.stats.difference import MARGIN
 from coresplit.workflows.planning import Answer
-from coresplit.workflows.text_table import aligned
+from coresplit.workflows.showing.text_table import aligned
 
 SETTINGS = {
     "isolated": "measured alone; instances that run together may be slower",

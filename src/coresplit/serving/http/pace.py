@@ -1,0 +1,23 @@
+"""Whether bytes move fast enough; pure."""
+
+
+class Pace:
+    """At least ``least`` bytes must move within every window of seconds."""
+
+    def __init__(self, window_s: float, least: int) -> None:
+        self._window_s = window_s
+        self._least = least
+        self._at = 0.0
+        self._moved: int | None = None
+
+    def start(self, now: float) -> None:
+        """A window begins."""
+        self._at = now
+        self._moved = None
+
+    def too_slow(self, now: float, moved: int) -> bool:
+        """Whether the window has passed with too few of ``moved`` bytes, counted since any time."""
+        if now - self._at < self._window_s:
+            return False
+        before, self._moved, self._at = self._moved, moved, now
+        return before is not None and moved - before < self._least

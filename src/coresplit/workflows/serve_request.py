@@ -1,0 +1,63 @@
+"""What to serve, as it is asked for."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from coresplit.errors import UsageError
+from coresplit.models import form_of
+from coresplit.optimizations import OPTIMIZATIONS, usable
+
+DEFAULT_BUDGET_S = 120.0
+_SPLIT = re.compile(r"(\d+)x(\d+)")
+
+
+class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to serve; None where the default is wanted.
+
+    ``target`` is a model or a run folder. One of ``batch``, ``slo`` (seconds) and ``split`` at
+    most says what for. ``budget`` in seconds is for a sweep, if one is needed and ``measure``
+    allows it.
+    """
+
+    target: str
+    batch: int | None = None
+    slo: float | None = None
+    split: str | None = None
+    optimization: str | None = None
+    mapping: str | None = None
+    allocator: str | None = None
+    measure: bool = True
+    budget: float = DEFAULT_BUDGET_S
+    weights: str | None = None
+    trust: bool = False
+    seed: int | None = None
+    runs: Path = Path("runs")
+
+
+def parse_split(text: str) -> list[int]:
+    """Threads of every instance in ``2x1`` or ``1x8+4x2``: instances times threads."""
+    threads: list[int] = []
+    for part in text.split("+"):
+        match = _SPLIT.fullmatch(part.strip())
+        if match is None or not int(match[1]) or not int(match[2]) or len(match[1]) > 4:
+            raise UsageError(
+                f"'{text}' is no split; write INSTANCESxTHREADS, for example 2x1 or 1x8+4x2"
+            )
+        threads += [int(match[2])] * int(match[1])
+    return threads
+
+
+def quick_optimizations(model: str) -> tuple[str, ...]:
+    """Lossless optimizations that are usable here and are not compiled for minutes."""
+    form = form_of(model)
+    return tuple(
+        name
+        for name, each in OPTIMIZATIONS.items()
+        if form in each.takes
+        and not each.lossy
+        and each.makes != "compiled"
+        and name not in ("trace", "channels_last", "mkldnn")
+        and usable(name) is None
+    )

@@ -1,0 +1,1 @@
+"""Plans, verifications and runs as text, plain values and small tables."""

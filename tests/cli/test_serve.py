@@ -1,0 +1,222 @@
+"""``coresplit serve``: what it chooses, what it refuses, and a real model behind a real socket."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import coresplit
+from coresplit.errors import UsageError
+from coresplit.instance import Interrupt
+from coresplit.workflows.choosing import Choice, choose
+from coresplit.workflows.reserving import Cores
+from coresplit.workflows.serve_request import ServeRequest, parse_split
+
+Coresplit = Callable[..., tuple[int, str, str]]
+FORMULA = "fake:2ms + 8ms*b/t@4"
+
+
+def ignore(line: object) -> None:
+    """Hears what is of no use here."""
+
+
+def chosen(request: ServeRequest) -> Choice:
+    with Interrupt() as interrupt, Cores(interrupt, wait=False, note=ignore) as cores:
+        return choose(request, interrupt, cores, ignore, ignore)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a formula that single requests find fastest on all cores, and throughput on one."""
+    return coresplit.bench(
+        FORMULA, batches=(1, 2, 4, 8), out=tmp_path_factory.mktemp("served") / "run"
+    ).path
+
+
+def test_by_default_a_single_request_is_about_as_fast_as_it_can_be(run: Path) -> None:
+    found = chosen(ServeRequest(target=str(run)))
+    assert found.split.cells == ((4, found.most_rows),)
+    assert len(found.reasons) <= 3
+
+
+def test_a_latency_allows_more_throughput(run: Path) -> None:
+    found = chosen(ServeRequest(target=str(run), slo=0.1))
+    assert [threads for threads, _ in found.split.cells] == [1, 1, 1, 1]
+    assert found.most_rows == 8
+    with pytest.raises(UsageError, match="nothing answers within"):
+        chosen(ServeRequest(target=str(run), slo=0.001))
+
+
+def test_a_batch_takes_the_split_of_its_plan(run: Path) -> None:
+    found = chosen(ServeRequest(target=str(run), batch=8))
+    # as fast as four instances of one thread, so the simplest is taken
+    assert found.split.cells == ((4, 8),)
+    assert found.latencies[4, 8] == pytest.approx(0.018, rel=0.02)
+
+
+def test_a_split_is_taken_as_told_and_nothing_is_measured() -> None:
+    found = chosen(ServeRequest(target=FORMULA, split="1x2+2x1", optimization="script"))
+    assert [threads for threads, _ in found.split.cells] == [2, 1, 1]
+    assert (found.variant.optimization, found.latencies) == ("script", {})
+    with pytest.raises(UsageError, match="needs 8 cores, but 4 are usable"):
+        chosen(ServeRequest(target=FORMULA, split="2x4"))
+    with pytest.raises(UsageError, match="give one of them"):
+        chosen(ServeRequest(target=FORMULA, split="2x1", batch=4))
+
+
+def test_the_newest_run_of_this_machine_is_taken_and_else_one_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="there is no run") as caught:
+        chosen(ServeRequest(target=FORMULA, measure=False))
+    assert caught.value.option == "split=2x1"
+    first = chosen(ServeRequest(target=FORMULA))
+    (folder,) = (tmp_path / "runs").iterdir()
+    again = chosen(ServeRequest(target=FORMULA, measure=False))
+    assert again.split == first.split
+    assert folder.name in " ".join(again.reasons)
+
+
+@pytest.mark.parametrize(
+    ("text", "threads"), [("2x1", [1, 1]), ("1x8+4x2", [8, 2, 2, 2, 2]), (" 1x1 ", [1])]
+)
+def test_a_split_is_read(text: str, threads: list[int]) -> None:
+    assert parse_split(text) == threads
+
+
+@pytest.mark.parametrize("text", ["", "2", "x1", "0x1", "1x0", "2x1+", "2*1", "99999x1", "-1x2"])
+def test_what_is_no_split_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no split"):
+        parse_split(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("incepton",), "did you mean 'inception'"),
+        ((FORMULA, "--split", "2"), "is no split"),
+        ((FORMULA, "--split", "9x1"), "needs 9 cores"),
+        ((FORMULA, "--split", "1x1", "--host", "0.0.0.0"), "--token-file, or --insecure"),
+        ((FORMULA, "--split", "1x1", "--token-file", "nowhere"), "cannot be read"),
+        ((FORMULA, "--split", "1x1", "--tls-key", "nowhere"), "needs --tls-cert"),
+        ((FORMULA, "--split", "1x1", "--tls-cert", "nowhere"), "cannot be used"),
+        ((FORMULA, "--split", "1x1", "--port", "70000"), "not in the range"),
+        ((FORMULA, "--split", "1x1", "--memory", "999999999"), "of memory are free"),
+        ((FORMULA, "--no-measure"), "--split 2x1"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    coresplit: Coresplit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = coresplit("serve", *words)
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+
+
+@contextlib.contextmanager
+def served(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server on a free port, and the address of its model; ended in the end."""
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coresplit", "serve", *words, "--port", "0", "--memory", "64"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("ready"), (folder / "log").read_text()
+        yield process, line.split()[-1]
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def fetch(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = entry.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def test_a_formula_is_served_without_torch_and_ends_well(tmp_path: Path) -> None:
+    with served(FORMULA, "--split", "2x1", folder=tmp_path) as (process, url):
+        status, body = fetch(url)
+        assert (status, json.loads(body)["name"]) == (200, "fake")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "coresplit", "serve", FORMULA, "--split", "1x1"),
+                *("--port", str(taken.getsockname()[1]), "--memory", "64"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert "cannot listen on 127.0.0.1" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_real_model_answers_and_survives_its_instances(tmp_path: Path) -> None:
+    words = ("mobilenet_v3_large", "--split", "1x1", "--optimization", "none")
+    with served(*words, folder=tmp_path) as (process, url):
+        raw = {"Inference-Header-Content-Length": "0"}
+        wanted = bytes(3 * 224 * 224 * 4)
+        status, first = fetch(f"{url}/infer", wanted, **raw)
+        assert status == 200
+        (instance,) = children(process.pid)
+        os.kill(instance, signal.SIGKILL)
+        base = url.rpartition("/models/")[0]
+        deadline = time.monotonic() + 120
+        while fetch(f"{base}/health/ready")[0] != 200 or children(process.pid) == [instance]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        status, again = fetch(f"{url}/infer", wanted, **raw)
+        assert (status, again) == (200, first)
+        ours = children(process.pid)
+        process.kill()
+        process.wait(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in ours):
+        assert time.monotonic() < deadline, "an instance outlived its server"
+        time.sleep(0.1)
