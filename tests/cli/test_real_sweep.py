@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from coresplit import store
 from coresplit.machine.inspection import inspect
 from coresplit.planner import verifications_of
 from coresplit.records import Ended, Run
+from coresplit.stats.contention import doubt
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +93,12 @@ def wait_for_lines(file: Path, count: int) -> None:
 
 
 def samples_of(run: Run) -> dict[str, tuple[float, ...]]:
-    return {str(each.cell): each.samples for each in run.measurements if each.samples}
+    """Samples of the cells that nothing disturbed: the others are measured again on resuming."""
+    return {
+        str(each.cell): each.samples
+        for each in run.measurements
+        if each.samples and not doubt(each)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +126,14 @@ def test_a_sweep_measures_every_cell_and_builds_the_report(finished: Path) -> No
 
 @pytest.mark.skipif(inspect().usable < 2, reason="one core has nothing to split")
 def test_a_plan_is_verified_by_running_it(finished: Path, tmp_path: Path) -> None:
+    measured = store.load(finished)
+    # what is planned must not hang on how busy the machine was
+    exact = tuple(
+        msgspec.structs.replace(each, samples=tuple(0.1 * each.cell.batch for _ in each.samples))
+        for each in measured.measurements
+    )
     run = tmp_path / "run"
-    run.mkdir()
-    for name in ("run.json", "cells.jsonl", "journal.jsonl"):
-        (run / name).write_bytes((finished / name).read_bytes())
+    store.save(run, msgspec.structs.replace(measured, measurements=exact))
     ended = subprocess.run(
         [*COMMAND, "plan", "run", "--batch", "2", "--cores", "2", "--verify", "--json"],
         cwd=tmp_path,
@@ -186,13 +197,13 @@ def test_a_killed_sweep_keeps_all_it_measured_and_is_resumed(own: Path) -> None:
         wait_for_lines(own / "run" / "cells.jsonl", 2)
         process.kill()
         process.wait()
-    before = samples_of(store.load(own / "run"))
-    assert before
+    killed = store.load(own / "run")
+    before = samples_of(killed)
+    assert any(each.samples for each in killed.measurements)
     words = ("--resume", "run", "--trust", "--budget", "10s", "--no-report")
     ended = bench(*words, folder=own)
     assert ended.returncode == 0, ended.stderr
     after = samples_of(store.load(own / "run"))
-    assert len(after) >= 3
     assert len(after) >= len(before)
     for cell, samples in before.items():
         assert after[cell][: len(samples)] == samples
@@ -223,7 +234,8 @@ def test_ctrl_c_twice_ends_at_once_with_all_cells_on_disk(own: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not (own / "run" / "report" / "index.html").exists()
-    assert len(samples_of(store.load(own / "run"))) >= 2
+    kept = store.load(own / "run").measurements
+    assert sum(bool(each.samples) for each in kept) >= 2
 
 
 def test_under_a_quota_of_one_and_a_half_cores_one_thread_is_used(group: Path, own: Path) -> None:
@@ -237,7 +249,7 @@ def test_under_a_quota_of_one_and_a_half_cores_one_thread_is_used(group: Path, o
     assert run.settings.threads == (1,)
     assert run.machine is not None
     assert run.machine.quota_cores == 1.5
-    assert samples_of(run)
+    assert any(each.samples for each in run.measurements)
     assert {each.verdict for each in run.measurements}.isdisjoint({"invalid", "failed", "skipped"})
 
 
