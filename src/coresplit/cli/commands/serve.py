@@ -110,7 +110,8 @@ def _serve(
         host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
         tell(f"ready   {scheme}://{host}:{port}/v2/models/{name}")
 
-    note(f"starting {choice.split.count} instances, {format_size(server['memory'] * _MIB)} "
+    count = choice.split.count
+    note(f"starting {count} {'instance' if count == 1 else 'instances'}, {format_size(server['memory'] * _MIB)} "
          "for requests")  # fmt: skip
     drained = run_server(
         choice,
