@@ -111,8 +111,8 @@ def _serve(
         tell(f"ready   {scheme}://{host}:{port}/v2/models/{name}")
 
     count = choice.split.count
-    note(f"starting {count} {'instance' if count == 1 else 'instances'}, {format_size(server['memory'] * _MIB)} "
-         "for requests")  # fmt: skip
+    started = "1 instance" if count == 1 else f"{count} instances"
+    note(f"starting {started}, {format_size(server['memory'] * _MIB)} for requests")
     drained = run_server(
         choice,
         name=name,
