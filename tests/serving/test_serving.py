@@ -15,6 +15,7 @@ import pytest
 
 from coresplit.instance import Arena, FakeServing, InstanceSpec, Serve
 from coresplit.models import ModelSpec
+from coresplit.serving import crew
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
@@ -45,6 +46,7 @@ class Served:
         self.app: ServingApp
         self.front: HttpServer
         self.metrics: Metrics
+        self.latency: Callable[[int], float]
 
     def call(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
@@ -62,15 +64,6 @@ class Served:
         """Raw binary in, binary out."""
         given = {"Inference-Header-Content-Length": "0", **headers}
         return self.call("POST", "/v2/models/echo/infer", rows, given)
-
-    def patient(self, rows: bytes) -> Answer:
-        """As ``infer``, again after 503: no instance was there to accept it."""
-        for _ in range(200):
-            answer = self.infer(rows)
-            if answer[0] != 503:
-                return answer
-            time.sleep(0.05)
-        return answer
 
     def output(self, answer: Answer) -> bytes:
         """The tensor in an answer."""
@@ -96,6 +89,7 @@ async def serving(
     from coresplit.records import ModelInput, ModelOutput
 
     served = Served()
+    served.latency = latency
     arena = Arena.create(ARENA)
     spec = InstanceSpec(
         model=ModelSpec(name="fake"),
@@ -109,7 +103,7 @@ async def serving(
         found = FakeServing(
             spec,
             arena,
-            latency,
+            lambda batch: served.latency(batch),  # noqa: PLW0108 (it may be replaced)
             inputs=(ModelInput(name="x", shape=(ROW,), dtype="uint8"),),
             outputs=(ModelOutput(name="output", shape=(ROW,), dtype="uint8"),),
             **fake,
@@ -225,7 +219,7 @@ def test_only_the_request_that_breaks_instances_fails(kind: str) -> None:
             sent = [rows_of(number, 2) for number in range(20)]
             sent.insert(10, POISON)
             answers = await served.concurrently(
-                [lambda rows=rows: served.patient(rows) for rows in sent]  # type: ignore[misc]
+                [lambda rows=rows: served.infer(rows) for rows in sent]  # type: ignore[misc]
             )
             statuses = [answer[0] for answer in answers]
             assert statuses[10] == 500
@@ -252,7 +246,7 @@ def test_instances_that_are_killed_under_load_lose_nothing() -> None:
             killing = asyncio.create_task(kill())
             sent = [rows_of(number, 1 + number % 3) for number in range(150)]
             answers = await served.concurrently(
-                [lambda rows=rows: served.patient(rows) for rows in sent]  # type: ignore[misc]
+                [lambda rows=rows: served.infer(rows) for rows in sent]  # type: ignore[misc]
             )
             await killing
             assert [served.output(answer) for answer in answers] == sent
@@ -300,6 +294,71 @@ def test_a_request_that_cannot_be_in_time_is_told_so_and_not_computed() -> None:
             assert (await first)[0] == 200
             assert sum(len(fake.seen) for fake in served.fakes) == 1
 
+    run(test())
+
+
+def test_a_timeout_is_told_while_the_forward_runs_and_its_memory_is_kept_until_the_end() -> None:
+    async def test() -> None:
+        settings = Settings(most_rows=4, slack_s=5.0)
+        known = lambda batch: 0.001 if batch == 1 else 0.002  # noqa: E731
+        async with serving(1, settings=settings, latency=known, timeout_s=0.2) as served:
+            served.latency = lambda batch: 2.0
+            status, _, body = await asyncio.to_thread(served.infer, rows_of(1, 1))
+            assert status == 504
+            assert "timeout" in json.loads(body)["error"]
+            assert served.app.taken > 0
+            assert await served.engine.drained(10.0)
+            assert served.app.taken == 0
+            assert served.engine.restarts == 0
+
+    run(test())
+
+
+def test_the_only_instance_may_die_and_requests_wait_for_the_next_one() -> None:
+    async def test() -> None:
+        async with serving(1, prepare_s=0.3) as served:
+            served.fakes[0].die()
+            await asyncio.sleep(0.05)
+            assert served.engine.alive == 0
+            ready = await asyncio.to_thread(served.call, "GET", "/v2/health/ready")
+            assert ready[0] == 503
+            assert (await asyncio.to_thread(served.call, "GET", "/v2/health/live"))[0] == 200
+            answer = await asyncio.to_thread(served.infer, rows_of(1, 1))
+            assert served.output(answer) == rows_of(1, 1)
+
+    run(test())
+
+
+def test_requests_are_refused_where_instances_die_again_and_again() -> None:
+    async def test() -> None:
+        async with serving(1) as served:
+            for _ in range(6):
+                while not served.engine.alive:
+                    await asyncio.sleep(0.01)
+                served.fakes[-1].die()
+                while served.engine.alive:
+                    await asyncio.sleep(0.01)
+            answer = await asyncio.to_thread(served.infer, rows_of(1, 1))
+            assert (answer[0], answer[1]["retry-after"]) == (503, "1")
+
+    run(test())
+
+
+def test_an_instance_that_grows_beyond_its_bound_is_replaced_also_while_it_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        async with serving(1, latency=lambda batch: 0.5) as served:
+            first = served.fakes[0].pid
+            monkeypatch.setattr(crew, "resident", lambda pid: 2**50 if pid == first else 0)
+            calls = [lambda n=n: served.infer(rows_of(n, 1)) for n in range(4)]  # type: ignore[misc]
+            answers = await served.concurrently(calls)
+            assert [served.output(answer) for answer in answers] == [
+                rows_of(n, 1) for n in range(4)
+            ]
+            assert served.engine.restarts == 1
+
+    monkeypatch.setattr(crew, "LOOK_S", 0.2)
     run(test())
 
 

@@ -120,15 +120,12 @@ class ServingApp:
         if pending.job is None:
             self._free(pending)
         else:
-            # what is being computed still writes into its blocks
             self._engine.forget(pending.job)
-            if pending.job.in_flight == 0 and not pending.job.ended:
-                pending.job.end(Failure(499, "the client has left"))
 
     def _begin_infer(self, exchange: Exchange) -> memoryview | None:
         name = exchange.head.headers.get(REQUEST_ID, "")[:64] or uuid.uuid4().hex[:16]
         pending = _Pending(exchange, name, self._clock())
-        if self.draining or not self._engine.alive:
+        if self.draining or not self._engine.accepting:
             what = "the server is draining" if self.draining else "no instance is ready"
             self._refuse(pending, 503, what, [("Retry-After", "1")])
             return None
@@ -176,7 +173,8 @@ class ServingApp:
             [tensor.row_bytes for tensor in self._signature.outputs],
             arrived_at=pending.arrived_at,
             deadline=pending.arrived_at + min(self._timeout_s, asked_s),
-            done=lambda job, failure: self._done(pending, request, outputs, failure),
+            done=lambda failure: self._done(pending, request, outputs, failure),
+            free=lambda: self._free(pending),
         )
         self._engine.submit(pending.job)
 
@@ -187,11 +185,9 @@ class ServingApp:
         outputs: list[int],
         failure: Failure | None,
     ) -> None:
-        job = pending.job
-        if job is not None and job.gone and failure is None:
-            failure = Failure(499, "the client has left")
         if failure is not None:
-            self._end(pending, failure.status, failure.message)
+            # its memory is free only once no instance uses it
+            self._refuse(pending, failure.status, failure.message, [])
             return
         tensors = self._signature.outputs
         views = [
@@ -214,18 +210,17 @@ class ServingApp:
         )
 
     def _end(self, pending: _Pending, status: int, message: str) -> None:
-        self._pending.pop(id(pending.exchange), None)
         self._refuse(pending, status, message, [])
         self._free(pending)
 
     def _full(self, pending: _Pending) -> None:
-        self._pending.pop(id(pending.exchange), None)
         self._refuse(pending, 429, BUSY, [self._retry_after()])
         self._free(pending)
 
     def _refuse(
         self, pending: _Pending, status: int, message: str, headers: list[tuple[str, str]]
     ) -> None:
+        self._pending.pop(id(pending.exchange), None)
         self._count(pending, status, 0)
         if not pending.exchange.gone:
             headers = [*headers, (REQUEST_ID, pending.name)]

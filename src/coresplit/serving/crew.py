@@ -14,8 +14,10 @@ from coresplit.serving.queue import Part
 
 LONGEST_PAUSE_S = 30.0
 """Before an instance that died is started again; the pause is doubled while it goes on dying."""
-STEADY_S = 60.0
-"""An instance that lived so long begins with the first pause again."""
+STEADY_S = 5.0
+"""An instance that was ready for so long begins with the first pause again."""
+HOPEFUL_S = 1.0
+"""Of an instance that is started again after a longer pause, nothing is expected."""
 LOOK_S = 1.0
 _PAGE = 4096
 
@@ -68,7 +70,7 @@ class Seat:
         self.batch: tuple[Part, ...] = ()
         self.begun_at = 0.0
         self.busy_until = 0.0
-        self.started_at = 0.0
+        self.ready_at = 0.0
         self.pause_s = 0.0
         self.restarts = 0
         self.timer: asyncio.TimerHandle | None = None
@@ -110,6 +112,11 @@ class Crew:
         """Instances that are ready."""
         return sum(seat.ready is not None for seat in self.seats)
 
+    @property
+    def recovering(self) -> bool:
+        """Whether one that was ready before is being started again, and did not die too often."""
+        return any(seat.ready_at and seat.pause_s <= HOPEFUL_S for seat in self.seats)
+
     def open(self) -> None:
         """Start all instances; they become ready one by one."""
         for seat in self.seats:
@@ -142,7 +149,6 @@ class Crew:
         seat.timer = None
         if self._closing:
             return
-        seat.started_at = self._loop.time()
         try:
             seat.instance = self._start(seat.number)
         except InstanceError as error:
@@ -171,6 +177,7 @@ class Crew:
         self._stop_timer(seat)
         if isinstance(reply, Ready):
             seat.ready = reply
+            seat.ready_at = self._loop.time()
             self.fault = None
             self._observer.ready(seat.number, reply)
         elif isinstance(reply, InstanceFailure) and seat.ready is None:
@@ -195,7 +202,7 @@ class Crew:
         """End an instance, start another after a pause, and give its batch back."""
         if seat.ready is None and not self.alive:
             self.fault = reason
-        steady = seat.ready is not None and self._loop.time() - seat.started_at > STEADY_S
+        steady = seat.ready is not None and self._loop.time() - seat.ready_at > STEADY_S
         self._end(seat)
         batch, seat.batch = seat.batch, ()
         if self._closing:
@@ -219,9 +226,9 @@ class Crew:
             instance.close()
 
     def _look(self) -> None:
-        """Replace idle instances that have grown too large."""
+        """Replace instances that have grown too large."""
         for seat in self.seats:
-            if seat.idle and seat.instance is not None and seat.ready is not None:
+            if seat.instance is not None and seat.ready is not None:
                 most = self._settings.memory_factor * seat.ready.memory
                 if resident(seat.instance.pid) > most:
                     self._lose(seat, InstanceError(f"instance {seat.number} grew beyond its bound"))

@@ -17,6 +17,8 @@ PATIENCE, SLACK_S = 5.0, 30.0
 RATE_WEIGHT = 0.1
 STOPPED = Failure(503, "the server was stopped")
 GONE = Failure(499, "the client has left")
+LATE = Failure(504, "the request was not answered before its timeout")
+TOO_LATE = Failure(504, "the request cannot be answered before its timeout")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._waiter: asyncio.TimerHandle | None = None
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._rate = 0.0
         self._crew = Crew(start, threads, crew, observer, self)
 
@@ -70,6 +73,11 @@ class Engine:
     def alive(self) -> int:
         """Instances that are ready."""
         return self._crew.alive
+
+    @property
+    def accepting(self) -> bool:
+        """Whether an instance is ready, or will be soon in the place of one that was lost."""
+        return self._crew.alive > 0 or self._crew.recovering
 
     @property
     def queued(self) -> int:
@@ -117,14 +125,15 @@ class Engine:
         return next(seat.ready for seat in self._crew.seats if seat.ready is not None)
 
     def submit(self, job: Job) -> None:
-        """Have a job run as soon as an instance has room."""
+        """Have a job run as soon as an instance has room; it fails at its deadline."""
+        if job.deadline < math.inf:
+            self._timers[id(job)] = self._loop.call_at(job.deadline, self._end, job, LATE)
         self._queue.put(job)
         self.pump()
 
     def forget(self, job: Job) -> None:
         """Drop what has not begun of a job whose client has left."""
-        self._queue.forget(job)
-        self._settle(job)
+        self._end(job, GONE)
 
     async def drained(self, grace_s: float) -> bool:
         """Whether everything was done within so many seconds."""
@@ -141,27 +150,34 @@ class Engine:
         """End all instances, and every job that is left with 503."""
         if self._waiter is not None:
             self._waiter.cancel()
-        for part in self._crew.close():
-            part.job.end(STOPPED)
-        for job in self._queue.everything():
-            job.end(STOPPED)
+        left = self._crew.close()
+        for part in left:
+            part.job.in_flight -= 1
+        for job in [*(part.job for part in left), *self._queue.everything()]:
+            self._end(job, STOPPED)
 
     def pump(self) -> None:
         """Give idle instances what waits, as it is divided best."""
         now = self._loop.time()
-        for job in self._queue.late(now, self._least_s()):
-            job.end(Failure(504, "the request cannot be answered before its timeout"))
         for seat in self._crew.seats:
-            if seat.idle and self._queue.has_again:
-                self._dispatch(seat, self._queue.take_again())
+            while seat.idle and self._queue.has_again:
+                if batch := self._queue.take_again():
+                    self._dispatch(seat, batch)
         working = [seat for seat in self._crew.seats if seat.ready is not None]
         if not self._queue.rows or not any(seat.idle for seat in working) or self._waits(now):
             return
         lanes = [self._lane(seat, now) for seat in working]
         rows = min(self._queue.rows, sum(lane.most for lane in lanes))
+        late: list[Job] = []
         for seat, count in zip(working, divide(rows, lanes, self._latencies), strict=True):
-            if count and seat.idle and (batch := self._queue.take(count)):
-                self._dispatch(seat, tuple(batch))
+            if count and seat.idle:
+                ends_at = now + self._latencies.seconds(seat.threads, 1)
+                batch, dropped = self._queue.take(count, ends_at)
+                late += dropped
+                if batch:
+                    self._dispatch(seat, tuple(batch))
+        for job in late:
+            self._end(job, TOO_LATE)
 
     # what the crew tells
 
@@ -172,27 +188,27 @@ class Engine:
         rate = rows / max(1e-9, self._loop.time() - seat.begun_at) * max(1, self.alive)
         self._rate += (rate - self._rate) * (RATE_WEIGHT if self._rate else 1.0)
         for part, refused in zip(batch, reply.refused, strict=True):
-            part.job.in_flight -= 1
-            part.job.left -= part.count
-            part.job.compute_s = max(part.job.compute_s, reply.compute_s)
-            if refused:
-                self._fail(part.job, Failure(400, refused))
-            else:
-                self._settle(part.job)
+            job = part.job
+            job.in_flight -= 1
+            job.left -= part.count
+            job.compute_s = max(job.compute_s, reply.compute_s)
+            if job.ended:
+                job.leave()
+            elif refused:
+                self._end(job, Failure(400, refused))
+            elif job.left == 0:
+                self._end(job, None)
 
     def failed(self, batch: tuple[Part, ...], reason: str) -> None:
         """A batch was lost: run it again, or end the one request that is to blame."""
         for part in batch:
             part.job.in_flight -= 1
+            part.job.leave()
+        again = [part for part in batch if not part.job.ended]
         jobs = {id(part.job): part.job for part in batch}
-        if len(jobs) == 1 and batch[0].deaths >= 1:
-            self._fail(batch[0].job, Failure(500, f"the model failed on this request: {reason}"))
-            return
-        again = [part for part in batch if not part.job.gone and part.job.failure is None]
-        for part in batch:
-            if part not in again:
-                self._settle(part.job)
-        if again:
+        if again and len(jobs) == 1 and batch[0].deaths >= 1:
+            self._end(batch[0].job, Failure(500, f"the model failed on this request: {reason}"))
+        elif again:
             self._observer.retried(len(again))
             self._queue.put_back(again)
 
@@ -202,21 +218,14 @@ class Engine:
         self._changed = asyncio.Event()
         self.pump()
 
-    def _fail(self, job: Job, failure: Failure) -> None:
-        job.failure = job.failure or failure
-        self._queue.forget(job)
-        self._settle(job)
-
-    def _settle(self, job: Job) -> None:
-        """End a job once no instance writes for it any more."""
-        if job.in_flight:
-            return
-        if job.failure is not None:
-            job.end(job.failure)
-        elif job.left == 0:
-            job.end(None)
-        elif job.gone:
-            job.end(GONE)
+    def _end(self, job: Job, failure: Failure | None) -> None:
+        """The one place where jobs end: what waits of it is dropped."""
+        timer = self._timers.pop(id(job), None)
+        if timer is not None:
+            timer.cancel()
+        if failure is not None:
+            self._queue.forget(job)
+        job.end(failure)
 
     def _dispatch(self, seat: Seat, batch: tuple[Part, ...]) -> None:
         now = self._loop.time()
@@ -236,9 +245,6 @@ class Engine:
             seat.threads,
             most_within(self._latencies, seat.threads, most, limit),
         )
-
-    def _least_s(self) -> float:
-        return min(self._latencies.seconds(seat.threads, 1) for seat in self._crew.seats)
 
     def _waits(self, now: float) -> bool:
         """Whether requests should wait for more of their kind; then a timer looks again."""

@@ -14,11 +14,12 @@ class Job:
     ``inputs`` are byte offsets of the first row, or texts; ``row_bytes`` the bytes of a row of each
     input, 0 for a text. ``outputs`` are byte offsets of the first row of each output, ``out_bytes``
     the bytes of a row of each. ``deadline`` is on the monotonic clock, infinite for none. ``done``
-    is called once, with None or with what went wrong.
+    is called once, with None or with what went wrong; in the latter case ``free`` is called once no
+    instance reads or writes its memory any more.
     """
 
     __slots__ = (
-        "arrived_at", "begun_at", "compute_s", "deadline", "done", "ended", "failure", "gone",
+        "arrived_at", "begun_at", "compute_s", "deadline", "done", "ended", "failed", "free",
         "in_flight", "inputs", "left", "next_row", "out_bytes", "outputs", "row_bytes", "rows",
     )  # fmt: skip
 
@@ -32,7 +33,8 @@ class Job:
         *,
         arrived_at: float,
         deadline: float,
-        done: Callable[["Job", "Failure | None"], None],
+        done: Callable[["Failure | None"], None],
+        free: Callable[[], None],
     ) -> None:
         self.rows = rows
         self.inputs = tuple(inputs)
@@ -42,20 +44,27 @@ class Job:
         self.arrived_at = arrived_at
         self.deadline = deadline
         self.done = done
+        self.free = free
         self.next_row = 0
         self.left = rows
         self.in_flight = 0
         self.begun_at = 0.0
         self.compute_s = 0.0
         self.ended = False
-        self.failure: Failure | None = None
-        self.gone = False
+        self.failed = False
 
     def end(self, failure: "Failure | None") -> None:
         """Tell how it ended; harmless when it has ended already."""
         if not self.ended:
             self.ended = True
-            self.done(self, failure)
+            self.failed = failure is not None
+            self.done(failure)
+            self.leave()
+
+    def leave(self) -> None:
+        """Give memory back, of a job that has failed, unless an instance still uses it."""
+        if self.failed and not self.in_flight:
+            self.free()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -113,16 +122,23 @@ class Queue:
         return bool(self._again)
 
     def take_again(self) -> tuple[Part, ...]:
-        """The next batch that must run again."""
-        return self._again.popleft()
+        """What is still wanted of the next batch that must run again."""
+        return tuple(part for part in self._again.popleft() if not part.job.ended)
 
-    def take(self, rows: int) -> list[Part]:
-        """Parts of so many rows or fewer, of those that have waited longest."""
+    def take(self, rows: int, ends_at: float) -> tuple[list[Part], list[Job]]:
+        """Parts of so many rows or fewer, of those that have waited longest.
+
+        Jobs not begun whose deadline is before ``ends_at`` are dropped and given as the second:
+        what cannot be answered in time costs the others nothing (Gujarati et al., Clockwork, OSDI
+        2020, section 4.2).
+        """
         found: list[Part] = []
+        late: list[Job] = []
         while rows > 0 and self._waiting:
             job = self._waiting[0]
-            if job.ended or job.gone:
+            if job.deadline < ends_at and job.next_row == 0:
                 self._drop(job)
+                late.append(job)
                 continue
             count = min(rows, job.rows - job.next_row)
             found.append(Part(job, job.next_row, count))
@@ -131,21 +147,13 @@ class Queue:
             rows -= count
             if job.next_row == job.rows:
                 self._waiting.popleft()
-        return found
+        return found, late
 
     def forget(self, job: Job) -> None:
         """Drop what waits of a job that nobody wants any more."""
-        job.gone = True
         if job in self._waiting:
             self._waiting.remove(job)
             self.rows -= job.rows - job.next_row
-
-    def late(self, now: float, least_s: float) -> Iterator[Job]:
-        """Drop and give the jobs not begun that cannot be done by their deadline any more."""
-        for job in [each for each in self._waiting if each.deadline < now + least_s]:
-            if job.next_row == 0:
-                self.forget(job)
-                yield job
 
     def everything(self) -> Iterator[Job]:
         """Drop and give every job that waits."""
