@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -13,17 +14,31 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import coresplit
+from coresplit import store
 from coresplit.errors import UsageError
 from coresplit.instance import Interrupt
+from coresplit.machine.allocators import usable_allocators
+from coresplit.planner import Capacity, Option, gains
+from coresplit.records import Interval, Variant, split_of
+from coresplit.stats.variance import Location
 from coresplit.workflows.choosing import Choice, choose
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, parse_split
+from coresplit.workflows.showing.choice_text import said_of
 
 Coresplit = Callable[..., tuple[int, str, str]]
 FORMULA = "fake:2ms + 8ms*b/t@4"
+SMALL = """
+from torch import nn
+
+class Small(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 30 * 30, 10))
+"""
 
 
 def ignore(line: object) -> None:
@@ -46,7 +61,34 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_by_default_a_single_request_is_about_as_fast_as_it_can_be(run: Path) -> None:
     found = chosen(ServeRequest(target=str(run)))
     assert found.split.cells == ((4, found.most_rows),)
-    assert len(found.reasons) <= 3
+    what, why, beaten = found.reasons
+    assert "1 instance on 4 threads" in what
+    assert f"one request, {8 / 0.018:.0f}/s" in why
+    # each of the others takes 8 inputs in 66 ms, so all four as many as the one in 16.5 ms
+    assert "less throughput than 4 instances on 1 thread each" in beaten
+    assert "faster for one request" in beaten
+
+
+def test_a_difference_that_noise_could_have_made_is_not_named() -> None:
+    def capacity(batch: int, seconds: float, error: float) -> Capacity:
+        full = Option(
+            split=split_of([(1, batch)]),
+            predicted=Interval(low=seconds, value=seconds, high=seconds),
+            location=Location(log=math.log(seconds), error=error, df=20),
+        )
+        return Capacity(variant=Variant("none", "sequential", "default"), first_s=0.01, full=full)
+
+    # a third more throughput, at twice the batch
+    slow, fast = capacity(2, 0.2, 0.001), capacity(4, 0.3, 0.001)
+    (clear,) = gains(fast, [slow])
+    assert clear.relation == "faster"
+    assert clear.ratio == pytest.approx(4 / 3)
+    (vague,) = gains(capacity(4, 0.3, 0.2), [slow])
+    assert vague.relation == "unclear"
+    assert vague.ratio == pytest.approx(4 / 3)
+    said = said_of("r", fast, [(slow, clear), (slow, vague)], ServeRequest(target="fake"))
+    assert "33 % more throughput than 1 instance on 1 thread" in said[2]
+    assert "too close to call" in said[2]
 
 
 def test_a_latency_allows_more_throughput(run: Path) -> None:
@@ -86,6 +128,32 @@ def test_the_newest_run_of_this_machine_is_taken_and_else_one_is_measured(
     again = chosen(ServeRequest(target=FORMULA, measure=False))
     assert again.split == first.split
     assert folder.name in " ".join(again.reasons)
+    # a run without what is asked for is none that fits
+    with pytest.raises(UsageError, match="there is no run"):
+        chosen(ServeRequest(target=FORMULA, measure=False, allocator="tcmalloc"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(usable_allocators()) < 2, reason="there is one allocator only")
+def test_a_short_sweep_tries_the_allocators_of_the_best_optimization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.py").write_text(SMALL)
+    asked = ServeRequest(
+        target="small:Small", input=("x=3x32x32:float32",), trust=True, budget=16.0
+    )
+    found = chosen(asked)
+    first, second = sorted((tmp_path / "runs").iterdir())
+    assert second.name == f"{first.name}-allocators"
+    assert set(store.load(first).settings.optimizations) > {"none", "script"}
+    swept = store.load(second).settings
+    assert swept.allocators == usable_allocators()
+    assert swept.optimizations == (found.variant.optimization,)
+    # the next time nothing is measured, unless the inputs are others
+    assert chosen(msgspec.structs.replace(asked, measure=False)).variant == found.variant
+    with pytest.raises(UsageError, match="there is no run"):
+        chosen(msgspec.structs.replace(asked, measure=False, input=("x=3x32x32:float64",)))
 
 
 @pytest.mark.parametrize(

@@ -351,8 +351,9 @@ def test_an_instance_that_grows_beyond_its_bound_is_replaced_also_while_it_compu
         async with serving(1, latency=lambda batch: 0.5) as served:
             first = served.fakes[0].pid
             monkeypatch.setattr(crew, "resident", lambda pid: 2**50 if pid == first else 0)
-            calls = [lambda n=n: served.infer(rows_of(n, 1)) for n in range(4)]  # type: ignore[misc]
-            answers = await served.concurrently(calls)
+            answers = await served.concurrently(
+                [lambda n=n: served.infer(rows_of(n, 1)) for n in range(4)]  # type: ignore[misc]
+            )
             assert [served.output(answer) for answer in answers] == [
                 rows_of(n, 1) for n in range(4)
             ]

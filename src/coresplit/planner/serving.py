@@ -1,12 +1,14 @@
 """What to serve with: instances for a load of single requests, and how much they take at most."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from coresplit.planner.option import Option, Speedup, option_of, speedups
 from coresplit.planner.profile import Profile
 from coresplit.records import Split, Variant, split_of
+from coresplit.stats.difference import between
 
 TOLERANCE = 0.1
 """A single request may take so much longer than it must, as a share, for more throughput."""
@@ -15,20 +17,23 @@ TOLERANCE = 0.1
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """Instances side by side, each with the largest batch it takes at once.
 
-    ``first_s`` is the latency of a single request in seconds, ``throughput`` the inferences per
-    second with every instance at its largest batch, ``full_s`` what those batches take.
+    ``first_s`` is the latency of a single request in seconds; ``full`` says what every instance at
+    its largest batch makes of it.
     """
 
     variant: Variant
-    split: Split
     first_s: float
-    full_s: float
-    throughput: float
+    full: Option
 
     @property
-    def instances(self) -> tuple[tuple[int, int], ...]:
-        """Threads and the largest batch of every instance."""
-        return self.split.cells
+    def split(self) -> Split:
+        """The instances."""
+        return self.full.split
+
+    @property
+    def throughput(self) -> float:
+        """Inferences per second with every instance at its largest batch."""
+        return self.full.throughput
 
 
 def capacities_of(profile: Profile, cores: int, limit_s: float = math.inf) -> list[Capacity]:
@@ -49,32 +54,32 @@ def capacities_of(profile: Profile, cores: int, limit_s: float = math.inf) -> li
             continue
         # of batches that are about as good the smallest one keeps others waiting least
         batch = max(fitting, key=lambda each: (each / fitting[each], -each))
-        found.append(
-            Capacity(
-                variant=profile.variant,
-                split=split_of([(threads, batch)] * count),
-                first_s=latencies[1],
-                full_s=fitting[batch],
-                throughput=count * batch / fitting[batch],
-            )
-        )
+        full = option_of(profile, split_of([(threads, batch)] * count))
+        found.append(Capacity(variant=profile.variant, first_s=latencies[1], full=full))
     return found
 
 
 def best_capacity(
-    profiles: Iterable[Profile],
-    cores: int,
-    limit_s: float = math.inf,
-    tolerance: float | None = TOLERANCE,
+    found: Iterable[Capacity], tolerance: float | None = TOLERANCE
 ) -> Capacity | None:
     """The highest throughput of those that answer a single request about as fast as any.
 
     ``tolerance`` is how much longer a single request may take, as a share; None for any. None
-    where nothing is within ``limit_s``.
+    where there is nothing to choose from.
     """
-    found = [each for profile in profiles for each in capacities_of(profile, cores, limit_s)]
-    if not found:
+    there = list(found)
+    if not there:
         return None
-    lowest = min(each.first_s for each in found)
-    near = [each for each in found if tolerance is None or each.first_s <= (1 + tolerance) * lowest]
+    lowest = min(each.first_s for each in there)
+    near = [each for each in there if tolerance is None or each.first_s <= (1 + tolerance) * lowest]
     return max(near, key=lambda each: (each.throughput, -each.first_s))
+
+
+def gains(one: Capacity, rivals: Sequence[Capacity]) -> list[Speedup]:
+    """How many times the throughput of each rival one is predicted to have: a family of claims."""
+    contrasts = []
+    for rival in rivals:
+        found = between(one.full.location, rival.full.location)
+        inputs = math.log(one.split.batch / rival.split.batch)
+        contrasts.append(msgspec.structs.replace(found, log=found.log + inputs))
+    return speedups(contrasts)

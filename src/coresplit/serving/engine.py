@@ -161,8 +161,8 @@ class Engine:
         now = self._loop.time()
         for seat in self._crew.seats:
             while seat.idle and self._queue.has_again:
-                if batch := self._queue.take_again():
-                    self._dispatch(seat, batch)
+                if again := self._queue.take_again():
+                    self._dispatch(seat, again)
         working = [seat for seat in self._crew.seats if seat.ready is not None]
         if not self._queue.rows or not any(seat.idle for seat in working) or self._waits(now):
             return

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from coresplit import store
-from coresplit.errors import CoresplitError, EnvironmentFault, RunError, UsageError
-from coresplit.format import format_duration, format_share, number
+from coresplit.errors import EnvironmentFault, RunError, UsageError
+from coresplit.format import format_duration
 from coresplit.instance import Interrupt
 from coresplit.models import ModelSpec, form_of
 from coresplit.optimizations import usable
 from coresplit.planner import (
+    TOLERANCE,
     Capacity,
     Profile,
     best_capacity,
     capacities_of,
+    gains,
     lossless,
     profiles_of,
 )
@@ -25,15 +26,14 @@ from coresplit.records import Machine, Run, Split, Variant, split_of
 from coresplit.stats.lossy import lossy_of
 from coresplit.stats.sampling import judged
 from coresplit.sweep import Progress
-from coresplit.workflows import measuring, planning
+from coresplit.workflows import planning
 from coresplit.workflows.conditions import require_same, spec_again
+from coresplit.workflows.finding import MOST_BATCH, measured_run, newest_run
 from coresplit.workflows.places import machine_for
-from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, BenchRequest, Note, spec_of
+from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, Note, spec_of
 from coresplit.workflows.reserving import Cores
-from coresplit.workflows.serve_request import ServeRequest, parse_split, quick_optimizations
-
-MOST_BATCH = 32
-"""Largest batch of a short sweep, and of a split that was told without one."""
+from coresplit.workflows.serve_request import ServeRequest, parse_split
+from coresplit.workflows.showing.choice_text import said_of
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,14 +71,8 @@ def choose(
         return _from_run(judged(store.load(folder)), request)
     if request.split is not None:
         return _as_told(request)
-    bench = BenchRequest(
-        model=request.target,
-        weights=request.weights,
-        trust=request.trust,
-        seed=request.seed,
-    )
-    spec = spec_of(bench)
-    run = newest_run(request.runs, spec, machine_for(spec.name))
+    spec = spec_of(request.bench)
+    run = newest_run(request, spec, machine_for(spec.name))
     if run is None:
         if not request.measure:
             raise UsageError(
@@ -86,42 +80,14 @@ def choose(
                 "let it be measured, or give a split: {option}",
                 "split=2x1",
             )
-        sweep = msgspec.structs.replace(
-            bench,
-            optimizations=quick_optimizations(spec.name),
-            batches=tuple(2**power for power in range(MOST_BATCH.bit_length())),
-            budget=request.budget,
+        run = measured_run(
+            request, interrupt=interrupt, cores=cores, note=note, on_progress=on_progress
         )
-        note(f"no run of {request.target} fits this machine: measuring for "
-             f"{format_duration(request.budget)}")  # fmt: skip
-        session = measuring.prepare(sweep, interrupt, cores, note)
-        measured = session.run(interrupt, on_progress)
-        if measured.outcome.interrupted:
-            raise KeyboardInterrupt
-        run = judged(store.load(measured.path))
-    note(f"chosen from run {run.name}")
     return _from_run(run, request)
 
 
-def newest_run(runs: Path, spec: ModelSpec, machine: Machine) -> Run | None:
-    """The newest run of the model that was measured under today's conditions; None without one."""
-    found: list[Run] = []
-    for manifest in runs.glob("*/run.json"):
-        with suppress(CoresplitError):
-            run = store.load(manifest.parent)
-            if run.model.source == spec.name and run.settings.seed == spec.seed:
-                require_same(run, machine, run.model)
-                found.append(run)
-    newest = max(found, key=lambda run: run.created_at, default=None)
-    return None if newest is None else judged(newest)
-
-
 def _as_told(request: ServeRequest) -> Choice:
-    spec = spec_of(
-        BenchRequest(
-            model=request.target, weights=request.weights, trust=request.trust, seed=request.seed
-        )
-    )
+    spec = spec_of(request.bench)
     machine = machine_for(spec.name)
     threads = _fitting(parse_split(str(request.split)), machine)
     variant = Variant(
@@ -160,58 +126,46 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
         return _split_of_run(run, request, spec, machine, profiles)
     if request.batch is not None:
         return _for_batch(run, request, spec, machine)
-    limit = request.slo if request.slo is not None else math.inf
-    tolerance = None if request.slo is not None else 0.1
-    found = best_capacity(profiles, machine.usable, limit, tolerance)
+    capacities = [
+        each
+        for profile in profiles
+        for each in capacities_of(profile, machine.usable, request.slo or math.inf)
+    ]
+    found = best_capacity(capacities, TOLERANCE if request.slo is None else None)
     if found is None:
-        least = min(
-            (each.first_s for one in profiles for each in capacities_of(one, machine.usable)),
-            default=math.nan,
-        )
+        least = min(each.first_s for one in profiles for each in capacities_of(one, machine.usable))
         raise UsageError(
-            f"nothing answers within {format_duration(limit)}; the fastest takes "
+            f"nothing answers within {format_duration(request.slo or 0.0)}; the fastest takes "
             f"{format_duration(least)}"
         )
-    fat = best_capacity(
-        [each for each in profiles if each.variant == found.variant], machine.usable, tolerance=0.0
-    )
     profile = next(each for each in profiles if each.variant == found.variant)
+    rivals = _rivals(found, capacities)
+    compared = list(zip(rivals, gains(found, rivals), strict=True))
     return Choice(
         spec=spec,
         machine=machine,
         variant=found.variant,
         split=found.split,
-        most_rows=max(batch for _, batch in found.instances),
+        most_rows=max(batch for _, batch in found.split.cells),
         latencies=_latencies(profile, found.split),
-        reasons=_reasons(run, found, fat, request),
+        reasons=said_of(run.name, found, compared, request),
     )
 
 
-def _reasons(
-    run: Run, found: Capacity, fat: Capacity | None, request: ServeRequest
-) -> tuple[str, ...]:
-    what = " + ".join(
-        f"{piece.instances} x {piece.threads} {'thread' if piece.threads == 1 else 'threads'}, "
-        f"batches up to {piece.batch}"
-        for piece in found.split.pieces
-    )
-    goal = (
-        f"the highest throughput within {format_duration(request.slo)} a batch"
-        if request.slo is not None
-        else "the highest throughput with a single request at most 10 % slower than it must be"
-    )
-    lines = [
-        f"{what}, {found.variant}",
-        f"{goal}: {format_duration(found.first_s)} alone, {number(found.throughput)}/s in all "
-        f"(predicted from run {run.name})",
-    ]
-    if fat is not None and fat.split != found.split:
-        gain = found.throughput / fat.throughput - 1
-        lines.append(
-            f"{format_share(gain)} more throughput than {fat.split.count} x "
-            f"{fat.split.pieces[0].threads} threads, predicted and not verified"
-        )
-    return tuple(lines)
+def _rivals(found: Capacity, capacities: list[Capacity]) -> list[Capacity]:
+    """What people use who do not measure: the other split, and the model as it came, on all cores.
+
+    The other split is one instance on all cores, or the best of several where that was chosen.
+    """
+    threads = max(threads for each in capacities for threads, _ in each.split.cells)
+    fat = [each for each in capacities if each.split.cells[0][0] == threads]
+    own = [each for each in fat if each.variant == found.variant]
+    if found in own:
+        own = [each for each in capacities if each.variant == found.variant and each not in own]
+    other = max(own, key=lambda each: each.throughput, default=None)
+    plain = next((each for each in fat if each.variant.optimization == "none"), None)
+    named = [each for each in (other, plain) if each is not None and each is not found]
+    return named if other is not plain else named[:1]
 
 
 def _for_batch(run: Run, request: ServeRequest, spec: ModelSpec, machine: Machine) -> Choice:
@@ -267,11 +221,7 @@ def _split_of_run(
 
 def _profiles(run: Run, request: ServeRequest) -> tuple[Profile, ...]:
     """The profiles that may be chosen from: lossless ones, unless one is named."""
-    found = profiles_of(run)
-    for field in ("optimization", "mapping", "allocator"):
-        wanted = getattr(request, field)
-        if wanted is not None:
-            found = tuple(each for each in found if getattr(each.variant, field) == wanted)
+    found = tuple(each for each in profiles_of(run) if request.allows(each.variant))
     if request.optimization is None:
         found = lossless(found, lossy_of(run))
     if not found:

@@ -8,6 +8,8 @@ import msgspec
 from coresplit.errors import UsageError
 from coresplit.models import form_of
 from coresplit.optimizations import OPTIMIZATIONS, usable
+from coresplit.records import Variant
+from coresplit.workflows.request import BenchRequest
 
 DEFAULT_BUDGET_S = 120.0
 _SPLIT = re.compile(r"(\d+)x(\d+)")
@@ -30,10 +32,34 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
     allocator: str | None = None
     measure: bool = True
     budget: float = DEFAULT_BUDGET_S
+    input: tuple[str, ...] = ()
+    input_size: int | None = None
+    length: int | None = None
     weights: str | None = None
     trust: bool = False
     seed: int | None = None
     runs: Path = Path("runs")
+
+    @property
+    def bench(self) -> BenchRequest:
+        """What a sweep of the model would be asked."""
+        return BenchRequest(
+            model=self.target,
+            input=self.input,
+            input_size=self.input_size,
+            length=self.length,
+            weights=self.weights,
+            trust=self.trust,
+            seed=self.seed,
+        )
+
+    def allows(self, variant: Variant) -> bool:
+        """Whether a variant is none that something else was asked for."""
+        return all(
+            wanted is None or getattr(variant, field) == wanted
+            for field in ("optimization", "mapping", "allocator")
+            for wanted in [getattr(self, field)]
+        )
 
 
 def parse_split(text: str) -> list[int]:
