@@ -25,6 +25,7 @@ from coresplit.machine.allocators import usable_allocators
 from coresplit.planner import Capacity, Option, gains
 from coresplit.records import Interval, Variant, split_of
 from coresplit.stats.variance import Location
+from coresplit.workflows import serving
 from coresplit.workflows.choosing import Choice, choose
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, parse_split
@@ -195,6 +196,17 @@ def test_a_mistake_is_one_line(
     code, out, err = coresplit("serve", *words)
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
+
+
+def test_instances_that_memory_cannot_hold_are_refused(
+    coresplit: Coresplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # an instance of a formula says that it takes 100 MB
+    monkeypatch.setattr(serving, "available_memory", lambda: 300_000_000)
+    words = ("serve", FORMULA, "--split", "3x1", "--port", "0", "--memory", "64")
+    code, out, err = coresplit(*words)
+    assert (code, out) == (2, "")
+    assert "3 instances of 95.4 MiB" in err.splitlines()[-1]
 
 
 @contextlib.contextmanager

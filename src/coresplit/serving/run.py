@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from coresplit.errors import EnvironmentFault
+from coresplit.format import format_size
 from coresplit.instance import Arena, Ready, ServingInstance
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
@@ -26,12 +27,16 @@ ARENA_BYTES = 1 << 30
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how to serve; times in seconds, memory in bytes."""
+    """Where and how to serve; times in seconds, memory in bytes.
+
+    ``free_bytes`` is what is free before anything is started; None for no check of it.
+    """
 
     name: str
     host: str = "127.0.0.1"
     port: int = 8080
     arena_bytes: int = ARENA_BYTES
+    free_bytes: int | None = None
     grace_s: float = 30.0
     timeout_s: float = math.inf
     token: str = ""
@@ -95,6 +100,9 @@ async def _serve(
     front: HttpServer | None = None
     try:
         engine.open()
+        first = await _or_asked(engine.wait_ready(1), asked)
+        if first is not None:
+            _require_memory(settings, first.memory, len(threads))
         ready = await _or_asked(engine.wait_ready(len(threads)), asked)
         if ready is None:
             return True
@@ -139,6 +147,17 @@ async def _serve(
         if front is not None:
             front.close()
         arena.close()
+
+
+def _require_memory(settings: ServerSettings, each: int, count: int) -> None:
+    """Raise EnvironmentFault where memory cannot hold as many instances as the first one."""
+    free = settings.free_bytes
+    if free is not None and count * each + settings.arena_bytes > free:
+        raise EnvironmentFault(
+            f"{count} instances of {format_size(each)} and {format_size(settings.arena_bytes)} for "
+            f"requests need more than the {format_size(free)} of memory that are free; serve fewer "
+            "instances"
+        )
 
 
 async def _or_asked(wanted: Coroutine[Any, Any, Ready], asked: asyncio.Event) -> Ready | None:

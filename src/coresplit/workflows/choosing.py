@@ -40,7 +40,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The instances to serve with, what is known of their latencies, and why they were chosen.
 
     ``latencies`` are in seconds by <threads, batch>, empty where nothing was measured. Each
-    instance takes ``most_rows`` at once. ``reasons`` are lines for the user.
+    instance takes ``most_rows`` at once, fewer where they would take longer than ``limit_s``
+    seconds. ``reasons`` are lines for the user.
     """
 
     spec: ModelSpec
@@ -48,6 +49,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     variant: Variant
     split: Split
     most_rows: int
+    limit_s: float = math.inf
     latencies: Mapping[tuple[int, int], float] = {}
     reasons: tuple[str, ...]
 
@@ -147,6 +149,7 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
         variant=found.variant,
         split=found.split,
         most_rows=max(batch for _, batch in found.split.cells),
+        limit_s=request.slo or math.inf,
         latencies=_latencies(profile, found.split),
         reasons=said_of(run.name, found, compared, request),
     )

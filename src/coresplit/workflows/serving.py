@@ -39,10 +39,11 @@ def run_server(
     on_ready: Callable[[int], None],
 ) -> bool:
     """Serve until a signal; whether everything accepted was answered. See ``serving.run.serve``."""
-    if arena_bytes > available_memory():
+    free = available_memory()
+    if arena_bytes > free:
         raise EnvironmentFault(
             f"{format_size(arena_bytes)} for requests are asked for, but only "
-            f"{format_size(available_memory())} of memory are free"
+            f"{format_size(free)} of memory are free"
         )
     local = LocalHost(choice.spec, choice.machine, "hot")
     model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
@@ -64,12 +65,14 @@ def run_server(
             host=host,
             port=port,
             arena_bytes=arena_bytes,
+            free_bytes=free,
             grace_s=grace_s,
             timeout_s=timeout_s or math.inf,
             token=token,
             engine=Settings(
                 most_rows=choice.most_rows,
                 most_requests=most_requests,
+                limit_s=choice.limit_s,
                 batch_timeout_s=batch_timeout_s,
             ),
         ),
