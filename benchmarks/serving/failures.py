@@ -1,0 +1,245 @@
+"""A server under load whose instances are killed: is every request answered right?
+
+    python benchmarks/serving/failures.py [SECONDS]
+
+Serves a model on two cores as two instances of one thread, finds out how much they can do, and
+sends 70 % of that as Poisson arrivals, for 10 minutes by default. Every 10 s one of the instances,
+chosen at random, is killed with SIGKILL. Requests have 1 to 3 rows, as JSON, binary or raw; the
+model gives the numbers of each row back, so that a row that was lost, mixed up or answered twice is
+seen. Latency counts from the moment a request was due. Ends with 1 if any answer was wrong or
+missing, if the memory of the front grew by more than 5 % after the first fifth of the time, or if
+anything was left behind.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import queue
+import random
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+SECONDS, SHORTEST = 600.0, 20.0
+KILL_EVERY_S, LOAD, CLIENTS, SATURATE_S = 10.0, 0.7, 24, 6.0
+FEATURES, ANSWERED, GROWTH = 256, 16, 0.05
+PATH = "/v2/models/tagged/infer"
+MODULE = f"""
+import torch
+from torch import nn
+
+class Tagged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear({FEATURES}, {FEATURES})
+
+    def forward(self, x):
+        hidden = x
+        for _ in range(100):
+            hidden = torch.tanh(self.layer(hidden))
+        return x[:, :{ANSWERED}] + 0 * hidden[:, :{ANSWERED}]
+"""
+
+
+class Client:
+    """One connection; sends tagged requests and checks their answers."""
+
+    def __init__(self, port: int, seed: int) -> None:
+        self._port = port
+        self._random = random.Random(seed)
+        self._connection: http.client.HTTPConnection | None = None
+
+    def call(self) -> str:
+        """What became of one request: ``right``, a status, or what else went wrong."""
+        rows = [
+            [float(self._random.randrange(1 << 20)) for _ in range(FEATURES)]
+            for _ in range(self._random.randint(1, 3))
+        ]
+        kind = self._random.choice(["json", "binary", "raw"])
+        body, headers = _request(rows, kind)
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        try:
+            self._connection.request("POST", PATH, body, headers)
+            answer = self._connection.getresponse()
+            found = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            self._connection = None
+            return type(error).__name__
+        if answer.status != 200:
+            return str(answer.status)
+        length = answer.getheader("Inference-Header-Content-Length")
+        expected = [row[:ANSWERED] for row in rows]
+        return "right" if _rows(found, length, len(rows)) == expected else "wrong"
+
+
+def _request(rows: list[list[float]], kind: str) -> tuple[bytes, dict[str, str]]:
+    data = b"".join(struct.pack(f"<{FEATURES}f", *row) for row in rows)
+    if kind == "raw":
+        return data, {"Inference-Header-Content-Length": "0"}
+    tensor: dict[str, object] = {"name": "x", "shape": [len(rows), FEATURES], "datatype": "FP32"}
+    if kind == "json":
+        return json.dumps({"inputs": [tensor | {"data": rows}]}).encode(), {}
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    asked = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    head = json.dumps(asked).encode()
+    return head + data, {"Inference-Header-Content-Length": str(len(head))}
+
+
+def _rows(body: bytes, length: str | None, count: int) -> list[list[float]]:
+    if length is None:
+        flat = json.loads(body)["outputs"][0]["data"]
+    else:
+        flat = list(struct.unpack(f"<{count * ANSWERED}f", body[int(length) :]))
+    return [flat[at : at + ANSWERED] for at in range(0, len(flat), ANSWERED)]
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A server of the model, and its port."""
+    (folder / "tagged.py").write_text(MODULE)
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    words = ["serve", "tagged:Tagged", "--trust", "--input", f"x={FEATURES}:float32"]
+    words += ["--name", "tagged", "--split", "2x1", "--optimization", "none", "--port", "0"]
+    log = folder / "log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coresplit", *words],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("ready"):
+            sys.exit(f"the server did not start:\n{log.read_text()}")
+        yield process, int(line.rsplit(":", 1)[1].split("/")[0])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def saturated(port: int) -> float:
+    """Requests per second of as many clients as the server can keep busy."""
+    end, counts = time.monotonic() + SATURATE_S, [0] * 8
+
+    def work(number: int) -> None:
+        client = Client(port, number)
+        while time.monotonic() < end:
+            client.call()
+            counts[number] += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / SATURATE_S
+
+
+class Load:
+    """Poisson arrivals, each sent by the next client that is free."""
+
+    def __init__(self, port: int, rate: float, seconds: float) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.latencies: list[float] = []
+        self._due: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+        self._clients = [
+            threading.Thread(target=self._work, args=(Client(port, 100 + number),))
+            for number in range(CLIENTS)
+        ]
+        self._arrivals = threading.Thread(target=self._arrive, args=(rate, seconds))
+        for thread in [*self._clients, self._arrivals]:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait for the last answer."""
+        for thread in [self._arrivals, *self._clients]:
+            thread.join()
+
+    def _arrive(self, rate: float, seconds: float) -> None:
+        chance, due = random.Random(7), time.monotonic()
+        end = due + seconds
+        while due < end:
+            time.sleep(max(0.0, due - time.monotonic()))
+            self._due.put(due)
+            due += chance.expovariate(rate)
+        for _ in self._clients:
+            self._due.put(None)
+
+    def _work(self, client: Client) -> None:
+        while (due := self._due.get()) is not None:
+            self.outcomes[client.call()] += 1
+            self.latencies.append(time.monotonic() - due)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started."""
+    found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for each in found for child in each]
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    if seconds < SHORTEST:
+        sys.exit(f"{seconds:g} s are too few; give {SHORTEST:g} or more")
+    chance, killed, memory = random.Random(3), 0, []
+    with tempfile.TemporaryDirectory() as name, server(Path(name)) as (process, port):
+        most = saturated(port)
+        begun = time.monotonic()
+        load = Load(port, LOAD * most, seconds)
+        next_kill = begun + KILL_EVERY_S
+        while (now := time.monotonic()) < begun + seconds:
+            if now >= next_kill:
+                next_kill += KILL_EVERY_S
+                if instances := children(process.pid):
+                    os.kill(chance.choice(instances), signal.SIGKILL)
+                    killed += 1
+            if now - begun > seconds / 5:
+                memory.append(resident(process.pid))
+            time.sleep(0.5)
+        load.join()
+        left = children(process.pid)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=60)
+        time.sleep(1.0)
+        orphans = [pid for pid in left if Path(f"/proc/{pid}").exists()]
+    quarter = max(1, len(memory) // 4)
+    growth = statistics.median(memory[-quarter:]) / statistics.median(memory[:quarter]) - 1
+    latencies = sorted(load.latencies)
+    print(f"{most:.0f} requests/s at most; {LOAD * most:.0f}/s sent for {seconds:g} s")
+    print(f"{killed} instances killed, one every {KILL_EVERY_S:g} s")
+    print(", ".join(f"{count} {what}" for what, count in sorted(load.outcomes.items())))
+    print(
+        f"latency from when a request was due: median {statistics.median(latencies) * 1e3:.1f} ms, "
+        f"99 % {latencies[int(0.99 * len(latencies))] * 1e3:.0f} ms, "
+        f"longest {latencies[-1] * 1e3:.0f} ms"
+    )
+    print(
+        f"memory of the front: {memory[-1] / 2**20:.1f} MiB at the end, {growth:+.1%} over the run"
+    )
+    print(f"exit code {code} after SIGTERM, {len(orphans)} instances left")
+    failed = set(load.outcomes) != {"right"} or not killed or code or orphans or growth > GROWTH
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
