@@ -25,6 +25,7 @@ from coresplit.machine.reservation import SHARED
 from coresplit.optimizations import OPTIMIZATIONS
 from coresplit.planner.profile import Doubt
 from coresplit.records import Setting, Verdict
+from coresplit.serving.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -168,6 +169,17 @@ def test_the_environment_page_has_every_variable() -> None:
 def test_the_python_reference_has_every_stable_name() -> None:
     text = (DOCS / "reference" / "api.md").read_text()
     assert [name for name in package.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_serving_page_has_every_metric() -> None:
+    text = (DOCS / "howto" / "serve.md").read_text()
+    there = {
+        name
+        for line in Metrics("m").text().decode().splitlines()
+        if line.startswith("# TYPE") and not (name := line.split()[2]).endswith("_created")
+    }
+    assert len(there) >= 11
+    assert there == set(re.findall(r"`(coresplit_\w+)", text))
 
 
 def test_no_page_names_a_folder_of_somebodys_machine() -> None:

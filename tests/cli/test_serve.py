@@ -4,6 +4,8 @@ import contextlib
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -300,3 +302,19 @@ def test_a_real_model_answers_and_survives_its_instances(tmp_path: Path) -> None
     while any(Path(f"/proc/{pid}").exists() for pid in ours):
         assert time.monotonic() < deadline, "an instance outlived its server"
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_command_of_the_readme_gets_an_answer(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    found = re.search(r"^coresplit serve (\w+).*\n((?:head|curl)(?:.*\\\n)*.*)\n```", text, re.M)
+    assert found is not None
+    with served(found[1], "--split", "1x1", "--optimization", "none", folder=tmp_path) as (_, url):
+        port = url.split("/")[2].rpartition(":")[2]
+        command = found[2].replace(":8080/", f":{port}/")
+        assert command != found[2]
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=120)
+    answer = (tmp_path / "answer.bin").read_bytes()
+    (output,) = json.loads(answer[:-4000])["outputs"]
+    assert (output["shape"], output["datatype"]) == ([1, 1000], "FP32")
