@@ -65,10 +65,10 @@ def test_by_default_a_single_request_is_about_as_fast_as_it_can_be(run: Path) ->
     found = chosen(ServeRequest(target=str(run)))
     assert found.split.cells == ((4, found.most_rows),)
     what, why, beaten = found.reasons
-    assert "1 instance on 4 threads" in what
-    assert f"one request, {8 / 0.018:.0f}/s" in why
+    assert "1 instance of 4 threads" in what
+    assert f"{8 / 0.018:.0f} inputs/s" in why
     # each of the others takes 8 inputs in 66 ms, so all four as many as the one in 16.5 ms
-    assert "less throughput than 4 instances on 1 thread each" in beaten
+    assert "less throughput than 4 instances of 1 thread" in beaten
     assert "faster for one request" in beaten
 
 
@@ -90,7 +90,7 @@ def test_a_difference_that_noise_could_have_made_is_not_named() -> None:
     assert vague.relation == "unclear"
     assert vague.ratio == pytest.approx(4 / 3)
     said = said_of("r", fast, [(slow, clear), (slow, vague)], ServeRequest(target="fake"))
-    assert "33 % more throughput than 1 instance on 1 thread" in said[2]
+    assert "33 % more throughput than 1 instance of 1 thread" in said[2]
     assert "too close to call" in said[2]
 
 

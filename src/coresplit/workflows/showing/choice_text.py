@@ -17,31 +17,31 @@ def said_of(
 ) -> tuple[str, ...]:
     """Three lines: what was chosen, why, and how it compares; the last one only with rivals."""
     goal = (
-        f"the highest throughput within {format_duration(request.slo)} a batch"
+        f"the most throughput with every batch within {format_duration(request.slo)}"
         if request.slo is not None
-        else "the highest throughput with a single request at most 10 % slower than the fastest"
+        else "the most throughput while a single request takes at most 10 % more than the fastest"
     )
     lines = (
-        f"serving {_split(found.split)} of {found.variant}",
-        f"{goal}: {format_duration(found.first_s)} for one request, {number(found.throughput)}/s "
-        f"in batches, predicted from run {run}",
+        f"serving {found.variant} as {_split(found.split)}",
+        f"{goal}: {number(found.throughput)} inputs/s, {format_duration(found.first_s)} for one "
+        f"(predicted from run {run})",
     )
     if not rivals:
         return lines
-    return *lines, listed([_against(found, *rival) for rival in rivals])
+    return *lines, f"compared: {listed([_against(found, *rival) for rival in rivals])}"
 
 
 def _split(split: Split) -> str:
-    return " + ".join(f"{_instances(piece)}, up to {piece.batch} at once" for piece in split.pieces)
+    return " + ".join(
+        f"{_instances(piece)}, "
+        f"{'one input at a time' if piece.batch == 1 else f'up to {piece.batch} inputs at once'}"
+        for piece in split.pieces
+    )
 
 
 def _instances(piece: Piece) -> str:
-    threads = on_threads(piece.threads)
-    return (
-        f"1 instance on {threads}"
-        if piece.instances == 1
-        else f"{piece.instances} instances on {threads} each"
-    )
+    count = "1 instance" if piece.instances == 1 else f"{piece.instances} instances"
+    return f"{count} of {on_threads(piece.threads)}"
 
 
 def _against(found: Capacity, rival: Capacity, gain: Speedup) -> str:
