@@ -1,54 +1,44 @@
 """What a split would make of a load: the dispatch of the engine, replayed with predicted latencies.
 
-Times are simulated, so that an hour of load takes a second. A request is a row count and the moment
-it arrives; the policy is that of ``serving.engine``: an idle instance takes work at once, and rows
-that wait are divided as ``serving.dividing`` says.
+Times are simulated, so that an hour of load takes seconds. The policy is that of
+``serving.engine``: an idle instance takes work at once, and rows that wait are divided as
+``serving.dividing`` says. A controller may have other instances take over on the way, which take
+what waits, while those before them finish what they have begun.
 """
 
-import heapq
 import math
 import random
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
-from coresplit.serving.dividing import Lane, Latencies, divide, most_within
-
-Arrival = tuple[float, int]
-"""Seconds since the beginning, and rows."""
+from coresplit.serving.adapting.instances import Candidate, Instances
+from coresplit.serving.adapting.sources import Source
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """Instances that could serve.
+class Switcher(Protocol):
+    """Says when other instances should serve; see ``serving.adapting.controller``."""
 
-    ``threads`` has those of each instance. ``busy`` are latencies while all instances are busy,
-    ``alone`` those of an instance beside idle ones, ``busy`` where None. An instance takes
-    ``most_rows`` at once, fewer where they would take longer than ``limit_s``. ``overhead_s`` is
-    what a request takes beside its forward. ``noise`` are ratios of real latencies to predicted
-    ones, from which each forward draws one; empty for none.
-    """
+    def arrived(self, at: float, rows: int) -> None:
+        """A request of so many rows came."""
 
-    threads: tuple[int, ...]
-    most_rows: int
-    busy: Latencies
-    alone: Latencies | None = None
-    limit_s: float = math.inf
-    overhead_s: float = 0.0
-    noise: tuple[float, ...] = ()
+    def look(self, at: float, in_system: int) -> str | None:
+        """The candidate to switch to; None to stay."""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """What became of each request, in the order of arrival; times in seconds.
 
-    ``latencies`` are infinite for requests that were still there when the load ended and nothing
-    was waited for. ``rows`` were computed in ``seconds``.
+    ``arrivals`` are when they came, ``latencies`` what they took. ``switches`` are the times at
+    which other instances took over, and their names.
     """
 
+    arrivals: tuple[float, ...]
     latencies: tuple[float, ...]
     rows: int
     seconds: float
-    in_system: float
+    switches: tuple[tuple[float, str], ...] = ()
 
     def quantile(self, share: float) -> float:
         """The latency that this share of the requests did not exceed; NaN without requests."""
@@ -56,162 +46,120 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         return ordered[math.ceil(share * len(ordered)) - 1] if ordered else math.nan
 
     @property
+    def mean(self) -> float:
+        """The mean latency; NaN without requests."""
+        return sum(self.latencies) / len(self.latencies) if self.latencies else math.nan
+
+    @property
     def throughput(self) -> float:
         """Rows per second; NaN where no time has passed."""
         return self.rows / self.seconds if self.seconds else math.nan
 
 
-class _Instances:
-    """The instances of a candidate, what waits for them, and when each is idle again."""
-
-    def __init__(self, candidate: Candidate, chance: random.Random) -> None:
-        self._candidate = candidate
-        self._chance = chance
-        threads, most = candidate.threads, candidate.most_rows
-        self._most = [
-            most_within(candidate.busy, each, most, candidate.limit_s) for each in threads
-        ]
-        self._expected = [0.0] * len(threads)
-        self._idle = set(range(len(threads)))
-        self._waiting: deque[list[int]] = deque()
-        self._rows = 0
-        self.ends: list[tuple[float, int, list[tuple[int, int]]]] = []
-        self.left: dict[int, int] = {}
-
-    def arrive(self, request: int, rows: int, now: float) -> None:
-        """A request comes."""
-        self.left[request] = rows
-        self._waiting.append([request, rows])
-        self._rows += rows
-        self._pump(now)
-
-    def finish(self) -> tuple[float, list[int]]:
-        """The next batch ends: when, and the requests that are done with it."""
-        now, seat, parts = heapq.heappop(self.ends)
-        self._idle.add(seat)
-        done = []
-        for request, rows in parts:
-            self.left[request] -= rows
-            if not self.left[request]:
-                del self.left[request]
-                done.append(request)
-        self._pump(now)
-        return now, done
-
-    def _pump(self, now: float) -> None:
-        if not self._rows or not self._idle:
-            return
-        candidate = self._candidate
-        lanes = [
-            Lane(0.0 if seat in self._idle else max(0.0, expected - now), threads, most)
-            for seat, (threads, expected, most) in enumerate(
-                zip(candidate.threads, self._expected, self._most, strict=True)
-            )
-        ]
-        rows = min(self._rows, sum(self._most))
-        for seat, count in enumerate(divide(rows, lanes, candidate.busy)):
-            if count and seat in self._idle:
-                self._dispatch(seat, count, now)
-
-    def _dispatch(self, seat: int, rows: int, now: float) -> None:
-        parts = []
-        taken = 0
-        while taken < rows and self._waiting:
-            front = self._waiting[0]
-            count = min(rows - taken, front[1])
-            parts.append((front[0], count))
-            taken += count
-            front[1] -= count
-            if not front[1]:
-                self._waiting.popleft()
-        self._rows -= taken
-        self._idle.discard(seat)
-        candidate, threads = self._candidate, self._candidate.threads[seat]
-        expected = candidate.busy.seconds(threads, taken)
-        self._expected[seat] = now + expected
-        seconds = self._between(seat, taken, expected)
-        if candidate.noise:
-            seconds *= self._chance.choice(candidate.noise)
-        heapq.heappush(self.ends, (now + seconds, seat, parts))
-
-    def _between(self, seat: int, rows: int, busy: float) -> float:
-        """What a forward takes beside as many busy cores as there are now."""
-        candidate = self._candidate
-        if candidate.alone is None:
-            return busy
-        threads = candidate.threads
-        others = sum(threads) - threads[seat]
-        idle = sum(threads[each] for each in self._idle)
-        share = 1.0 if not others else (others - idle) / others
-        alone = candidate.alone.seconds(threads[seat], rows)
-        return alone + share * (busy - alone)
-
-
-def replay(candidate: Candidate, arrivals: Iterable[Arrival], seed: int = 0) -> Replay:
-    """An open load: requests come when they come. Runs until the last one is answered."""
-    instances = _Instances(candidate, random.Random(seed))
-    begun: list[float] = []
-    latencies: list[float] = []
-    rows_done, last, area = 0, 0.0, 0.0
-
-    def until(moment: float) -> None:
-        nonlocal last, area
-        while instances.ends and instances.ends[0][0] <= moment:
-            now, done = instances.finish()
-            last = max(last, now)
-            for request in done:
-                latencies[request] = now + candidate.overhead_s - begun[request]
-                area += latencies[request]
-
-    for at, rows in arrivals:
-        until(at)
-        last = max(last, at)
-        begun.append(at)
-        latencies.append(math.inf)
-        rows_done += rows
-        instances.arrive(len(begun) - 1, rows, at)
-    until(math.inf)
-    seconds = last - begun[0] if begun else 0.0
-    return Replay(
-        latencies=tuple(latencies),
-        rows=rows_done,
-        seconds=seconds,
-        in_system=area / seconds if seconds else 0.0,
-    )
-
-
-def replay_closed(
-    candidate: Candidate, clients: int, requests: int, *, rows: int = 1, think_s: float = 0.0,
+def simulate(
+    candidates: Mapping[str, Candidate],
+    source: Source,
+    *,
+    first: str,
+    switcher: Switcher | None = None,
+    look_s: float = 0.5,
+    switch_s: float = 0.0,
     seed: int = 0,
-) -> Replay:  # fmt: skip
-    """A closed load: each client sends its next request ``think_s`` after an answer."""
-    instances = _Instances(candidate, random.Random(seed))
-    due: list[float] = [0.0] * clients
-    begun: list[float] = []
-    latencies: list[float] = []
-    last = 0.0
-    while len(latencies) < requests or instances.ends:
-        if due and len(begun) < requests and (not instances.ends or due[0] <= instances.ends[0][0]):
-            at = heapq.heappop(due)
-            begun.append(at)
-            latencies.append(math.inf)
-            instances.arrive(len(begun) - 1, rows, at)
-            continue
-        if not instances.ends:
-            break
+) -> Replay:
+    """Have a load served until its last request is answered, beginning with the candidate ``first``.
+
+    ``switcher`` is asked every ``look_s`` seconds; the instances that it names take over
+    ``switch_s`` later.
+    """
+    return _Simulation(candidates, source, first, switcher, seed).run(look_s, switch_s)
+
+
+class _Simulation:
+    def __init__(
+        self,
+        candidates: Mapping[str, Candidate],
+        source: Source,
+        first: str,
+        switcher: Switcher | None,
+        seed: int,
+    ) -> None:
+        self._candidates = candidates
+        self._source = source
+        self._switcher = switcher
+        self._chance = random.Random(seed)
+        self._current = Instances(candidates[first], self._chance)
+        self._old: list[Instances] = []
+        self._overhead_s = candidates[first].overhead_s
+        self._due: tuple[float, str] | None = None
+        self._arrivals: list[float] = []
+        self._latencies: list[float] = []
+        self._switches: list[tuple[float, str]] = []
+        self._rows = 0
+        self._waiting = 0
+        self._last = 0.0
+
+    def run(self, look_s: float, switch_s: float) -> Replay:
+        look = look_s if self._switcher is not None else math.inf
+        while True:
+            arrival = self._source.next_at
+            instances = min([self._current, *self._old], key=lambda each: each.next_end)
+            end = instances.next_end
+            if math.isinf(arrival) and math.isinf(end):
+                break
+            if look <= min(arrival, end) or (self._due and self._due[0] <= min(arrival, end)):
+                if self._due and self._due[0] <= look:
+                    self._switch()
+                else:
+                    self._look(look, switch_s)
+                    look += look_s
+            elif end <= arrival:
+                self._finish(instances)
+            else:
+                self._arrive(arrival)
+        begun = self._arrivals[0] if self._arrivals else 0.0
+        return Replay(
+            arrivals=tuple(self._arrivals),
+            latencies=tuple(self._latencies),
+            rows=self._rows,
+            seconds=self._last - begun,
+            switches=tuple(self._switches),
+        )
+
+    def _arrive(self, now: float) -> None:
+        rows = self._source.take()
+        if not rows:
+            return
+        if self._switcher is not None:
+            self._switcher.arrived(now, rows)
+        self._arrivals.append(now)
+        self._latencies.append(math.inf)
+        self._rows += rows
+        self._waiting += 1
+        self._current.arrive(len(self._arrivals) - 1, rows, now)
+
+    def _finish(self, instances: Instances) -> None:
         now, done = instances.finish()
-        last = max(last, now)
+        if instances is not self._current and math.isinf(instances.next_end):
+            self._old.remove(instances)
         for request in done:
-            latencies[request] = now + candidate.overhead_s - begun[request]
-            heapq.heappush(due, now + candidate.overhead_s + think_s)
-    return Replay(
-        latencies=tuple(latencies),
-        rows=rows * len(latencies),
-        seconds=last,
-        in_system=sum(latencies) / last if last else 0.0,
-    )
+            self._waiting -= 1
+            self._latencies[request] = now + self._overhead_s - self._arrivals[request]
+            self._last = max(self._last, now + self._overhead_s)
+            self._source.answered(now + self._overhead_s)
 
+    def _look(self, now: float, switch_s: float) -> None:
+        assert self._switcher is not None
+        wanted = self._switcher.look(now, self._waiting)
+        if wanted is not None and self._due is None:
+            self._due = now + switch_s, wanted
 
-def arrivals_of(times: Sequence[float], rows: int = 1) -> list[Arrival]:
-    """Requests of so many rows at these times."""
-    return [(at, rows) for at in times]
+    def _switch(self) -> None:
+        assert self._due is not None
+        now, name = self._due
+        self._due = None
+        old = self._current
+        self._current = Instances(self._candidates[name], self._chance, left=old.left)
+        self._current.take_over(old, now)
+        if not math.isinf(old.next_end):
+            self._old.append(old)
+        self._switches.append((now, name))
