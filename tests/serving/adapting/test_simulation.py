@@ -62,6 +62,9 @@ def test_others_take_over_what_waits_while_what_is_begun_is_finished() -> None:
         def look(self, at: float, in_system: int) -> str | None:
             return "fast" if at == 1.0 else None
 
+        def switched(self, at: float, name: str) -> None:
+            pass
+
     found = simulate(
         {"slow": slow, "fast": fast},
         Open([(0.0, 1), (0.1, 1), (0.2, 1)]),
@@ -91,6 +94,9 @@ def test_every_request_is_answered_once_however_often_others_take_over(
 
         def look(self, at: float, in_system: int) -> str | None:
             return chance.choice(["fat", "thin", None])
+
+        def switched(self, at: float, name: str) -> None:
+            pass
 
     arrivals = [(at, chance.randint(1, 12)) for at in sorted(times)]
     found = simulate(

@@ -7,6 +7,11 @@ a share of what it cost, is summed up, less a margin and never below nothing (Pa
 Biometrika 41, 1954). A switch comes when the sum is more than a switch costs and more than chance
 would bring it to within the run length that is asked for (Siegmund, "Sequential Analysis", 1985,
 section 2.6). So a constant load is not left by chance, and a step is answered at the next look.
+
+A switch may turn out to be a loss: who serves a lull with what is best for it may be caught by the
+next spike. What was lost so is a debt, and the next switch to the same candidate waits until as
+much was lost by not making it, which is never worse than twice the best (ski rental; Karlin et al.,
+Algorithmica 3, 1988).
 """
 
 import math
@@ -50,11 +55,16 @@ _SWITCH_LOSS = 0.5
 
 
 class _Rival:
-    """A candidate beside the present one: what was lost by not having it."""
+    """A candidate beside the present one: what was lost by not having it.
 
-    def __init__(self, total: float) -> None:
-        self.total = total
+    ``lost`` is in requests, ``forgone`` in what they cost; ``debt`` is what having it has lost.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0.0
         self.lost = 0.0
+        self.forgone = 0.0
+        self.debt = 0.0
         self._before: float | None = None
         self.variance = _UNKNOWN
 
@@ -84,22 +94,32 @@ class Controller:
             name: Shadow(each, self._cost(rules.cores.get(name, 0)))
             for name, each in candidates.items()
         }
-        self._rivals = {name: _Rival(0.0) for name in candidates}
+        self._rivals = {name: _Rival() for name in candidates}
+        self._real = Shadow(candidates[present], self._cost(0))
+        self._candidates = candidates
+        self._came_from: dict[str, tuple[str, float, float]] = {}
+        self._left: str | None = None
         self._requests = 0
         self._looked_at = 0.0
 
     def arrived(self, at: float, rows: int) -> None:
         """A request of so many rows came."""
         self._requests += 1
-        for shadow in self._shadows.values():
+        for shadow in (*self._shadows.values(), self._real):
             shadow.arrive(at, rows)
+
+    def switched(self, at: float, name: str) -> None:
+        """A candidate serves from now on."""
+        self._real.advance(at)
+        self._real.follow(self._candidates[name], at)
+        self._settle()
 
     def look(self, at: float, in_system: int) -> str | None:
         """The candidate to switch to now; None to stay.
 
         ``in_system`` is how many requests really wait or are computed.
         """
-        for shadow in self._shadows.values():
+        for shadow in (*self._shadows.values(), self._real):
             shadow.advance(at)
         gone = {name: shadow.total() - self._rivals[name].total
                 for name, shadow in self._shadows.items()}  # fmt: skip
@@ -115,14 +135,33 @@ class Controller:
             # a jump is judged by what was usual before it
             bound = self._bound(rival, rate * self._rules.switch_s.get(name, 0.0))
             rival.take(max(-1.0, 1 / (1 + self._rules.margin) - gone[name] / own), requests)
-            if rival.lost > bound and (best is None or rival.lost > best[0]):
+            rival.forgone = max(0.0, rival.forgone + own - gone[name])
+            wanted = rival.lost > bound and rival.forgone > rival.debt
+            if wanted and (best is None or rival.lost > best[0]):
                 best = rival.lost, name
         if best is None:
             return None
-        self.present = best[1]
-        for rival in self._rivals.values():
-            rival.lost = 0.0
+        self._leave_for(best[1])
         return self.present
+
+    def _leave_for(self, name: str) -> None:
+        here = self.present
+        self._left = here if here in self._came_from else None
+        home = self._shadows[here].total(), self._real.total()
+        self._came_from[name] = here, *home
+        self.present = name
+        for rival in self._rivals.values():
+            rival.lost = rival.forgone = 0.0
+
+    def _settle(self) -> None:
+        """What having been away has brought, against having stayed: a loss is a debt."""
+        if self._left is None:
+            return
+        home, home_total, real_total = self._came_from.pop(self._left)
+        brought = self._shadows[home].total() - home_total - (self._real.total() - real_total)
+        rival = self._rivals[self._left]
+        rival.debt = max(0.0, rival.debt - brought)
+        self._left = None
 
     def _bound(self, rival: _Rival, switching: float) -> float:
         """How many requests must be lost: more than by chance, and than a switch costs.

@@ -31,7 +31,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Instances:
-    """Those of a candidate. Requests are numbers; ``left`` has the rows of each still to compute."""
+    """Those of a candidate. Requests are numbers; ``left`` has the rows of each that are due."""
 
     def __init__(
         self, candidate: Candidate, chance: random.Random, left: dict[int, int] | None = None

@@ -21,6 +21,7 @@ class Shadow:
         self._candidate = candidate
         self._cost = cost
         self._instances = Instances(candidate, random.Random(0))
+        self._before: list[Instances] = []
         self._came: dict[int, float] = {}
         self._count = 0
         self._done = 0.0
@@ -39,11 +40,20 @@ class Shadow:
 
     def advance(self, to: float) -> None:
         """Compute until then."""
-        while self._instances.next_end <= to:
-            now, done = self._instances.finish()
-            for request in done:
-                self._done += self._cost_of(request, now, self._came)
-                del self._came[request]
+        for instances in [*self._before, self._instances]:
+            while instances.next_end <= to:
+                now, done = instances.finish()
+                for request in done:
+                    self._done += self._cost_of(request, now)
+                    del self._came[request]
+        self._before = [each for each in self._before if not math.isinf(each.next_end)]
+
+    def follow(self, candidate: Candidate, now: float) -> None:
+        """Have another candidate take over what waits."""
+        self._before.append(self._instances)
+        self._candidate = candidate
+        self._instances = Instances(candidate, random.Random(0), left=self._instances.left)
+        self._instances.take_over(self._before[-1], now)
 
     def total(self) -> float:
         """The cost of all requests that came."""
@@ -53,6 +63,7 @@ class Shadow:
         """Go on as if so many requests of one row had just come, at the cost so far."""
         total = self.total()
         self._instances = Instances(self._candidate, random.Random(0))
+        self._before = []
         self._came = {}
         for _ in range(in_system):
             self.arrive(now, 1)
@@ -60,19 +71,18 @@ class Shadow:
         self._done = total - self._foreseen()
 
     def _foreseen(self) -> float:
-        if not self._instances.waiting:
-            # the end of a request is that of its last part
-            ends: dict[int, float] = {}
-            for end, requests in self._instances.in_flight():
+        # the end of a request is that of its last part
+        ends: dict[int, float] = {}
+        ahead = self._instances.copy() if self._instances.waiting else None
+        for instances in [*self._before, *([] if ahead else [self._instances])]:
+            for end, requests in instances.in_flight():
                 for request in requests:
                     ends[request] = max(end, ends.get(request, end))
-            return sum(self._cost_of(request, end, self._came) for request, end in ends.items())
-        ahead = self._instances.copy()
-        found = 0.0
-        while not math.isinf(ahead.next_end):
+        while ahead is not None and not math.isinf(ahead.next_end):
             now, done = ahead.finish()
-            found += sum(self._cost_of(request, now, self._came) for request in done)
-        return found
+            for request in done:
+                ends[request] = max(now, ends.get(request, now))
+        return sum(self._cost_of(request, end) for request, end in ends.items())
 
-    def _cost_of(self, request: int, end: float, came: dict[int, float]) -> float:
-        return self._cost(end + self._candidate.overhead_s - came[request])
+    def _cost_of(self, request: int, end: float) -> float:
+        return self._cost(end + self._candidate.overhead_s - self._came[request])

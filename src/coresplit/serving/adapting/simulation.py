@@ -26,6 +26,9 @@ class Switcher(Protocol):
     def look(self, at: float, in_system: int) -> str | None:
         """The candidate to switch to; None to stay."""
 
+    def switched(self, at: float, name: str) -> None:
+        """A candidate serves from now on."""
+
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """What became of each request, in the order of arrival; times in seconds.
@@ -66,7 +69,7 @@ def simulate(
     switch_s: float = 0.0,
     seed: int = 0,
 ) -> Replay:
-    """Have a load served until its last request is answered, beginning with the candidate ``first``.
+    """Have a load served until its last request is answered, by the candidate ``first`` at first.
 
     ``switcher`` is asked every ``look_s`` seconds; the instances that it names take over
     ``switch_s`` later.
@@ -163,3 +166,5 @@ class _Simulation:
         if not math.isinf(old.next_end):
             self._old.append(old)
         self._switches.append((now, name))
+        if self._switcher is not None:
+            self._switcher.switched(now, name)
