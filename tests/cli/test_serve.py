@@ -10,10 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from served import served
 
 import coresplit
 from coresplit.errors import UsageError
@@ -129,30 +130,6 @@ def test_a_mistake_is_one_line(
     code, out, err = coresplit("serve", *words)
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
-
-
-@contextlib.contextmanager
-def served(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a free port, and the address of its model; ended in the end."""
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "coresplit", "serve", *words, "--port", "0", "--memory", "64"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("ready"), (folder / "log").read_text()
-        yield process, line.split()[-1]
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def fetch(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
