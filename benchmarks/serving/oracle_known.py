@@ -94,7 +94,7 @@ def reason(case: Case, theirs: Answer, ours: Answer, what: str) -> str:
 def _json(case: Case) -> bytes:
     """The JSON of a request, and what follows it."""
     headers = dict(case.headers)
-    if "Content-Encoding" in headers:
+    if headers.get("Content-Encoding") in ("gzip", "deflate"):
         return zlib.decompress(case.body, 47)
     if "Transfer-Encoding" in headers:
         return case.body.replace(b"\r\n64\r\n", b"")

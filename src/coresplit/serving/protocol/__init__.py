@@ -17,7 +17,7 @@ written for it, with exceptions that ``benchmarks/serving/oracle.py`` finds and 
 - FP16 and BF16 may be JSON numbers, and a raw tensor may have several rows.
 - An output that does not say how it is wanted follows ``binary_data_output``, as written, also
   where it is named. Outputs come in the order in which they were named.
-- What would change the answer and is not there is refused: classification, sequences, shared memory.
+- What would change the answer and is not there is refused: classes, sequences, shared memory.
 """
 
 from coresplit.serving.protocol.metadata import (
