@@ -75,6 +75,8 @@ def compared(case: Case, theirs: Answer, ours: Answer, model: str) -> str:
     """What differs; empty where nothing does."""
     if theirs.group != ours.group:
         return f"{theirs.group} there, {ours.group} here"
+    if ours.status >= 400 and case.method != "HEAD" and not ours.reason:
+        return "refused here without a reason"
     found = []
     for name, answer in (("there", theirs), ("here", ours)):
         try:

@@ -28,13 +28,18 @@ class Answer(msgspec.Struct, frozen=True):
         return f"{self.status // 100}xx" if self.status else "none"
 
     @property
-    def error(self) -> str:
-        """The sentence of a refusal, or how the answer begins."""
+    def reason(self) -> str:
+        """The sentence of a refusal; empty where there is none."""
         try:
             found = json.loads(self.body)["error"]
         except (ValueError, KeyError, TypeError):
-            found = self.text or self.body[:80].decode(errors="replace")
-        return str(found)
+            return ""
+        return found if isinstance(found, str) else ""
+
+    @property
+    def error(self) -> str:
+        """The sentence of a refusal, or how the answer begins."""
+        return self.reason or self.text or self.body[:80].decode(errors="replace")
 
 
 def ask(port: int, case: Case) -> Answer:
