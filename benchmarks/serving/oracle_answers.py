@@ -100,14 +100,7 @@ def _reduced(path: str, shown: Any, model: str) -> Any:  # noqa: ANN401
     if path.endswith("/stats"):
         return [_kinds(each) for each in shown["model_stats"] if each["name"] == model]
     if path.endswith("/config"):
-        wanted = ("name", "max_batch_size", "input", "output")
-        tensors = {"name", "data_type", "dims"}
-        return {
-            name: [{k: v for k, v in each.items() if k in tensors} for each in shown[name]]
-            if name in ("input", "output")
-            else shown[name]
-            for name in wanted
-        }
+        return {name: shown[name] for name in ("name", "max_batch_size", "input", "output")}
     if path == "/v2/repository/index":
         return [each for each in shown if each["name"] == model]
     return shown | {"platform": ""}
