@@ -38,7 +38,7 @@ clean:
 	rm -rf $(VENV) site
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@echo "installing PyTorch and 130 other packages into $(VENV): about 2 GB on disk, or several more"
+	@echo "installing PyTorch and 150 other packages into $(VENV): about 2 GB on disk, or several more"
 	@echo "where pip takes PyTorch's CUDA build; silent, once, for one to five minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'

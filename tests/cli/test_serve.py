@@ -13,11 +13,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from served import served
 
 import coresplit
 from coresplit import store
@@ -184,6 +185,8 @@ def test_what_is_no_split_is_refused(text: str) -> None:
         ((FORMULA, "--split", "1x1", "--tls-cert", "nowhere"), "cannot be used"),
         ((FORMULA, "--split", "1x1", "--port", "70000"), "not in the range"),
         ((FORMULA, "--split", "1x1", "--memory", "999999999"), "of memory are free"),
+        ((FORMULA, "--split", "1x1", "--name", "a/b"), "no path of the protocol leads to"),
+        ((FORMULA, "--split", "1x1", "--name", "stats"), "no path of the protocol leads to"),
         ((FORMULA, "--no-measure"), "--split 2x1"),
     ],
 )
@@ -209,30 +212,6 @@ def test_instances_that_memory_cannot_hold_are_refused(
     code, out, err = coresplit(*words)
     assert (code, out) == (2, "")
     assert "3 instances of 95.4 MiB" in err.splitlines()[-1]
-
-
-@contextlib.contextmanager
-def served(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a free port, and the address of its model; ended in the end."""
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "coresplit", "serve", *words, "--port", "0", "--memory", "64"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("ready"), (folder / "log").read_text()
-        yield process, line.split()[-1]
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def fetch(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from coresplit.errors import UsageError
 from coresplit.models import BuiltModel, ModelSpec, build
+from coresplit.optimizations.onnxruntime import OnnxRuntimeModel
 from coresplit.records import ModelInput
 
 FREE = ({0: BATCH},)
@@ -144,6 +145,19 @@ def test_an_input_that_does_not_fit_is_refused_with_what_does(
 ) -> None:
     path = save_onnx(Net(), tmp_path / "net.onnx", torch.rand(2, 3, 8, 8), shapes=FREE)
     assert reason in refused(path, given)
+
+
+@pytest.mark.parametrize(
+    "kind", [TensorProto.BOOL, TensorProto.UINT64, TensorProto.INT8, TensorProto.FLOAT16]
+)
+def test_a_model_of_any_type_is_tried_and_prepared(tmp_path: Path, kind: int) -> None:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    path = save_graph(tmp_path / "net.onnx", [node], {"x": ["n", 3]}, {"y": ["n", 3]}, kind=kind)
+    model = built(path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs = model.make_inputs(2, 0)
+    (output,) = OnnxRuntimeModel(session).bind(inputs)()
+    assert torch.equal(output, inputs[0])
 
 
 def test_an_input_without_a_batch_dimension_is_refused(tmp_path: Path) -> None:

@@ -129,8 +129,28 @@ def test_the_configuration_has_the_shape_of_triton() -> None:
         "backend": "coresplit",
         "version_policy": {"specific": {"versions": [1]}},
         "max_batch_size": 8,
-        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [3, 4]}],
-        "output": [{"name": "y", "data_type": "TYPE_BF16", "dims": []}],
+        "input": [
+            {
+                "name": "x",
+                "data_type": "TYPE_FP32",
+                "format": "FORMAT_NONE",
+                "dims": [3, 4],
+                "is_shape_tensor": False,
+                "allow_ragged_batch": False,
+                "optional": False,
+                "is_non_linear_format_io": False,
+            }
+        ],
+        "output": [
+            {
+                "name": "y",
+                "data_type": "TYPE_BF16",
+                "dims": [],
+                "label_filename": "",
+                "is_shape_tensor": False,
+                "is_non_linear_format_io": False,
+            }
+        ],
         "instance_group": [
             {"name": "batch 4", "kind": "KIND_CPU", "count": 2, "gpus": []},
             {"name": "batch 1", "kind": "KIND_CPU", "count": 1, "gpus": []},

@@ -42,6 +42,8 @@ class Served:
     def __init__(self) -> None:
         self.fakes: list[FakeServing] = []
         self.port = 0
+        self.hold = False
+        """Whether no instance becomes ready from now on."""
         self.engine: Engine
         self.app: ServingApp
         self.front: HttpServer
@@ -83,6 +85,7 @@ async def serving(
     latency: Callable[[int], float] = lambda batch: 0.002 * batch,
     token: str = "",
     wait: bool = True,
+    arena_bytes: int = ARENA,
     timeout_s: float = float("inf"),
     **fake: Any,  # noqa: ANN401
 ) -> AsyncIterator[Served]:
@@ -90,13 +93,13 @@ async def serving(
 
     served = Served()
     served.latency = latency
-    arena = Arena.create(ARENA)
+    arena = Arena.create(arena_bytes)
     spec = InstanceSpec(
         model=ModelSpec(name="fake"),
         optimization="none",
         cpus=(0,),
         home=(0,),
-        serve=Serve(batches=(1, 2, 4), arena_size=ARENA),
+        serve=Serve(batches=(1, 2, 4), arena_size=arena_bytes),
     )
 
     def start(seat: int) -> FakeServing:
@@ -106,7 +109,7 @@ async def serving(
             lambda batch: served.latency(batch),  # noqa: PLW0108 (it may be replaced)
             inputs=(ModelInput(name="x", shape=(ROW,), dtype="uint8"),),
             outputs=(ModelOutput(name="output", shape=(ROW,), dtype="uint8"),),
-            **fake,
+            **(fake | ({"prepare_s": 60.0} if served.hold else {})),
         )
         served.fakes.append(found)
         return found
@@ -463,6 +466,60 @@ def test_memory_of_requests_is_given_back() -> None:
             while served.app.taken and time.monotonic() < deadline:
                 await asyncio.sleep(0.01)
             assert served.app.taken == 0
+
+    run(test())
+
+
+def test_what_never_fits_into_memory_is_refused_for_good() -> None:
+    async def test() -> None:
+        async with serving(1, arena_bytes=1 << 12) as served:
+            both = await asyncio.to_thread(served.infer, rows_of(1, 1))
+            assert both[0] == 413
+            assert "memory" in json.loads(both[2])["error"]
+            assert "retry-after" not in both[1]
+            body = await asyncio.to_thread(served.infer, b"x" * ((1 << 12) + 1))
+            assert body[0] == 413
+            assert served.app.taken == 0
+
+    run(test())
+
+
+def test_requests_that_were_sent_at_once_do_not_pass_the_most_that_may_wait() -> None:
+    async def test() -> None:
+        settings = Settings(most_rows=1, most_requests=2, slack_s=5.0)
+        async with serving(1, settings=settings, latency=lambda batch: 0.5) as served:
+            body = rows_of(1, 1)
+            head = (
+                b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
+                b"Inference-Header-Content-Length: 0\r\nContent-Length: %d\r\n\r\n" % len(body)
+            )
+            clients = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(8)]
+            for _, writer in clients:
+                writer.write(head)
+            await asyncio.sleep(0.1)
+            for _, writer in clients:
+                writer.write(body)
+            lines = await asyncio.gather(*(reader.readline() for reader, _ in clients))
+            for _, writer in clients:
+                writer.close()
+            statuses = sorted(int(line.split()[1]) for line in lines)
+            assert statuses == [200] * 3 + [429] * 5
+
+    run(test())
+
+
+def test_a_server_that_drains_waits_no_longer_than_for_the_last_timeout() -> None:
+    async def test() -> None:
+        async with serving(1, timeout_s=0.5, latency=lambda batch: 0.001) as served:
+            served.hold = True
+            served.fakes[0].die()
+            while served.engine.alive:
+                await asyncio.sleep(0.01)
+            late = asyncio.create_task(asyncio.to_thread(served.infer, rows_of(1, 1)))
+            while not served.engine.queued:
+                await asyncio.sleep(0.01)
+            assert await asyncio.wait_for(served.engine.drained(60.0), 20.0)
+            assert (await late)[0] == 504
 
     run(test())
 

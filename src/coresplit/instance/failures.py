@@ -30,7 +30,9 @@ def death_of(spec: InstanceSpec, code: int, words: IO[bytes]) -> InstanceDied:
     """How a process ended, by its exit code as ``subprocess`` has it, and what it wrote last."""
     how = f"ended with exit code {code}"
     if code < 0:
-        how = f"was ended by {signal.Signals(-code).name}"
+        # real-time signals have no names
+        named = {each.value: each.name for each in signal.Signals}
+        how = f"was ended by {named.get(-code, f'signal {-code}')}"
         if -code == signal.SIGKILL:
             how += " (the kernel does so when memory runs out)"
     last = _last_words(words)

@@ -143,6 +143,14 @@ class FakeServing:
         """Answer nothing from now on, also what it computes already."""
         self._hung.set()
 
+    def end(self) -> None:
+        """End as if killed, without waiting for the thread."""
+        self._cut()
+
+    def death(self) -> InstanceDied | None:
+        """How it ended, None while its thread may still write; never waits."""
+        return None if self._thread.is_alive() else self._death()
+
     def close(self) -> None:
         """End it; harmless when it has ended already."""
         if not self._closed:

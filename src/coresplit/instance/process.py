@@ -136,13 +136,13 @@ class Process:
         where a thread that computed was not alone on a core of the instance.
         """
         self.wait_ready(interrupt)
-        self.send(Forwards(batch=batch, count=count, seconds=seconds, warmup=warmup))
+        self._ask(Forwards(batch=batch, count=count, seconds=seconds, warmup=warmup))
         return self.finish(timeout, interrupt)
 
     def begin(self, batch: int, start_at: float) -> None:
         """Have one forward start at ``start_at`` on the monotonic clock, or late, but at once."""
         self.wait_ready()
-        self.send(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
+        self._ask(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
         """What the forwards took that were begun; ``timeout`` as for ``time_forward_passes``."""
@@ -155,7 +155,7 @@ class Process:
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
         """Measure what its cores can do at most; ``timeout`` as for ``time_forward_passes``."""
         self.wait_ready(interrupt)
-        self.send(FindPeak())
+        self._ask(FindPeak())
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, FoundPeak):
             raise error_of(self.spec, reply)
@@ -170,7 +170,7 @@ class Process:
         try:
             self._channel.send(msgspec.json.encode(command))
         except OSError as error:
-            raise self._died() from error
+            raise self._unheard() from error
 
     def poll(self) -> Reply | None:
         """The next reply that has arrived whole, without waiting; None where there is none.
@@ -179,10 +179,22 @@ class Process:
         Ready, checked as by ``wait_ready``, or a Failure, after which the child ends.
         ReadbackMismatch is raised where its settings are not as asked.
         """
-        reply = self._next()
+        try:
+            reply = self._next()
+        except EOFError as error:
+            raise self._unheard() from error
         if isinstance(reply, Ready):
             self._ready = reply = self._checked(reply)
         return reply
+
+    def end(self) -> None:
+        """Kill the process without waiting until it is gone."""
+        self._signal(signal.SIGKILL)
+
+    def death(self) -> InstanceDied | None:
+        """How it ended, once it is gone with all its threads; None until then, without waiting."""
+        code = self._process.poll()
+        return None if code is None else death_of(self.spec, code, self._words)
 
     def close(self) -> None:
         """End the process at once: it holds nothing that is not held elsewhere."""
@@ -200,12 +212,21 @@ class Process:
         self._require_open()
         try:
             message = self._channel.poll()
-        except EOFError as error:
-            raise self._died() from error
-        reply: Reply | None = None
-        if message is not None:
-            reply = msgspec.json.decode(message, type=Reply)
+            reply: Reply | None = None
+            if message is not None:
+                reply = msgspec.json.decode(message, type=Reply)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise InstanceError(f"{self.spec} answered with what is no reply") from error
         return reply
+
+    def _ask(self, command: Command) -> None:
+        try:
+            self._channel.send(msgspec.json.encode(command))
+        except OSError as error:
+            raise self._died() from error
+
+    def _unheard(self) -> InstanceDied:
+        return InstanceDied(f"{self.spec} has closed its pipe")
 
     def _require_open(self) -> None:
         if self._channel.fileno() < 0:
@@ -213,10 +234,13 @@ class Process:
 
     def _receive(self, timeout: float, interrupt: Interrupt | None) -> Reply:
         end = time.monotonic() + timeout
-        while (reply := self._next()) is None:
-            if not self._answered(max(0.0, end - time.monotonic()), interrupt):
-                self._kill()
-                raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
+        try:
+            while (reply := self._next()) is None:
+                if not self._answered(max(0.0, end - time.monotonic()), interrupt):
+                    self._kill()
+                    raise InstanceTimeout(f"{self.spec} did not answer in time and was ended")
+        except EOFError as error:
+            raise self._died() from error
         return reply
 
     def _answered(self, timeout: float, interrupt: Interrupt | None) -> bool:

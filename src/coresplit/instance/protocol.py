@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from coresplit.errors import InstanceTimeout
+from coresplit.errors import InstanceDied, InstanceTimeout
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import Command, FoundPeak, InstanceSpec, Ready, Reply, Timed
 
@@ -66,13 +66,20 @@ class ServingInstance(Protocol):
         """Send a command; replies come in the same order. Raises InstanceDied."""
 
     def poll(self) -> Reply | None:
-        """The next reply, None where there is none yet; raises InstanceDied.
+        """The next reply, None where there is none yet; raises an InstanceError.
 
-        Call it until it returns None, since one read may bring several replies.
+        Call it until it returns None, since one read may bring several replies. One that died
+        may touch the arena until ``death`` says how.
         """
 
+    def end(self) -> None:
+        """Have it end, without waiting for that; harmless when it has ended already."""
+
+    def death(self) -> InstanceDied | None:
+        """How it ended, None while it may still read or write; never waits."""
+
     def close(self) -> None:
-        """End it; harmless when it has ended already."""
+        """End it and wait for that; harmless when it has ended already."""
 
 
 def not_ready(spec: InstanceSpec) -> InstanceTimeout:

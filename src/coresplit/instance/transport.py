@@ -95,10 +95,14 @@ class Blocks:
             raise ValueError(f"{size} bytes cannot be dealt out by {align}")
         self.taken = 0
         self._align = align
-        whole = size // align * align
+        self._whole = size // align * align
         # (first, end) of every gap, in order and never touching each other
-        self._gaps = [(0, whole)] if whole else []
+        self._gaps = [(0, self._whole)] if self._whole else []
         self._sizes: dict[int, int] = {}
+
+    def holds(self, *sizes: int) -> bool:
+        """Whether blocks of these sizes fit together where nothing else is taken."""
+        return sum(map(self._rounded, sizes)) <= self._whole
 
     def take(self, size: int) -> int | None:
         """The offset of a new block in the first gap where it fits, None where none is.
@@ -108,7 +112,7 @@ class Blocks:
         """
         if size < 0:
             raise ValueError(f"a block cannot have {size} bytes")
-        wanted = -(-max(1, size) // self._align) * self._align
+        wanted = self._rounded(size)
         for place, (first, end) in enumerate(self._gaps):
             if end - first >= wanted:
                 left = (first + wanted, end)
@@ -131,3 +135,6 @@ class Blocks:
         if place and self._gaps[place - 1][1] == first:
             first = self._gaps.pop(place - 1)[0]
         insort(self._gaps, (first, end))
+
+    def _rounded(self, size: int) -> int:
+        return -(-max(1, size) // self._align) * self._align

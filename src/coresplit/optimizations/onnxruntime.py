@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from coresplit.errors import PrepareFailed
@@ -44,9 +46,14 @@ class OnnxRuntimeModel:
         }
 
         def forward() -> tuple[Tensor, ...]:
-            return tuple(torch.from_numpy(output) for output in session.run(None, feed))
+            return tuple(map(_tensor, session.run(None, feed)))
 
         return forward
+
+
+def _tensor(output: NDArray[Any]) -> Tensor:
+    # numpy has two types of 64 bits without a sign, and torch takes the other one
+    return torch.from_numpy(output.view(np.uint64) if output.dtype == np.uint64 else output)
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:

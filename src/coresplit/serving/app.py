@@ -29,6 +29,7 @@ from coresplit.serving.protocol import Text as Json
 from coresplit.serving.queue import Failure, Job
 
 REQUEST_ID = "x-request-id"
+TOO_LARGE = "the request and its answer need more memory than the server has for all of them"
 BUSY = "too many requests wait; try later"
 _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
@@ -130,6 +131,9 @@ class ServingApp:
             self._refuse(pending, 503, what, [("Retry-After", "1")])
             return None
         length = exchange.head.length
+        if length and not self._blocks.holds(length):
+            self._refuse(pending, 413, TOO_LARGE, [])
+            return None
         block = None if length is None or not length else self._blocks.take(length)
         if self._engine.full or (length and block is None):
             if block is not None:
@@ -143,6 +147,14 @@ class ServingApp:
     def _infer(self, pending: _Pending, body: memoryview) -> None:
         head = pending.exchange.head
         request = parse_infer(body, _header_length(head.headers), self._signature)
+        size = request.rows * sum(tensor.row_bytes for tensor in self._signature.outputs)
+        if not self._blocks.holds(len(body), size):
+            self._end(pending, 413, TOO_LARGE)
+            return
+        if self._engine.full:
+            # others have come since this one began
+            self._full(pending)
+            return
         if pending.body is None:
             # a body whose length was not known before lies in memory of its own
             pending.body = self._blocks.take(len(body))
@@ -150,7 +162,6 @@ class ServingApp:
                 self._full(pending)
                 return
             self._arena.view(pending.body, len(body))[:] = body
-        size = request.rows * sum(tensor.row_bytes for tensor in self._signature.outputs)
         pending.answer = self._blocks.take(max(1, size))
         if pending.answer is None:
             self._full(pending)

@@ -6,10 +6,11 @@ from typing import Protocol
 
 import msgspec
 
-from coresplit.errors import InstanceError
+from coresplit.errors import InstanceDied, InstanceError
 from coresplit.instance import Infer, Inferred, Ready, ServingInstance
 from coresplit.instance.messages import Failure as InstanceFailure
 from coresplit.instance.messages import Reply
+from coresplit.serving.memory import resident
 from coresplit.serving.queue import Part
 
 LONGEST_PAUSE_S = 30.0
@@ -18,8 +19,13 @@ STEADY_S = 5.0
 """An instance that was ready for so long begins with the first pause again."""
 HOPEFUL_S = 1.0
 """Of an instance that is started again after a longer pause, nothing is expected."""
+ATTEMPTS = 3
+"""An instance that failed so often before it was ever ready is a fault."""
 LOOK_S = 1.0
-_PAGE = 4096
+DYING_S = 5.0
+"""One that has closed its pipe is killed after so long; until then it may say why it ended."""
+LOOK_AT_DEAD_S = 0.001, 0.1
+"""Until one that is ending is gone it is looked at so often, more and more seldom."""
 
 
 class CrewSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +61,9 @@ class Owner(Protocol):
     def failed(self, batch: tuple[Part, ...], reason: str) -> None:
         """A batch was lost with its instance, or failed in its forward."""
 
+    def ready(self, seat: "Seat", ready: Ready) -> None:
+        """An instance is ready."""
+
     def changed(self) -> None:
         """An instance has become ready, idle or lost."""
 
@@ -74,6 +83,9 @@ class Seat:
         self.pause_s = 0.0
         self.restarts = 0
         self.timer: asyncio.TimerHandle | None = None
+        self.lost: InstanceError | None = None
+        self.lost_at = 0.0
+        self.was_steady = False
 
     @property
     def idle(self) -> bool:
@@ -128,7 +140,11 @@ class Crew:
         self._looking.cancel()
         left = [part for seat in self.seats for part in seat.batch]
         for seat in self.seats:
-            self._end(seat)
+            self._leave(seat)
+            if seat.instance is not None:
+                seat.instance.end()
+        for seat in self.seats:
+            self._close(seat)
             seat.batch = ()
         return left
 
@@ -163,7 +179,7 @@ class Crew:
     def _heard(self, seat: Seat) -> None:
         """Replies are there, or the instance has died."""
         instance = seat.instance
-        while instance is not None and instance is seat.instance:
+        while instance is not None and instance is seat.instance and seat.lost is None:
             try:
                 reply = instance.poll()
                 if reply is None:
@@ -180,49 +196,83 @@ class Crew:
             seat.ready_at = self._loop.time()
             self.fault = None
             self._observer.ready(seat.number, reply)
+            self._owner.ready(seat, reply)
         elif isinstance(reply, InstanceFailure) and seat.ready is None:
             assert seat.instance is not None
             what = f"{seat.instance.spec}: {reply.message}"
             raise InstanceError(what, reply.remedy, reply.option)
-        else:
+        elif isinstance(reply, Inferred) and 0 < len(seat.batch) == len(reply.refused):
             batch, seat.batch = seat.batch, ()
-            if isinstance(reply, Inferred):
-                self._observer.computed(seat.number, sum(p.count for p in batch), reply.compute_s)
-                self._owner.computed(seat, batch, reply)
-            elif isinstance(reply, InstanceFailure):
-                self._owner.failed(batch, reply.message)
+            if rows := rows_computed(batch, reply):
+                self._observer.computed(seat.number, rows, reply.compute_s)
+            self._owner.computed(seat, batch, reply)
+        elif isinstance(reply, InstanceFailure) and seat.batch:
+            batch, seat.batch = seat.batch, ()
+            self._owner.failed(batch, reply.message)
+        else:
+            raise InstanceError(f"instance {seat.number} answered what it was not asked")
         self._owner.changed()
 
     def _overran(self, seat: Seat) -> None:
         seat.timer = None
+        batch = seat.batch
+        # what it has answered may be due as well
+        self._heard(seat)
+        if seat.lost is not None or seat.batch is not batch:
+            return
         what = "did not answer before its deadline" if seat.ready else "was not ready in time"
         self._lose(seat, InstanceError(f"instance {seat.number} {what}"))
 
     def _lose(self, seat: Seat, reason: InstanceError) -> None:
-        """End an instance, start another after a pause, and give its batch back."""
-        if seat.ready is None and not self.alive:
-            self.fault = reason
-        steady = seat.ready is not None and self._loop.time() - seat.ready_at > STEADY_S
-        self._end(seat)
-        batch, seat.batch = seat.batch, ()
-        if self._closing:
-            return
+        """End an instance; what it computed is its own until it is certainly gone."""
+        now = self._loop.time()
+        seat.was_steady = seat.ready is not None and now - seat.ready_at > STEADY_S
+        seat.lost, seat.lost_at = reason, now
+        was_ready = seat.ready is not None
+        self._leave(seat)
+        if seat.instance is not None and not isinstance(reason, InstanceDied):
+            seat.instance.end()
+        self._bury(seat, was_ready)
+
+    def _bury(self, seat: Seat, was_ready: bool, pause_s: float = LOOK_AT_DEAD_S[0]) -> None:
+        """Once an instance is gone: start another after a pause, and give its batch back."""
+        seat.timer = None
+        reason = seat.lost
+        assert reason is not None
+        if seat.instance is not None:
+            death = seat.instance.death()
+            if death is None:
+                if self._loop.time() - seat.lost_at > DYING_S:
+                    seat.instance.end()
+                again = min(2 * pause_s, LOOK_AT_DEAD_S[1])
+                seat.timer = self._loop.call_later(pause_s, self._bury, seat, was_ready, again)
+                return
+            reason = death if isinstance(reason, InstanceDied) else reason
+        self._close(seat)
+        batch, seat.batch, seat.lost = seat.batch, (), None
         seat.restarts += 1
+        hopeless = not seat.ready_at and seat.restarts >= ATTEMPTS
+        if not was_ready and (hopeless or not self.alive):
+            self.fault = reason
         first = self._settings.first_pause_s
         again = min(LONGEST_PAUSE_S, 2 * seat.pause_s)
-        seat.pause_s = first if steady or not seat.pause_s else again
+        seat.pause_s = first if seat.was_steady or not seat.pause_s else again
         self._set_timer(seat, seat.pause_s, self._open)
         self._observer.lost(seat.number, str(reason))
         if batch:
             self._owner.failed(batch, str(reason))
         self._owner.changed()
 
-    def _end(self, seat: Seat) -> None:
+    def _leave(self, seat: Seat) -> None:
+        """Listen to an instance no more."""
         self._stop_timer(seat)
         seat.ready = None
         if seat.instance is not None:
-            instance, seat.instance = seat.instance, None
-            self._loop.remove_reader(instance.fileno())
+            self._loop.remove_reader(seat.instance.fileno())
+
+    def _close(self, seat: Seat) -> None:
+        instance, seat.instance = seat.instance, None
+        if instance is not None:
             instance.close()
 
     def _look(self) -> None:
@@ -244,10 +294,7 @@ class Crew:
             seat.timer = None
 
 
-def resident(pid: int) -> int:
-    """Resident bytes of a process; 0 where it has ended."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 (read every second)
-            return int(file.read().split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
+def rows_computed(batch: Sequence[Part], reply: Inferred) -> int:
+    """Rows of a batch but those whose texts were wrong."""
+    pairs = zip(batch, reply.refused, strict=True)
+    return sum(part.count for part, refused in pairs if not refused)

@@ -7,10 +7,13 @@ speeds (Horowitz & Sahni, Journal of the ACM 23(2), 1976).
 
 import heapq
 import math
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 
 import msgspec
+
+OUTLIER = 4.0
+"""A forward that took more times what was expected counts as one that took so many times."""
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -32,6 +35,7 @@ class Latencies:
         self._by_threads: dict[int, dict[int, float]] = {}
         for (threads, batch), seconds in known.items():
             self._by_threads.setdefault(threads, {})[batch] = seconds
+        self._batches = {threads: sorted(each) for threads, each in self._by_threads.items()}
 
     def seconds(self, threads: int, batch: int) -> float:
         """What a forward is expected to take; 0 where nothing is known of so many threads."""
@@ -40,7 +44,7 @@ class Latencies:
             return 0.0
         if batch in known:
             return known[batch]
-        batches = sorted(known)
+        batches = self._batches[threads]
         place = bisect_left(batches, batch)
         if place == 0:
             return known[batches[0]] * batch / batches[0]
@@ -55,7 +59,13 @@ class Latencies:
         """Take in what a forward took: an exponential average of each batch that was run."""
         known = self._by_threads.setdefault(threads, {})
         before = known.get(batch)
-        known[batch] = seconds if before is None else before + self._weight * (seconds - before)
+        if before is None:
+            insort(self._batches.setdefault(threads, []), batch)
+            known[batch] = seconds
+            return
+        if before:
+            seconds = min(seconds, OUTLIER * before)
+        known[batch] = before + self._weight * (seconds - before)
 
 
 def divide(rows: int, lanes: Sequence[Lane], latencies: Latencies) -> list[int]:

@@ -7,25 +7,26 @@ from contextlib import suppress
 
 import msgspec
 
-from coresplit.instance import Infer, Inferred, Ready, Rows, ServingInstance, Text
-from coresplit.serving.crew import Crew, CrewSettings, Observer, Seat
+from coresplit.instance import Infer, Inferred, Ready, ServingInstance
+from coresplit.serving.crew import Crew, CrewSettings, Observer, Seat, rows_computed
 from coresplit.serving.dividing import Lane, Latencies, divide, most_within
-from coresplit.serving.queue import Failure, Job, Part, Queue
+from coresplit.serving.failures import GONE, LATE, STOPPED, TOO_LATE, UNREADY
+from coresplit.serving.queue import Failure, Job, Part, Queue, rows_of
 
 PATIENCE, SLACK_S = 5.0, 30.0
 """A batch may take so many times what is expected, and so many seconds more."""
 RATE_WEIGHT = 0.1
-STOPPED = Failure(503, "the server was stopped")
-GONE = Failure(499, "the client has left")
-LATE = Failure(504, "the request was not answered before its timeout")
-TOO_LATE = Failure(504, "the request cannot be answered before its timeout")
+MOMENT_S = 1e-3
+"""The least that is expected of an instance that computes, and between two looks at the queue."""
+TRUST_S = 1.0
+"""Where nothing was computed for so long, nobody is refused for what is expected."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How requests are dispatched; times in seconds.
 
     An instance takes ``most_rows`` at once, fewer where ``limit_s`` would be passed. With
-    ``batch_timeout_s`` a request waits for others so long unless a whole batch is there.
+    ``batch_timeout_s`` a request waits for others so long unless all idle instances can be filled.
     """
 
     most_rows: int
@@ -61,6 +62,8 @@ class Engine:
         self._changed = asyncio.Event()
         self._waiter: asyncio.TimerHandle | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._most: dict[int, int] = {}
+        self._computed_at = self._loop.time()
         self._rate = 0.0
         self._crew = Crew(start, threads, crew, observer, self)
 
@@ -153,6 +156,7 @@ class Engine:
         left = self._crew.close()
         for part in left:
             part.job.in_flight -= 1
+            part.job.leave()
         for job in [*(part.job for part in left), *self._queue.everything()]:
             self._end(job, STOPPED)
 
@@ -164,29 +168,38 @@ class Engine:
                 if again := self._queue.take_again():
                     self._dispatch(seat, again)
         working = [seat for seat in self._crew.seats if seat.ready is not None]
-        if not self._queue.rows or not any(seat.idle for seat in working) or self._waits(now):
+        if not self._queue.rows or not any(seat.idle for seat in working):
             return
         lanes = [self._lane(seat, now) for seat in working]
+        if self._waits(now, sum(lane.most for lane in lanes if not lane.busy_s)):
+            return
         rows = min(self._queue.rows, sum(lane.most for lane in lanes))
         late: list[Job] = []
+        least_s = [self._latencies.seconds(seat.threads, 1) for seat in working]
+        trusted = now - self._computed_at < TRUST_S
         for seat, count in zip(working, divide(rows, lanes, self._latencies), strict=True):
             if count and seat.idle:
-                ends_at = now + self._latencies.seconds(seat.threads, 1)
-                batch, dropped = self._queue.take(count, ends_at)
+                batch, dropped = self._queue.take(count, now + min(least_s) if trusted else now)
                 late += dropped
                 if batch:
                     self._dispatch(seat, tuple(batch))
         for job in late:
             self._end(job, TOO_LATE)
+        if self._queue.rows and any(seat.idle for seat in working):
+            # they wait for a faster one, which may take longer than expected
+            self._look_at(now + max(MOMENT_S, *least_s))
 
     # what the crew tells
 
     def computed(self, seat: Seat, batch: tuple[Part, ...], reply: Inferred) -> None:
         """A batch is done: end the jobs of which it was the last part."""
-        rows = sum(part.count for part in batch)
-        self._latencies.observe(seat.threads, rows, reply.compute_s)
-        rate = rows / max(1e-9, self._loop.time() - seat.begun_at) * max(1, self.alive)
-        self._rate += (rate - self._rate) * (RATE_WEIGHT if self._rate else 1.0)
+        self._computed_at = self._loop.time()
+        if rows := rows_computed(batch, reply):
+            self._latencies.observe(seat.threads, rows, reply.compute_s)
+            self._most.pop(seat.threads, None)
+            # the clock of a loop may be no finer than a millisecond
+            rate = rows / max(1e-6, reply.ended_at - reply.started_at) * max(1, self.alive)
+            self._rate += (rate - self._rate) * (RATE_WEIGHT if self._rate else 1.0)
         for part, refused in zip(batch, reply.refused, strict=True):
             job = part.job
             job.in_flight -= 1
@@ -212,11 +225,23 @@ class Engine:
             self._observer.retried(len(again))
             self._queue.put_back(again)
 
+    def ready(self, seat: Seat, ready: Ready) -> None:
+        """An instance is ready: a rough idea of what it takes is better than none."""
+        if ready.input_s and not self._latencies.seconds(seat.threads, 1):
+            self._latencies.observe(seat.threads, 1, ready.input_s)
+            self._most.pop(seat.threads, None)
+
     def changed(self) -> None:
         """Something has become ready, idle or lost."""
+        self._tell()
+        if not self.accepting:
+            for job in list(self._queue.everything()):
+                self._end(job, UNREADY)
+        self.pump()
+
+    def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-        self.pump()
 
     def _end(self, job: Job, failure: Failure | None) -> None:
         """The one place where jobs end: what waits of it is dropped."""
@@ -226,6 +251,7 @@ class Engine:
         if failure is not None:
             self._queue.forget(job)
         job.end(failure)
+        self._tell()
 
     def _dispatch(self, seat: Seat, batch: tuple[Part, ...]) -> None:
         now = self._loop.time()
@@ -239,42 +265,31 @@ class Engine:
         self._crew.compute(seat, batch, Infer(rows=tuple(map(rows_of, batch))), patience)
 
     def _lane(self, seat: Seat, now: float) -> Lane:
-        most, limit = self._settings.most_rows, self._settings.limit_s
-        return Lane(
-            max(0.0, seat.busy_until - now) if seat.batch else 0.0,
-            seat.threads,
-            most_within(self._latencies, seat.threads, most, limit),
-        )
+        most = self._most.get(seat.threads)
+        if most is None:
+            given = self._settings
+            most = most_within(self._latencies, seat.threads, given.most_rows, given.limit_s)
+            self._most[seat.threads] = most
+        # one that is late is expected to be as late again
+        busy_s = max(MOMENT_S, abs(seat.busy_until - now)) if seat.batch else 0.0
+        return Lane(busy_s, seat.threads, most)
 
-    def _waits(self, now: float) -> bool:
-        """Whether requests should wait for more of their kind; then a timer looks again."""
+    def _waits(self, now: float, most: int) -> bool:
+        """Whether fewer than ``most`` rows should wait for more; then a timer looks again."""
         oldest, timeout = self._queue.oldest_at, self._settings.batch_timeout_s
         if not timeout or oldest is None:
             return False
-        left = oldest + timeout - now
-        if left <= 0 or self._queue.rows >= self._settings.most_rows * self.alive:
+        if oldest + timeout <= now or self._queue.rows >= most:
             return False
-        if self._waiter is None:
-            self._waiter = self._loop.call_later(left, self._waited)
+        self._look_at(oldest + timeout)
         return True
+
+    def _look_at(self, when: float) -> None:
+        if self._waiter is None or self._waiter.when() > when:
+            if self._waiter is not None:
+                self._waiter.cancel()
+            self._waiter = self._loop.call_at(when, self._waited)
 
     def _waited(self) -> None:
         self._waiter = None
         self.pump()
-
-
-def rows_of(part: Part) -> Rows:
-    """Where an instance reads and writes the rows of a part."""
-    job = part.job
-    return Rows(
-        count=part.count,
-        inputs=tuple(
-            msgspec.structs.replace(at, skip=part.first)
-            if isinstance(at, Text)
-            else at + part.first * size
-            for at, size in zip(job.inputs, job.row_bytes, strict=True)
-        ),
-        outputs=tuple(
-            at + part.first * size for at, size in zip(job.outputs, job.out_bytes, strict=True)
-        ),
-    )

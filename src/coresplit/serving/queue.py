@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from coresplit.instance import Text
+from coresplit.instance import Rows, Text
 
 
 class Job:
@@ -118,8 +118,8 @@ class Queue:
 
     @property
     def has_again(self) -> bool:
-        """Whether a batch waits that must run again."""
-        return bool(self._again)
+        """Whether a batch waits that must run again, and is still wanted."""
+        return any(not part.job.ended for batch in self._again for part in batch)
 
     def take_again(self) -> tuple[Part, ...]:
         """What is still wanted of the next batch that must run again."""
@@ -172,3 +172,20 @@ class Queue:
     def _drop(self, job: Job) -> None:
         self._waiting.popleft()
         self.rows -= job.rows - job.next_row
+
+
+def rows_of(part: Part) -> Rows:
+    """Where an instance reads and writes the rows of a part."""
+    job = part.job
+    return Rows(
+        count=part.count,
+        inputs=tuple(
+            msgspec.structs.replace(at, skip=part.first)
+            if isinstance(at, Text)
+            else at + part.first * size
+            for at, size in zip(job.inputs, job.row_bytes, strict=True)
+        ),
+        outputs=tuple(
+            at + part.first * size for at, size in zip(job.outputs, job.out_bytes, strict=True)
+        ),
+    )

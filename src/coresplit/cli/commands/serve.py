@@ -5,6 +5,7 @@ import ssl
 import sys
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 import click
 
@@ -77,6 +78,7 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     wait = values.pop("wait")
     values["measure"] = not values.pop("no_measure")
     request = ServeRequest(**values)
+    _check_name(server["name"])
     token = _token(server["host"], server["token_file"], insecure=server["insecure"])
     tls = _tls(server["tls_cert"], server["tls_key"])
     with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=say) as cores:
@@ -111,7 +113,7 @@ def _serve(
 
     def ready(port: int) -> None:
         host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
-        tell(f"ready   {scheme}://{host}:{port}/v2/models/{name}")
+        tell(f"ready   {scheme}://{host}:{port}/v2/models/{quote(name)}")
 
     count = choice.split.count
     started = "1 instance" if count == 1 else f"{count} instances"
@@ -131,6 +133,15 @@ def _serve(
         on_ready=ready,
     )
     return DONE if drained else NO
+
+
+def _check_name(name: str | None) -> None:
+    # /v2/models/stats is that of the statistics
+    if name is not None and (name == "stats" or "/" in name or not name.isprintable()):
+        raise UsageError(
+            f"no path of the protocol leads to a model called {name!r}; "
+            "use a name without a slash, and not stats"
+        )
 
 
 def _token(host: str, file: Path | None, *, insecure: bool) -> str:

@@ -196,8 +196,12 @@ class _Run:
         feed = {
             name: each.contiguous().numpy() for name, each in zip(self._names, inputs, strict=True)
         }
-        outputs = list(self._outputs(feed))
-        return tuple(torch.from_numpy(np.asarray(each)) for each in outputs)
+        outputs = [np.asarray(each) for each in self._outputs(feed)]
+        # numpy has two types of 64 bits without a sign, and torch takes the other one
+        return tuple(
+            torch.from_numpy(each.view(np.uint64) if each.dtype == np.uint64 else each)
+            for each in outputs
+        )
 
     def attempt(self, inputs: Tensors) -> str | None:
         """Why the batch that was made dynamic is wrong; None if it is right."""

@@ -8,6 +8,7 @@ import httptools
 from coresplit.serving.http.message import Refusal
 
 _HALF_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SLASH = re.compile(rb"%(2[Ff])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)", re.IGNORECASE)
@@ -51,7 +52,8 @@ def _decoded(path: bytes) -> str:
     if _HALF_ESCAPE.search(path):
         raise Refusal(400, "the path has a % without two hex digits")
     try:
-        text = unquote_to_bytes(path).decode()
+        # an escaped slash belongs to a name; read as one it would divide the path
+        text = unquote_to_bytes(_SLASH.sub(rb"%25\1", path)).decode()
     except UnicodeDecodeError:
         raise Refusal(400, "the path is not UTF-8") from None
     if _CONTROL.search(text):

@@ -7,9 +7,17 @@ metadata    answers of the endpoints without tensors
 statistics  counters, and Triton's JSON of them
 refusals    what a client is refused, with the status
 
-Everything is pure. Where the protocol leaves something open, the answer is Triton's, with three
-exceptions: JSON is JSON, so NaN and infinity are refused in it; FP16 and BF16 may be JSON numbers;
-and an output that does not say how it is wanted follows ``binary_data_output``, as written.
+Everything is pure. Where the protocol leaves something open, the answer is Triton's, as clients are
+written for it, with exceptions that ``benchmarks/serving/oracle.py`` finds and its results list:
+
+- A mistake of the client is 4xx, also where Triton has 500.
+- JSON is JSON: NaN, infinity and bytes that are no UTF-8 are refused in it, and never sent.
+- A value, a length or a version is what it says, or it is refused; nothing wraps around or is cut.
+- A tensor in JSON is flat or nested as its shape says, not in any other way of as many values.
+- FP16 and BF16 may be JSON numbers, and a raw tensor may have several rows.
+- An output that does not say how it is wanted follows ``binary_data_output``, as written, also
+  where it is named. Outputs come in the order in which they were named.
+- What would change the answer and is not there is refused: classes, sequences, shared memory.
 """
 
 from coresplit.serving.protocol.metadata import (

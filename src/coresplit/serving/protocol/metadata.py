@@ -10,6 +10,14 @@ Answer = dict[str, object]
 PLATFORM = "coresplit"
 EXTENSIONS = ("binary_tensor_data", "schedule_policy", "model_configuration", "statistics")
 """Extensions of Triton that are served whole."""
+_EITHER: Answer = {"is_shape_tensor": False, "is_non_linear_format_io": False}
+_INPUT: Answer = {
+    "format": "FORMAT_NONE",
+    "allow_ragged_batch": False,
+    "optional": False,
+    **_EITHER,
+}
+_OUTPUT: Answer = {"label_filename": "", **_EITHER}
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,7 +80,8 @@ def model_config(
 ) -> Answer:
     """Answer ``/v2/models/M/config``; ``batching`` is None where requests are never joined.
 
-    The fields are those of Triton's ModelConfig that apply here.
+    The fields are those of Triton's ModelConfig that apply here, and all that it has of an input
+    and an output: clients read them without looking whether they are there.
     """
     config: Answer = {
         "name": signature.model,
@@ -80,8 +89,8 @@ def model_config(
         "backend": PLATFORM,
         "version_policy": {"specific": {"versions": [_integer(signature.version)]}},
         "max_batch_size": signature.max_batch,
-        "input": [_configured(tensor) for tensor in signature.inputs],
-        "output": [_configured(tensor) for tensor in signature.outputs],
+        "input": [_configured(tensor) | _INPUT for tensor in signature.inputs],
+        "output": [_configured(tensor) | _OUTPUT for tensor in signature.outputs],
         "instance_group": [
             {"name": group.name, "kind": "KIND_CPU", "count": group.count, "gpus": []}
             for group in groups

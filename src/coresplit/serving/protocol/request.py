@@ -3,7 +3,7 @@
 import msgspec
 
 DEEPEST = 100
-"""Nesting of JSON that is read; Triton's limit too."""
+"""Nesting of JSON that is read: no request needs more than a tensor has dimensions, and some."""
 
 
 class Raw(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="raw"):
