@@ -32,6 +32,9 @@ from coresplit.instance.readback import check_readback, check_threads
 from coresplit.instance.transport import Arena
 from coresplit.machine.environment import instance_environment
 
+# made once: for a union of types that takes twenty times as long as to decode one
+_REPLIES = msgspec.json.Decoder(Reply)
+
 
 class Process:
     """A pinned child process. It is started at once and prepares while the caller goes on.
@@ -204,7 +207,7 @@ class Process:
             raise self._died() from error
         reply: Reply | None = None
         if message is not None:
-            reply = msgspec.json.decode(message, type=Reply)
+            reply = _REPLIES.decode(message)
         return reply
 
     def _require_open(self) -> None:
