@@ -32,6 +32,9 @@ from coresplit.instance.readback import check_readback, check_threads
 from coresplit.instance.transport import Arena
 from coresplit.machine.environment import instance_environment
 
+# made once: for a union of types that takes twenty times as long as to decode one
+_REPLIES = msgspec.json.Decoder(Reply)
+
 
 class Process:
     """A pinned child process. It is started at once and prepares while the caller goes on.
@@ -214,7 +217,7 @@ class Process:
             message = self._channel.poll()
             reply: Reply | None = None
             if message is not None:
-                reply = msgspec.json.decode(message, type=Reply)
+                reply = _REPLIES.decode(message)
         except (ValueError, msgspec.MsgspecError) as error:
             raise InstanceError(f"{self.spec} answered with what is no reply") from error
         return reply
