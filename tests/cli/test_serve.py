@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from served import served
+from serving_process import served
 
 import coresplit
 from coresplit import store

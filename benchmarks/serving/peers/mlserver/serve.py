@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from served import options
+from serving_process import options
 
 given = options()
 

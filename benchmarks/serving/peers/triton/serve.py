@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-from served import options
+from serving_process import options
 
 given = options()
 
