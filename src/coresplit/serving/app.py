@@ -29,6 +29,8 @@ from coresplit.serving.protocol import Text as Json
 from coresplit.serving.queue import Failure, Job
 
 REQUEST_ID = "x-request-id"
+MOST_BYTES = 64 << 10
+"""Of the body of a request that computes nothing."""
 BUSY = "too many requests wait; try later"
 _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
@@ -97,7 +99,10 @@ class ServingApp:
             self._error(exchange, refusal.status, refusal.message, list(refusal.headers.items()))
             return None
         exchange.note = found.endpoint if found is not None else METRICS
-        return self._begin_infer(exchange) if exchange.note == "infer" else None
+        if exchange.note == "infer":
+            return self._begin_infer(exchange)
+        exchange.most_bytes = MOST_BYTES
+        return None
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
         """The body is there: compute it, or answer at once."""

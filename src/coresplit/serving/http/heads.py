@@ -59,6 +59,8 @@ class HeadReader:
         finally:
             self._check_size()
         if self._complete:
+            if at < 0:
+                raise Refusal(400, "the head does not end with an empty line")
             self.head = self._built()
             # the parser holds callbacks of this object: without the circle both go at once
             self._parser = None
