@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -44,12 +45,17 @@ class Echo:
 Scene = Callable[[HttpServer, Echo], Coroutine[Any, Any, None]]
 
 
-def serve(test: Scene, loop: str = "asyncio", **limits: Any) -> None:  # noqa: ANN401
+def serve(
+    test: Scene,
+    loop: str = "asyncio",
+    tls: ssl.SSLContext | None = None,
+    **limits: Any,  # noqa: ANN401
+) -> None:
     """Run a test beside a server, on one kind of event loop, bounded in time."""
 
     async def main() -> None:
         app = Echo()
-        async with listening(app, Limits(**limits)) as server:
+        async with listening(app, Limits(**limits), tls) as server:
             await test(server, app)
 
     factory = asyncio.new_event_loop if loop == "asyncio" else new_event_loop
@@ -58,9 +64,11 @@ def serve(test: Scene, loop: str = "asyncio", **limits: Any) -> None:  # noqa: A
 
 
 @contextlib.asynccontextmanager
-async def listening(app: Echo, limits: Limits) -> AsyncIterator[HttpServer]:
+async def listening(
+    app: Echo, limits: Limits, tls: ssl.SSLContext | None
+) -> AsyncIterator[HttpServer]:
     server = HttpServer(app, limits)
-    await server.start("127.0.0.1", 0)
+    await server.start("127.0.0.1", 0, tls)
     try:
         yield server
     finally:

@@ -209,7 +209,7 @@ def _onnx(folder: Path) -> str:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    shape = ["batch", 4]
+    shape: list[int | str | None] = ["batch", 4]
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "two"], ["output"])],
         "double",

@@ -69,15 +69,9 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         self._feed(self._buffer[:nbytes])
 
-    def pause_writing(self) -> None:
-        """The client does not take answers as fast as they are written."""
-        if self._outbox is not None:
-            self._outbox.blocked = True
-
     def resume_writing(self) -> None:
         """Everything that was written has left."""
-        if self._outbox is not None:
-            self._outbox.emptied()
+        if self._outbox is not None and self._outbox.emptied():
             self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -13,25 +13,34 @@ _JOINED = 64 << 10
 
 
 class Outbox:
-    """Writes to a transport; ``blocked`` while the client has not taken what was written.
+    """Writes to a transport, which tells when all has left.
 
     The end is in three steps: what is written leaves, this side closes for writing, and what still
     comes is thrown away until the client closes too, so that it sees its last answer.
     """
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
-        self.blocked = False
         self.closing = False
         self._transport = transport
         self._limits = limits
         self._pace = Pace(limits.window_s, limits.window_bytes)
+        self._is_writing = False
         self._written = 0
         self._began_at = 0.0
         self._unsent: list[Callable[[], None]] = []
         self._closed_at: float | None = None
         self._drained = 0
+        # TLS closes in steps of its own, and what it has encrypted may still wait to be taken
+        self._says_goodbye = not transport.can_write_eof()
         # a pause begins with the first byte that waits and ends with the last one
         transport.set_write_buffer_limits(high=0)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client has yet to take what was written."""
+        # asyncio's TLS calls pause_writing when nothing waits too, so that is not heard; and before
+        # the first answer what waits is its own
+        return bool(self._written and self._transport.get_write_buffer_size())
 
     def send(self, parts: Sequence[Part], on_sent: Callable[[], None] | None, now: float) -> None:
         """Write an answer; ``on_sent`` is called once its memory is not needed any more."""
@@ -39,24 +48,27 @@ class Outbox:
         self._pace.start(now)
         size = sum(map(len, parts))
         self._written += size
-        if size <= _JOINED:
-            self._transport.write(b"".join(parts))
+        self._is_writing = True
+        for part in [b"".join(parts)] if size <= _JOINED else parts:
+            self._transport.write(part)
+        self._is_writing = False
+        if on_sent is None:
+            return
+        if size > _JOINED and self.blocked:
+            # the transport may still read from the parts
+            self._unsent.append(on_sent)
         else:
-            for part in parts:
-                self._transport.write(part)
-            if on_sent is not None and self._transport.get_write_buffer_size():
-                # the transport may still read from the parts
-                self._unsent.append(on_sent)
-                return
-        if on_sent is not None:
             on_sent()
 
-    def emptied(self) -> None:
-        """Everything that was written has left."""
-        self.blocked = False
+    def emptied(self) -> bool:
+        """Whether everything that was written has left; what waited for that is done."""
+        if self._is_writing or self.blocked:
+            # asyncio's TLS says so between the parts of an answer
+            return False
         self.forget()
         if self.closing:
             self._close()
+        return True
 
     def forget(self) -> None:
         """No memory of an answer is needed any more."""
@@ -83,21 +95,21 @@ class Outbox:
 
     def check(self, now: float) -> bool:
         """Whether there is something to wait for; a client that is too slow is cut off."""
-        left = self._transport.get_write_buffer_size()
+        left = self._transport.get_write_buffer_size() if self._written else 0
         if left:
             slow = self._pace.too_slow(now, self._written - left)
             if slow or now - self._began_at > self._limits.body_s:
                 self._transport.abort()
-        elif self.closing:
+        elif self.closing and not self._says_goodbye:
             self._closed_at = now if self._closed_at is None else self._closed_at
             if now - self._closed_at > self._limits.drain_s:
                 self._transport.abort()
         return bool(left) or self.closing
 
     def _close(self) -> None:
-        if not self._transport.can_write_eof():
-            # TLS says goodbye by itself
-            self._transport.close()
+        if self._says_goodbye:
+            if not self._transport.is_closing():
+                self._transport.close()
             return
         with suppress(OSError):
             self._transport.write_eof()

@@ -36,6 +36,7 @@ class HttpServer:
             backlog=1024,
             # a client that says nothing is let go as soon as one that sends half a head
             ssl_handshake_timeout=self.limits.head_s if tls else None,
+            ssl_shutdown_timeout=self.limits.body_s if tls else None,
         )
         self._watch = loop.call_later(self.limits.tick_s(), self._tick)
 
