@@ -179,3 +179,26 @@ def test_as_many_files_may_be_open_as_there_may_be_connections() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (600, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_long_json_is_cut_over_instances_and_one_of_a_wrong_length_holds_none() -> None:
+    def asked(rows: int, data: list[int]) -> bytes:
+        given = {"name": "x", "datatype": "UINT8", "shape": [rows, ROW], "data": data}
+        return json.dumps({"inputs": [given]}, indent=9).encode()
+
+    async def test() -> None:
+        async with serving(3) as served:
+            values = [number % 251 for number in range(64 * ROW)]
+            answer = await asyncio.to_thread(served.call, "POST", INFER, asked(64, values))
+            assert answer[0] == 200
+            assert json.loads(answer[2])["outputs"][0]["data"] == values
+            before = sum(len(fake.seen) for fake in served.fakes)
+            assert before > 3
+            for wrong in ([1] * 200_000, [[]] * 200_000, values[:-1]):
+                body = asked(64, wrong)  # type: ignore[arg-type]
+                status, _, told = await asyncio.to_thread(served.call, "POST", INFER, body)
+                assert status == 400
+                assert b"values where 1024 were expected" in told
+            assert served.engine.restarts == 0
+
+    run(test())
