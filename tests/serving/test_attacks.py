@@ -6,6 +6,7 @@ import logging
 import resource
 import socket
 import struct
+from collections.abc import Sequence
 
 import pytest
 from test_serving import ARENA, ROW, Served, rows_of, run, serving
@@ -182,7 +183,7 @@ def test_as_many_files_may_be_open_as_there_may_be_connections() -> None:
 
 
 def test_long_json_is_cut_over_instances_and_one_of_a_wrong_length_holds_none() -> None:
-    def asked(rows: int, data: list[int]) -> bytes:
+    def asked(rows: int, data: Sequence[object]) -> bytes:
         given = {"name": "x", "datatype": "UINT8", "shape": [rows, ROW], "data": data}
         return json.dumps({"inputs": [given]}, indent=9).encode()
 
@@ -194,8 +195,9 @@ def test_long_json_is_cut_over_instances_and_one_of_a_wrong_length_holds_none() 
             assert json.loads(answer[2])["outputs"][0]["data"] == values
             before = sum(len(fake.seen) for fake in served.fakes)
             assert before > 3
-            for wrong in ([1] * 200_000, [[]] * 200_000, values[:-1]):
-                body = asked(64, wrong)  # type: ignore[arg-type]
+            wrongs: list[Sequence[object]] = [[1] * 200_000, [[]] * 200_000, values[:-1]]
+            for wrong in wrongs:
+                body = asked(64, wrong)
                 status, _, told = await asyncio.to_thread(served.call, "POST", INFER, body)
                 assert status == 400
                 assert b"values where 1024 were expected" in told
