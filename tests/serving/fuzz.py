@@ -13,6 +13,7 @@ first tenth, but for some slack.
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from typing import NamedTuple
 
 from fuzz_cases import KINDS, MODEL, TOKEN, Case, case
 from fuzz_client import Fuzzer, Wrong, slow_heads
+
+from coresplit.machine.inspection import inspect
 
 COUNT, SEED = 100_000, 1
 AT_ONCE, WITNESS_EVERY, SLOW = 32, 20, 8
@@ -239,6 +242,7 @@ def main() -> None:
             print("nothing is wrong")
             return
         found = fuzz(server, first, seed)
+    print(f"{inspect().cpu_model}, {len(os.sched_getaffinity(0))} cores")
     print(f"{found.cases} cases with seed {seed} in {found.seconds:.0f} s, {AT_ONCE} at a time\n")
     print("answers   " + ", ".join(f"{n} x {s}" for s, n in sorted(found.statuses.items())))
     print("kinds     " + ", ".join(f"{found.kinds.get(kind, 0)} {kind}" for kind in KINDS))

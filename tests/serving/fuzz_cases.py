@@ -365,6 +365,21 @@ def _token(draw: random.Random) -> Case:
     return Case("", (request(rows(draw), header, token=False),), framed=True)
 
 
+def _unwanted(draw: random.Random) -> Case:
+    """A body of any kind for what is refused before it comes."""
+    line = draw.choice(
+        ["POST /v2/models/x/infer", "GET /nowhere", f"DELETE {INFER}", f"POST {INFER}"]
+    )
+    framing = draw.choice(
+        ["Transfer-Encoding: chunked", "Content-Length: 300", "Expect: 100-continue"]
+    )
+    body = chunked(rows(draw), draw) if "chunked" in framing else bytes(300)
+    headers = [framing] if "Expect" not in framing else [framing, "Content-Length: 300"]
+    closing = ["Connection: close"] if draw.random() < 0.3 else []
+    wire = request(b"", *headers, *closing, line=f"{line} HTTP/1.1", length=False, token=False)
+    return Case("", (wire + body + plain(draw) * draw.choice([0, 3]),))
+
+
 def _paths(draw: random.Random) -> Case:
     path = draw.choice(
         [
@@ -420,6 +435,7 @@ KINDS: dict[str, Callable[[random.Random], Case]] = {
     "accepted": _accepted,
     "slow": _slow,
     "token": _token,
+    "unwanted": _unwanted,
     "paths": _paths,
     "injected": _injected,
     "many headers": _many_headers,

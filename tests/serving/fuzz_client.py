@@ -75,7 +75,10 @@ class Fuzzer:
             return
         seen = 0
         is_last = False
-        while (answer := await self._next(reader, case, head=case.head and not seen)) is not None:
+        while True:
+            answer = await self._next(reader, case, head=case.head and not seen, last=is_last)
+            if answer is None:
+                break
             if is_last:
                 raise Wrong("an answer after the one that closes")
             # half a head takes in the one that follows, and its tag
@@ -93,7 +96,9 @@ class Fuzzer:
         if case.framed and not is_last:
             raise Wrong("a request that was whole is not answered")
 
-    async def _next(self, reader: asyncio.StreamReader, case: Case, *, head: bool) -> Answer | None:
+    async def _next(
+        self, reader: asyncio.StreamReader, case: Case, *, head: bool, last: bool
+    ) -> Answer | None:
         """The next answer, None where the server closes or waits for more of a broken request."""
         try:
             wait = HANG_S if case.framed or case.end == "half" else SILENCE_S
@@ -106,6 +111,8 @@ class Fuzzer:
                 raise
             return None
         if not first:
+            if case.end == "read" and not last:
+                raise Wrong("the connection ends though nothing said so")
             return None
         try:
             lines = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -113,7 +120,7 @@ class Fuzzer:
             if version != "HTTP/1.1":
                 raise Wrong(f"not an answer: {lines[0]!r}")
             if status == "100":
-                return await self._next(reader, case, head=head)
+                return await self._next(reader, case, head=head, last=last)
             headers = {}
             for line in lines[1:-2]:
                 name, _, value = line.partition(": ")
