@@ -205,12 +205,10 @@ class Chunked:
         return self._grown.view()
 
 
-def body_of(
-    length: int | None, coding: str, wanted: memoryview | None, most: int, share: Share
-) -> Body:
-    """A body of ``length`` bytes, None for chunks, that goes to ``wanted`` where it can.
+def body_of(length: int | None, coding: str, most: int, share: Share) -> Body:
+    """A body of ``length`` bytes, None for chunks, that the app has no place for.
 
-    Elsewhere it may have ``most`` bytes, taken from ``share``. Raises Refusal.
+    It may have ``most`` bytes, taken from ``share``. Raises Refusal.
     """
     if length == 0:
         return Skipped(0)
@@ -218,8 +216,6 @@ def body_of(
         return Chunked(Grown(most, coding, share))
     if coding:
         return Compressed(length, Grown(most, coding, share))
-    if wanted is not None:
-        return InPlace(wanted)
     if length > most:
         raise Refusal(413, f"the body is longer than {most} bytes")
     share.take(length)

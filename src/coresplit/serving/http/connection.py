@@ -141,6 +141,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _has_room(self) -> bool:
         """Whether another request may begin before those that are begun are answered."""
         assert self._outbox is not None
+        if not self._exchanges:
+            return not self._outbox.blocked
         return (
             not self._outbox.blocked
             and len(self._exchanges) < self._limits.pipelined
@@ -193,10 +195,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._idle_s = self._limits.idle_s
         self._body_since = self._clock()
         self._pace.start(self._body_since)
-        if exchange.answer is None:
+        if exchange.answer is None and wanted is not None and length and not reader.coding:
+            self._body = InPlace(wanted)
+        elif exchange.answer is None:
             most = min(exchange.most_bytes, self._limits.body_bytes)
             self._share = self._host.room.share()
-            self._body = body_of(length, reader.coding, wanted, most, self._share)
+            self._body = body_of(length, reader.coding, most, self._share)
         if self._body is not None and self._body.done:
             self._finish_body()
         self._flush()
@@ -268,7 +272,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             if not keep:
                 self._finish()
                 return
-        self._take_up()
+        if self._held:
+            self._take_up()
         if self._outbox is not None and not self._exchanges and not self._held:
             self._since = self._clock()
             if (self._host.draining or self._last) and self._current is None:

@@ -50,7 +50,8 @@ class HeadReader:
             self._tail = joined[-3:]
         if b"\r" not in self._line:
             # what is longer is refused, so that the end of the line is always there
-            self._line = (self._line + piece).lstrip(b"\r\n")[: self._limits.target_bytes + 64]
+            found = (self._line + piece).lstrip(b"\r\n") if self.size else piece.lstrip(b"\r\n")
+            self._line = found[: self._limits.target_bytes + 64]
         self.size += len(piece)
         try:
             self._parser.feed_data(piece)
