@@ -30,6 +30,8 @@ from coresplit.serving.queue import Failure, Job
 
 REQUEST_ID = "x-request-id"
 TOO_LARGE = "the request and its answer need more memory than the server has for all of them"
+MOST_BYTES = 64 << 10
+"""Of the body of a request that computes nothing."""
 BUSY = "too many requests wait; try later"
 _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
@@ -86,19 +88,27 @@ class ServingApp:
         """Where the body goes: into memory that instances see, if it is one to compute."""
         head = exchange.head
         method = "GET" if head.method == "HEAD" else head.method
+        refused: Refusal | None = None
+        found = None
         try:
-            found = None if head.path == METRICS else route(method, head.path)
-            if not self._permitted(exchange, found):
-                headers = [("WWW-Authenticate", "Bearer")]
-                self._error(exchange, 401, "a token is needed", headers)
-                return None
-            if found is not None:
+            if head.path != METRICS:
+                found = route(method, head.path)
                 check_model(found, self._signature)
         except Refusal as refusal:
-            self._error(exchange, refusal.status, refusal.message, list(refusal.headers.items()))
+            refused = refusal
+        # without a token nobody learns what there is
+        if not self._permitted(exchange, found):
+            headers = [("WWW-Authenticate", "Bearer")]
+            self._error(exchange, 401, "a token is needed", headers)
+            return None
+        if refused is not None:
+            self._error(exchange, refused.status, refused.message, list(refused.headers.items()))
             return None
         exchange.note = found.endpoint if found is not None else METRICS
-        return self._begin_infer(exchange) if exchange.note == "infer" else None
+        if exchange.note == "infer":
+            return self._begin_infer(exchange)
+        exchange.most_bytes = MOST_BYTES
+        return None
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
         """The body is there: compute it, or answer at once."""

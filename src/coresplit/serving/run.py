@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import resource
 import signal
 import ssl
 from collections.abc import Callable, Coroutine
@@ -24,6 +25,8 @@ from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_o
 
 MOST_ROWS_OF_A_REQUEST = 1024
 ARENA_BYTES = 1 << 30
+_OTHER_FILES = 256
+"""Files that are open beside connections: pipes to instances, libraries, logs."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +75,17 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         return loop
     return asyncio.new_event_loop()
+
+
+def allow_files(count: int) -> None:
+    """Have so many files open at once, or as many as the system allows.
+
+    Often 1024 are allowed where nobody asks for more: fewer than there may be connections.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(
@@ -123,7 +137,10 @@ async def _serve(
             timeout_s=settings.timeout_s,
             token=settings.token,
         )
-        front = HttpServer(app, settings.limits)
+        allow_files(settings.limits.connections + _OTHER_FILES)
+        # what can never fit is refused for good, not until later
+        most = min(settings.limits.body_bytes, settings.arena_bytes)
+        front = HttpServer(app, msgspec.structs.replace(settings.limits, body_bytes=most))
         try:
             await front.start(settings.host, settings.port, tls)
         except OSError as error:

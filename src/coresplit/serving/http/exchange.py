@@ -1,5 +1,6 @@
 """One request and its answer."""
 
+import sys
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -26,13 +27,16 @@ class Answer(msgspec.Struct, frozen=True):
 class Exchange:
     """A request that an app answers once; ``note`` is the app's own.
 
-    ``gone`` says that the client has left.
+    ``gone`` says that the client has left. ``body_bytes`` is how long its body is as sent, 0 where
+    that is not known, and ``most_bytes`` how much of one the app takes, set while it begins.
     """
 
     def __init__(self, head: Head, peer: str, ready: Callable[[], None]) -> None:
         self.head = head
         self.peer = peer
         self.gone = False
+        self.body_bytes = 0
+        self.most_bytes = sys.maxsize
         self.note: Any = None
         self.answer: Answer | None = None
         self._ready = ready
