@@ -27,7 +27,7 @@ def opened() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("more", range(6))
+@pytest.mark.parametrize("more", range(4))
 def test_a_process_that_cannot_be_started_leaves_no_descriptor(more: int) -> None:
     """However far it comes: ``more`` descriptors are still to be had."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
