@@ -158,13 +158,17 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._feed(memoryview(held))
 
     def _read_head(self, data: memoryview) -> int:
-        if self._reader is None:
-            self._reader = HeadReader(self._limits)
-        if not self._reader.size:
+        if self._reader is None or not self._reader.size:
             self._since = self._clock()
+            if (known := self._host.heads.find(data)) is not None:
+                self._reader = None
+                self._begin(known[0])
+                return known[1]
+            self._reader = HeadReader(self._limits)
         took = self._reader.feed(data)
         if self._reader.head is not None:
             reader, self._reader = self._reader, None
+            self._host.heads.keep(data[:took], reader)
             self._begin(reader)
         return took
 

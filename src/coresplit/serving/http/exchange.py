@@ -10,6 +10,8 @@ import msgspec
 from coresplit.serving.http.codings import accepted_coding, packed
 from coresplit.serving.http.message import Head
 
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
+
 Part = bytes | memoryview
 Fields = Sequence[tuple[str, str]]
 
@@ -88,11 +90,7 @@ def error_answer(status: int, message: str, headers: Fields = ()) -> Answer:
 
 def head_of(answer: Answer, length: int, extra: Fields) -> bytes:
     """The status line and headers, with the length of the body."""
-    try:
-        phrase = HTTPStatus(answer.status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    lines = [f"HTTP/1.1 {answer.status} {phrase}"]
+    lines = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in (*answer.headers, *extra)]
     lines += [f"Content-Length: {length}", "", ""]
     return "\r\n".join(lines).encode("latin-1")

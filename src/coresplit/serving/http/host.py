@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from coresplit.serving.http.exchange import App
+from coresplit.serving.http.known import KnownHeads
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.room import Room
 
@@ -27,6 +28,7 @@ class Host(Protocol):
     limits: Limits
     draining: bool
     room: Room
+    heads: KnownHeads
 
     def opened(self, connection: "Connection") -> bool:
         """Whether there is room for it."""

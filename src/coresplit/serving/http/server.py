@@ -6,6 +6,7 @@ import ssl
 from coresplit.serving.http.connection import HttpConnection
 from coresplit.serving.http.exchange import App
 from coresplit.serving.http.host import Connection
+from coresplit.serving.http.known import KnownHeads
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.room import Room
 
@@ -18,6 +19,7 @@ class HttpServer:
         self.limits = limits
         self.draining = False
         self.room = Room(limits.unplaced_bytes)
+        self.heads = KnownHeads()
         self.connections = 0
         self.refused = 0
         self._open: set[Connection] = set()
