@@ -1,5 +1,6 @@
 """``coresplit serve``: what it chooses, what it refuses, and a real model behind a real socket."""
 
+import concurrent.futures
 import contextlib
 import json
 import math
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from served import served
+from serving_process import served
 
 import coresplit
 from coresplit import store
@@ -255,6 +256,26 @@ def test_a_formula_is_served_without_torch_and_ends_well(tmp_path: Path) -> None
         )
     assert ended.returncode == 2
     assert "cannot listen on 127.0.0.1" in ended.stderr
+
+
+def test_a_second_signal_ends_a_server_that_has_not_finished(tmp_path: Path) -> None:
+    with (
+        served("fake:60s", "--split", "1x1", "--grace", "50s", folder=tmp_path) as (process, url),
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        waiting = pool.submit(
+            fetch, f"{url}/infer", bytes(16), **{"Inference-Header-Content-Length": "0"}
+        )
+        metrics = url.replace("/v2/models/fake", "/metrics")
+        while b"coresplit_arena_bytes 0.0" in fetch(metrics)[1]:
+            assert not waiting.done()
+        process.send_signal(signal.SIGTERM)
+        while "draining" not in (tmp_path / "log").read_text():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 1
+        status, body = waiting.result(timeout=30)
+        assert (status, json.loads(body)["error"]) == (503, "the server was stopped")
 
 
 @pytest.mark.slow

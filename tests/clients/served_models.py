@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import served
 from servers import SPLIT, TOKEN, save_images, save_simple, save_types
+from serving_process import served
 
 LATENCY_MS = 200
 

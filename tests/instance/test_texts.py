@@ -1,5 +1,6 @@
 """Tensors that come as JSON text, right and wrong."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from coresplit.instance.child.texts import WrongText, tensor_in
+from coresplit.instance.child.texts import WrongText, rows_in, tensor_in
 from coresplit.models.input_spec import DTYPES, parse_input
 
 REAL = [name for name in DTYPES if not name.startswith("complex")]
@@ -93,3 +94,52 @@ def test_a_wrong_text_is_told_why(text: str, wanted: str, rows: int | None, expe
 def test_fewer_rows_than_are_needed_are_refused() -> None:
     assert read("[1, 2, 3, 4]", "x=2", None, least=2) == [[1, 2], [3, 4]]
     assert refusal("[1, 2]", "x=2", None, least=2) == "input 'x': 2 values where 4 were expected"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("shape", ["2x3", "scalar", "5"])
+def test_rows_of_a_long_text_are_those_of_the_whole(
+    indent: int | None, flat: bool, shape: str
+) -> None:
+    wanted = parse_input(f"x={shape}:int64")
+    values = np.arange(40_000 * int(np.prod(wanted.shape))).reshape(-1, *wanted.shape)
+    text = json.dumps((values.reshape(-1) if flat else values).tolist(), indent=indent)
+    view = memoryview(f" {text}\n".encode())
+    for first, last in ((0, 1), (0, 40_000), (7, 9), (20_000, 20_100), (39_999, 40_000)):
+        assert np.array_equal(rows_in(view, wanted, 40_000, first, last), values[first:last])
+    assert np.array_equal(tensor_in(view, wanted, None, 1), values)
+
+
+def test_a_long_text_of_another_length_is_refused_before_it_is_decoded() -> None:
+    wanted = parse_input("x=4")
+    for text in (b"[" + b"1," * 9000 + b"1]", b"[" + b"[]," * 9000 + b"[]]", b"[" + b"1," * 9000):
+        with pytest.raises(WrongText, match="input 'x': 9001 values where 8 were expected"):
+            tensor_in(memoryview(text), wanted, 2, 2)
+        with pytest.raises(WrongText, match="input 'x': 9001 values where 8 were expected"):
+            rows_in(memoryview(text), wanted, 2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b"1," * 4999 + b'"a,b"]',
+        b"[" + b"[]," * 4999 + b"[]]",
+        b"[[1,2],[3,4,5],[6]," + b"[7,8]," * 2496 + b"[7,8]]",
+        b"[" + b"1," * 4999 + b"1",
+        b"[" + b"1," * 4999 + b"]",
+        b'["' + b"," * 4999 + b'"]',
+        b"[" + b"," * 4999 + b"]",
+        b"[" + b"1," * 4999 + b"[1]]",
+    ],
+    ids=["string", "empty", "ragged", "open", "lacking", "commas quoted", "commas", "deeper"],
+)
+def test_a_long_wrong_text_is_refused_by_those_who_ask_for_its_wrong_rows(text: bytes) -> None:
+    wanted = parse_input("x=2")
+    refused = 0
+    for first in range(0, 2500, 100):
+        with contextlib.suppress(WrongText):
+            rows_in(memoryview(text), wanted, 2500, first, first + 100)
+            continue
+        refused += 1
+    assert refused > 0

@@ -307,6 +307,48 @@ def test_what_is_no_readable_json_is_refused(body: bytes, words: str) -> None:
     assert words in refused(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"inputs":[' + b"{}," * 10_000 + b"{}]}", "JSON has more than 10000 objects"),
+        (b'{"a":[' + b"{}," * 400_000 + b'{}], "inputs":[]}', "more than 10000 objects"),
+        (
+            b'{"inputs":[{"name":"x","datatype":"FP32","shape":[' + b"1," * 50_000 + b"1]}]}",
+            "'inputs[0].shape' has 100003 bytes of JSON, and at most 65536 are read",
+        ),
+        (
+            b'{"inputs":[],"parameters":{' + b'"a":1,' * 20_000 + b'"b":1}}',
+            "'parameters' has 120007 bytes of JSON, and at most 65536 are read",
+        ),
+        (
+            b'{"inputs":[],"outputs":[{"name":"y","parameters":{"a":"' + b"b" * 70_000 + b'"}}]}',
+            "'outputs[0].parameters' has 70008 bytes of JSON, and at most 65536 are read",
+        ),
+        (b'{"inputs":[],"id":"' + b"a" * 65_537 + b'"}', "'id' has 65537 characters, and at most"),
+    ],
+    ids=["inputs", "unknown", "shape", "parameters", "of an output", "id"],
+)
+def test_what_would_take_much_more_memory_than_it_has_bytes_is_refused(
+    body: bytes, words: str
+) -> None:
+    assert words in refused(body)
+
+
+def test_a_long_text_is_looked_at_in_pieces_that_cut_nothing() -> None:
+    for before in range(12):
+        text = b" " * (2**20 - 8 + before)
+        for strange in ("é", "\U0001f600", "\\" * 9 + '"', '\\"[', "\\\\"):
+            string = json.dumps(strange, ensure_ascii=False).encode()
+            inside = (
+                b'{"junk": ' + text + b"[" + string + b"," + b'"' + b"[" * 200 + b'"], "inputs": ['
+            )
+            assert parsed(inside + json.dumps(x_input()).encode() + b"]}").rows == 2
+    wrong = b'{"junk": "' + "é".encode() * 2**19 + b'a\xe9"}'
+    assert f"is not UTF-8 from byte {len(wrong) - 3}" in refused(wrong)
+    deep = b'{"junk": "' + b"\\\\" * 2**19 + b'", "a":' + b"[" * 101
+    assert "nested deeper than 100" in refused(deep)
+
+
 def test_brackets_in_strings_and_side_by_side_are_no_nesting() -> None:
     strings = json.dumps(["[" * 500, '\\"[' * 500, "\\", '"' + "{" * 500, [[]] * 500])
     body = f'{{"junk": {strings}, "inputs": [{json.dumps(x_input())}]}}'.encode()

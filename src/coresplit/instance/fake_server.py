@@ -238,11 +238,13 @@ class FakeServing:
     def _bytes(self, given: int | Text, wanted: ModelInput, count: int) -> bytes:
         if isinstance(given, int):
             return bytes(self._arena.view(given, count * row_bytes(wanted)))
-        from coresplit.instance.child.texts import tensor_in  # noqa: PLC0415 (imports numpy)
+        from coresplit.instance.child.texts import rows_in, tensor_in  # noqa: PLC0415 (numpy)
 
         last = given.skip + count
         view = self._arena.view(given.offset, given.size)
-        return tensor_in(view, wanted, given.rows, last)[given.skip : last].tobytes()
+        if given.rows is None:
+            return tensor_in(view, wanted, None, last)[given.skip : last].tobytes()
+        return rows_in(view, wanted, given.rows, given.skip, last).tobytes()
 
     def _write(self, rows: Rows, found: Sequence[bytes]) -> None:
         for index, (offset, output) in enumerate(zip(rows.outputs, self._outputs, strict=True)):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -32,13 +32,16 @@ from coresplit.instance.readback import check_readback, check_threads
 from coresplit.instance.transport import Arena
 from coresplit.machine.environment import instance_environment
 
+# made once: for a union of types that takes twenty times as long as to decode one
+_REPLIES = msgspec.json.Decoder(Reply)
+
 
 class Process:
     """A pinned child process. It is started at once and prepares while the caller goes on.
 
     Start it from the main thread: the kernel ends it with the thread that started it, as it does
     when that is killed. One that serves is given the arena of the server; ValueError is raised
-    where that is not the one its spec tells of.
+    where that is not the one its spec tells of, and OSError where no process can be started.
 
     Every call raises an ``InstanceError``: InstanceDied with the child's last words,
     InstanceTimeout (the child is then ended), or what went wrong inside it.
@@ -51,23 +54,26 @@ class Process:
         self._ready: Ready | None = None
         self._paused_at: float | None = None
         self._paused_s = 0.0
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        self._channel = Channel()
         shared = [] if arena is None else [arena.fd]
-        with self._channel.hand_over() as theirs:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "coresplit.instance.child.main"),
-                    *map(str, [theirs.fileno(), os.getpid(), *shared]),
-                ],
-                env=_environment(spec),
-                stdin=subprocess.DEVNULL,
-                stdout=self._words,
-                stderr=self._words,
-                pass_fds=[theirs.fileno(), *shared],
-                # a terminal's Ctrl-C goes to the parent alone, which decides what is finished
-                start_new_session=True,
-            )
+        with ExitStack() as held:
+            self._words = held.enter_context(tempfile.TemporaryFile())
+            self._channel = held.enter_context(closing(Channel()))
+            with self._channel.hand_over() as theirs:
+                self._process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-P", "-m", "coresplit.instance.child.main"),
+                        *map(str, [theirs.fileno(), os.getpid(), *shared]),
+                    ],
+                    env=_environment(spec),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._words,
+                    stderr=self._words,
+                    pass_fds=[theirs.fileno(), *shared],
+                    # a terminal's Ctrl-C goes to the parent alone, which decides what is finished
+                    start_new_session=True,
+                )
+            # they live as long as the process; where it cannot be started they are closed
+            held.pop_all()
         # one that is dead already tells so when it is waited for
         with suppress(OSError):
             self._channel.send(msgspec.json.encode(spec))
@@ -214,7 +220,7 @@ class Process:
             message = self._channel.poll()
             reply: Reply | None = None
             if message is not None:
-                reply = msgspec.json.decode(message, type=Reply)
+                reply = _REPLIES.decode(message)
         except (ValueError, msgspec.MsgspecError) as error:
             raise InstanceError(f"{self.spec} answered with what is no reply") from error
         return reply

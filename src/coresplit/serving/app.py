@@ -1,36 +1,40 @@
 """What is answered to whom: endpoints, limits, and requests on their way through the engine."""
 
 import hmac
+import itertools
 import math
-import uuid
+import secrets
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from coresplit.instance import Arena, Blocks, Text
 from coresplit.serving.endpoints import METRICS, State
 from coresplit.serving.engine import Engine
 from coresplit.serving.http.exchange import Exchange
+from coresplit.serving.known import Known, KnownRequests
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import (
     HEADER_LENGTH,
     BadRequest,
     Endpoint,
-    InferRequest,
     Refusal,
     Route,
     Signature,
     check_model,
-    parse_infer,
     route,
     write_error,
-    write_infer,
 )
 from coresplit.serving.protocol import Text as Json
 from coresplit.serving.queue import Failure, Job
 
 REQUEST_ID = "x-request-id"
 TOO_LARGE = "the request and its answer need more memory than the server has for all of them"
+MOST_BYTES = 64 << 10
+"""Of the body of a request that computes nothing."""
 BUSY = "too many requests wait; try later"
+# a few paths are asked for again and again
+_route = lru_cache(maxsize=256)(route)
 _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
 
@@ -74,6 +78,10 @@ class ServingApp:
         self._timeout_s = timeout_s
         self._token = token.encode()
         self._compress = compress
+        self._known = KnownRequests(signature)
+        self._row_bytes = tuple(tensor.row_bytes for tensor in signature.inputs)
+        self._out_bytes = tuple(tensor.row_bytes for tensor in signature.outputs)
+        self._names = secrets.token_hex(4), itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self.draining = False
 
@@ -86,19 +94,27 @@ class ServingApp:
         """Where the body goes: into memory that instances see, if it is one to compute."""
         head = exchange.head
         method = "GET" if head.method == "HEAD" else head.method
+        refused: Refusal | None = None
+        found = None
         try:
-            found = None if head.path == METRICS else route(method, head.path)
-            if not self._permitted(exchange, found):
-                headers = [("WWW-Authenticate", "Bearer")]
-                self._error(exchange, 401, "a token is needed", headers)
-                return None
-            if found is not None:
+            if head.path != METRICS:
+                found = _route(method, head.path)
                 check_model(found, self._signature)
         except Refusal as refusal:
-            self._error(exchange, refusal.status, refusal.message, list(refusal.headers.items()))
+            refused = refusal
+        # without a token nobody learns what there is
+        if not self._permitted(exchange, found):
+            headers = [("WWW-Authenticate", "Bearer")]
+            self._error(exchange, 401, "a token is needed", headers)
+            return None
+        if refused is not None:
+            self._error(exchange, refused.status, refused.message, list(refused.headers.items()))
             return None
         exchange.note = found.endpoint if found is not None else METRICS
-        return self._begin_infer(exchange) if exchange.note == "infer" else None
+        if exchange.note == "infer":
+            return self._begin_infer(exchange)
+        exchange.most_bytes = MOST_BYTES
+        return None
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
         """The body is there: compute it, or answer at once."""
@@ -124,7 +140,7 @@ class ServingApp:
             self._engine.forget(pending.job)
 
     def _begin_infer(self, exchange: Exchange) -> memoryview | None:
-        name = exchange.head.headers.get(REQUEST_ID, "")[:64] or uuid.uuid4().hex[:16]
+        name = exchange.head.headers.get(REQUEST_ID, "")[:64] or self._name()
         pending = _Pending(exchange, name, self._clock())
         if self.draining or not self._engine.accepting:
             what = "the server is draining" if self.draining else "no instance is ready"
@@ -144,10 +160,15 @@ class ServingApp:
         self._pending[id(exchange)] = pending
         return None if block is None else self._arena.view(block, length or 0)
 
+    def _name(self) -> str:
+        """One that no other request has."""
+        start, numbers = self._names
+        return f"{start}-{next(numbers):x}"
+
     def _infer(self, pending: _Pending, body: memoryview) -> None:
         head = pending.exchange.head
-        request = parse_infer(body, _header_length(head.headers), self._signature)
-        size = request.rows * sum(tensor.row_bytes for tensor in self._signature.outputs)
+        known = self._known.find(body, _header_length(head.headers))
+        request, size = known.request, sum(known.out_bytes)
         if not self._blocks.holds(len(body), size):
             self._end(pending, 413, TOO_LARGE)
             return
@@ -166,10 +187,11 @@ class ServingApp:
         if pending.answer is None:
             self._full(pending)
             return
-        base, out, outputs = pending.body, pending.answer, []
-        for tensor in self._signature.outputs:
-            outputs.append(out)
-            out += request.rows * tensor.row_bytes
+        base, outputs = pending.body, []
+        offset = pending.answer
+        for each in known.out_bytes:
+            outputs.append(offset)
+            offset += each
         asked_s = request.timeout_us * 1e-6 if request.timeout_us else math.inf
         pending.job = Job(
             request.rows,
@@ -179,39 +201,34 @@ class ServingApp:
                 else base + at.offset
                 for at in request.inputs
             ],
-            [tensor.row_bytes for tensor in self._signature.inputs],
+            self._row_bytes,
             outputs,
-            [tensor.row_bytes for tensor in self._signature.outputs],
+            self._out_bytes,
             arrived_at=pending.arrived_at,
             deadline=pending.arrived_at + min(self._timeout_s, asked_s),
-            done=lambda failure: self._done(pending, request, outputs, failure),
+            done=lambda failure: self._done(pending, known, outputs, failure),
             free=lambda: self._free(pending),
         )
         self._engine.submit(pending.job)
 
     def _done(
-        self,
-        pending: _Pending,
-        request: InferRequest,
-        outputs: list[int],
-        failure: Failure | None,
+        self, pending: _Pending, known: Known, outputs: list[int], failure: Failure | None
     ) -> None:
         if failure is not None:
             # its memory is free only once no instance uses it
             self._refuse(pending, failure.status, failure.message, [])
             return
-        tensors = self._signature.outputs
         views = [
-            [self._arena.view(outputs[w.index], request.rows * tensors[w.index].row_bytes)]
-            for w in request.outputs
+            self._arena.view(outputs[wanted.index], known.out_bytes[wanted.index])
+            for wanted in known.request.outputs
         ]
         try:
-            headers, parts = write_infer(self._signature, request, views)
+            headers, parts = known.answer(views)
         except Refusal as refusal:
             self._end(pending, refusal.status, refusal.message)
             return
         self._pending.pop(id(pending.exchange), None)
-        self._count(pending, 200, request.rows)
+        self._count(pending, 200, known.request.rows)
         pending.exchange.respond(
             200,
             [*headers.items(), (REQUEST_ID, pending.name)],

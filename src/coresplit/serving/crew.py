@@ -203,9 +203,12 @@ class Crew:
             raise InstanceError(what, reply.remedy, reply.option)
         elif isinstance(reply, Inferred) and 0 < len(seat.batch) == len(reply.refused):
             batch, seat.batch = seat.batch, ()
+            # what waits is begun before answers are written
+            self._owner.changed()
             if rows := rows_computed(batch, reply):
                 self._observer.computed(seat.number, rows, reply.compute_s)
             self._owner.computed(seat, batch, reply)
+            return
         elif isinstance(reply, InstanceFailure) and seat.batch:
             batch, seat.batch = seat.batch, ()
             self._owner.failed(batch, reply.message)

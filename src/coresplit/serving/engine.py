@@ -60,6 +60,7 @@ class Engine:
         self._queue = Queue(settings.most_requests)
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._awaited = False
         self._waiter: asyncio.TimerHandle | None = None
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._most: dict[int, int] = {}
@@ -124,7 +125,7 @@ class Engine:
         while self.alive < instances:
             if self._crew.fault is not None:
                 raise self._crew.fault
-            await self._changed.wait()
+            await self._change()
         return next(seat.ready for seat in self._crew.seats if seat.ready is not None)
 
     def submit(self, job: Job) -> None:
@@ -146,7 +147,7 @@ class Engine:
             if left <= 0:
                 return False
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left)
+                await asyncio.wait_for(self._change(), left)
         return True
 
     def close(self) -> None:
@@ -174,12 +175,14 @@ class Engine:
         if self._waits(now, sum(lane.most for lane in lanes if not lane.busy_s)):
             return
         rows = min(self._queue.rows, sum(lane.most for lane in lanes))
-        late: list[Job] = []
+        # with one instance nothing is to be divided
+        counts = [rows] if len(lanes) == 1 else divide(rows, lanes, self._latencies)
         least_s = [self._latencies.seconds(seat.threads, 1) for seat in working]
-        trusted = now - self._computed_at < TRUST_S
-        for seat, count in zip(working, divide(rows, lanes, self._latencies), strict=True):
+        ends_at = now + (min(least_s) if now - self._computed_at < TRUST_S else 0.0)
+        late: list[Job] = []
+        for seat, count in zip(working, counts, strict=True):
             if count and seat.idle:
-                batch, dropped = self._queue.take(count, now + min(least_s) if trusted else now)
+                batch, dropped = self._queue.take(count, ends_at)
                 late += dropped
                 if batch:
                     self._dispatch(seat, tuple(batch))
@@ -239,9 +242,16 @@ class Engine:
                 self._end(job, UNREADY)
         self.pump()
 
+    async def _change(self) -> None:
+        """Wait until something has changed."""
+        self._awaited = True
+        await self._changed.wait()
+
     def _tell(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._awaited:
+            self._awaited = False
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     def _end(self, job: Job, failure: Failure | None) -> None:
         """The one place where jobs end: what waits of it is dropped."""

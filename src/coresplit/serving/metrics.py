@@ -3,10 +3,16 @@
 import json
 import logging
 import time
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from coresplit.instance import Ready
 from coresplit.serving.protocol import BatchCounters, Counters, Spent
@@ -16,7 +22,33 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _log = logging.getLogger("coresplit.serving")
 
 
-class Metrics:
+class Spread:
+    """How many values lay in each bucket, and their sum.
+
+    A histogram of prometheus_client takes ten times as long for a value, which every request would
+    wait for several times; it becomes one when somebody looks.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def add_to(self, family: HistogramMetricFamily, labels: Sequence[str] = ()) -> None:
+        """Give it to Prometheus: values up to each bound."""
+        bounds = map(floatToGoString, (*self._bounds, float("inf")))
+        counts = map(float, accumulate(self._counts))
+        family.add_metric(labels, list(zip(bounds, counts, strict=True)), self._sum)
+
+
+class Metrics(Collector):
     """Counters and histograms in a registry of their own; also what the engine tells."""
 
     def __init__(self, model: str) -> None:
@@ -25,25 +57,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._model = model
         here: Any = {"registry": self.registry, "namespace": "coresplit"}
-        self._requests = Counter("requests", "Answered requests.", ["status"], **here)
-        self._queue = Histogram(
-            "queue_seconds", "From arrival to the first forward.", buckets=_SECONDS, **here
-        )
-        self._compute = Histogram(
-            "compute_seconds", "Forwards of a batch.", ["instance"], buckets=_SECONDS, **here
-        )
-        self._total = Histogram(
-            "request_seconds", "From arrival to the answer.", buckets=_SECONDS, **here
-        )
-        self._rows = Histogram(
-            "batch_rows", "Rows of a batch.", ["instance"], buckets=_ROWS, **here
-        )
+        self._requests: dict[int, int] = defaultdict(int)
+        self._queue = Spread(_SECONDS)
+        self._total = Spread(_SECONDS)
+        self._compute: dict[int, Spread] = defaultdict(lambda: Spread(_SECONDS))
+        self._rows: dict[int, Spread] = defaultdict(lambda: Spread(_ROWS))
         self._lost = Counter("instance_restarts", "Replaced instances.", ["instance"], **here)
         self._retried = Counter("retried_requests", "Requests that ran again.", **here)
         self._shed = Counter("shed_requests", "Requests refused with 429.", **here)
         self._ready = Gauge("ready_instances", "Instances that are ready.", **here)
         self._queued = Gauge("queued_requests", "Requests that wait.", **here)
         self._arena = Gauge("arena_bytes", "Memory of requests and answers.", **here)
+        self.registry.register(self)
 
     @property
     def counters(self) -> Counters:
@@ -69,6 +94,19 @@ class Metrics:
         self._queued.set(queued)
         self._arena.set(arena_bytes)
 
+    def collect(self) -> Iterator[Metric]:
+        """What is counted with every request."""
+        requests = CounterMetricFamily(
+            "coresplit_requests", "Answered requests.", labels=["status"]
+        )
+        for status, count in self._requests.items():
+            requests.add_metric([str(status)], count)
+        yield requests
+        yield _histogram("queue_seconds", "From arrival to the first forward.", self._queue)
+        yield _histogram("request_seconds", "From arrival to the answer.", self._total)
+        yield _by_instance("compute_seconds", "Forwards of a batch.", self._compute)
+        yield _by_instance("batch_rows", "Rows of a batch.", self._rows)
+
     def text(self) -> bytes:
         """All of it as Prometheus reads it."""
         return generate_latest(self.registry)
@@ -76,7 +114,7 @@ class Metrics:
     def answered(self, status: int, rows: int, total_s: float, queue_s: float) -> None:
         """A request for inference was answered."""
         found = self._found
-        self._requests.labels(str(status)).inc()
+        self._requests[status] += 1
         found["last_ms"] = int(time.time() * 1000)
         if status == 200:
             self._total.observe(total_s)
@@ -93,8 +131,8 @@ class Metrics:
 
     def computed(self, instance: int, rows: int, compute_s: float) -> None:
         """A batch was computed."""
-        self._compute.labels(str(instance)).observe(compute_s)
-        self._rows.labels(str(instance)).observe(rows)
+        self._compute[instance].observe(compute_s)
+        self._rows[instance].observe(rows)
         self._found["executions"] += 1
         self._found["compute_ns"] += int(compute_s * 1e9)
         sizes = self._batches.setdefault(rows, [0, 0])
@@ -113,6 +151,19 @@ class Metrics:
     def ready(self, instance: int, ready: Ready) -> None:
         """An instance is ready."""
         log("instance ready", instance=instance, cpus=list(ready.cpus), seconds=ready.prepare_s)
+
+
+def _histogram(name: str, text: str, spread: Spread) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"coresplit_{name}", text)
+    spread.add_to(family)
+    return family
+
+
+def _by_instance(name: str, text: str, spreads: Mapping[int, Spread]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"coresplit_{name}", text, labels=["instance"])
+    for instance, spread in spreads.items():
+        spread.add_to(family, [str(instance)])
+    return family
 
 
 def log(event: str, **fields: object) -> None:

@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import math
+import resource
 import signal
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from coresplit.errors import EnvironmentFault
 from coresplit.format import format_size
-from coresplit.instance import Arena, Ready, ServingInstance
+from coresplit.instance import Arena, ServingInstance
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
@@ -22,8 +23,12 @@ from coresplit.serving.http.server import HttpServer
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_of
 
+T = TypeVar("T")
+
 MOST_ROWS_OF_A_REQUEST = 1024
 ARENA_BYTES = 1 << 30
+_OTHER_FILES = 256
+"""Files that are open beside connections: pipes to instances, libraries, logs."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +61,8 @@ def serve(
 ) -> bool:
     """Serve until SIGTERM or SIGINT; whether all accepted requests were answered by then.
 
+    A second signal ends it at once.
+
     Call it from the main thread. ``start`` makes the instance of a seat; ``on_ready`` hears the
     port once all instances are ready. Raises EnvironmentFault where the port cannot be listened
     on, and the InstanceError of instances that cannot be prepared.
@@ -74,6 +81,17 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+def allow_files(count: int) -> None:
+    """Have so many files open at once, or as many as the system allows.
+
+    Often 1024 are allowed where nobody asks for more: fewer than there may be connections.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def _serve(
     settings: ServerSettings,
     threads: list[int],
@@ -84,9 +102,13 @@ async def _serve(
     on_ready: Callable[[int], None],
 ) -> bool:
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
+    asked, hurried = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (hurried if asked.is_set() else asked).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
+        loop.add_signal_handler(number, signalled)
     arena = Arena.create(settings.arena_bytes)
     metrics = Metrics(settings.name)
     engine = Engine(
@@ -123,7 +145,10 @@ async def _serve(
             timeout_s=settings.timeout_s,
             token=settings.token,
         )
-        front = HttpServer(app, settings.limits)
+        allow_files(settings.limits.connections + _OTHER_FILES)
+        # what can never fit is refused for good, not until later
+        most = min(settings.limits.body_bytes, settings.arena_bytes)
+        front = HttpServer(app, msgspec.structs.replace(settings.limits, body_bytes=most))
         try:
             await front.start(settings.host, settings.port, tls)
         except OSError as error:
@@ -137,11 +162,7 @@ async def _serve(
         await asked.wait()
         log("draining", queued=engine.queued)
         app.draining = True
-        # all at once: what is accepted is answered while no more is
-        done, _ = await asyncio.gather(
-            engine.drained(settings.grace_s), front.drain(settings.grace_s)
-        )
-        return done
+        return await _or_asked(_drained(engine, front, settings.grace_s), hurried) or False
     finally:
         engine.close()
         if front is not None:
@@ -160,7 +181,13 @@ def _require_memory(settings: ServerSettings, each: int, count: int) -> None:
         )
 
 
-async def _or_asked(wanted: Coroutine[Any, Any, Ready], asked: asyncio.Event) -> Ready | None:
+async def _drained(engine: Engine, front: HttpServer, grace_s: float) -> bool:
+    """Whether all that was accepted is answered within the grace, while no more is accepted."""
+    done, _ = await asyncio.gather(engine.drained(grace_s), front.drain(grace_s))
+    return done
+
+
+async def _or_asked(wanted: Coroutine[Any, Any, T], asked: asyncio.Event) -> T | None:
     """What is waited for, or None where an end is asked for first."""
     task = asyncio.ensure_future(wanted)
     end = asyncio.ensure_future(asked.wait())

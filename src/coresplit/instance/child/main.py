@@ -59,9 +59,10 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec, arena: Arena | 
         _send(pipe, Failure(kind="prepare", message=_one_line(error)))
         return
     _send(pipe, worker.ready)
+    commands = msgspec.json.Decoder(Command)
     while True:
         try:
-            command: Command = msgspec.json.decode(pipe.recv_bytes(), type=Command)
+            command: Command = commands.decode(pipe.recv_bytes())
         except EOFError:
             return
         _send(pipe, _answer(worker, command))

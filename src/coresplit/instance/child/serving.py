@@ -11,7 +11,7 @@ from torch import Tensor
 
 from coresplit.errors import InstanceError, PrepareFailed
 from coresplit.instance.child.batching import Piece, forwards
-from coresplit.instance.child.texts import WrongText, tensor_in
+from coresplit.instance.child.texts import WrongText, rows_in, tensor_in
 from coresplit.instance.messages import Infer, Inferred, Rows, Text
 from coresplit.instance.transport import Arena
 from coresplit.optimizations import CompiledModel
@@ -118,8 +118,11 @@ class Server:
         if text.rows is not None and last > text.rows:
             raise ValueError(f"row {last} of a text of {text.rows} was asked for")
         view = self._arena.view(text.offset, text.size)
-        tensor = tensor_in(view, wanted, text.rows, least=last)
-        return tensor[text.skip : last].reshape(-1).view(np.uint8).data
+        if text.rows is None:
+            tensor = tensor_in(view, wanted, None, least=last)[text.skip : last]
+        else:
+            tensor = rows_in(view, wanted, text.rows, text.skip, last)
+        return tensor.reshape(-1).view(np.uint8).data
 
     def _gather(self, parts: Sequence[_Part], pieces: Sequence[Piece]) -> None:
         for index, (buffer, size) in enumerate(zip(self._buffers, self._row_bytes, strict=True)):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 
 from coresplit.records import ModelInput
 
+_COMMA = ord(",")
+_PIECE = 256 << 10
+# a text of so many bytes is decoded whole, and told its first mistake
+_SHORT = 4 << 10
 _OPENING = re.compile(rb"[\[ \t\r\n]*")
 
 
@@ -25,9 +30,56 @@ def tensor_in(text: memoryview, wanted: ModelInput, rows: int | None, least: int
     WrongText where the text is no such list, and for complex numbers.
     """
     try:
+        if len(text) > _SHORT:
+            _check_count(_commas(text) + 1, math.prod(wanted.shape), rows, least)
         return _shaped(_typed(_values(text, wanted), wanted.dtype), wanted.shape, rows, least)
     except (msgspec.MsgspecError, WrongText) as error:
         raise WrongText(f"input '{wanted.name}': {error}") from error
+
+
+def rows_in(text: memoryview, wanted: ModelInput, rows: int, first: int, last: int) -> NDArray[Any]:
+    """The rows from ``first`` to ``last`` of ``rows``, as ``tensor_in`` would give them.
+
+    No others of a long text are decoded, so that a request that is cut into many parts takes no
+    more time and memory than one that is not. What is wrong with them is told to those who ask.
+    """
+    if len(text) <= _SHORT or last - first == rows:
+        return tensor_in(text, wanted, rows, last)[first:last]
+    row = math.prod(wanted.shape)
+    try:
+        _check_count(_commas(text) + 1, row, rows, last)
+    except WrongText as error:
+        raise WrongText(f"input '{wanted.name}': {error}") from error
+    cut = _cut(text, first * row, last * row)
+    return tensor_in(memoryview(cut), wanted, last - first, last - first)
+
+
+def _commas(text: memoryview) -> int:
+    """Between any two values of a list there is one, however they are nested."""
+    return sum(int(np.count_nonzero(piece == _COMMA)) for _, piece in _pieces(text))
+
+
+def _cut(text: memoryview, first: int, last: int) -> bytes:
+    """The values from ``first`` to ``last`` of a list, as a list that is nested alike."""
+    opening = bytes(text[:_SHORT]).find(b"[")
+    closing = bytes(text[-_SHORT:]).rfind(b"]")
+    begin, end = opening + 1, len(text) - min(len(text), _SHORT) + closing
+    before = 0
+    for at, piece in _pieces(text):
+        commas = np.flatnonzero(piece == _COMMA)
+        # value n lies between the commas n - 1 and n, counted from 0
+        if before < first <= before + len(commas):
+            begin = at + int(commas[first - before - 1]) + 1
+        if before < last <= before + len(commas):
+            end = at + int(commas[last - before - 1])
+            break
+        before += len(commas)
+    return b"[%b]" % bytes(text[begin:end])
+
+
+def _pieces(text: memoryview) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    for at in range(0, len(text), _PIECE):
+        yield at, np.frombuffer(text[at : at + _PIECE], np.uint8)
 
 
 def _values(text: memoryview, wanted: ModelInput) -> NDArray[Any]:
@@ -77,13 +129,12 @@ def _typed(values: NDArray[Any], name: str) -> NDArray[Any]:
 def _shaped(
     values: NDArray[Any], shape: tuple[int, ...], rows: int | None, least: int
 ) -> NDArray[Any]:
-    row = math.prod(shape)
-    enough = (
-        values.size == rows * row
-        if rows is not None
-        else values.size >= least * row and not values.size % row
-    )
+    _check_count(values.size, math.prod(shape), rows, least)
+    return values.reshape(-1, *shape)
+
+
+def _check_count(count: int, row: int, rows: int | None, least: int) -> None:
+    enough = count == rows * row if rows is not None else count >= least * row and not count % row
     if not enough:
         wanted = least if rows is None else rows
-        raise WrongText(f"{values.size} values where {wanted * row} were expected")
-    return values.reshape(-1, *shape)
+        raise WrongText(f"{count} values where {wanted * row} were expected")

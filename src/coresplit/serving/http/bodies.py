@@ -7,9 +7,11 @@ import httptools
 from coresplit.serving.http.codings import Inflater
 from coresplit.serving.http.heads import END
 from coresplit.serving.http.message import Refusal
+from coresplit.serving.http.room import Share
 
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _PIECE = 64 << 10
+_FRAMING = 16 << 10
 # chunks of one byte have five bytes of framing
 _FRAMING_A_BYTE = 16
 
@@ -78,16 +80,20 @@ class Skipped:
 
 
 class Grown:
-    """A buffer that grows to at most ``limit`` bytes, unpacked on the way if it was compressed."""
+    """A buffer that grows to at most ``limit`` bytes, unpacked on the way if it was compressed.
 
-    def __init__(self, limit: int, coding: str) -> None:
+    Its bytes are taken from ``share``.
+    """
+
+    def __init__(self, limit: int, coding: str, share: Share) -> None:
         self.size = 0
         self._limit = limit
+        self._share = share
         self._inflater = Inflater(coding) if coding else None
         self._buffer = bytearray()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Raises Refusal past the limit, and for damaged compressed data."""
+        """Raises Refusal past the limit or the share, and for damaged compressed data."""
         if self._inflater is None:
             self._append(data)
             return
@@ -98,6 +104,7 @@ class Grown:
         self.size += len(data)
         if self.size > self._limit:
             raise Refusal(413, f"the body is longer than {self._limit} bytes")
+        self._share.take(len(data))
         self._buffer += data
 
     def finish(self) -> None:
@@ -141,11 +148,10 @@ class Chunked:
     says that the body is over, the next request begins.
     """
 
-    def __init__(self, grown: Grown, framing_bytes: int) -> None:
+    def __init__(self, grown: Grown) -> None:
         self.received = 0
         self.done = False
         self._grown = grown
-        self._framing_bytes = framing_bytes
         self._payload = 0
         self._tail = b""
         self._refusal: Refusal | None = None
@@ -154,24 +160,32 @@ class Chunked:
 
     def feed(self, data: memoryview) -> int:
         """How many bytes of ``data`` it took; raises Refusal."""
+        # copied once, as it may be cut at every fourth byte
+        piece = self._tail + bytes(data[:_PIECE])
+        at = kept = len(self._tail)
+        while at < len(piece) and not self.done:
+            found = piece.find(END, max(0, at - 3))
+            end = len(piece) if found < 0 else found + len(END)
+            self._parse(piece[at:end])
+            at = end
+        self._tail = piece[-3:]
+        if self.done:
+            if not piece[:at].endswith(END):
+                raise Refusal(400, "the chunked body does not end with an empty line")
+            self._grown.finish()
+            self._parser = None
+        return at - kept
+
+    def _parse(self, piece: bytes) -> None:
         assert self._parser is not None
-        piece = bytes(data[:_PIECE])
-        joined = self._tail + piece
-        at = joined.find(END)
-        took = len(piece) if at < 0 else at + len(END) - len(self._tail)
-        self._tail = joined[-3:] if at < 0 else b""
-        self.received += took
+        self.received += len(piece)
         try:
-            self._parser.feed_data(piece[:took])
+            self._parser.feed_data(piece)
         except httptools.HttpParserError as error:
             refusal = Refusal(400, f"the chunked body is malformed: {error}")
             raise self._refusal or refusal from None
-        if self.received - self._payload > self._framing_bytes + _FRAMING_A_BYTE * self._payload:
+        if self.received - self._payload > _FRAMING + _FRAMING_A_BYTE * self._payload:
             raise Refusal(400, "the chunked body is mostly framing")
-        if self.done:
-            self._grown.finish()
-            self._parser = None
-        return took
 
     def on_body(self, data: bytes) -> None:
         """Called by llhttp with a part of a chunk."""
@@ -189,3 +203,20 @@ class Chunked:
     def view(self) -> memoryview:
         """The whole body, unpacked if it was compressed."""
         return self._grown.view()
+
+
+def body_of(length: int | None, coding: str, most: int, share: Share) -> Body:
+    """A body of ``length`` bytes, None for chunks, that the app has no place for.
+
+    It may have ``most`` bytes, taken from ``share``. Raises Refusal.
+    """
+    if length == 0:
+        return Skipped(0)
+    if length is None:
+        return Chunked(Grown(most, coding, share))
+    if coding:
+        return Compressed(length, Grown(most, coding, share))
+    if length > most:
+        raise Refusal(413, f"the body is longer than {most} bytes")
+    share.take(length)
+    return InPlace(memoryview(bytearray(length)))

@@ -2,32 +2,31 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
-from coresplit.serving.http.bodies import Body, Chunked, Compressed, Grown, InPlace, Skipped
+from coresplit.serving.http.bodies import Body, InPlace, Skipped, body_of
 from coresplit.serving.http.exchange import Answer, Exchange, error_answer, parts_of
 from coresplit.serving.http.heads import HeadReader
 from coresplit.serving.http.host import Host
 from coresplit.serving.http.message import Head, Refusal
+from coresplit.serving.http.outbox import Outbox
 from coresplit.serving.http.pace import Pace
+from coresplit.serving.http.room import Share
 
 _BUFFER = 64 << 10
-_JOINED = 64 << 10
-"""Answers up to this many bytes are copied into one write."""
-_FRAMING = 16 << 10
 _NO_HEAD = Head("GET", "/", "", {}, 0, "1.1")
 
 
 class HttpConnection(asyncio.BufferedProtocol):
     """Reads into the buffer that a body has, and writes whole answers."""
 
-    def __init__(self, host: Host, clock: Callable[[], float]) -> None:
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
         self._host = host
-        self._clock = clock
+        self._loop = loop
+        self._clock = loop.time
         self._limits = host.limits
         self._transport: asyncio.Transport | None = None
+        self._outbox: Outbox | None = None
         self._peer = ""
         self._buffer = memoryview(bytearray(_BUFFER))
         self._held = b""
@@ -37,12 +36,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._exchanges: deque[Exchange] = deque()
         self._keep_alive: dict[int, bool] = {}
         self._continue: set[int] = set()
+        self._share: Share | None = None
         self._last = False
-        self._unsent: list[Callable[[], None]] = []
-        self._since = clock()
+        self._since = self._body_since = self._clock()
+        self._idle_s = host.limits.head_s
         self._pace = Pace(host.limits.window_s, host.limits.window_bytes)
-        self._closing_at = 0.0
-        self._drained = 0
 
     # called by the event loop
 
@@ -50,8 +48,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """A client is there."""
         # uvloop's transports are no subclasses, but do what these do
         self._transport = cast(asyncio.Transport, transport)
-        # a pause begins with the first byte that waits and ends with the last one
-        self._transport.set_write_buffer_limits(high=0)
+        self._outbox = Outbox(self._transport, self._limits)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else str(peer or "")
         if not self._host.opened(self):
@@ -74,46 +71,32 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         """Everything that was written has left."""
-        unsent, self._unsent = self._unsent, []
-        for call in unsent:
-            call()
-        self._flush()
+        if self._outbox is not None and self._outbox.emptied():
+            self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or the connection was closed."""
-        self._transport = None
+        outbox, self._transport, self._outbox = self._outbox, None, None
         self._host.closed(self)
-        unsent, self._unsent = self._unsent, []
-        for call in unsent:
-            call()
-        exchanges, self._exchanges = self._exchanges, deque()
-        for exchange in exchanges:
-            exchange.gone = True
-            if exchange.answer is None:
-                self._host.app.gone(exchange)
-            elif exchange.answer.on_sent is not None:
-                exchange.answer.on_sent()
+        self._drop_body()
+        if outbox is not None:
+            outbox.forget()
+        self._forget_exchanges()
 
     # called by the server
 
     def check(self, now: float) -> None:
         """Close what is too slow."""
-        limits = self._limits
-        if self._transport is None:
+        if self._transport is None or self._outbox is None or self._outbox.check(now):
             return
-        if self._closing_at:
-            if now - self._closing_at > limits.drain_s:
-                self._transport.abort()
-        elif self._unsent or self._transport.get_write_buffer_size():
-            if self._pace.too_slow(now, -self._transport.get_write_buffer_size()):
-                self._transport.abort()
-        elif self._body is not None and not self._body.done:
-            if self._pace.too_slow(now, self._body.received):
+        if self._body is not None and not self._body.done:
+            slow = self._pace.too_slow(now, self._body.received)
+            if slow or now - self._body_since > self._limits.body_s:
                 self._refuse(Refusal(408, "the body of the request arrives too slowly"))
         elif self._reader is not None and self._reader.size:
-            if now - self._since > limits.head_s:
+            if now - self._since > self._limits.head_s:
                 self._stop(error_answer(408, "the head of the request did not arrive in time"))
-        elif not self._exchanges and now - self._since > limits.idle_s:
+        elif not self._exchanges and now - self._since > self._idle_s:
             self._transport.close()
 
     def abort(self) -> None:
@@ -129,10 +112,11 @@ class HttpConnection(asyncio.BufferedProtocol):
     # requests
 
     def _feed(self, data: memoryview) -> None:
+        turns = self._limits.pipelined
         try:
-            while data and self._transport is not None:
-                if self._closing_at:
-                    self._throw_away(len(data))
+            while data and self._transport is not None and self._outbox is not None:
+                if self._outbox.closing:
+                    self._outbox.throw_away(len(data))
                     return
                 if self._body is not None:
                     data = data[self._body.feed(data) :]
@@ -140,25 +124,51 @@ class HttpConnection(asyncio.BufferedProtocol):
                         self._finish_body()
                     elif isinstance(self._body, InPlace):
                         return
-                elif self._last:
+                elif self._last or self._host.draining:
                     return
-                elif len(self._exchanges) >= self._limits.pipelined:
+                elif not self._has_room() or not turns:
                     self._held = bytes(data)
                     self._transport.pause_reading()
+                    if not turns:
+                        self._loop.call_soon(self._take_up)
                     return
                 else:
                     data = data[self._read_head(data) :]
+                    turns -= self._reader is None
         except Refusal as refusal:
             self._refuse(refusal)
 
+    def _has_room(self) -> bool:
+        """Whether another request may begin before those that are begun are answered."""
+        assert self._outbox is not None
+        if not self._exchanges:
+            return not self._outbox.blocked
+        return (
+            not self._outbox.blocked
+            and len(self._exchanges) < self._limits.pipelined
+            and sum(each.body_bytes for each in self._exchanges) < self._limits.pipelined_bytes
+        )
+
+    def _take_up(self) -> None:
+        """Go on with what was held back."""
+        transport = self._transport
+        if self._held and transport and not transport.is_closing() and self._has_room():
+            held, self._held = self._held, b""
+            transport.resume_reading()
+            self._feed(memoryview(held))
+
     def _read_head(self, data: memoryview) -> int:
-        if self._reader is None:
-            self._reader = HeadReader(self._limits)
-        if not self._reader.size:
+        if self._reader is None or not self._reader.size:
             self._since = self._clock()
+            if (known := self._host.heads.find(data)) is not None:
+                self._reader = None
+                self._begin(known[0])
+                return known[1]
+            self._reader = HeadReader(self._limits)
         took = self._reader.feed(data)
         if self._reader.head is not None:
             reader, self._reader = self._reader, None
+            self._host.heads.keep(data[:took], reader)
             self._begin(reader)
         return took
 
@@ -168,31 +178,33 @@ class HttpConnection(asyncio.BufferedProtocol):
         expects = head.headers.get("expect", "").lower()
         if expects not in ("", "100-continue"):
             raise Refusal(417, "the only expectation supported is 100-continue")
-        exchange = Exchange(head, self._peer, self._flush)
-        self._keep_alive[id(exchange)] = reader.keep_alive
-        self._exchanges.append(exchange)
-        self._current = exchange
+        self._current = exchange = Exchange(head, self._peer, self._flush)
+        # an answer that the app gives at once waits until it is known how the body ends
         wanted = self._host.app.begin(exchange)
+        self._exchanges.append(exchange)
         length = reader.wire_length
+        exchange.body_bytes = length or 0
+        keep_alive = reader.keep_alive
         if exchange.answer is not None:
             # a client that waits to be told goes on or not, and nobody can know which
             if length is None or expects or length > self._limits.drain_bytes:
-                self._keep_alive[id(exchange)] = False
-                self._last = True
                 self._current = None
+                keep_alive = False
             else:
                 self._body = Skipped(length)
-        elif length is None:
-            self._body = Chunked(Grown(self._limits.body_bytes, reader.coding), _FRAMING)
-        elif reader.coding and length:
-            self._body = Compressed(length, Grown(self._limits.body_bytes, reader.coding))
-        elif length:
-            self._body = InPlace(wanted if wanted is not None else memoryview(bytearray(length)))
-        else:
-            self._body = Skipped(0)
-        if expects and exchange.answer is None and head.http_version == "1.1" and length != 0:
+        elif expects and head.http_version == "1.1" and length != 0:
             self._continue.add(id(exchange))
-        self._pace.start(self._clock())
+        self._keep_alive[id(exchange)] = keep_alive
+        self._last = not keep_alive
+        self._idle_s = self._limits.idle_s
+        self._body_since = self._clock()
+        self._pace.start(self._body_since)
+        if exchange.answer is None and wanted is not None and length and not reader.coding:
+            self._body = InPlace(wanted)
+        elif exchange.answer is None:
+            most = min(exchange.most_bytes, self._limits.body_bytes)
+            self._share = self._host.room.share()
+            self._body = body_of(length, reader.coding, most, self._share)
         if self._body is not None and self._body.done:
             self._finish_body()
         self._flush()
@@ -203,20 +215,30 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._since = self._clock()
         if exchange is not None and body is not None and exchange.answer is None:
             self._host.app.complete(exchange, body.view())
+        self._drop_body()
         self._flush()
+
+    def _drop_body(self) -> None:
+        self._body = None
+        if self._share is not None:
+            self._share.close()
+            self._share = None
 
     def _refuse(self, refusal: Refusal) -> None:
         answer = error_answer(refusal.status, refusal.message, refusal.headers)
-        current, self._current, self._body = self._current, None, None
-        if current is not None and current.answer is None:
+        current, self._current = self._current, None
+        self._drop_body()
+        if current is None:
+            self._stop(answer)
+            return
+        if current.answer is None:
             # its body cannot be read: the app forgets it
             self._host.app.gone(current)
             current.answer = answer
-            self._keep_alive[id(current)] = False
-            self._last = True
-            self._flush()
-            return
-        self._stop(answer)
+        # the rest of its body would be taken for the next request
+        self._keep_alive[id(current)] = False
+        self._last = True
+        self._flush()
 
     def _stop(self, answer: Answer) -> None:
         """Send a last answer after all that are due, and close."""
@@ -232,68 +254,50 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         """Send the answers that are due, in order."""
-        while self._transport is not None and self._exchanges and not self._closing_at:
+        while self._outbox is not None and self._exchanges and not self._outbox.closing:
             exchange = self._exchanges[0]
             if exchange.answer is None:
-                if id(exchange) in self._continue:
+                if id(exchange) in self._continue and self._transport is not None:
                     self._continue.discard(id(exchange))
                     self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 return
-            if exchange is self._current and not isinstance(self._body, Skipped | None):
-                # its body is still written to; it is answered once that has come
+            # a body that is still written to must have come before its request is answered
+            arriving = exchange is self._current and not isinstance(self._body, Skipped | None)
+            if arriving or self._outbox.blocked:
                 return
             self._exchanges.popleft()
             self._continue.discard(id(exchange))
-            keep = self._keep_alive.pop(id(exchange)) and not self._host.draining
-            self._send(exchange, exchange.answer, keep=keep)
+            keep = self._keep_alive.pop(id(exchange))
+            if self._host.draining and not self._exchanges:
+                keep = False
+            answer = exchange.answer
+            parts = parts_of(exchange.head, answer, keep, self._limits.compress_bytes)
+            self._outbox.send(parts, answer.on_sent, self._clock())
             if not keep:
                 self._finish()
                 return
-        if self._held and len(self._exchanges) < self._limits.pipelined and self._transport:
-            held, self._held = self._held, b""
-            self._transport.resume_reading()
-            self._feed(memoryview(held))
-        elif self._transport is not None and not self._exchanges:
+        if self._held:
+            self._take_up()
+        if self._outbox is not None and not self._exchanges and not self._held:
             self._since = self._clock()
-            if (self._host.draining and self._current is None) or self._last:
+            if (self._host.draining or self._last) and self._current is None:
                 self._finish()
-
-    def _send(self, exchange: Exchange, answer: Answer, *, keep: bool) -> None:
-        assert self._transport is not None
-        parts = parts_of(exchange.head, answer, keep, self._limits.compress_bytes)
-        self._pace.start(self._clock())
-        if sum(map(len, parts)) <= _JOINED:
-            self._transport.write(b"".join(parts))
-        else:
-            for part in parts:
-                self._transport.write(part)
-            if answer.on_sent is not None and self._transport.get_write_buffer_size():
-                # the transport may still read from the parts
-                self._unsent.append(answer.on_sent)
-                return
-        if answer.on_sent is not None:
-            answer.on_sent()
 
     def _finish(self) -> None:
         """Close for writing, and throw away what comes until the client closes too."""
-        assert self._transport is not None
-        self._closing_at = self._clock()
-        self._body = self._current = self._reader = None
-        for exchange in self._exchanges:
+        assert self._outbox is not None
+        self._drop_body()
+        self._current = self._reader = None
+        self._held = b""
+        self._outbox.close()
+        self._forget_exchanges()
+
+    def _forget_exchanges(self) -> None:
+        """Nobody hears the answers of those that are left."""
+        while self._exchanges:
+            exchange = self._exchanges.popleft()
             exchange.gone = True
             if exchange.answer is None:
                 self._host.app.gone(exchange)
-        self._exchanges.clear()
-        if not self._transport.can_write_eof():
-            self._transport.close()
-            return
-        with suppress(OSError):
-            self._transport.write_eof()
-        # pausing kept bytes out that would turn the answer into a reset
-        if not self._transport.is_reading():
-            self._transport.resume_reading()
-
-    def _throw_away(self, count: int) -> None:
-        self._drained += count
-        if self._drained > self._limits.drain_bytes and self._transport is not None:
-            self._transport.abort()
+            elif exchange.answer.on_sent is not None:
+                exchange.answer.on_sent()

@@ -1,5 +1,6 @@
 """One request and its answer."""
 
+import sys
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -8,6 +9,8 @@ import msgspec
 
 from coresplit.serving.http.codings import accepted_coding, packed
 from coresplit.serving.http.message import Head
+
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 Part = bytes | memoryview
 Fields = Sequence[tuple[str, str]]
@@ -26,13 +29,16 @@ class Answer(msgspec.Struct, frozen=True):
 class Exchange:
     """A request that an app answers once; ``note`` is the app's own.
 
-    ``gone`` says that the client has left.
+    ``gone`` says that the client has left. ``body_bytes`` is how long its body is as sent, 0 where
+    that is not known, and ``most_bytes`` how much of one the app takes, set while it begins.
     """
 
     def __init__(self, head: Head, peer: str, ready: Callable[[], None]) -> None:
         self.head = head
         self.peer = peer
         self.gone = False
+        self.body_bytes = 0
+        self.most_bytes = sys.maxsize
         self.note: Any = None
         self.answer: Answer | None = None
         self._ready = ready
@@ -84,11 +90,7 @@ def error_answer(status: int, message: str, headers: Fields = ()) -> Answer:
 
 def head_of(answer: Answer, length: int, extra: Fields) -> bytes:
     """The status line and headers, with the length of the body."""
-    try:
-        phrase = HTTPStatus(answer.status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    lines = [f"HTTP/1.1 {answer.status} {phrase}"]
+    lines = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in (*answer.headers, *extra)]
     lines += [f"Content-Length: {length}", "", ""]
     return "\r\n".join(lines).encode("latin-1")

@@ -32,7 +32,7 @@ class HeadReader:
         self.size = 0
         self._limits = limits
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._first = b""
+        self._line = b""
         self._tail = b""
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -48,7 +48,10 @@ class HeadReader:
             piece = piece[: at + len(END) - len(self._tail)]
         else:
             self._tail = joined[-3:]
-        self._first = self._first or piece.lstrip(b"\r\n")[:1]
+        if b"\r" not in self._line:
+            # what is longer is refused, so that the end of the line is always there
+            found = (self._line + piece).lstrip(b"\r\n") if self.size else piece.lstrip(b"\r\n")
+            self._line = found[: self._limits.target_bytes + 64]
         self.size += len(piece)
         try:
             self._parser.feed_data(piece)
@@ -59,13 +62,15 @@ class HeadReader:
         finally:
             self._check_size()
         if self._complete:
+            if at < 0:
+                raise Refusal(400, "the head does not end with an empty line")
             self.head = self._built()
             # the parser holds callbacks of this object: without the circle both go at once
             self._parser = None
         return len(piece)
 
     def _refusal(self, error: httptools.HttpParserError) -> Refusal:
-        if isinstance(error, httptools.HttpParserInvalidMethodError) and self._first.isupper():
+        if isinstance(error, httptools.HttpParserInvalidMethodError) and self._line[:1].isupper():
             return Refusal(501, "the method is not supported")
         if str(error) in _UNSUPPORTED:
             return Refusal(505, "only HTTP/1.1 and HTTP/1.0 are supported")
@@ -102,6 +107,9 @@ class HeadReader:
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise Refusal(505, "only HTTP/1.1 and HTTP/1.0 are supported")
+        if not self._line.partition(b"\r")[0].endswith(b" HTTP/" + version.encode()):
+            # llhttp reads RTSP and ICE too
+            raise Refusal(400, "the request is malformed: another protocol than HTTP")
         method = self._parser.get_method().decode("latin-1")
         if method == "CONNECT":
             raise Refusal(501, "the method is not supported")

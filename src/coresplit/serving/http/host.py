@@ -3,7 +3,9 @@
 from typing import Protocol
 
 from coresplit.serving.http.exchange import App
+from coresplit.serving.http.known import KnownHeads
 from coresplit.serving.http.limits import Limits
+from coresplit.serving.http.room import Room
 
 
 class Connection(Protocol):
@@ -25,6 +27,8 @@ class Host(Protocol):
     app: App
     limits: Limits
     draining: bool
+    room: Room
+    heads: KnownHeads
 
     def opened(self, connection: "Connection") -> bool:
         """Whether there is room for it."""

@@ -12,14 +12,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 64 << 20
     """Of a body as the app gets it: also the most that a compressed one may unpack to."""
 
+    unplaced_bytes: int = 256 << 20
+    """Of all bodies together that the app has no place for: compressed, or of unknown length."""
+
     connections: int = 1024
     pipelined: int = 16
-    """Requests of one connection that are begun and not sent yet; then it is not read."""
+    """Requests of one connection that are begun and not sent yet; then it is not read. Also how
+    many it may begin before others have their turn."""
+
+    pipelined_bytes: int = 16 << 20
+    """No further request of a connection is begun while those that are have bodies of so many."""
 
     head_s: float = 10.0
     """From the first byte of a head to its end, and for the first byte of a connection."""
 
     idle_s: float = 75.0
+    body_s: float = 300.0
+    """From the first byte of a body to its end, and for an answer to be taken."""
+
     window_s: float = 10.0
     window_bytes: int = 16 << 10
     """A body must arrive, and an answer must be taken, at this many bytes a window or faster."""

@@ -6,7 +6,9 @@ import ssl
 from coresplit.serving.http.connection import HttpConnection
 from coresplit.serving.http.exchange import App
 from coresplit.serving.http.host import Connection
+from coresplit.serving.http.known import KnownHeads
 from coresplit.serving.http.limits import Limits
+from coresplit.serving.http.room import Room
 
 
 class HttpServer:
@@ -16,6 +18,8 @@ class HttpServer:
         self.app = app
         self.limits = limits
         self.draining = False
+        self.room = Room(limits.unplaced_bytes)
+        self.heads = KnownHeads()
         self.connections = 0
         self.refused = 0
         self._open: set[Connection] = set()
@@ -27,7 +31,14 @@ class HttpServer:
         """Listen; raises OSError where that cannot be."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: HttpConnection(self, loop.time), host, port, ssl=tls, backlog=1024
+            lambda: HttpConnection(self, loop),
+            host,
+            port,
+            ssl=tls,
+            backlog=1024,
+            # a client that says nothing is let go as soon as one that sends half a head
+            ssl_handshake_timeout=self.limits.head_s if tls else None,
+            ssl_shutdown_timeout=self.limits.body_s if tls else None,
         )
         self._watch = loop.call_later(self.limits.tick_s(), self._tick)
 

@@ -1,6 +1,7 @@
 """The Open Inference Protocol over HTTP with Triton's binary data, from bytes to records and back.
 
 routing     a method and a path to an endpoint
+given       the JSON of a request, within bounds; ``nesting`` says how it is built
 parse       the body of a request to where its tensors lie; ``parameters`` are read here
 write       outputs to the parts of a body; ``numbers`` writes tensors as JSON
 metadata    answers of the endpoints without tensors

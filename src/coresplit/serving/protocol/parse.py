@@ -5,32 +5,12 @@ from collections.abc import Sequence
 import msgspec
 
 from coresplit.serving.protocol import parameters
-from coresplit.serving.protocol.nesting import deeper_than
+from coresplit.serving.protocol.given import Input, Output, read_request
 from coresplit.serving.protocol.refusals import BadRequest, quoted
-from coresplit.serving.protocol.request import DEEPEST, InferRequest, Raw, Text, Wanted
+from coresplit.serving.protocol.request import InferRequest, Raw, Text, Wanted
 from coresplit.serving.protocol.signature import Signature, Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-
-
-class _Input(msgspec.Struct):
-    name: str
-    datatype: str
-    shape: list[int]
-    parameters: dict[str, msgspec.Raw] = {}
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Output(msgspec.Struct):
-    name: str
-    parameters: dict[str, msgspec.Raw] = {}
-
-
-class _Request(msgspec.Struct):
-    inputs: list[_Input]
-    outputs: list[_Output] = []
-    id: str = ""
-    parameters: dict[str, msgspec.Raw] = {}
 
 
 def parse_infer(
@@ -52,7 +32,7 @@ def parse_infer(
             else "the body is empty, where the request should be"
         )
     header = bytes(body[:length])
-    read = _decoded(header)
+    read = read_request(header)
     binary, timeout_us = parameters.of_request(read.parameters)
     rows = _check_inputs(read.inputs, signature, most)
     return InferRequest(
@@ -85,27 +65,7 @@ def _raw_binary(body: memoryview, signature: Signature, most: int) -> InferReque
     )
 
 
-def _decoded(header: bytes) -> _Request:
-    try:
-        if not header.isascii():
-            header.decode()
-        if deeper_than(header, DEEPEST):
-            raise BadRequest(f"the request's JSON is nested deeper than {DEEPEST}")
-        return msgspec.json.decode(header, type=_Request)
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the request's JSON is not UTF-8 from byte {error.start}") from error
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        place = where.strip("`").removeprefix("$.") or "request"
-        raise BadRequest(f"'{place}': {what[:1].lower()}{what[1:]}") from error
-    except msgspec.DecodeError as error:
-        what = str(error).removeprefix("JSON is malformed: ")
-        raise BadRequest(f"the request is no valid JSON: {what}") from error
-    except RecursionError as error:
-        raise BadRequest("the request's JSON is nested too deep") from error
-
-
-def _check_inputs(inputs: Sequence[_Input], signature: Signature, most: int) -> int:
+def _check_inputs(inputs: Sequence[Input], signature: Signature, most: int) -> int:
     """The rows that all inputs agree on."""
     tensors = {tensor.name: tensor for tensor in signature.inputs}
     seen: set[str] = set()
@@ -136,7 +96,7 @@ def _check_inputs(inputs: Sequence[_Input], signature: Signature, most: int) -> 
     return rows
 
 
-def _check_tensor(given: _Input, tensor: Tensor) -> None:
+def _check_tensor(given: Input, tensor: Tensor) -> None:
     if given.datatype != tensor.datatype:
         raise BadRequest(
             f"input '{tensor.name}' has datatype {tensor.datatype}, not {quoted(given.datatype)}"
@@ -159,7 +119,7 @@ def _check_rows(rows: int, most: int, signature: Signature) -> None:
 
 
 def _find(
-    inputs: Sequence[_Input], header: bytes, end: int, signature: Signature, has_length: bool
+    inputs: Sequence[Input], header: bytes, end: int, signature: Signature, has_length: bool
 ) -> tuple[Raw | Text, ...]:
     """Where each input lies in the body; ``has_length`` is whether the header's length was told."""
     tensors = {tensor.name: tensor for tensor in signature.inputs}
@@ -193,7 +153,7 @@ def _find(
     return tuple(found[tensor.name] for tensor in signature.inputs)
 
 
-def _text(given: _Input, header: bytes) -> Text:
+def _text(given: Input, header: bytes) -> Text:
     if given.data is msgspec.UNSET:
         raise BadRequest(f"input '{given.name}' has neither 'data' nor 'binary_data_size'")
     view = memoryview(given.data)
@@ -208,7 +168,7 @@ def _address(buffer: bytes | memoryview) -> int:
     return int(np.frombuffer(buffer, np.uint8).ctypes.data)
 
 
-def _wanted(outputs: Sequence[_Output], signature: Signature, binary: bool) -> tuple[Wanted, ...]:
+def _wanted(outputs: Sequence[Output], signature: Signature, binary: bool) -> tuple[Wanted, ...]:
     """The outputs asked for, all where none is named."""
     places = {tensor.name: index for index, tensor in enumerate(signature.outputs)}
     if not outputs:

@@ -1,0 +1,71 @@
+"""What the scripts of this folder share: their options, where all runs, and on what machine."""
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from targets import ORDER
+
+from coresplit.machine.inspection import inspect
+
+
+def parser(text: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    asked = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    asked.add_argument("--environments", type=_folder, required=True, help="made by prepare.py")
+    asked.add_argument("--rounds", type=int, default=rounds)
+    asked.add_argument(
+        "--peers", type=lambda text: tuple(filter(None, text.split(","))), default=ORDER
+    )
+    return asked
+
+
+def _folder(text: str) -> Path:
+    return Path(text).resolve()
+
+
+def places(asked: argparse.Namespace) -> tuple[list[int], list[int]]:
+    """The cores of the servers and those of the client: its own where there are more than two."""
+    cores = list(inspect().usable_cores)
+    own = 1 if len(cores) > 2 else 0
+    return cores[: len(cores) - own], cores[-1:]
+
+
+def describe(asked: argparse.Namespace) -> None:
+    """Print the machine, the versions and who runs where; from now on SIGTERM ends all servers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    machine = inspect()
+    servers, client = places(asked)
+    shared = "shared with the servers" if set(servers) & set(client) else "its own"
+    print(f"{machine.cpu_model}, {len(machine.usable_cores)} cores, Linux {platform.release()}")
+    print(f"servers on cores {servers}, the client on {client}, {shared}")
+    own = ("coresplit", "torch", "openvino", "onnxruntime", "uvloop")
+    print(
+        ", ".join(f"{name} {_version(name)}" for name in own)
+        + f", Python {platform.python_version()}"
+    )
+    for peer in asked.peers:
+        names = {"triton": "nvidia-pytriton"}
+        python = asked.environments / peer / "bin" / "python"
+        if python.exists():
+            print(f"{peer}: {_installed(python, names.get(peer, peer))}")
+    print(f"load average {os.getloadavg()[0]:.2f} at the start", flush=True)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "from its source"
+
+
+def _installed(python: Path, name: str) -> str:
+    code = f"import importlib.metadata as m; print('{name}', m.version('{name}'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "not installed"

@@ -1,0 +1,94 @@
+"""Programs under test: started, stopped while others are measured, and what CPU they have used."""
+
+import os
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_CPU_CLOCK = 2
+
+
+class Program:
+    """A program with all processes that it starts; its words go to ``log``."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        cpus: Sequence[int] | None = None,
+        talks: bool = False,
+    ) -> None:
+        self.log = log
+        pipe = subprocess.PIPE if talks else subprocess.DEVNULL
+        with log.open("wb") as words:
+            self.process = subprocess.Popen(
+                command,
+                stdin=pipe,
+                stdout=pipe if talks else words,
+                stderr=words,
+                cwd=cwd,
+                env={**os.environ, **dict(env)},
+                start_new_session=True,
+            )
+        if cpus is not None:
+            # at once, so that it has started nothing yet
+            os.sched_setaffinity(self.process.pid, cpus)
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def tree(self) -> list[int]:
+        """The process and all that have come of it, parents first."""
+        children = defaultdict(list)
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with suppress(OSError, IndexError):
+                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                    children[int(fields[1])].append(int(folder.name))
+        found = [self.process.pid]
+        for pid in found:
+            found += children[pid]
+        return found
+
+    def cpu_s(self) -> float:
+        """User and system time of the tree.
+
+        Read from the clock of each process: the same as utime + stime of /proc/PID/stat, which
+        counts in steps of 10 ms.
+        """
+        total = 0.0
+        for pid in self.tree():
+            with suppress(OSError):
+                total += time.clock_gettime(~pid << 3 | _CPU_CLOCK)
+        return total
+
+    def pause(self) -> None:
+        """Stop the tree; parents first, so that none misses a child."""
+        self._signal(signal.SIGSTOP, self.tree())
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT, self.tree()[::-1])
+
+    def end(self) -> None:
+        """End the tree: with a word, then at once."""
+        tree = self.tree()
+        self._signal(signal.SIGCONT, tree[::-1])
+        if not self.ended:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        self._signal(signal.SIGKILL, tree if not self.ended else tree[1:])
+        self.process.wait()
+
+    def _signal(self, number: signal.Signals, pids: Sequence[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)

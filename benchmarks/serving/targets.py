@@ -1,0 +1,205 @@
+"""What is measured: coresplit and its peers, how each is started, and how it is asked."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE / "peers"
+ORDER = ("triton", "mosec", "fastapi", "litserve", "mlserver")
+OUTPUTS = 1000
+IMAGE = (3, 299, 299)
+
+Form = Literal["infer", "raw"]
+"""The Open Inference Protocol with its binary data, or nothing but the numbers."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A server, and what is sent to it. ``name`` and ``setting`` are for people."""
+
+    name: str
+    setting: str
+    command: tuple[str, ...]
+    port: int
+    path: str
+    form: Form
+    shape: tuple[int, ...]
+    cwd: Path | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    takes: str = "x"
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, {self.setting}" if self.setting else self.name
+
+    @property
+    def floats(self) -> int:
+        count = 1
+        for each in self.shape:
+            count *= each
+        return count
+
+    def job(self, connections: int, *, tagged: bool) -> dict[str, Any]:
+        """What the client is told to open."""
+        lead = self._lead() if self.form == "infer" else ""
+        more = f"Inference-Header-Content-Length: {len(lead)}\r\n" if lead else ""
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+            f"Content-Type: application/octet-stream\r\n{more}"
+        )
+        return {
+            "do": "open",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "connections": connections,
+            "head": head,
+            "lead": lead,
+            "floats": self.floats,
+            "outputs": OUTPUTS,
+            "tagged": tagged,
+        }
+
+    def _lead(self) -> str:
+        tensor = {
+            "name": self.takes,
+            "shape": [1, *self.shape],
+            "datatype": "FP32",
+            "parameters": {"binary_data_size": 4 * self.floats},
+        }
+        asked = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+        return json.dumps(asked, separators=(",", ":"))
+
+
+def shaped(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def settings(peer: str, cores: int, batch: int) -> dict[str, tuple[str, ...]]:
+    """Each peer as it is by default, and the ways to more that its documentation shows."""
+    found: dict[str, tuple[str, ...]] = {
+        "default": (),
+        f"{cores} workers": ("--workers", str(cores), "--threads", "1"),
+    }
+    if batch > 1 and peer in ("triton", "mosec", "litserve"):
+        found["batching"] = ("--batch", str(batch), "--delay-ms", "5", "--threads", str(cores))
+    return found
+
+
+def peers(
+    environments: Path, work: Path, names: Iterable[str], arguments: Sequence[str],
+    shape: tuple[int, ...], *, batch: int,
+) -> list[Target]:  # fmt: skip
+    """Peers whose environment is there, in all their settings; a line for each that is missing."""
+    found = []
+    cores = len(os.sched_getaffinity(0))
+    for name in names:
+        python = environments / name / "bin" / "python"
+        if not python.exists():
+            print(f"{name} is left out: there is no environment {python.parents[1]}")
+            continue
+        for setting, more in settings(name, cores, batch).items():
+            port = free_port()
+            given = ["--port", str(port), "--shape", shaped(shape), *arguments, *more]
+            found.append(
+                Target(
+                    name=name,
+                    setting=setting,
+                    command=(str(python), "serve.py", *given),
+                    port=port,
+                    path="/v2/models/model/infer" if name == "triton" else "/infer",
+                    form="infer" if name == "triton" else "raw",
+                    shape=shape,
+                    cwd=PEERS / name,
+                    env=(("PYTHONPATH", str(PEERS)), ("TMPDIR", str(work))),
+                )
+            )
+    return found
+
+
+def coresplit(
+    work: Path,
+    arguments: Sequence[str],
+    shape: tuple[int, ...],
+    *,
+    setting: str,
+    model: str,
+    takes: str = "x",
+    program: Sequence[str] = ("-m", "coresplit"),
+) -> Target:
+    """``coresplit serve``, from a folder where its runs are."""
+    port = free_port()
+    own = ["serve", *arguments, "--wait", "--port", str(port), "--name", model]
+    return Target(
+        name="coresplit",
+        setting=setting,
+        command=(sys.executable, *program, *own),
+        port=port,
+        path=f"/v2/models/{model}/infer",
+        form="infer",
+        shape=shape,
+        cwd=work,
+        env=_with(work),
+        takes=takes,
+    )
+
+
+def front(shape: tuple[int, ...], *, http: bool) -> Target:
+    """coresplit without an instance."""
+    port = free_port()
+    more = ["http"] if http else []
+    return Target(
+        name="http alone" if http else "front alone",
+        setting="",
+        command=(sys.executable, str(HERE / "front.py"), str(port), shaped(shape), *more),
+        port=port,
+        path="/v2/models/first/infer",
+        form="infer",
+        shape=shape,
+    )
+
+
+MODULE = """from torch import nn
+
+
+class First(nn.Module):
+    def forward(self, x):
+        return x.flatten(1)[:, :1000]
+"""
+
+
+def _with(folder: Path) -> tuple[tuple[str, str], ...]:
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return (("PYTHONPATH", os.pathsep.join(paths)),)
+
+
+def first_run(work: Path, shape: tuple[int, ...]) -> Path:
+    """A run of the model that does nothing, measured here unless it is there: to serve from."""
+    from processes import Program  # noqa: PLC0415
+
+    folder = work / f"first-{shaped(shape)}"
+    (work / "first_numbers.py").write_text(MODULE)
+    if (folder / "run.json").exists():
+        return folder
+    command = [
+        *(sys.executable, "-m", "coresplit", "bench", "first_numbers:First"),
+        *("--input", shaped(shape), "--optimizations", "none", "--threads", "1"),
+        *("--batches", "1,2,4..32", "--budget", "30s", "--wait", "--out", str(folder)),
+    ]
+    program = Program(command, work / "bench.log", cwd=work, env=_with(work))
+    if program.process.wait(300):
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.exit(f"the run to serve from cannot be measured:\n{program.log.read_text()}")
+    return folder

@@ -1,0 +1,57 @@
+"""Requests that were parsed before: clients send the same description of their tensors again."""
+
+from collections.abc import Sequence
+
+from coresplit.serving.protocol import InferRequest, Signature, parse_infer, write_infer
+
+_LONGEST = 2 << 10
+_MOST = 128
+Answer = tuple[dict[str, str], list[bytes | memoryview]]
+
+
+class Known:
+    """A parsed request, and what every answer to it begins with."""
+
+    __slots__ = ("_begin", "_signature", "out_bytes", "request")
+
+    def __init__(self, request: InferRequest, signature: Signature) -> None:
+        self.request = request
+        self.out_bytes = tuple(request.rows * each.row_bytes for each in signature.outputs)
+        self._signature = signature
+        self._begin: tuple[dict[str, str], bytes] | None = None
+
+    def answer(self, outputs: Sequence[memoryview]) -> Answer:
+        """Headers and body of an answer with these outputs; see ``write_infer``."""
+        if self._begin is None:
+            headers, parts = write_infer(
+                self._signature, self.request, [[each] for each in outputs]
+            )
+            if all(wanted.binary for wanted in self.request.outputs):
+                self._begin = headers, bytes(parts[0])
+            return headers, parts
+        headers, header = self._begin
+        return headers, [header, *outputs]
+
+
+class KnownRequests:
+    """Parses a description once, as long as it is short and all data is binary."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        self._known: dict[tuple[int, int, bytes], Known] = {}
+
+    def find(self, body: memoryview, header_length: int | None) -> Known:
+        """What a body asks for; raises as ``parse_infer`` does."""
+        if header_length is None or not 0 <= header_length <= min(_LONGEST, len(body)):
+            return self._parsed(body, header_length)
+        key = header_length, len(body), bytes(body[:header_length])
+        found = self._known.get(key)
+        if found is None:
+            found = self._parsed(body, header_length)
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def _parsed(self, body: memoryview, header_length: int | None) -> Known:
+        return Known(parse_infer(body, header_length, self._signature), self._signature)
