@@ -12,12 +12,13 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What an instance of a server needs to know.
 
     ``batches`` are those of its forwards, 1 among them; each is run before it is ready.
-    ``arena_size`` is that of the arena it is given, in bytes. Raises ValueError for batches that
-    are none.
+    ``arena_size`` is that of the arena it is given, in bytes. For ``quiet_s`` seconds at most it
+    is prepared only while nobody else wants its cores. Raises ValueError for batches that are none.
     """
 
     batches: tuple[int, ...]
     arena_size: int
+    quiet_s: float = 0.0
 
     def __post_init__(self) -> None:
         if 1 not in self.batches or min(self.batches) < 1:
@@ -121,7 +122,9 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     them with the same top-1 class, where there are enough classes. ``facts`` are what the library
     of the optimization stated. ``start_s`` counts from the start of the process to the imported
     library, ``prepare_s`` from there to ready. ``input_s`` is what each input of a small batch took
-    in a first forward, in seconds: a rough idea before anything is measured.
+    in a first forward, in seconds: a rough idea before anything is measured. ``quietly`` says
+    whether it stepped back meanwhile, and ``scheduling`` has the policies of its threads after it
+    should have; empty where nobody asked it to.
     """
 
     threads: int
@@ -132,6 +135,8 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     start_s: float
     prepare_s: float
     input_s: float = 0.0
+    quietly: bool = False
+    scheduling: tuple[str, ...] = ()
     error: float
     agreement: float | None = None
     compared: int = 0

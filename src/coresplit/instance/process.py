@@ -31,6 +31,7 @@ from coresplit.instance.protocol import PREPARE_TIMEOUT_S, not_ready
 from coresplit.instance.readback import check_readback, check_threads
 from coresplit.instance.transport import Arena
 from coresplit.machine.environment import instance_environment
+from coresplit.machine.scheduling import step_back
 
 # made once: for a union of types that takes twenty times as long as to decode one
 _REPLIES = msgspec.json.Decoder(Reply)
@@ -72,6 +73,9 @@ class Process:
                     # a terminal's Ctrl-C goes to the parent alone, which decides what is finished
                     start_new_session=True,
                 )
+            if spec.serve and spec.serve.quiet_s:
+                # before it can take a core from anybody
+                step_back(self.pid)
             # they live as long as the process; where it cannot be started they are closed
             held.pop_all()
         # one that is dead already tells so when it is waited for

@@ -1,7 +1,10 @@
 """Whether an instance runs as it was asked to."""
 
+import os
+
 from coresplit.errors import ReadbackMismatch
 from coresplit.instance.messages import InstanceSpec, Ready
+from coresplit.machine.scheduling import name_of
 from coresplit.machine.topology import parse_cpu_list
 from coresplit.records import Evidence
 
@@ -15,6 +18,9 @@ def check_readback(spec: InstanceSpec, ready: Ready) -> None:
     }
     if spec.nodes and ready.nodes is not None:
         pairs["memory nodes"] = (sorted(spec.nodes), sorted(ready.nodes))
+    if ready.scheduling:
+        own = name_of(os.sched_getscheduler(0))
+        pairs["scheduling"] = ([own], list(ready.scheduling))
     for what, (asked, found) in pairs.items():
         if asked != found:
             raise ReadbackMismatch(f"{spec}: asked for {what} {asked}, but it runs with {found}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from coresplit.errors import CoresplitError, EnvironmentFault, StorageError, UsageError
+from coresplit.instance.child.quiet import Quiet
 from coresplit.instance.messages import (
     Command,
     Failure,
@@ -36,19 +37,26 @@ def main(descriptor: int, parent: int, shared: int | None = None) -> None:
     disable_telemetry()
     with Connection(descriptor) as pipe:
         spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
+        quiet = Quiet(spec.serve.quiet_s) if spec.serve and spec.serve.quiet_s else None
         if spec.nodes:
             bind_memory(spec.nodes)
         arena = None
         if spec.serve is not None and shared is not None:
             arena = Arena.attach(shared, spec.serve.arena_size)
-        _serve(pipe, spec, arena)
+        _serve(pipe, spec, arena, quiet)
 
 
-def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec, arena: Arena | None) -> None:
+def _serve(
+    pipe: "Connection[bytes, bytes]",
+    spec: InstanceSpec,
+    arena: Arena | None,
+    quiet: Quiet | None,
+) -> None:
     from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
 
     try:
         worker = Worker(spec, arena)
+        ready = worker.ready if quiet is None else quiet.ended(worker.ready)
     except (UsageError, EnvironmentFault, StorageError) as error:
         failure = Failure(
             kind="model", message=error.what, remedy=error.template, option=error.option
@@ -58,7 +66,7 @@ def _serve(pipe: "Connection[bytes, bytes]", spec: InstanceSpec, arena: Arena | 
     except Exception as error:
         _send(pipe, Failure(kind="prepare", message=_one_line(error)))
         return
-    _send(pipe, worker.ready)
+    _send(pipe, ready)
     commands = msgspec.json.Decoder(Command)
     while True:
         try:
