@@ -30,3 +30,12 @@ def served(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], s
         process.wait(timeout=60)
         assert process.stdout is not None
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def managed(*words: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """A server with the addresses of its model and of where it is managed."""
+    with served(*words, "--manage", "0", folder=folder) as (process, url):
+        lines = (folder / "log").read_text().splitlines()
+        (manage,) = [line.split()[-1] for line in lines if line.startswith("manage")]
+        yield process, url, manage

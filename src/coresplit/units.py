@@ -92,3 +92,11 @@ def unknown_name(what: str, name: str, known: Collection[str]) -> UsageError:
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
     return UsageError(f"unknown {what} '{name}'; {guess}")
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``512MiB``, ``4GiB`` or ``1.5 GiB``; raises UsageError for what is none."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(KiB|MiB|GiB|TiB)", text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is no size; write for example 512MiB or 4GiB")
+    return round(float(match[1]) * 1024.0 ** (1 + ("KiB", "MiB", "GiB", "TiB").index(match[2])))

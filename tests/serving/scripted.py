@@ -5,7 +5,7 @@ import contextlib
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
@@ -14,9 +14,25 @@ from coresplit.instance import Infer, Inferred, InstanceSpec, Ready
 from coresplit.instance.messages import Command, Failure, Reply
 from coresplit.models import ModelSpec
 from coresplit.records import ModelInput, ModelOutput
+from coresplit.serving.dividing import Latencies
+from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.switching.switcher import Outcome
 
 _Args = TypeVarTuple("_Args")
 SPEC = InstanceSpec(model=ModelSpec(name="fake"), optimization="none", cpus=(0,), home=(0,))
+
+
+def set_of(
+    threads: Sequence[int], latencies: Latencies, name: str = "first", most_rows: int = 4
+) -> InstanceSet:
+    """Instances of so many threads, on the first cores."""
+    free = itertools.count()
+    return InstanceSet(
+        name=name,
+        places=tuple(Place(tuple(itertools.islice(free, each)), name) for each in threads),
+        most_rows=most_rows,
+        latencies=latencies,
+    )
 
 
 class ScriptedLoop(asyncio.BaseEventLoop):
@@ -38,6 +54,10 @@ class ScriptedLoop(asyncio.BaseEventLoop):
     def get_debug(self) -> bool:
         """No."""
         return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """What fails in a call fails the test."""
+        raise context["exception"]
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Cancelled ones are skipped when they are due."""
@@ -113,11 +133,20 @@ class ScriptedInstance:
     _numbers = itertools.count(2**22 + 1)
 
     def __init__(
-        self, loop: ScriptedLoop, seat: int, journal: list[tuple[str, Infer]] | None = None
+        self,
+        loop: ScriptedLoop,
+        place: Place,
+        journal: list[tuple[str, Infer]] | None = None,
+        *,
+        quietly: bool = False,
+        on_send: Callable[["ScriptedInstance", Infer], None] = lambda instance, command: None,
     ) -> None:
         self.spec = SPEC
         self.pid = next(self._numbers)
-        self.seat = seat
+        self.place = place
+        self.quietly = quietly
+        self.on_send = on_send
+        self.begun_at = 0.0
         self.computing: Infer | None = None
         self.is_ready = False
         self.unsendable = False
@@ -142,9 +171,11 @@ class ScriptedInstance:
         assert self.is_ready
         assert self.computing is None
         assert not self.told_to_end
+        self.on_send(self, command)
         self.journal.append(("sent", command))
         # what could not be sent may have been read all the same
         self.computing = command
+        self.begun_at = self._loop.time()
         if self.unsendable or self.cut:
             self._cut()
             raise InstanceDied("it was cut")
@@ -179,7 +210,7 @@ class ScriptedInstance:
         """What it may be reading and writing now."""
         return None if self.gone else self.computing
 
-    def get_ready(self, input_s: float = 0.0) -> None:
+    def get_ready(self, input_s: float = 0.0, weights: str = "fake") -> None:
         """Be prepared."""
         self.is_ready = True
         self._say(
@@ -197,7 +228,7 @@ class ScriptedInstance:
                 inputs=(ModelInput(name="x", shape=(1,), dtype="uint8"),),
                 outputs=(ModelOutput(name="output", shape=(1,), dtype="uint8"),),
                 parameters=0,
-                weights="fake",
+                weights=weights,
                 memory=1000,
             )
         )
@@ -270,4 +301,14 @@ class Quiet:
         """Nothing."""
 
     def ready(self, instance: int, ready: Ready) -> None:
+        """Nothing."""
+
+
+class Deaf:
+    """Who hears of changes and does nothing."""
+
+    def switching(self, event: dict[str, object]) -> None:
+        """Nothing."""
+
+    def switched(self, outcome: Outcome) -> None:
         """Nothing."""

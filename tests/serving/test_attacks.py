@@ -201,6 +201,6 @@ def test_long_json_is_cut_over_instances_and_one_of_a_wrong_length_holds_none() 
                 status, _, told = await asyncio.to_thread(served.call, "POST", INFER, body)
                 assert status == 400
                 assert b"values where 1024 were expected" in told
-            assert served.engine.restarts == 0
+            assert served.engine.crew.restarts == 0
 
     run(test())

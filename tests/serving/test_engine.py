@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from scripted import Quiet, ScriptedInstance, ScriptedLoop
+from scripted import Quiet, ScriptedInstance, ScriptedLoop, set_of
 
 from coresplit.instance import Arena, Infer, Inferred
 from coresplit.serving import crew
@@ -13,6 +13,7 @@ from coresplit.serving.dividing import Latencies
 from coresplit.serving.engine import Engine, Settings
 from coresplit.serving.memory import resident
 from coresplit.serving.queue import Failure, Job
+from coresplit.serving.sets import Place
 
 FOREVER = float("inf")
 
@@ -33,20 +34,19 @@ class Scene:
         self.ends: dict[int, Failure | None] = {}
         self.freed: list[int] = []
         self.latencies = latencies
-        settings = Settings(most_rows=4, slack_s=slack_s, batch_timeout_s=batch_timeout_s)
+        settings = Settings(slack_s=slack_s, batch_timeout_s=batch_timeout_s)
         with self.loop.running():
             self.engine = Engine(
                 self._start,
-                threads,
+                set_of(threads, latencies),
                 settings,
-                latencies,
                 Quiet(),
                 crew=CrewSettings(first_pause_s=0.1),
             )
             self.engine.open()
 
-    def _start(self, seat: int) -> ScriptedInstance:
-        self.instances.append(ScriptedInstance(self.loop, seat))
+    def _start(self, place: Place, quietly: bool) -> ScriptedInstance:
+        self.instances.append(ScriptedInstance(self.loop, place, quietly=quietly))
         return self.instances[-1]
 
     def ready(self, *places: int, input_s: float = 0.0) -> "Scene":
@@ -221,7 +221,7 @@ def test_an_answer_that_came_as_late_as_the_deadline_counts() -> None:
     scene.instances[0].unheard = True
     scene.instances[0].answer()
     scene.loop.advance(5.0)
-    assert (scene.status(1), scene.engine.restarts) == (200, 0)
+    assert (scene.status(1), scene.engine.crew.restarts) == (200, 0)
 
 
 def test_requests_wait_for_each_other_only_until_the_idle_instances_can_be_filled() -> None:
@@ -245,8 +245,8 @@ def test_an_instance_that_is_never_ready_beside_one_that_is_becomes_a_fault() ->
     for _ in range(crew.ATTEMPTS):
         scene.instances[-1].refuse_to_prepare()
         scene.loop.advance(10.0)
-    assert scene.engine._crew.fault is not None
-    assert "cannot be prepared" in str(scene.engine._crew.fault)
+    assert scene.engine.crew.fault is not None
+    assert "cannot be prepared" in str(scene.engine.crew.fault)
 
 
 def test_pages_of_the_arena_are_not_the_memory_of_an_instance() -> None:

@@ -5,13 +5,16 @@ from collections import Counter
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from scripted import Quiet, ScriptedInstance, ScriptedLoop
+from scripted import Deaf, Quiet, ScriptedInstance, ScriptedLoop, set_of
 
 from coresplit.instance import Infer
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
 from coresplit.serving.engine import Engine, Settings
 from coresplit.serving.queue import Failure, Job
+from coresplit.serving.seats import WAITED_S
+from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.switching.switcher import Outcome, Switcher
 
 SPAN = 1000
 """Bytes between the requests in what stands for the arena; a row has one."""
@@ -57,23 +60,40 @@ class Dispatching(RuleBasedStateMachine):
         with self.loop.running():
             self.engine = Engine(
                 self._start,
-                [1] * count,
-                Settings(most_rows=MOST, most_requests=most_requests, slack_s=5.0, patience=2.0),
-                Latencies({(1, 1): 0.01, (1, MOST): 0.03}),
+                set_of([1] * count, Latencies({(1, 1): 0.01, (1, MOST): 0.03}), most_rows=MOST),
+                Settings(most_requests=most_requests, slack_s=5.0, patience=2.0),
                 Quiet(),
                 crew=CrewSettings(first_pause_s=0.1, prepare_s=60.0),
             )
+            self.begun()
             self.engine.open()
         for instance in self.instances[:ready]:
             instance.get_ready()
 
-    def _start(self, seat: int) -> ScriptedInstance:
-        assert not [each for each in self.instances if each.seat == seat and not each.gone]
+    def begun(self) -> None:
+        """The engine is there."""
+
+    def _start(self, place: Place, quietly: bool) -> ScriptedInstance:
+        # one that was let go may end while another one is started for its place
+        ending = [each for each in self.instances if each.place == place and not each.gone]
+        assert all(each.told_to_end and each.touches is None for each in ending)
+        assert quietly == (place not in self.engine.active.places)
         if self.unstartable:
             self.unstartable -= 1
             raise OSError(24, "Too many open files")
-        self.instances.append(ScriptedInstance(self.loop, seat, self.journal))
+        self.instances.append(
+            ScriptedInstance(self.loop, place, self.journal, quietly=quietly, on_send=self._sending)
+        )
         return self.instances[-1]
+
+    def _sending(self, instance: ScriptedInstance, command: Infer) -> None:
+        active = self.engine.active
+        assert instance.place in active.places
+        assert sum(rows.count for rows in command.rows) <= active.most_rows
+        for other in self.instances:
+            if other is not instance and other.touches and other.place.meets(instance.place):
+                # but for one that takes far longer than it should
+                assert self.loop.time() - other.begun_at >= WAITED_S
 
     def _those(self, **wanted: bool) -> list[ScriptedInstance]:
         there = [each for each in self.instances if not (each.cut or each.told_to_end)]
@@ -127,11 +147,14 @@ class Dispatching(RuleBasedStateMachine):
     # instances
 
     @precondition(lambda self: bool(self._those(ready=False)))
-    @rule(data=st.data(), well=st.sampled_from([True, True, True, False]))
-    def prepared(self, data: st.DataObject, well: bool) -> None:
+    @rule(data=st.data(), well=st.sampled_from([True, True, True, True, None, False]))
+    def prepared(self, data: st.DataObject, well: bool | None) -> None:
         instance = data.draw(st.sampled_from(self._those(ready=False)))
-        if well:
+        if well or not any(each.is_ready for each in self.instances):
             instance.get_ready()
+        elif well is None:
+            # the file of the model was replaced
+            instance.get_ready(weights="others")
         else:
             instance.refuse_to_prepare()
 
@@ -267,7 +290,14 @@ class Dispatching(RuleBasedStateMachine):
 
     @invariant()
     def no_instance_is_idle_while_requests_wait(self) -> None:
-        idle = [each for each in self._those() if not each.unsendable]
+        busy = [each.place for each in self.instances if each.touches]
+        idle = [
+            each
+            for each in self._those()
+            if each.place in self.engine.active.places
+            and not each.unsendable
+            and not any(place.meets(each.place) for place in busy)
+        ]
         assert not idle or not self.engine.queued
 
     def teardown(self) -> None:
@@ -313,6 +343,117 @@ class Closing(Dispatching):
         assert len(self.instances) == started
 
 
+class Wished:
+    """A wish for a set as who asked for it sees it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ends: list[Outcome] = []
+
+
+class Switching(Dispatching):
+    """As above, with sets that share instances and cores, changed at any moment."""
+
+    def begun(self) -> None:
+        first = self.engine.active
+        last = first.places[-1]
+        alone = InstanceSet(
+            name="fewer", places=(last,), most_rows=2, latencies=Latencies({(1, 1): 0.01})
+        )
+        fat = Place((0, 1, 2), "first")
+        beside = Place((7,), "first")
+        rough = Latencies({(3, 1): 0.01, (1, 1): 0.02})
+        self.sets = [
+            first,
+            alone,
+            set_of([1, 1, 1], Latencies({(1, 1): 0.02, (1, 3): 0.05}), "other", 3),
+            InstanceSet(name="fat", places=(fat,), most_rows=MOST, latencies=rough),
+            InstanceSet(name="more", places=(last, beside), most_rows=MOST, latencies=rough),
+            InstanceSet(name="both", places=(fat, beside), most_rows=1, latencies=Latencies({})),
+        ]
+        self.free = 10_000
+        self.wishes: list[Wished] = []
+        self.serving = first.name
+        self.switcher = Switcher(
+            self.engine,
+            Deaf(),
+            self.loop.time,
+            free=lambda: self.free,
+            most_bytes=4000,
+        )
+        for each in self.sets:
+            self.switcher.know(each)
+
+    @rule(place=st.integers(0, 5))
+    def wish(self, place: int) -> None:
+        wished = Wished(self.sets[place].name)
+        self.wishes.append(wished)
+        self.switcher.switch(wished.name, lambda outcome: self._ended(wished, outcome))
+
+    @rule(free=st.sampled_from([0, 1000, 2000, 10_000]))
+    def memory_is_taken_by_others(self, free: int) -> None:
+        self.free = free
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0]))
+    def all_that_prepare_are_ready(self, seconds: float) -> None:
+        for instance in self._those(ready=False):
+            instance.get_ready()
+        self.loop.advance(seconds)
+
+    def _ended(self, wished: Wished, outcome: Outcome) -> None:
+        wished.ends.append(outcome)
+        assert outcome.set == wished.name
+        if outcome.result == "made":
+            self.serving = wished.name
+        else:
+            assert outcome.reason
+
+    @invariant()
+    def every_wish_ends_once_and_only_one_is_followed_at_a_time(self) -> None:
+        assert all(len(wished.ends) <= 1 for wished in self.wishes)
+        left = [wished.name for wished in self.wishes if not wished.ends]
+        there = [self.switcher.preparing, self.switcher.queued]
+        assert left == [name for name in there if name is not None]
+
+    @invariant()
+    def what_serves_is_what_was_last_changed_to(self) -> None:
+        assert self.engine.active.name == self.serving
+        assert self.engine.seats == len(self.engine.active.places)
+
+    @invariant()
+    def what_is_parked_fits_into_the_memory_for_it(self) -> None:
+        if self.switcher.preparing is None:
+            active = self.engine.active.places
+            parked = {
+                each.place
+                for each in self.instances
+                if not (each.cut or each.told_to_end or each.touches or each.place in active)
+            }
+            assert 1000 * (len(active) + len(parked)) <= 4000 or not parked
+
+    @invariant()
+    def a_place_has_one_instance(self) -> None:
+        places = [each.place for each in self.instances if not (each.cut or each.told_to_end)]
+        assert len(set(places)) == len(places)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        super().teardown()
+        self.switcher.close()
+        assert all(len(wished.ends) == 1 for wished in self.wishes)
+
+
+class SwitchingAndClosing(Switching, Closing):
+    """As above, and closed at any moment."""
+
+    def teardown(self) -> None:
+        if hasattr(self, "engine"):
+            self.switcher.close()
+            Closing.teardown(self)
+            assert all(len(wished.ends) == 1 for wished in self.wishes)
+
+
 QUICK = settings(
     max_examples=100,
     stateful_step_count=40,
@@ -326,3 +467,7 @@ TestDispatching = Dispatching.TestCase
 TestDispatching.settings = QUICK
 TestClosing = Closing.TestCase
 TestClosing.settings = QUICK
+TestSwitching = Switching.TestCase
+TestSwitching.settings = QUICK
+TestSwitchingAndClosing = SwitchingAndClosing.TestCase
+TestSwitchingAndClosing.settings = QUICK

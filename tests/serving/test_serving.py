@@ -25,6 +25,7 @@ from coresplit.serving.http.server import HttpServer
 from coresplit.serving.metrics import Metrics
 from coresplit.serving.protocol import Signature, Tensor
 from coresplit.serving.run import new_event_loop
+from coresplit.serving.sets import InstanceSet, Place
 
 ROW = 16
 ARENA = 1 << 24
@@ -81,7 +82,8 @@ class Served:
 async def serving(
     count: int = 2,
     *,
-    settings: Settings = Settings(most_rows=4, slack_s=5.0),  # noqa: B008 (frozen)
+    most_rows: int = 4,
+    settings: Settings = Settings(slack_s=5.0),  # noqa: B008 (frozen)
     latency: Callable[[int], float] = lambda batch: 0.002 * batch,
     token: str = "",
     wait: bool = True,
@@ -102,7 +104,7 @@ async def serving(
         serve=Serve(batches=(1, 2, 4), arena_size=arena_bytes),
     )
 
-    def start(seat: int) -> FakeServing:
+    def start(place: Place, quietly: bool) -> FakeServing:
         found = FakeServing(
             spec,
             arena,
@@ -117,8 +119,14 @@ async def serving(
     loop = asyncio.get_running_loop()
     served.metrics = Metrics("echo")
     known = Latencies({(1, 1): latency(1), (1, 4): latency(4)})
+    first = InstanceSet(
+        name="first",
+        places=tuple(Place((cpu,)) for cpu in range(count)),
+        most_rows=most_rows,
+        latencies=known,
+    )
     served.engine = Engine(
-        start, [1] * count, settings, known, served.metrics, crew=CrewSettings(first_pause_s=0.05)
+        start, first, settings, served.metrics, crew=CrewSettings(first_pause_s=0.05)
     )
     served.app = ServingApp(
         SIGNATURE, served.engine, arena, served.metrics, loop.time, token=token, timeout_s=timeout_s
@@ -216,7 +224,7 @@ def test_wrong_json_is_refused_alone() -> None:
 @pytest.mark.parametrize("kind", ["die", "hang", "fail"])
 def test_only_the_request_that_breaks_instances_fails(kind: str) -> None:
     async def test() -> None:
-        settings = Settings(most_rows=4, slack_s=0.3, patience=1.0)
+        settings = Settings(slack_s=0.3, patience=1.0)
         fault = lambda row: kind if row == POISON else None  # noqa: E731
         async with serving(2, settings=settings, fault=fault) as served:
             sent = [rows_of(number, 2) for number in range(20)]
@@ -230,7 +238,7 @@ def test_only_the_request_that_breaks_instances_fails(kind: str) -> None:
             for rows, answer in zip(sent, answers, strict=True):
                 assert rows == POISON or served.output(answer) == rows
             await served.engine.wait_ready(2)
-            assert (served.engine.restarts > 0) == (kind != "fail")
+            assert (served.engine.crew.restarts > 0) == (kind != "fail")
 
     run(test())
 
@@ -253,7 +261,7 @@ def test_instances_that_are_killed_under_load_lose_nothing() -> None:
             )
             await killing
             assert [served.output(answer) for answer in answers] == sent
-            assert served.engine.restarts >= 1
+            assert served.engine.crew.restarts >= 1
             assert b"coresplit_instance_restarts_total" in served.metrics.text()
 
     run(test())
@@ -261,8 +269,8 @@ def test_instances_that_are_killed_under_load_lose_nothing() -> None:
 
 def test_too_many_requests_are_told_when_to_come_again() -> None:
     async def test() -> None:
-        settings = Settings(most_rows=1, most_requests=2, slack_s=5.0)
-        async with serving(1, settings=settings, latency=lambda batch: 0.3) as served:
+        settings = Settings(most_requests=2, slack_s=5.0)
+        async with serving(1, most_rows=1, settings=settings, latency=lambda batch: 0.3) as served:
             answers = await served.concurrently(
                 [lambda n=n: served.infer(rows_of(n, 1)) for n in range(8)]  # type: ignore[misc]
             )
@@ -279,8 +287,8 @@ def test_too_many_requests_are_told_when_to_come_again() -> None:
 
 def test_a_request_that_cannot_be_in_time_is_told_so_and_not_computed() -> None:
     async def test() -> None:
-        settings = Settings(most_rows=1, slack_s=5.0)
-        async with serving(1, settings=settings, latency=lambda batch: 0.3) as served:
+        settings = Settings(slack_s=5.0)
+        async with serving(1, most_rows=1, settings=settings, latency=lambda batch: 0.3) as served:
             hurried = {
                 "parameters": {"timeout": 50_000},
                 "inputs": [
@@ -302,7 +310,7 @@ def test_a_request_that_cannot_be_in_time_is_told_so_and_not_computed() -> None:
 
 def test_a_timeout_is_told_while_the_forward_runs_and_its_memory_is_kept_until_the_end() -> None:
     async def test() -> None:
-        settings = Settings(most_rows=4, slack_s=5.0)
+        settings = Settings(slack_s=5.0)
         known = lambda batch: 0.001 if batch == 1 else 0.002  # noqa: E731
         async with serving(1, settings=settings, latency=known, timeout_s=0.2) as served:
             served.latency = lambda batch: 2.0
@@ -312,7 +320,7 @@ def test_a_timeout_is_told_while_the_forward_runs_and_its_memory_is_kept_until_t
             assert served.app.taken > 0
             assert await served.engine.drained(10.0)
             assert served.app.taken == 0
-            assert served.engine.restarts == 0
+            assert served.engine.crew.restarts == 0
 
     run(test())
 
@@ -360,7 +368,7 @@ def test_an_instance_that_grows_beyond_its_bound_is_replaced_also_while_it_compu
             assert [served.output(answer) for answer in answers] == [
                 rows_of(n, 1) for n in range(4)
             ]
-            assert served.engine.restarts == 1
+            assert served.engine.crew.restarts == 1
 
     monkeypatch.setattr(crew, "LOOK_S", 0.2)
     run(test())
@@ -368,8 +376,8 @@ def test_an_instance_that_grows_beyond_its_bound_is_replaced_also_while_it_compu
 
 def test_what_a_client_that_left_had_asked_is_not_computed() -> None:
     async def test() -> None:
-        settings = Settings(most_rows=1, slack_s=5.0)
-        async with serving(1, settings=settings, latency=lambda batch: 0.3) as served:
+        settings = Settings(slack_s=5.0)
+        async with serving(1, most_rows=1, settings=settings, latency=lambda batch: 0.3) as served:
             first = asyncio.create_task(asyncio.to_thread(served.infer, rows_of(1, 1)))
             await asyncio.sleep(0.1)
             body = rows_of(2, 1)
@@ -486,8 +494,8 @@ def test_what_never_fits_into_memory_is_refused_for_good() -> None:
 
 def test_requests_that_were_sent_at_once_do_not_pass_the_most_that_may_wait() -> None:
     async def test() -> None:
-        settings = Settings(most_rows=1, most_requests=2, slack_s=5.0)
-        async with serving(1, settings=settings, latency=lambda batch: 0.5) as served:
+        settings = Settings(most_requests=2, slack_s=5.0)
+        async with serving(1, most_rows=1, settings=settings, latency=lambda batch: 0.5) as served:
             body = rows_of(1, 1)
             head = (
                 b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
@@ -526,5 +534,5 @@ def test_a_server_that_drains_waits_no_longer_than_for_the_last_timeout() -> Non
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
-        Settings(most_rows=1).most_rows = 2  # type: ignore[misc]
-    assert msgspec.structs.asdict(Settings(most_rows=1))["slack_s"] == 30.0
+        Settings().slack_s = 2.0  # type: ignore[misc]
+    assert msgspec.structs.asdict(Settings())["slack_s"] == 30.0

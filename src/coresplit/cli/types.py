@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from coresplit.errors import UsageError
-from coresplit.units import parse_duration, parse_numbers, parse_share
+from coresplit.units import parse_duration, parse_numbers, parse_share, parse_size
 
 Known = Callable[[], Iterable[str]]
 """Names to complete; called only then, as finding them may take imports."""
@@ -32,6 +32,23 @@ class Duration(click.ParamType[float]):
             return math.inf
         try:
             return parse_duration(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """Bytes in ``512MiB`` or ``4GiB``."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Bytes; fails with what to write instead."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(str(value))
         except UsageError as error:
             self.fail(str(error), param, ctx)
 

@@ -4,7 +4,10 @@ http       connections and the bodies of requests, which are received where inst
 protocol   the Open Inference Protocol: what requests and answers say (pure)
 dividing   which instance takes how many rows next (pure)
 queue      requests that wait, whole or in parts (pure)
-engine     instances at work: dispatch, deadlines, replacements
+sets       which instances serve together, and what a change keeps (pure)
+crew       all instances: started, listened to, replaced, let go
+engine     one set at work: dispatch, deadlines
+switching  another set takes over, and who may ask for it
 app        what is answered to whom
 metrics    what is counted, for Prometheus and for the statistics of the protocol
 """

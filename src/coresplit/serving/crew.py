@@ -1,8 +1,7 @@
-"""The instances of a server: started, listened to, given deadlines, and replaced."""
+"""All instances of a server: started, listened to, given deadlines, replaced, and let go."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -11,7 +10,9 @@ from coresplit.instance import Infer, Inferred, Ready, ServingInstance
 from coresplit.instance.messages import Failure as InstanceFailure
 from coresplit.instance.messages import Reply
 from coresplit.serving.memory import resident
-from coresplit.serving.queue import Part
+from coresplit.serving.queue import Part, rows_computed
+from coresplit.serving.seats import Observer, Owner, Seat
+from coresplit.serving.sets import Place
 
 LONGEST_PAUSE_S = 30.0
 """Before an instance that died is started again; the pause is doubled while it goes on dying."""
@@ -20,7 +21,8 @@ STEADY_S = 5.0
 HOPEFUL_S = 1.0
 """Of an instance that is started again after a longer pause, nothing is expected."""
 ATTEMPTS = 3
-"""An instance that failed so often before it was ever ready is a fault."""
+"""An instance that failed so often before it was ever ready is a fault; one that is parked and was
+never steady meanwhile is given up."""
 LOOK_S = 1.0
 DYING_S = 5.0
 """One that has closed its pipe is killed after so long; until then it may say why it ended."""
@@ -36,81 +38,22 @@ class CrewSettings(msgspec.Struct, frozen=True, kw_only=True):
     memory_factor: float = 3.0
 
 
-class Observer(Protocol):
-    """Hears what happens, for metrics and logs."""
-
-    def computed(self, instance: int, rows: int, compute_s: float) -> None:
-        """A batch was computed."""
-
-    def lost(self, instance: int, reason: str) -> None:
-        """An instance died, overran its deadline or grew too large."""
-
-    def retried(self, requests: int) -> None:
-        """So many requests of a lost batch run again."""
-
-    def ready(self, instance: int, ready: Ready) -> None:
-        """An instance is ready."""
-
-
-class Owner(Protocol):
-    """Whose batches the crew computes."""
-
-    def computed(self, seat: "Seat", batch: tuple[Part, ...], reply: Inferred) -> None:
-        """A batch is done."""
-
-    def failed(self, batch: tuple[Part, ...], reason: str) -> None:
-        """A batch was lost with its instance, or failed in its forward."""
-
-    def ready(self, seat: "Seat", ready: Ready) -> None:
-        """An instance is ready."""
-
-    def changed(self) -> None:
-        """An instance has become ready, idle or lost."""
-
-
-class Seat:
-    """The place of one instance: its process now, what it computes, and how it has fared."""
-
-    def __init__(self, number: int, threads: int) -> None:
-        self.number = number
-        self.threads = threads
-        self.instance: ServingInstance | None = None
-        self.ready: Ready | None = None
-        self.batch: tuple[Part, ...] = ()
-        self.begun_at = 0.0
-        self.busy_until = 0.0
-        self.ready_at = 0.0
-        self.pause_s = 0.0
-        self.restarts = 0
-        self.timer: asyncio.TimerHandle | None = None
-        self.lost: InstanceError | None = None
-        self.lost_at = 0.0
-        self.was_steady = False
-
-    @property
-    def idle(self) -> bool:
-        """Whether it can take a batch."""
-        return self.ready is not None and not self.batch
-
-    @property
-    def rows(self) -> int:
-        """Rows that it computes."""
-        return sum(part.count for part in self.batch)
+Start = Callable[[Place, bool], ServingInstance]
+"""Starts the instance of a place; quietly, where others should not notice."""
 
 
 class Crew:
-    """Seats whose instances ``start`` makes, on the event loop of the main thread."""
+    """A pool of seats whose instances ``start`` makes, on the event loop of the main thread."""
 
     def __init__(
-        self,
-        start: Callable[[int], ServingInstance],
-        threads: Sequence[int],
-        settings: CrewSettings,
-        observer: Observer,
-        owner: Owner,
+        self, start: Start, settings: CrewSettings, observer: Observer, owner: Owner
     ) -> None:
-        self.seats = tuple(Seat(number, each) for number, each in enumerate(threads))
+        self.seats: list[Seat] = []
         self.fault: InstanceError | None = None
+        self.restarts = 0
+        self.memory: dict[Place, int] = {}
+        """What instances took when they were ready, also those that are gone."""
+        self._numbers: dict[Place, int] = {}
         self._start = start
         self._settings = settings
         self._observer = observer
@@ -121,18 +64,41 @@ class Crew:
 
     @property
     def alive(self) -> int:
-        """Instances that are ready."""
-        return sum(seat.ready is not None for seat in self.seats)
+        """Instances of the active set that are ready."""
+        return sum(seat.active and seat.ready is not None for seat in self.seats)
 
     @property
     def recovering(self) -> bool:
         """Whether one that was ready before is being started again, and did not die too often."""
-        return any(seat.ready_at and seat.pause_s <= HOPEFUL_S for seat in self.seats)
+        return any(
+            seat.active and seat.ready_at and seat.pause_s <= HOPEFUL_S for seat in self.seats
+        )
 
-    def open(self) -> None:
-        """Start all instances; they become ready one by one."""
-        for seat in self.seats:
+    @property
+    def places(self) -> dict[Place, Seat]:
+        """The seats that are not told to end."""
+        return {seat.place: seat for seat in self.seats if not seat.dismissed}
+
+    def seat(self, place: Place) -> Seat:
+        """The seat of a place: the one that is there, else a new one that is yet to be opened."""
+        found = self.places.get(place)
+        if found is None:
+            # a place that comes back keeps its number
+            found = Seat(self._numbers.setdefault(place, len(self._numbers)), place)
+            self.seats.append(found)
+        found.leaving = False
+        return found
+
+    def open(self, seats: Iterable[Seat]) -> None:
+        """Start instances, quietly unless their set is active; they become ready one by one."""
+        for seat in seats:
             self._open(seat)
+
+    def drop(self, seat: Seat) -> None:
+        """Let an instance go, once it has ended what it computes."""
+        seat.leaving = True
+        if not seat.batch and not seat.dismissed:
+            self._dismiss(seat)
 
     def close(self) -> list[Part]:
         """End all instances; the parts that they were computing."""
@@ -163,10 +129,10 @@ class Crew:
 
     def _open(self, seat: Seat) -> None:
         seat.timer = None
-        if self._closing:
+        if self._closing or seat.removed:
             return
         try:
-            seat.instance = self._start(seat.number)
+            seat.instance = self._start(seat.place, not seat.active)
         except InstanceError as error:
             self._lose(seat, error)
             return
@@ -192,11 +158,13 @@ class Crew:
     def _take(self, seat: Seat, reply: Reply) -> None:
         self._stop_timer(seat)
         if isinstance(reply, Ready):
-            seat.ready = reply
+            self._owner.check(reply)
+            seat.ready, seat.fault = reply, None
             seat.ready_at = self._loop.time()
+            self.memory[seat.place] = reply.memory
             self.fault = None
             self._observer.ready(seat.number, reply)
-            self._owner.ready(seat, reply)
+            self._owner.ready(seat)
         elif isinstance(reply, InstanceFailure) and seat.ready is None:
             assert seat.instance is not None
             what = f"{seat.instance.spec}: {reply.message}"
@@ -205,23 +173,39 @@ class Crew:
             batch, seat.batch = seat.batch, ()
             # what waits is begun before answers are written
             self._owner.changed()
-            if rows := rows_computed(batch, reply):
+            if rows := rows_computed(batch, reply.refused):
                 self._observer.computed(seat.number, rows, reply.compute_s)
             self._owner.computed(seat, batch, reply)
+            self._let_go(seat)
             return
         elif isinstance(reply, InstanceFailure) and seat.batch:
             batch, seat.batch = seat.batch, ()
             self._owner.failed(batch, reply.message)
+            self._let_go(seat)
         else:
             raise InstanceError(f"instance {seat.number} answered what it was not asked")
         self._owner.changed()
 
+    def _let_go(self, seat: Seat) -> None:
+        if seat.leaving and not seat.batch and not seat.dismissed:
+            self._dismiss(seat)
+
+    def _dismiss(self, seat: Seat) -> None:
+        """Have an instance that computes nothing end, and take its seat away."""
+        seat.dismissed = True
+        if seat.instance is not None:
+            seat.instance.end()
+        if seat.lost is None:
+            seat.lost, seat.lost_at = InstanceError("it was let go"), self._loop.time()
+            self._leave(seat)
+            self._bury(seat, was_ready=False)
+
     def _overran(self, seat: Seat) -> None:
         seat.timer = None
-        batch = seat.batch
+        batch, ready = seat.batch, seat.ready
         # what it has answered may be due as well
         self._heard(seat)
-        if seat.lost is not None or seat.batch is not batch:
+        if seat.lost is not None or seat.batch is not batch or seat.ready is not ready:
             return
         what = "did not answer before its deadline" if seat.ready else "was not ready in time"
         self._lose(seat, InstanceError(f"instance {seat.number} {what}"))
@@ -253,18 +237,36 @@ class Crew:
             reason = death if isinstance(reason, InstanceDied) else reason
         self._close(seat)
         batch, seat.batch, seat.lost = seat.batch, (), None
+        if not seat.dismissed:
+            self._replace(seat, reason, was_ready)
+        else:
+            self._remove(seat)
+        if batch:
+            self._owner.failed(batch, str(reason))
+        self._owner.changed()
+
+    def _replace(self, seat: Seat, reason: InstanceError, was_ready: bool) -> None:
+        """Start another instance after a pause, unless nobody needs it."""
+        self.restarts += 1
         seat.restarts += 1
+        seat.tries = 1 if seat.was_steady else seat.tries + 1
+        seat.fault = seat.fault if was_ready else reason
         hopeless = not seat.ready_at and seat.restarts >= ATTEMPTS
-        if not was_ready and (hopeless or not self.alive):
+        if seat.active and not was_ready and (hopeless or not self.alive):
             self.fault = reason
         first = self._settings.first_pause_s
         again = min(LONGEST_PAUSE_S, 2 * seat.pause_s)
         seat.pause_s = first if seat.was_steady or not seat.pause_s else again
-        self._set_timer(seat, seat.pause_s, self._open)
         self._observer.lost(seat.number, str(reason))
-        if batch:
-            self._owner.failed(batch, str(reason))
-        self._owner.changed()
+        if seat.leaving or (not seat.active and seat.tries >= ATTEMPTS):
+            self._remove(seat)
+        else:
+            self._set_timer(seat, seat.pause_s, self._open)
+
+    def _remove(self, seat: Seat) -> None:
+        self._stop_timer(seat)
+        seat.removed = seat.dismissed = True
+        self.seats.remove(seat)
 
     def _leave(self, seat: Seat) -> None:
         """Listen to an instance no more."""
@@ -280,7 +282,7 @@ class Crew:
 
     def _look(self) -> None:
         """Replace instances that have grown too large."""
-        for seat in self.seats:
+        for seat in list(self.seats):
             if seat.instance is not None and seat.ready is not None:
                 most = self._settings.memory_factor * seat.ready.memory
                 if resident(seat.instance.pid) > most:
@@ -295,9 +297,3 @@ class Crew:
         if seat.timer is not None:
             seat.timer.cancel()
             seat.timer = None
-
-
-def rows_computed(batch: Sequence[Part], reply: Inferred) -> int:
-    """Rows of a batch but those whose texts were wrong."""
-    pairs = zip(batch, reply.refused, strict=True)
-    return sum(part.count for part, refused in pairs if not refused)

@@ -37,6 +37,15 @@ class Latencies:
             self._by_threads.setdefault(threads, {})[batch] = seconds
         self._batches = {threads: sorted(each) for threads, each in self._by_threads.items()}
 
+    @property
+    def known(self) -> dict[tuple[int, int], float]:
+        """Seconds by threads and batch."""
+        return {
+            (threads, batch): seconds
+            for threads, each in self._by_threads.items()
+            for batch, seconds in each.items()
+        }
+
     def seconds(self, threads: int, batch: int) -> float:
         """What a forward is expected to take; 0 where nothing is known of so many threads."""
         known = self._by_threads.get(threads)

@@ -2,22 +2,24 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
 
-from coresplit.instance import Infer, Inferred, Ready, ServingInstance
-from coresplit.serving.crew import Crew, CrewSettings, Observer, Seat, rows_computed
-from coresplit.serving.dividing import Lane, Latencies, divide, most_within
+from coresplit.instance import Infer, Inferred, Ready
+from coresplit.serving.crew import Crew, CrewSettings, Start
+from coresplit.serving.dividing import divide
 from coresplit.serving.failures import GONE, LATE, STOPPED, TOO_LATE, UNREADY
-from coresplit.serving.queue import Failure, Job, Part, Queue, rows_of
+from coresplit.serving.lineup import MOMENT_S, Lineup
+from coresplit.serving.queue import Failure, Job, Part, Queue, rows_computed, rows_of
+from coresplit.serving.seats import Observer, Seat
+from coresplit.serving.sets import InstanceSet
+from coresplit.serving.waiting import Alarm, Change, require_alike
 
 PATIENCE, SLACK_S = 5.0, 30.0
 """A batch may take so many times what is expected, and so many seconds more."""
 RATE_WEIGHT = 0.1
-MOMENT_S = 1e-3
-"""The least that is expected of an instance that computes, and between two looks at the queue."""
 TRUST_S = 1.0
 """Where nothing was computed for so long, nobody is refused for what is expected."""
 
@@ -25,11 +27,10 @@ TRUST_S = 1.0
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How requests are dispatched; times in seconds.
 
-    An instance takes ``most_rows`` at once, fewer where ``limit_s`` would be passed. With
+    An instance takes fewer rows than it could where ``limit_s`` would be passed. With
     ``batch_timeout_s`` a request waits for others so long unless all idle instances can be filled.
     """
 
-    most_rows: int
     most_requests: int = 1000
     limit_s: float = math.inf
     batch_timeout_s: float = 0.0
@@ -38,50 +39,57 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Engine:
-    """Runs jobs on a crew; ``latencies`` take in what is observed.
+    """Runs jobs on the instances of one set at a time, ``first`` to begin with.
 
-    Everything runs on the event loop of the main thread, as instances end with the thread that
-    started them.
+    ``hears`` is told when a job comes, and its rows; ``on_change`` whenever an instance has become
+    ready, idle or lost. Everything runs on the event loop of the main thread, as instances end with
+    the thread that started them.
     """
 
     def __init__(
         self,
-        start: Callable[[int], ServingInstance],
-        threads: Sequence[int],
+        start: Start,
+        first: InstanceSet,
         settings: Settings,
-        latencies: Latencies,
         observer: Observer,
         *,
         crew: CrewSettings = CrewSettings(),  # noqa: B008 (frozen)
     ) -> None:
+        self.hears: Callable[[float, int], None] = lambda at, rows: None
+        self.on_change: Callable[[], None] = lambda: None
         self._settings = settings
-        self._latencies = latencies
         self._observer = observer
         self._queue = Queue(settings.most_requests)
         self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-        self._awaited = False
-        self._waiter: asyncio.TimerHandle | None = None
+        self._changed = Change()
+        self._alarm = Alarm(self._loop, self.pump)
         self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._most: dict[int, int] = {}
         self._computed_at = self._loop.time()
         self._rate = 0.0
-        self._crew = Crew(start, threads, crew, observer, self)
+        self._served: Ready | None = None
+        self.crew = Crew(start, crew, observer, self)
+        self._lineup: Lineup
+        self.take_over(first)
+
+    @property
+    def active(self) -> InstanceSet:
+        """The set that serves."""
+        return self._lineup.chosen
 
     @property
     def seats(self) -> int:
-        """Instances there are when all are well."""
-        return len(self._crew.seats)
+        """Instances that serve when all are well."""
+        return len(self._lineup.seats)
 
     @property
     def alive(self) -> int:
-        """Instances that are ready."""
-        return self._crew.alive
+        """Those of them that are ready."""
+        return self.crew.alive
 
     @property
     def accepting(self) -> bool:
         """Whether an instance is ready, or will be soon in the place of one that was lost."""
-        return self._crew.alive > 0 or self._crew.recovering
+        return self.crew.alive > 0 or self.crew.recovering
 
     @property
     def queued(self) -> int:
@@ -94,19 +102,14 @@ class Engine:
         return self._queue.full
 
     @property
-    def restarts(self) -> int:
-        """How often an instance was replaced."""
-        return sum(seat.restarts for seat in self._crew.seats)
-
-    @property
     def pids(self) -> tuple[int, ...]:
         """Process ids of the instances that are there now."""
-        return tuple(s.instance.pid for s in self._crew.seats if s.instance is not None)
+        return tuple(s.instance.pid for s in self.crew.seats if s.instance is not None)
 
     @property
     def working(self) -> bool:
         """Whether anything waits or is being computed."""
-        busy = any(seat.batch for seat in self._crew.seats)
+        busy = any(seat.batch for seat in self.crew.seats)
         return bool(len(self._queue) or self._queue.has_again or busy)
 
     def retry_after_s(self) -> float:
@@ -114,8 +117,17 @@ class Engine:
         return self._queue.rows / self._rate if self._rate > 0 else 1.0
 
     def open(self) -> None:
-        """Start all instances."""
-        self._crew.open()
+        """Start the instances of the first set."""
+        self.crew.open(self._lineup.seats)
+
+    def take_over(self, chosen: InstanceSet) -> None:
+        """Have the instances of a set compute from now on; those before them end what they do."""
+        seats = [self.crew.seat(place) for place in chosen.places]
+        for seat in self.crew.seats:
+            seat.active = seat in seats
+        self._lineup = Lineup(chosen, seats, self.crew.seats, self._settings.limit_s)
+        self._changed.tell()
+        self.pump()
 
     async def wait_ready(self, instances: int) -> Ready:
         """What one of so many ready instances reads back.
@@ -123,16 +135,17 @@ class Engine:
         Raises the InstanceError of an instance that failed while none was ready.
         """
         while self.alive < instances:
-            if self._crew.fault is not None:
-                raise self._crew.fault
-            await self._change()
-        return next(seat.ready for seat in self._crew.seats if seat.ready is not None)
+            if self.crew.fault is not None:
+                raise self.crew.fault
+            await self._changed.wait()
+        return next(seat.ready for seat in self._lineup.seats if seat.ready is not None)
 
     def submit(self, job: Job) -> None:
         """Have a job run as soon as an instance has room; it fails at its deadline."""
         if job.deadline < math.inf:
             self._timers[id(job)] = self._loop.call_at(job.deadline, self._end, job, LATE)
         self._queue.put(job)
+        self.hears(job.arrived_at, job.rows)
         self.pump()
 
     def forget(self, job: Job) -> None:
@@ -147,14 +160,13 @@ class Engine:
             if left <= 0:
                 return False
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._change(), left)
+                await asyncio.wait_for(self._changed.wait(), left)
         return True
 
     def close(self) -> None:
         """End all instances, and every job that is left with 503."""
-        if self._waiter is not None:
-            self._waiter.cancel()
-        left = self._crew.close()
+        self._alarm.stop()
+        left = self.crew.close()
         for part in left:
             part.job.in_flight -= 1
             part.job.leave()
@@ -163,43 +175,48 @@ class Engine:
 
     def pump(self) -> None:
         """Give idle instances what waits, as it is divided best."""
-        now = self._loop.time()
-        for seat in self._crew.seats:
+        now, lineup = self._loop.time(), self._lineup
+        free = lineup.free(now)
+        for seat in free:
             while seat.idle and self._queue.has_again:
-                if again := self._queue.take_again():
+                if again := self._queue.take_again(lineup.chosen.most_rows):
                     self._dispatch(seat, again)
-        working = [seat for seat in self._crew.seats if seat.ready is not None]
-        if not self._queue.rows or not any(seat.idle for seat in working):
+        if (opens_at := lineup.opens_at(now)) is not None:
+            self._alarm.set(opens_at)
+        free = [seat for seat in free if seat.idle]
+        if not self._queue.rows or not free:
             return
-        lanes = [self._lane(seat, now) for seat in working]
+        working = [seat for seat in lineup.seats if seat.ready is not None]
+        lanes = [lineup.lane(seat, now) for seat in working]
         if self._waits(now, sum(lane.most for lane in lanes if not lane.busy_s)):
             return
         rows = min(self._queue.rows, sum(lane.most for lane in lanes))
         # with one instance nothing is to be divided
-        counts = [rows] if len(lanes) == 1 else divide(rows, lanes, self._latencies)
-        least_s = [self._latencies.seconds(seat.threads, 1) for seat in working]
+        counts = [rows] if len(lanes) == 1 else divide(rows, lanes, lineup.latencies)
+        least_s = [lineup.latencies.seconds(seat.threads, 1) for seat in working]
         ends_at = now + (min(least_s) if now - self._computed_at < TRUST_S else 0.0)
         late: list[Job] = []
         for seat, count in zip(working, counts, strict=True):
-            if count and seat.idle:
+            if count and seat in free and seat.idle:
                 batch, dropped = self._queue.take(count, ends_at)
                 late += dropped
                 if batch:
                     self._dispatch(seat, tuple(batch))
         for job in late:
             self._end(job, TOO_LATE)
-        if self._queue.rows and any(seat.idle for seat in working):
+        if self._queue.rows and any(seat.idle for seat in free):
             # they wait for a faster one, which may take longer than expected
-            self._look_at(now + max(MOMENT_S, *least_s))
+            self._alarm.set(now + max(MOMENT_S, *least_s))
 
     # what the crew tells
 
     def computed(self, seat: Seat, batch: tuple[Part, ...], reply: Inferred) -> None:
         """A batch is done: end the jobs of which it was the last part."""
         self._computed_at = self._loop.time()
-        if rows := rows_computed(batch, reply):
-            self._latencies.observe(seat.threads, rows, reply.compute_s)
-            self._most.pop(seat.threads, None)
+        if rows := rows_computed(batch, reply.refused):
+            if seat.latencies is not None:
+                seat.latencies.observe(seat.threads, rows, reply.compute_s)
+                self._lineup.forget(seat.threads)
             # the clock of a loop may be no finer than a millisecond
             rate = rows / max(1e-6, reply.ended_at - reply.started_at) * max(1, self.alive)
             self._rate += (rate - self._rate) * (RATE_WEIGHT if self._rate else 1.0)
@@ -228,30 +245,24 @@ class Engine:
             self._observer.retried(len(again))
             self._queue.put_back(again)
 
-    def ready(self, seat: Seat, ready: Ready) -> None:
-        """An instance is ready: a rough idea of what it takes is better than none."""
-        if ready.input_s and not self._latencies.seconds(seat.threads, 1):
-            self._latencies.observe(seat.threads, 1, ready.input_s)
-            self._most.pop(seat.threads, None)
+    def check(self, ready: Ready) -> None:
+        """Raise InstanceError for an instance whose answers would not be those of the others."""
+        self._served = self._served or ready
+        require_alike(self._served, ready)
+
+    def ready(self, seat: Seat) -> None:
+        """An instance is ready."""
+        if seat.active:
+            self._lineup.learn(seat)
 
     def changed(self) -> None:
         """Something has become ready, idle or lost."""
-        self._tell()
+        self._changed.tell()
         if not self.accepting:
             for job in list(self._queue.everything()):
                 self._end(job, UNREADY)
         self.pump()
-
-    async def _change(self) -> None:
-        """Wait until something has changed."""
-        self._awaited = True
-        await self._changed.wait()
-
-    def _tell(self) -> None:
-        if self._awaited:
-            self._awaited = False
-            self._changed.set()
-            self._changed = asyncio.Event()
+        self.on_change()
 
     def _end(self, job: Job, failure: Failure | None) -> None:
         """The one place where jobs end: what waits of it is dropped."""
@@ -261,28 +272,19 @@ class Engine:
         if failure is not None:
             self._queue.forget(job)
         job.end(failure)
-        self._tell()
+        self._changed.tell()
 
     def _dispatch(self, seat: Seat, batch: tuple[Part, ...]) -> None:
         now = self._loop.time()
         rows = sum(part.count for part in batch)
-        expected = self._latencies.seconds(seat.threads, rows)
+        seat.latencies = self._lineup.latencies
+        expected = seat.latencies.seconds(seat.threads, rows)
         seat.busy_until = now + expected
         for part in batch:
             part.job.in_flight += 1
             part.job.begun_at = part.job.begun_at or now
         patience = self._settings.patience * expected + self._settings.slack_s
-        self._crew.compute(seat, batch, Infer(rows=tuple(map(rows_of, batch))), patience)
-
-    def _lane(self, seat: Seat, now: float) -> Lane:
-        most = self._most.get(seat.threads)
-        if most is None:
-            given = self._settings
-            most = most_within(self._latencies, seat.threads, given.most_rows, given.limit_s)
-            self._most[seat.threads] = most
-        # one that is late is expected to be as late again
-        busy_s = max(MOMENT_S, abs(seat.busy_until - now)) if seat.batch else 0.0
-        return Lane(busy_s, seat.threads, most)
+        self.crew.compute(seat, batch, Infer(rows=tuple(map(rows_of, batch))), patience)
 
     def _waits(self, now: float, most: int) -> bool:
         """Whether fewer than ``most`` rows should wait for more; then a timer looks again."""
@@ -291,15 +293,5 @@ class Engine:
             return False
         if oldest + timeout <= now or self._queue.rows >= most:
             return False
-        self._look_at(oldest + timeout)
+        self._alarm.set(oldest + timeout)
         return True
-
-    def _look_at(self, when: float) -> None:
-        if self._waiter is None or self._waiter.when() > when:
-            if self._waiter is not None:
-                self._waiter.cancel()
-            self._waiter = self._loop.call_at(when, self._waited)
-
-    def _waited(self) -> None:
-        self._waiter = None
-        self.pump()

@@ -6,6 +6,16 @@ def resident(pid: int) -> int:
 
     Pages of the arena that it has touched are resident too, and stay so, but are not its own.
     """
+    found = _sizes(pid)
+    return found[b"VmRSS"] - found[b"RssShmem"]
+
+
+def shared(pid: int) -> int:
+    """Bytes of the arena that a process has touched; 0 where it has ended."""
+    return _sizes(pid)[b"RssShmem"]
+
+
+def _sizes(pid: int) -> dict[bytes, int]:
     found = {b"VmRSS": 0, b"RssShmem": 0}
     try:
         with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 (read every second)
@@ -14,5 +24,5 @@ def resident(pid: int) -> int:
                 if name in found:
                     found[name] = int(value.split()[0]) * 1024
     except (OSError, IndexError, ValueError):
-        return 0
-    return found[b"VmRSS"] - found[b"RssShmem"]
+        return dict.fromkeys(found, 0)
+    return found

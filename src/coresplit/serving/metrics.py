@@ -16,6 +16,7 @@ from prometheus_client.utils import floatToGoString
 
 from coresplit.instance import Ready
 from coresplit.serving.protocol import BatchCounters, Counters, Spent
+from coresplit.serving.switching.switcher import Outcome
 
 _SECONDS = tuple(step * 10.0**power for power in range(-4, 2) for step in (1.0, 2.5, 5.0))
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -68,6 +69,9 @@ class Metrics(Collector):
         self._ready = Gauge("ready_instances", "Instances that are ready.", **here)
         self._queued = Gauge("queued_requests", "Requests that wait.", **here)
         self._arena = Gauge("arena_bytes", "Memory of requests and answers.", **here)
+        self._active = Gauge("active_set", "1 for the set that serves.", ["set"], **here)
+        self._switches = Counter("switches", "Wishes for another set.", ["result"], **here)
+        self._switch = Spread(_SECONDS)
         self.registry.register(self)
 
     @property
@@ -104,6 +108,7 @@ class Metrics(Collector):
         yield requests
         yield _histogram("queue_seconds", "From arrival to the first forward.", self._queue)
         yield _histogram("request_seconds", "From arrival to the answer.", self._total)
+        yield _histogram("switch_seconds", "From the wish for a set to its start.", self._switch)
         yield _by_instance("compute_seconds", "Forwards of a batch.", self._compute)
         yield _by_instance("batch_rows", "Rows of a batch.", self._rows)
 
@@ -150,7 +155,25 @@ class Metrics(Collector):
 
     def ready(self, instance: int, ready: Ready) -> None:
         """An instance is ready."""
-        log("instance ready", instance=instance, cpus=list(ready.cpus), seconds=ready.prepare_s)
+        quietly = {"quietly": ready.quietly} if ready.scheduling else {}
+        seconds = ready.prepare_s
+        log("instance ready", instance=instance, cpus=list(ready.cpus), seconds=seconds, **quietly)
+
+    def active(self, name: str) -> None:
+        """A set serves from now on."""
+        self._active.clear()
+        self._active.labels(name).set(1)
+
+    def switching(self, event: dict[str, object]) -> None:
+        """A change of sets was begun, or has ended."""
+        log(**event)
+
+    def switched(self, outcome: Outcome) -> None:
+        """A wish for a set has ended."""
+        self._switches.labels(outcome.result).inc()
+        if outcome.result == "made":
+            self._switch.observe(outcome.seconds)
+            self.active(outcome.set)
 
 
 def _histogram(name: str, text: str, spread: Spread) -> HistogramMetricFamily:
@@ -166,6 +189,6 @@ def _by_instance(name: str, text: str, spreads: Mapping[int, Spread]) -> Histogr
     return family
 
 
-def log(event: str, **fields: object) -> None:
+def log(event: object, **fields: object) -> None:
     """One line of JSON for whoever reads logs."""
     _log.info(json.dumps({"event": event, "at": round(time.time(), 3), **fields}))

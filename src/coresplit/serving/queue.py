@@ -121,9 +121,27 @@ class Queue:
         """Whether a batch waits that must run again, and is still wanted."""
         return any(not part.job.ended for batch in self._again for part in batch)
 
-    def take_again(self) -> tuple[Part, ...]:
-        """What is still wanted of the next batch that must run again."""
-        return tuple(part for part in self._again.popleft() if not part.job.ended)
+    def take_again(self, most: int) -> tuple[Part, ...]:
+        """What is still wanted of the next batch that must run again.
+
+        It may have been one of an instance that took more than ``most`` rows at once: then the
+        rest comes next.
+        """
+        found: list[Part] = []
+        rest: list[Part] = []
+        for part in self._again.popleft():
+            if part.job.ended:
+                continue
+            count = min(part.count, most)
+            most -= count
+            if count:
+                found.append(msgspec.structs.replace(part, count=count))
+            if count < part.count:
+                left = {"first": part.first + count, "count": part.count - count}
+                rest.append(msgspec.structs.replace(part, **left))
+        if rest:
+            self._again.appendleft(tuple(rest))
+        return tuple(found)
 
     def take(self, rows: int, ends_at: float) -> tuple[list[Part], list[Job]]:
         """Parts of so many rows or fewer, of those that have waited longest.
@@ -189,3 +207,9 @@ def rows_of(part: Part) -> Rows:
             at + part.first * size for at, size in zip(job.outputs, job.out_bytes, strict=True)
         ),
     )
+
+
+def rows_computed(batch: Sequence[Part], refused: Sequence[str]) -> int:
+    """Rows of a batch but those whose texts were wrong."""
+    pairs = zip(batch, refused, strict=True)
+    return sum(part.count for part, wrong in pairs if not wrong)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import os
 import resource
 import signal
 import ssl
@@ -16,17 +17,21 @@ from coresplit.format import format_size
 from coresplit.instance import Arena, ServingInstance
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
-from coresplit.serving.dividing import Latencies
 from coresplit.serving.engine import Engine, Settings
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
+from coresplit.serving.memory import shared
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_of
+from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.switching.managing import ManagingApp, Offer
+from coresplit.serving.switching.switcher import Switcher
 
 T = TypeVar("T")
 
 MOST_ROWS_OF_A_REQUEST = 1024
 ARENA_BYTES = 1 << 30
+LOOPBACK = "127.0.0.1"
 _OTHER_FILES = 256
 """Files that are open beside connections: pipes to instances, libraries, logs."""
 
@@ -50,12 +55,28 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
 
+class Management(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how the set that serves can be changed.
+
+    ``offer`` makes the set of a split and an optimization; ``known`` are offered by name too. All
+    instances together may take ``most_bytes`` of memory, None for twice what those of the first set
+    take; ``available`` tells how much is free.
+    """
+
+    port: int
+    offer: Offer
+    known: tuple[InstanceSet, ...] = ()
+    most_bytes: int | None
+    available: Callable[[], int]
+    on_ready: Callable[[int], None]
+
+
 def serve(
     settings: ServerSettings,
-    threads: list[int],
-    start: Callable[[int, Arena], ServingInstance],
-    latencies: Latencies,
+    first: InstanceSet,
+    start: Callable[[Place, bool, Arena], ServingInstance],
     *,
+    management: Management | None = None,
     tls: ssl.SSLContext | None = None,
     on_ready: Callable[[int], None] = lambda port: None,
 ) -> bool:
@@ -63,12 +84,15 @@ def serve(
 
     A second signal ends it at once.
 
-    Call it from the main thread. ``start`` makes the instance of a seat; ``on_ready`` hears the
+    Call it from the main thread. ``start`` makes the instance of a place, quietly where
+    others should not notice; ``on_ready`` hears the
     port once all instances are ready. Raises EnvironmentFault where the port cannot be listened
     on, and the InstanceError of instances that cannot be prepared.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_serve(settings, threads, start, latencies, tls=tls, on_ready=on_ready))
+        return runner.run(
+            _serve(settings, first, start, management=management, tls=tls, on_ready=on_ready)
+        )
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -94,10 +118,10 @@ def allow_files(count: int) -> None:
 
 async def _serve(
     settings: ServerSettings,
-    threads: list[int],
-    start: Callable[[int, Arena], ServingInstance],
-    latencies: Latencies,
+    first: InstanceSet,
+    start: Callable[[Place, bool, Arena], ServingInstance],
     *,
+    management: Management | None,
     tls: ssl.SSLContext | None,
     on_ready: Callable[[int], None],
 ) -> bool:
@@ -112,20 +136,22 @@ async def _serve(
     arena = Arena.create(settings.arena_bytes)
     metrics = Metrics(settings.name)
     engine = Engine(
-        lambda seat: start(seat, arena),
-        threads,
+        lambda place, quietly: start(place, quietly, arena),
+        first,
         settings.engine,
-        latencies,
         metrics,
         crew=settings.crew,
     )
+    metrics.active(first.name)
     front: HttpServer | None = None
+    switcher: Switcher | None = None
+    manager: HttpServer | None = None
     try:
         engine.open()
-        first = await _or_asked(engine.wait_ready(1), asked)
-        if first is not None:
-            _require_memory(settings, first.memory, len(threads))
-        ready = await _or_asked(engine.wait_ready(len(threads)), asked)
+        one = await _or_asked(engine.wait_ready(1), asked)
+        if one is not None:
+            _require_memory(settings, one.memory, len(first.places))
+        ready = await _or_asked(engine.wait_ready(len(first.places)), asked)
         if ready is None:
             return True
         signature = Signature(
@@ -149,25 +175,64 @@ async def _serve(
         # what can never fit is refused for good, not until later
         most = min(settings.limits.body_bytes, settings.arena_bytes)
         front = HttpServer(app, msgspec.structs.replace(settings.limits, body_bytes=most))
-        try:
-            await front.start(settings.host, settings.port, tls)
-        except OSError as error:
-            where = f"{settings.host}:{settings.port}"
-            raise EnvironmentFault(
-                f"cannot listen on {where}: {error.strerror}",
-                "choose another port: {option}",
-                "port=8081",
-            ) from error
+        await _listen(front, settings.host, settings.port, tls, "port=8081")
+        if management is not None:
+            switcher = _switcher(settings, engine, metrics, management)
+            manager = HttpServer(
+                ManagingApp(
+                    settings.name, switcher, engine.crew, management.offer, token=settings.token
+                ),
+                settings.limits,
+            )
+            # without a token only this machine may change anything
+            host = settings.host if settings.token else LOOPBACK
+            await _listen(manager, host, management.port, tls, "manage=8082")
+            management.on_ready(manager.port)
         on_ready(front.port)
         await asked.wait()
         log("draining", queued=engine.queued)
         app.draining = True
         return await _or_asked(_drained(engine, front, settings.grace_s), hurried) or False
     finally:
+        if switcher is not None:
+            switcher.close()
         engine.close()
-        if front is not None:
-            front.close()
+        for each in (front, manager):
+            if each is not None:
+                each.close()
         arena.close()
+
+
+async def _listen(
+    server: HttpServer, host: str, port: int, tls: ssl.SSLContext | None, option: str
+) -> None:
+    try:
+        await server.start(host, port, tls)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            "choose another port: {option}",
+            option,
+        ) from error
+
+
+def _switcher(
+    settings: ServerSettings, engine: Engine, metrics: Metrics, management: Management
+) -> Switcher:
+    taken = sum(engine.crew.memory.values())
+    most: float = management.most_bytes or 2 * taken
+    if management.most_bytes is None and settings.free_bytes is not None:
+        most = min(most, max(taken, settings.free_bytes - settings.arena_bytes))
+
+    def free() -> int:
+        # requests may take the rest of the arena at any time
+        return management.available() - (settings.arena_bytes - shared(os.getpid()))
+
+    clock = asyncio.get_running_loop().time
+    found = Switcher(engine, metrics, clock, free=free, most_bytes=most)
+    for each in management.known:
+        found.know(each)
+    return found
 
 
 def _require_memory(settings: ServerSettings, each: int, count: int) -> None:

@@ -41,7 +41,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     ``latencies`` are in seconds by <threads, batch>, empty where nothing was measured. Each
     instance takes ``most_rows`` at once, fewer where they would take longer than ``limit_s``
-    seconds. ``reasons`` are lines for the user.
+    seconds. ``reasons`` are lines for the user. ``profiles`` are all that could have been chosen
+    from.
     """
 
     spec: ModelSpec
@@ -52,6 +53,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     limit_s: float = math.inf
     latencies: Mapping[tuple[int, int], float] = {}
     reasons: tuple[str, ...]
+    profiles: tuple[Profile, ...] = ()
 
 
 def choose(
@@ -91,7 +93,7 @@ def choose(
 def _as_told(request: ServeRequest) -> Choice:
     spec = spec_of(request.bench)
     machine = machine_for(spec.name)
-    threads = _fitting(parse_split(str(request.split)), machine)
+    threads = fitting(parse_split(str(request.split)), machine)
     variant = Variant(
         request.optimization or DEFAULT_OPTIMIZATIONS[form_of(spec.name)][-1],
         "interleave" if request.mapping == "interleave" else "sequential",
@@ -109,7 +111,8 @@ def _as_told(request: ServeRequest) -> Choice:
     )
 
 
-def _fitting(threads: list[int], machine: Machine) -> list[int]:
+def fitting(threads: list[int], machine: Machine) -> list[int]:
+    """The threads of instances, where there are as many cores; else UsageError."""
     if sum(threads) > machine.usable:
         raise UsageError(
             f"the split needs {sum(threads)} cores, but {machine.usable} are usable here"
@@ -150,8 +153,9 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
         split=found.split,
         most_rows=max(batch for _, batch in found.split.cells),
         limit_s=request.slo or math.inf,
-        latencies=_latencies(profile, found.split),
+        latencies=latencies_of(profile, found.split),
         reasons=said_of(run.name, found, compared, request),
+        profiles=profiles,
     )
 
 
@@ -188,7 +192,7 @@ def _for_batch(run: Run, request: ServeRequest, spec: ModelSpec, machine: Machin
         variant=answer.plan.variant,
         split=split,
         most_rows=max(batch for _, batch in split.cells),
-        latencies=_latencies(answer.profile, split),
+        latencies=latencies_of(answer.profile, split),
         reasons=(
             f"{split}, {answer.plan.variant}",
             f"for batches of {request.batch}: {predicted} predicted from run {run.name}",
@@ -204,10 +208,10 @@ def _split_of_run(
     machine: Machine,
     profiles: tuple[Profile, ...],
 ) -> Choice:
-    threads = _fitting(parse_split(str(request.split)), machine)
-    fitting = [each for each in profiles if set(threads) <= set(each.threads)]
+    threads = fitting(parse_split(str(request.split)), machine)
+    measured = [each for each in profiles if set(threads) <= set(each.threads)]
     profile = min(
-        fitting or profiles,
+        measured or profiles,
         key=lambda each: each.cells[min(each.cells)].latency,
     )
     split = split_of([(each, max(profile.batches)) for each in threads])
@@ -217,8 +221,9 @@ def _split_of_run(
         variant=profile.variant,
         split=split,
         most_rows=max(profile.batches),
-        latencies=_latencies(profile, split),
+        latencies=latencies_of(profile, split),
         reasons=(f"{request.split} of {profile.variant}, as asked",),
+        profiles=profiles,
     )
 
 
@@ -232,7 +237,7 @@ def _profiles(run: Run, request: ServeRequest) -> tuple[Profile, ...]:
     return found
 
 
-def _latencies(profile: Profile, split: Split) -> dict[tuple[int, int], float]:
+def latencies_of(profile: Profile, split: Split) -> dict[tuple[int, int], float]:
     """What instances of the split take while all of them are busy."""
     threads = {threads for threads, _ in split.cells}
     return {

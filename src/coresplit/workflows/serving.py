@@ -2,7 +2,7 @@
 
 import math
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from coresplit.errors import EnvironmentFault
@@ -16,11 +16,21 @@ from coresplit.instance import (
     ServingInstance,
 )
 from coresplit.machine.cgroups import available_memory
-from coresplit.models import is_fake, parse_fake
+from coresplit.models import form_of, is_fake, parse_fake
+from coresplit.optimizations import require_applicable, usable
+from coresplit.planner import Profile, capacities_of
+from coresplit.records import Split, Variant, split_of
 from coresplit.serving.dividing import Latencies
 from coresplit.serving.engine import Settings
-from coresplit.serving.run import ServerSettings, serve
-from coresplit.workflows.choosing import Choice
+from coresplit.serving.run import Management, ServerSettings, serve
+from coresplit.serving.sets import InstanceSet, Place
+from coresplit.workflows.candidates import short
+from coresplit.workflows.choosing import Choice, fitting, latencies_of
+from coresplit.workflows.finding import MOST_BATCH
+from coresplit.workflows.serve_request import parse_split
+
+QUIET_S = 120.0
+"""An instance that is prepared beside those that serve gives way to them for so long at most."""
 
 
 def run_server(
@@ -36,9 +46,16 @@ def run_server(
     grace_s: float,
     token: str,
     tls: ssl.SSLContext | None,
+    manage: int | None,
+    resident_bytes: int | None,
+    on_manage: Callable[[int], None],
     on_ready: Callable[[int], None],
 ) -> bool:
-    """Serve until a signal; whether everything accepted was answered. See ``serving.run.serve``."""
+    """Serve until a signal; whether everything accepted was answered. See ``serving.run.serve``.
+
+    ``manage`` is the port where the instances can be changed, None for none; ``on_manage`` hears
+    which it is.
+    """
     free = available_memory()
     if arena_bytes > free:
         raise EnvironmentFault(
@@ -47,18 +64,32 @@ def run_server(
         )
     local = LocalHost(choice.spec, choice.machine, "hot")
     model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
-    places = local.place([threads for threads, _ in choice.split.cells], choice.variant.mapping)
-    batches = _batches(choice)
+    offers = Offers(choice, local)
 
-    def start(seat: int, arena: Arena) -> ServingInstance:
-        served = Serve(batches=batches, arena_size=arena.size)
-        spec = local.spec_on(choice.variant, places[seat], served)
+    def start(place: Place, quietly: bool, arena: Arena) -> ServingInstance:
+        served = Serve(
+            batches=offers.batches(place),
+            arena_size=arena.size,
+            quiet_s=QUIET_S if quietly else 0.0,
+        )
+        variant = Variant(place.optimization, choice.variant.mapping, place.allocator)
+        spec = local.spec_on(variant, place.cpus, served)
         if model is None:
             return Process(spec, arena)
         # a formula serves too, in real time: each output is the first bytes of its row
-        latency = partial(model.latency, choice.variant.optimization, spec.threads)
+        latency = partial(model.latency, place.optimization, spec.threads)
         return FakeServing(spec, arena, latency)
 
+    management = None
+    if manage is not None:
+        management = Management(
+            port=manage,
+            offer=offers.offer,
+            known=offers.known(),
+            most_bytes=resident_bytes,
+            available=available_memory,
+            on_ready=on_manage,
+        )
     return serve(
         ServerSettings(
             name=name,
@@ -70,22 +101,103 @@ def run_server(
             timeout_s=timeout_s or math.inf,
             token=token,
             engine=Settings(
-                most_rows=choice.most_rows,
                 most_requests=most_requests,
                 limit_s=choice.limit_s,
                 batch_timeout_s=batch_timeout_s,
             ),
         ),
-        [threads for threads, _ in choice.split.cells],
+        offers.first,
         start,
-        Latencies(choice.latencies),
+        management=management,
         tls=tls,
         on_ready=on_ready,
     )
 
 
-def _batches(choice: Choice) -> tuple[int, ...]:
-    """What instances are bound to and warmed for: powers of two, and the batches of the split."""
-    powers = {2**power for power in range(choice.most_rows.bit_length())}
-    own = {batch for _, batch in choice.split.cells}
-    return tuple(sorted(each for each in powers | own | {1} if each <= choice.most_rows))
+class Offers:
+    """The sets of instances that a model can be served with on this machine.
+
+    Latencies are those of the run that the choice was made from, empty where there is none.
+    """
+
+    def __init__(self, choice: Choice, local: LocalHost) -> None:
+        self._choice = choice
+        self._local = local
+        self._batches: dict[Place, set[int]] = {}
+        cells = choice.split.cells
+        self.first = self._set(
+            choice.split, choice.variant, choice.most_rows, {batch for _, batch in cells},
+            choice.latencies,
+        )  # fmt: skip
+
+    def batches(self, place: Place) -> tuple[int, ...]:
+        """What the instance of a place is bound to and warmed for."""
+        return tuple(sorted(self._batches[place]))
+
+    def known(self) -> tuple[InstanceSet, ...]:
+        """Those of the run that serve best under some load: none is faster both ways.
+
+        That is for a single request and for as many as there may be.
+        """
+        usable = self._choice.machine.usable
+        found = [
+            (capacity, profile)
+            for profile in self._choice.profiles
+            for capacity in capacities_of(profile, usable, self._choice.limit_s)
+        ]
+        found.sort(key=lambda pair: (pair[0].first_s, -pair[0].throughput))
+        sets: list[InstanceSet] = []
+        most = 0.0
+        for capacity, profile in found:
+            if capacity.throughput > most:
+                most = capacity.throughput
+                sets.append(self._of_profile(capacity.split, profile))
+        return tuple(sets)
+
+    def offer(self, split: str, optimization: str | None) -> InstanceSet:
+        """The set of a split as people write it; raises a CoresplitError for one that cannot be."""
+        choice = self._choice
+        threads = fitting(parse_split(split), choice.machine)
+        name = optimization or choice.variant.optimization
+        require_applicable([name], form_of(choice.spec.name), choice.spec.name)
+        if not is_fake(choice.spec.name) and (lacking := usable(name)):
+            raise EnvironmentFault(lacking)
+        measured = [
+            each
+            for each in choice.profiles
+            if each.variant.optimization == name and set(threads) <= set(each.threads)
+        ]
+        if measured:
+            # the allocator and mapping of the first choice before others
+            profile = min(measured, key=lambda each: each.variant.placing != choice.variant.placing)
+            most = max(profile.batches)
+            return self._of_profile(split_of([(each, most) for each in threads]), profile)
+        variant = Variant(name, choice.variant.mapping, choice.variant.allocator)
+        whole = split_of([(each, MOST_BATCH) for each in threads])
+        return self._set(whole, variant, MOST_BATCH, set(), {})
+
+    def _of_profile(self, split: Split, profile: Profile) -> InstanceSet:
+        own = {batch for _, batch in split.cells}
+        return self._set(split, profile.variant, max(own), own, latencies_of(profile, split))
+
+    def _set(
+        self,
+        split: Split,
+        variant: Variant,
+        most_rows: int,
+        own: set[int],
+        latencies: Mapping[tuple[int, int], float],
+    ) -> InstanceSet:
+        placed = self._local.place([threads for threads, _ in split.cells], variant.mapping)
+        places = tuple(Place(cpus, variant.optimization, variant.allocator) for cpus in placed)
+        # powers of two, and the batches of the split
+        powers = {2**power for power in range(most_rows.bit_length())}
+        for place in places:
+            batches = self._batches.setdefault(place, {1})
+            batches |= {each for each in powers | own if each <= most_rows}
+        return InstanceSet(
+            name=f"{short(split)} {variant}",
+            places=places,
+            most_rows=most_rows,
+            latencies=Latencies(latencies),
+        )

@@ -12,7 +12,8 @@ import click
 from coresplit.cli.app import DONE, NO, Command
 from coresplit.cli.display import Display
 from coresplit.cli.output import say, tell
-from coresplit.cli.types import Duration, Model, Name, allocators, optimizations
+from coresplit.cli.tokens import read_token
+from coresplit.cli.types import Duration, Model, Name, Size, allocators, optimizations
 from coresplit.errors import CoresplitError, EnvironmentFault, UsageError
 from coresplit.format import format_size
 from coresplit.instance import Interrupt
@@ -61,6 +62,10 @@ _MIB = 1 << 20
 @click.option("--insecure", is_flag=True, help="Listen beyond loopback without a token.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--manage", type=click.IntRange(0, 65535), metavar="PORT",
+              help="Let the instances be changed through this port; 0 for any.")  # fmt: skip
+@click.option("--resident-memory", type=Size(), metavar="SIZE",
+              help="For all instances, also those that wait; default twice the first.")  # fmt: skip
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
 @click.option("--length", type=int, metavar="N", help="Tokens of a text.")
 @click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
@@ -79,7 +84,9 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     values["measure"] = not values.pop("no_measure")
     request = ServeRequest(**values)
     _check_name(server["name"])
-    token = _token(server["host"], server["token_file"], insecure=server["insecure"])
+    if server["resident_memory"] is not None and server["manage"] is None:
+        raise UsageError("--resident-memory needs --manage: nothing else starts other instances")
+    token = _token_for(server["host"], server["token_file"], insecure=server["insecure"])
     tls = _tls(server["tls_cert"], server["tls_key"])
     with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=say) as cores:
         with Display() as display:
@@ -92,7 +99,7 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
 
 _SERVER = (
     "host", "port", "name", "batch_timeout", "timeout", "grace", "queue", "memory", "token_file",
-    "insecure", "tls_cert", "tls_key",
+    "insecure", "tls_cert", "tls_key", "manage", "resident_memory",
 )  # fmt: skip
 
 
@@ -111,9 +118,15 @@ def _serve(
     name = server["name"] or describe(choice.spec.name)[0]
     scheme = "https" if tls else "http"
 
+    def url(host: str, port: int) -> str:
+        host = f"[{host}]" if ":" in host else host
+        return f"{scheme}://{host}:{port}/v2/models/{quote(name)}"
+
     def ready(port: int) -> None:
-        host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
-        tell(f"ready   {scheme}://{host}:{port}/v2/models/{quote(name)}")
+        tell(f"ready   {url(server['host'], port)}")
+
+    def managed(port: int) -> None:
+        say(f"manage  {url(server['host'] if token else '127.0.0.1', port)}/config")
 
     count = choice.split.count
     started = "1 instance" if count == 1 else f"{count} instances"
@@ -130,6 +143,9 @@ def _serve(
         grace_s=server["grace"],
         token=token,
         tls=tls,
+        manage=server["manage"],
+        resident_bytes=server["resident_memory"],
+        on_manage=managed,
         on_ready=ready,
     )
     return DONE if drained else NO
@@ -144,7 +160,7 @@ def _check_name(name: str | None) -> None:
         )
 
 
-def _token(host: str, file: Path | None, *, insecure: bool) -> str:
+def _token_for(host: str, file: Path | None, *, insecure: bool) -> str:
     if file is None:
         if host not in _LOOPBACK and not insecure:
             raise UsageError(
@@ -152,14 +168,7 @@ def _token(host: str, file: Path | None, *, insecure: bool) -> str:
                 "without a token"
             )
         return ""
-    try:
-        token = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise UsageError(f"the token file {file} cannot be read: {reason}") from error
-    if len(token) < 16 or not token.isascii():
-        raise UsageError(f"the token in {file} must have 16 ASCII characters or more")
-    return token
+    return read_token(file)
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

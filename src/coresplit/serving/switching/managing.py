@@ -1,0 +1,175 @@
+"""The management endpoint: which set serves, and asking for another."""
+
+import hmac
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from coresplit.errors import CoresplitError
+from coresplit.serving.crew import Crew
+from coresplit.serving.http.exchange import Exchange
+from coresplit.serving.protocol import write_error, write_json
+from coresplit.serving.seats import Seat
+from coresplit.serving.sets import InstanceSet, expected_memory
+from coresplit.serving.switching.switcher import Outcome, Switcher
+
+MOST_BYTES = 4 << 10
+_CONFIG = re.compile(r"/v2/models/([^/]+)/config")
+_STATUSES = {"made": 200, "failed": 500, "refused": 400, "replaced": 409}
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client asks for: a set by its name, or a split and maybe an optimization."""
+
+    set: str | None = None
+    split: str | None = None
+    optimization: str | None = None
+
+
+Offer = Callable[[str, str | None], InstanceSet]
+"""The set of a split and an optimization, that of the first set where None is given.
+
+Raises a CoresplitError for one that cannot be here.
+"""
+
+
+class ManagingApp:
+    """Answers for the model of a server.
+
+    With a ``token`` it is asked for; what lacks it learns nothing else. Pages of the web may not
+    ask: a browser on this machine would send their requests here too.
+    """
+
+    def __init__(
+        self, model: str, switcher: Switcher, crew: Crew, offer: Offer, *, token: str = ""
+    ) -> None:
+        self._model = model
+        self._switcher = switcher
+        self._crew = crew
+        self._offer = offer
+        self._token = token.encode()
+
+    def begin(self, exchange: Exchange) -> memoryview | None:
+        """Refuse what needs no body."""
+        exchange.most_bytes = MOST_BYTES
+        head = exchange.head
+        found = _CONFIG.fullmatch(head.path)
+        if not self._permitted(head.headers.get("authorization", "")):
+            self._error(exchange, 401, "a token is needed", ("WWW-Authenticate", "Bearer"))
+        elif "origin" in head.headers:
+            self._error(exchange, 403, "pages of the web may not manage a server")
+        elif found is None:
+            self._error(exchange, 404, "there is /v2/models/MODEL/config and nothing else here")
+        elif found[1] != self._model:
+            self._error(exchange, 404, f"there is no model '{found[1][:100]}' here")
+        elif head.method not in ("GET", "HEAD", "POST"):
+            self._error(exchange, 405, "use GET or POST", ("Allow", "GET, POST"))
+        return None
+
+    def complete(self, exchange: Exchange, body: memoryview) -> None:
+        """Tell how it is, or change it."""
+        if exchange.head.method != "POST":
+            self._respond(exchange, 200, self.state())
+            return
+        try:
+            wanted = self._wanted(body)
+        except CoresplitError as error:
+            # without the option of the command line that would do something about it
+            self._error(exchange, 400, error.what if error.option else str(error))
+            return
+        self._switcher.know(wanted)
+        self._switcher.switch(wanted.name, lambda outcome: self._ended(exchange, outcome))
+
+    def gone(self, exchange: Exchange) -> None:
+        """The client has left: what it asked for is done all the same."""
+
+    def state(self) -> dict[str, object]:
+        """All that is known, as JSON."""
+        switcher = self._switcher
+        there = self._crew.places
+        return {
+            "model": self._model,
+            "active": switcher.active,
+            "preparing": switcher.preparing,
+            "queued": switcher.queued,
+            "sets": [self._told(each) for each in switcher.sets],
+            "memory": {
+                "instances": sum(self._crew.memory.get(place, 0) for place in there),
+                "resident_limit": int(switcher.most_bytes),
+            },
+            "events": list(switcher.events),
+        }
+
+    def _told(self, each: InstanceSet) -> dict[str, object]:
+        there = self._crew.places
+        return {
+            "name": each.name,
+            "active": each.name == self._switcher.active,
+            "resident": self._switcher.resident(each),
+            "most_rows": each.most_rows,
+            "memory": expected_memory(each.places, self._crew.memory),
+            "latencies": [
+                {"threads": threads, "rows": rows, "seconds": seconds}
+                for (threads, rows), seconds in each.latencies.known.items()
+            ],
+            "instances": [
+                {
+                    "cpus": place.cpus,
+                    "optimization": place.optimization,
+                    "allocator": place.allocator,
+                    **_state_of(there.get(place)),
+                }
+                for place in each.places
+            ],
+        }
+
+    def _wanted(self, body: memoryview) -> InstanceSet:
+        """The set that a body asks for; raises CoresplitError."""
+        try:
+            asked = msgspec.json.decode(body, type=Asked)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise CoresplitError(
+                'the body must be JSON such as {"split": "2x1", "optimization": "script"}'
+            ) from error
+        if (asked.set is None) == (asked.split is None):
+            raise CoresplitError("give either a set or a split")
+        if asked.split is not None:
+            return self._offer(asked.split, asked.optimization)
+        if asked.optimization is not None:
+            raise CoresplitError("a set has its optimization; give a split with another one")
+        known = {each.name: each for each in self._switcher.sets}
+        if asked.set not in known:
+            raise CoresplitError(f"there is no set '{str(asked.set)[:100]}' here")
+        return known[asked.set]
+
+    def _ended(self, exchange: Exchange, outcome: Outcome) -> None:
+        told = msgspec.to_builtins(outcome)
+        if outcome.result != "made":
+            told["error"] = outcome.reason
+        self._respond(exchange, _STATUSES[outcome.result], told)
+
+    def _permitted(self, given: str) -> bool:
+        if not self._token:
+            return True
+        kind, _, token = given.partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(token.encode(), self._token)
+
+    def _respond(self, exchange: Exchange, status: int, answer: object) -> None:
+        headers, parts = write_json(answer)
+        exchange.respond(status, list(headers.items()), parts)
+
+    def _error(
+        self, exchange: Exchange, status: int, message: str, *headers: tuple[str, str]
+    ) -> None:
+        own, parts = write_error(message)
+        exchange.respond(status, [*own.items(), *headers], parts)
+
+
+def _state_of(seat: Seat | None) -> dict[str, object]:
+    if seat is None:
+        return {"state": "not there"}
+    pid = seat.instance.pid if seat.instance is not None else None
+    if seat.ready is None:
+        return {"state": "preparing" if pid and seat.lost is None else "lost", "pid": pid}
+    return {"state": "computing" if seat.batch else "warm", "pid": pid, "number": seat.number}

@@ -1,0 +1,249 @@
+"""The steps of a change from one set to another, beside what is being served.
+
+Nothing here waits: the engine tells when an instance has become ready or was lost.
+"""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from coresplit.format import format_size
+from coresplit.serving.engine import Engine
+from coresplit.serving.seats import Seat
+from coresplit.serving.sets import InstanceSet, expected_memory, kept, missing
+
+MOST_EVENTS = 50
+MOST_SETS = 50
+"""Sets that are neither active nor resident are forgotten beyond so many."""
+
+Result = Literal["made", "failed", "replaced", "refused"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How the wish for a set ended: it serves, or why not, and seconds since it was asked for.
+
+    A wish is ``replaced`` by a later one, and ``refused`` where there is no memory for it.
+    ``started`` is how many instances had to be started.
+    """
+
+    set: str
+    result: Result
+    reason: str = ""
+    seconds: float
+    started: int = 0
+
+
+class Hearer(Protocol):
+    """Hears of changes, for metrics and logs."""
+
+    def switching(self, event: dict[str, object]) -> None:
+        """Something happened, as JSON tells it."""
+
+    def switched(self, outcome: Outcome) -> None:
+        """A wish has ended."""
+
+
+class _Wish:
+    def __init__(self, wanted: InstanceSet, done: Callable[[Outcome], None], at: float) -> None:
+        self.wanted = wanted
+        self.done = done
+        self.at = at
+        self.seats: list[Seat] = []
+        self.started: list[Seat] = []
+
+
+class Switcher:
+    """Changes the set that an engine serves with, one change at a time.
+
+    While one is made the next waits, and a later one takes its place. ``free`` tells how many bytes
+    of memory are free; all instances together may have ``most_bytes``, but for what is active and
+    what a change needs. ``clock`` is that of the engine.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        hearer: Hearer,
+        clock: Callable[[], float],
+        *,
+        free: Callable[[], float],
+        most_bytes: float,
+    ) -> None:
+        self.most_bytes = most_bytes
+        self.events: deque[dict[str, object]] = deque(maxlen=MOST_EVENTS)
+        self._engine = engine
+        self._crew = engine.crew
+        self._hearer = hearer
+        self._clock = clock
+        self._free = free
+        self._sets: OrderedDict[str, InstanceSet] = OrderedDict()
+        """The last active one first."""
+        self._now: _Wish | None = None
+        self._next: _Wish | None = None
+        self.know(engine.active)
+        engine.on_change = self._look
+
+    @property
+    def sets(self) -> tuple[InstanceSet, ...]:
+        """All that are known, the last active ones first."""
+        return tuple(self._sets.values())
+
+    @property
+    def active(self) -> str:
+        """The set that serves."""
+        return self._engine.active.name
+
+    @property
+    def preparing(self) -> str | None:
+        """The set that is being changed to."""
+        return self._now.wanted.name if self._now else None
+
+    @property
+    def queued(self) -> str | None:
+        """The set that is wanted next."""
+        return self._next.wanted.name if self._next else None
+
+    def know(self, each: InstanceSet) -> None:
+        """Keep a set in mind; one of the same name stays, with what was observed of it."""
+        self._sets.setdefault(each.name, each)
+
+    def resident(self, each: InstanceSet) -> bool:
+        """Whether all instances of a set are warm."""
+        places = self._crew.places
+        return all(place in places and places[place].ready for place in each.places)
+
+    def switch(self, name: str, done: Callable[[Outcome], None]) -> None:
+        """Have a set serve that is known; KeyError for one that is not.
+
+        ``done`` is called once, maybe at once.
+        """
+        wish = _Wish(self._sets[name], done, self._clock())
+        if self._now is None:
+            self._begin(wish)
+            return
+        before, self._next = self._next, wish
+        self._tell("switch queued", set=name, behind=self._now.wanted.name)
+        if before is not None:
+            self._end(before, "replaced", f"{name} was asked for after it")
+
+    def close(self) -> None:
+        """Nothing is changed any more."""
+        wishes, self._now, self._next = (self._now, self._next), None, None
+        self._engine.on_change = lambda: None
+        for wish in wishes:
+            if wish is not None:
+                self._end(wish, "failed", "the server was stopped")
+
+    def _begin(self, wish: _Wish) -> None:
+        wanted = wish.wanted
+        if wanted.name == self._engine.active.name:
+            self._end(wish, "made", "it serves already")
+            return
+        there = self._crew.places
+        new = missing(wanted, there)
+        if reason := self._no_room(wanted):
+            self._end(wish, "refused", reason)
+            return
+        self._now = wish
+        wish.seats = [self._crew.seat(place) for place in wanted.places]
+        wish.started = [seat for seat in wish.seats if seat.place in new]
+        for seat in wish.seats:
+            seat.fault = None
+        self._tell("switch begun", set=wanted.name, starting=len(new))
+        self._crew.open(wish.started)
+        self._look()
+
+    def _no_room(self, wanted: InstanceSet) -> str:
+        """Why there is no memory for what a set lacks, after all that can be let go is."""
+        active, known = self._engine.active, self._crew.memory
+        need = expected_memory(missing(wanted, self._crew.places), known)
+        free = self._free()
+        if need > free:
+            used = {*active.places, *wanted.places}
+            spare = [seat for place, seat in self._crew.places.items() if place not in used]
+            free += expected_memory([seat.place for seat in spare if seat.ready], known)
+            if need <= free:
+                for seat in spare:
+                    self._crew.drop(seat)
+        if need <= free:
+            return ""
+        return (
+            f"the instances that {wanted.name} lacks need about {format_size(need)} of memory, "
+            f"and {format_size(max(0, int(free)))} are free"
+        )
+
+    def _look(self) -> None:
+        """Take over once all instances are ready; give up where one cannot be."""
+        wish = self._now
+        if wish is None:
+            return
+        for seat in wish.seats:
+            if seat.fault is not None or seat.removed:
+                self._give_up(wish, str(seat.fault or "an instance of it was given up"))
+                return
+        if all(seat.ready for seat in wish.seats):
+            self._now = None
+            self._take_over(wish)
+            self._go_on()
+
+    def _take_over(self, wish: _Wish) -> None:
+        before, wanted = self._engine.active, wish.wanted
+        self._engine.take_over(wanted)
+        self._sets.move_to_end(before.name, last=False)
+        self._sets.move_to_end(wanted.name, last=False)
+        self._let_go()
+        self._end(wish, "made", "")
+
+    def _give_up(self, wish: _Wish, reason: str) -> None:
+        self._now = None
+        for seat in wish.started:
+            if not seat.active:
+                self._crew.drop(seat)
+        self._let_go()
+        self._end(wish, "failed", reason)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._next is not None and self._now is None:
+            wish, self._next = self._next, None
+            self._begin(wish)
+
+    def _let_go(self) -> None:
+        """Let go what is not ready, and what memory does not allow to wait for its turn."""
+        active = self._engine.active
+        places = self._crew.places
+        warm = [place for place, seat in places.items() if seat.ready or seat.batch]
+        others = [each for each in self.sets if each.name != active.name]
+        stay = kept(active, others, warm, self._crew.memory, self.most_bytes)
+        for place, seat in places.items():
+            if place not in stay:
+                self._crew.drop(seat)
+        forgotten = [each.name for each in others if not set(each.places) <= stay]
+        for name in forgotten[MOST_SETS:]:
+            del self._sets[name]
+
+    def _end(self, wish: _Wish, result: Result, reason: str) -> None:
+        outcome = Outcome(
+            set=wish.wanted.name,
+            result=result,
+            reason=reason,
+            seconds=self._clock() - wish.at,
+            started=len(wish.started),
+        )
+        self._tell(
+            f"switch {result}",
+            set=outcome.set,
+            seconds=round(outcome.seconds, 6),
+            started=outcome.started,
+            **({"reason": reason} if reason else {}),
+        )
+        self._hearer.switched(outcome)
+        wish.done(outcome)
+
+    def _tell(self, what: str, **fields: object) -> None:
+        event = {"event": what, "at": round(time.time(), 3), **fields}
+        self.events.append(event)
+        self._hearer.switching(event)
