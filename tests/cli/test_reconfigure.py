@@ -48,7 +48,9 @@ def test_a_change_is_told_and_a_mistake_is_not_made(coresplit: Coresplit, tmp_pa
         # what names the model is enough, and 1x2 waits warm
         model = manage.removesuffix("/config")
         code, out, _ = coresplit("reconfigure", model, "--split", "1x2", *token)
-        assert (code, "0 instances started" in out) == (0, True)
+        assert (code, "all its instances waited warm" in out) == (0, True)
+        code, out, _ = coresplit("reconfigure", model, "--split", "1x2", *token)
+        assert (code, "it serves already" in out) == (0, True)
         code, out, err = coresplit("reconfigure", manage, "--split", "2x4", *token)
         assert (code, out) == (2, "")
         assert "the split needs 8 cores, but 4 are usable here" in err

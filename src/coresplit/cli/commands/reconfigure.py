@@ -50,9 +50,7 @@ def command(url: str, token_file: Path | None, ca: Path | None, **asked: str | N
     if status != http.client.OK:
         say(f"nothing was changed: {_text(answer, 'error', f'the server answered {status}')}")
         return NO
-    seconds = float(answer.get("seconds") or 0.0)
-    started = f"{answer.get('started')} instances started"
-    tell(f"{_text(answer, 'set', '?')} serves ({format_duration(seconds)}, {started})")
+    tell(f"{_text(answer, 'set', '?')} serves, {_how(answer)}")
     return DONE
 
 
@@ -103,6 +101,16 @@ def _sent(request: urllib.request.Request, context: ssl.SSLContext) -> tuple[int
     except ValueError:
         found = None
     return status, found if isinstance(found, dict) else {}
+
+
+def _how(answer: dict[str, Any]) -> str:
+    """How a change was made."""
+    count, seconds = answer.get("started"), answer.get("seconds")
+    if not isinstance(count, int) or not isinstance(seconds, int | float) or count < 1:
+        return _text(answer, "reason", "all its instances waited warm")
+    return f"{count} {'instance' if count == 1 else 'instances'} started in " + format_duration(
+        float(seconds)
+    )
 
 
 def _text(answer: dict[str, Any], name: str, default: str) -> str:
