@@ -81,7 +81,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 def total_of(pieces: Sequence[Piece]) -> float:
-    """Length of all pieces in seconds; infinite for a rate that never ends."""
+    """Length of all pieces in seconds."""
     return sum(piece.length for piece in pieces)
 
 
@@ -100,7 +100,7 @@ def constant_arrivals(pieces: Iterable[Piece], duration: float) -> Iterator[floa
     """Seconds at which requests are due, evenly spaced as the rate has it, before ``duration``."""
     begun, done, number = 0.0, 0.0, 0
     for piece in pieces:
-        whole = piece.due(piece.length) if math.isfinite(piece.length) else math.inf
+        whole = piece.due(piece.length)
         while piece.peak > 0 and number - done < whole:
             at = begun + piece.reaches(number - done)
             if at >= duration:

@@ -7,7 +7,6 @@ diurnal:5..50@10m      from 5 up to 50 and back within 10 minutes, as a cosine
 ramp:0..50@30s + step:50@60s    one after the other
 """
 
-import math
 import re
 
 from coresplit.errors import UsageError
@@ -22,6 +21,8 @@ _EXAMPLES = {
     "diurnal": "diurnal:5..50@10m",
 }
 KINDS = tuple(_EXAMPLES)
+FOREVER_S = 1e12
+"""Of a rate without an end; infinity could not be written as JSON."""
 
 
 def parse_shape(text: str) -> tuple[Piece, ...]:
@@ -45,7 +46,7 @@ def parse_shape(text: str) -> tuple[Piece, ...]:
 
 def constant(rate: float) -> tuple[Piece, ...]:
     """One rate without an end."""
-    return (Piece(length=math.inf, start=rate, end=rate),)
+    return (Piece(length=FOREVER_S, start=rate, end=rate),)
 
 
 class _Unreadable(Exception):
