@@ -97,3 +97,70 @@ class LoadRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     generator: LoadGenerator
     interrupted: bool = False
     stopped_early: bool = False
+
+
+class LoadCompared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How two servers differ in ``what``: the median of each over rounds, and their ratio.
+
+    ``ratio`` is how many times as fast the first is, or as much throughput as it has, with its 95 %
+    interval. ``relation`` is what is shown of the first.
+    """
+
+    what: Literal["p50", "p99", "throughput"]
+    first: float
+    second: float
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+    relation: Literal["faster", "slower", "equivalent", "unclear"]
+
+
+class LoadTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One load of a search: whether so many requests per second held the latency.
+
+    ``limit`` is as of the generator.
+    """
+
+    rate: float
+    held: bool
+    late: int
+    count: int
+    throughput: float
+    limit: LoadLimit = ""
+
+
+class LoadSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The highest rate that holds a latency.
+
+    ``low`` is the highest rate at which every trial held, None where none did; ``high`` the lowest
+    at which every trial failed, None where none did. ``limit`` is whose limit was reached.
+    """
+
+    slo: float
+    percentile: float
+    low: float | None
+    high: float | None
+    limit: Literal["server", "generator", "none"]
+    trials: tuple[LoadTrial, ...]
+    finished: bool = True
+
+
+class LoadResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What ``load`` found: one run, the rounds of two servers, or the trials of a search.
+
+    ``created_at`` is Unix time, ``targets`` are the URLs with what was sent to each.
+    """
+
+    version: str
+    created_at: float
+    targets: tuple[tuple[str, str], ...]
+    runs: tuple[LoadRun, ...]
+    compared: tuple[LoadCompared, ...] = ()
+    search: LoadSearch | None = None
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> int:
+        """Requests that failed in all runs."""
+        return sum(run.failed for run in self.runs)
