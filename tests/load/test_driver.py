@@ -230,7 +230,7 @@ def test_a_server_that_dies_is_counted_and_not_raised(body: Path) -> None:
 
 def test_a_server_that_is_not_there_is_one_line() -> None:
     requests = Requests(url="http://127.0.0.1:9/v2/models/m", protocol="v2")
-    with pytest.raises(EnvironmentFault, match="cannot reach .*: connection refused"):
+    with pytest.raises(EnvironmentFault, match=r"cannot reach .*: connection refused"):
         asyncio.run(open_source(requests))
 
 
@@ -241,7 +241,7 @@ METADATA = {
 }
 
 
-def v2(verify: bool = False, **changed: object) -> "tuple[list[Seen], object]":
+def v2(changed: dict[str, object] | None = None) -> "tuple[list[Seen], object]":
     """A server of a model that answers zeros, or what is changed of that."""
     came: list[Seen] = []
 
@@ -255,7 +255,7 @@ def v2(verify: bool = False, **changed: object) -> "tuple[list[Seen], object]":
         length = int(seen.headers["inference-header-content-length"])
         rows = msgspec.json.decode(seen.body[:length])["inputs"][0]["shape"][0] if length else 1
         output = {"name": "y", "datatype": "FP32", "shape": [rows, 2], "data": [0.5] * 2 * rows}
-        return json_answer({"model_name": "m", "outputs": [{**output, **changed}]})
+        return json_answer({"model_name": "m", "outputs": [{**output, **(changed or {})}]})
 
     return came, script
 
@@ -302,7 +302,7 @@ def test_requests_of_the_protocol_follow_the_metadata_and_the_trace(tmp_path: Pa
 def test_an_answer_must_have_the_outputs_that_are_due(
     changed: dict[str, object], kind: str
 ) -> None:
-    _, script = v2(**changed)
+    _, script = v2(changed)
 
     async def run() -> dict[str, int]:
         async with scripted(script) as server:  # type: ignore[arg-type]
