@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from coresplit.cli.app import app
 from coresplit.load.wire.address import parse_url
-from coresplit.workflows.load_request import LoadRequest
-from coresplit.workflows.loading import is_near, places_for
+from coresplit.workflows.loading.request import LoadRequest
+from coresplit.workflows.loading.run import is_near, places_for
 
 Coresplit = Callable[..., tuple[int, str, str]]
 FORMULA = "fake:2ms + 2ms*b/t@4"
@@ -127,7 +127,7 @@ def test_two_servers_are_compared_in_rounds(coresplit: Coresplit, url: str) -> N
 
 
 def test_the_highest_rate_within_a_latency_is_searched(coresplit: Coresplit, url: str) -> None:
-    words = ("--slo", "2s", "--percentile", "50", "--precision", "90%", "--duration", "300ms")
+    words = ("--slo", "200ms", "--percentile", "50", "--precision", "90%", "--duration", "400ms")
     code, out, _ = coresplit("load", url, *words, "--warmup", "100ms", "--json", "--rate", "50")
     found = json.loads(out)["search"]
     assert found["trials"][0]["rate"] == 50

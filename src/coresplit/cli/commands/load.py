@@ -108,7 +108,7 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
         for line in result_lines(result):
             (say if line.startswith("warning: ") else tell)(line)
     if out is not None:
-        from coresplit.workflows.load_reporting import write_load  # noqa: PLC0415 (drawing)
+        from coresplit.workflows.loading.writing import write_load  # noqa: PLC0415 (drawing)
 
         say(f"page    {write_load(result, out)}")
     held = result.search is None or result.search.low is not None
@@ -117,8 +117,8 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
 
 def _run(values: dict[str, Any]) -> LoadResult:
     try:
-        from coresplit.workflows.load_request import LoadRequest  # noqa: PLC0415 (an extra)
-        from coresplit.workflows.loading import run_load  # noqa: PLC0415
+        from coresplit.workflows.loading.request import LoadRequest  # noqa: PLC0415 (an extra)
+        from coresplit.workflows.loading.run import run_load  # noqa: PLC0415
     except ImportError as error:
         raise EnvironmentFault(
             f"loading needs {error.name}, which is not installed; "

@@ -21,7 +21,7 @@ from coresplit.load.search import search, trial_of
 from coresplit.load.wire.address import Address, parse_url
 from coresplit.machine.listening import server_cpus
 from coresplit.records.load import LoadResult, LoadRun, LoadTrial
-from coresplit.workflows.load_request import (
+from coresplit.workflows.loading.request import (
     LoadRequest,
     check,
     load_of,
