@@ -248,3 +248,21 @@ def test_help_names_the_shapes_and_imports_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_page_is_written_beside_the_numbers(
+    coresplit: Coresplit, url: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("--shape", "ramp:20..60@1s", "--out", out)
+    code, _, err = coresplit("load", url, *words)
+    assert code == 0
+    assert f"page    {out / 'index.html'}" in err
+    page = (out / "index.html").read_text()
+    assert "ramp:20..60@1s, poisson, for 1.00 s" in page
+    assert "2 instances" in page
+    assert json.loads((out / "result.json").read_text())["runs"][0]["failed"] == 0
+    (tmp_path / "link").symlink_to(out)
+    code, _, err = coresplit("load", url, "--out", tmp_path / "link")
+    assert code == 2
+    assert "is a link" in err

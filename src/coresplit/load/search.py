@@ -22,9 +22,10 @@ def trial_of(run: LoadRun, rate: float, percentile: float) -> LoadTrial:
     return LoadTrial(
         rate=rate,
         held=not run.stopped_early and run.due > 0 and late <= allowed + 1e-9,
-        late=late,
+        late=min(late, run.due),
         count=run.due,
         throughput=run.throughput,
+        ended_early=run.stopped_early,
         limit=run.generator.limit,
     )
 

@@ -119,7 +119,8 @@ class LoadCompared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class LoadTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One load of a search: whether so many requests per second held the latency.
 
-    ``limit`` is as of the generator.
+    ``ended_early`` once it had failed for certain, so that its counts are of a part. ``limit`` is
+    as of the generator.
     """
 
     rate: float
@@ -127,6 +128,7 @@ class LoadTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     late: int
     count: int
     throughput: float
+    ended_early: bool = False
     limit: LoadLimit = ""
 
 

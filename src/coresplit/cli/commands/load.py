@@ -99,11 +99,15 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     rate holds the latency.
     """
     as_json, out = values.pop("as_json"), values.pop("out")
+    if out is not None:
+        from coresplit.workflows.loading.writing import prepare_folder  # noqa: PLC0415 (drawing)
+
+        prepare_folder(out)
     result = _run(values)
     if as_json:
         print_json(msgspec.to_builtins(result))
     else:
-        from coresplit.workflows.showing.load_text import result_lines  # noqa: PLC0415
+        from coresplit.reports.loads.lines import result_lines  # noqa: PLC0415
 
         for line in result_lines(result):
             (say if line.startswith("warning: ") else tell)(line)

@@ -1,4 +1,4 @@
-"""What a load showed, in lines."""
+"""What a load showed, in words; pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,6 @@ from coresplit.records.load import (
     LoadRun,
     LoadSearch,
 )
-from coresplit.workflows.showing.text_table import aligned
 
 _LABELS = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p999", "p99.9"), ("max", "max"),
            ("mean", "mean"))  # fmt: skip
@@ -45,7 +44,8 @@ def run_lines(run: LoadRun) -> Iterator[str]:
         rows.append((what, ", ".join(latencies(run.latency))))
     if run.errors:
         rows.append(("errors", ", ".join(f"{kind}: {n:,}" for kind, n in run.errors.items())))
-    yield from aligned(rows, "")
+    for label, text in rows:
+        yield f"{label.ljust(12)}{text}"
     if limit:
         yield f"warning: {limit}"
     if run.generator.waited:
@@ -102,7 +102,7 @@ def difference_text(one: LoadCompared) -> str:
 
 def search_lines(found: LoadSearch) -> Iterator[str]:
     """The highest rate within a latency."""
-    what = f"{_percentile(found.percentile)} within {format_duration(found.slo)}"
+    what = f"{percentile_text(found.percentile)} within {format_duration(found.slo)}"
     if found.low is None:
         yield f"no rate was found that holds {what}"
     else:
@@ -119,10 +119,10 @@ def search_lines(found: LoadSearch) -> Iterator[str]:
     for trial in sorted(found.trials, key=lambda trial: trial.rate):
         held = "held" if trial.held else "failed"
         limit = " (the generator was the bottleneck)" if trial.limit else ""
-        yield (
-            f"  {number(trial.rate):>8} requests/s  {held:6}  "
-            f"{trial.late:,} of {trial.count:,} late{limit}"
-        )
+        late = f"{trial.late:,} of {trial.count:,} late"
+        if trial.ended_early:
+            late = "ended early"
+        yield f"  {number(trial.rate):>8} requests/s  {held:6}  {late}{limit}"
 
 
 def limit_of(run: LoadRun) -> str:
@@ -184,5 +184,6 @@ def _value(what: str, value: float) -> str:
     return f"{number(value)} requests/s" if what == "throughput" else format_duration(value)
 
 
-def _percentile(percentile: float) -> str:
+def percentile_text(percentile: float) -> str:
+    """``p99``, ``p99.9``."""
     return f"p{percentile:g}"
