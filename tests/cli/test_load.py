@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from coresplit.cli.app import app
-from coresplit.load.wire.address import parse_url
+from coresplit.loading.wire.address import parse_url
 from coresplit.workflows.loading.request import LoadRequest
 from coresplit.workflows.loading.run import is_near, places_for
 
@@ -243,7 +243,7 @@ def test_help_names_the_shapes_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom coresplit.cli.app import app\n"
         "CliRunner().invoke(app, ['--help'])\n"
-        "print([name for name in sys.modules if name.startswith('coresplit.load') "
+        "print([name for name in sys.modules if name.startswith('coresplit.loading') "
         "or name in ('numpy', 'httptools', 'hdrh', 'torch', 'asyncio')])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

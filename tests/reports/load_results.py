@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from coresplit.load.search import search, trial_of
+from coresplit.loading.search import search, trial_of
 from coresplit.records.load import (
     LoadCompared,
     LoadGenerator,

@@ -8,15 +8,16 @@ import msgspec
 
 from coresplit.errors import EnvironmentFault, UsageError
 from coresplit.format import format_duration, number
-from coresplit.load.arrivals import Piece, read_trace, total_of
-from coresplit.load.asked import Arrivals, Encoding, Load, LoadProtocol, Requests
-from coresplit.load.protocols.bodies import parse_header, parse_inputs, read_body
-from coresplit.load.shapes import constant, parse_shape
-from coresplit.load.wire.address import parse_url, tls_context
+from coresplit.loading.arrivals import Piece, read_trace, total_of
+from coresplit.loading.asked import Arrivals, Encoding, Load, LoadProtocol, Requests
+from coresplit.loading.protocols.bodies import parse_header, parse_inputs, read_body
+from coresplit.loading.shapes import constant, parse_shape
+from coresplit.loading.wire.address import parse_url, tls_context
 
 DEFAULT_DURATION_S = 30.0
 ROUND_S = 5.0
-TRIAL_S = 10.0
+TRIAL_S, LONGEST_TRIAL_S = 10.0, 30.0
+"""A trial is longer where its percentile needs more requests."""
 _NEEDED = {"httptools": "httptools", "hdrh": "hdrhistogram", "numpy": "numpy"}
 
 Kind = Literal["run", "comparison", "search"]
@@ -168,7 +169,7 @@ def trial_load(request: LoadRequest, rate: float, number_of: int) -> Load:
     beyond = 1 - request.percentile / 100
     warmup = _warmup(request)
     wanted = request.duration or TRIAL_S
-    measured = max(wanted - warmup, min(2 / beyond / rate, 60.0))
+    measured = max(wanted - warmup, min(1 / beyond / rate, LONGEST_TRIAL_S))
     pieces: tuple[Piece, ...] = constant(rate)
     return Load(
         asked=f"{number(rate)} requests/s, {request.arrivals}",

@@ -13,12 +13,12 @@ import coresplit
 from coresplit.errors import UsageError
 from coresplit.format import number
 from coresplit.instance import Interrupt
-from coresplit.load.asked import Load
-from coresplit.load.compare import compare
-from coresplit.load.process.generator import Generator
-from coresplit.load.process.messages import Progress
-from coresplit.load.search import search, trial_of
-from coresplit.load.wire.address import Address, parse_url
+from coresplit.loading.asked import Load
+from coresplit.loading.compare import compare
+from coresplit.loading.process.generator import Generator
+from coresplit.loading.process.messages import Progress
+from coresplit.loading.search import search, trial_of
+from coresplit.loading.wire.address import Address, parse_url
 from coresplit.machine.listening import server_cpus
 from coresplit.records.load import LoadResult, LoadRun, LoadTrial
 from coresplit.workflows.loading.request import (

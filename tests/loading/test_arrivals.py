@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coresplit.errors import TableError, UsageError
-from coresplit.load.arrivals import (
+from coresplit.loading.arrivals import (
     Arrival,
     Piece,
     constant_arrivals,
@@ -19,7 +19,7 @@ from coresplit.load.arrivals import (
     total_of,
     write_trace,
 )
-from coresplit.load.shapes import constant, parse_shape
+from coresplit.loading.shapes import constant, parse_shape
 
 RATES = st.floats(0, 200)
 LENGTHS = st.floats(0.1, 20)

@@ -9,11 +9,11 @@ import pytest
 from scripted import OK, Seen, at_once, closed, json_answer, loaded, scripted, steady
 
 from coresplit.errors import EnvironmentFault, TableError, UsageError
-from coresplit.load.asked import Load, Requests
-from coresplit.load.driver import Driver
-from coresplit.load.one import load_once, times_of
-from coresplit.load.protocols.source import open_source
-from coresplit.load.shapes import parse_shape
+from coresplit.loading.asked import Load, Requests
+from coresplit.loading.driver import Driver
+from coresplit.loading.one import load_once, times_of
+from coresplit.loading.protocols.source import open_source
+from coresplit.loading.shapes import parse_shape
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.load.asked import Load, Requests
+from coresplit.loading.asked import Load, Requests
 from coresplit.records.load import LoadRun
 
 FaultKind = Literal["usage", "table", "environment"]

@@ -10,7 +10,7 @@ ramp:0..50@30s + step:50@60s    one after the other
 import re
 
 from coresplit.errors import UsageError
-from coresplit.load.arrivals import Piece
+from coresplit.loading.arrivals import Piece
 from coresplit.units import parse_duration
 
 _RATE = re.compile(r"\d{1,9}(?:\.\d{1,9})?")

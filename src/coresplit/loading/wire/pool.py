@@ -6,9 +6,9 @@ import time
 from collections import deque
 from typing import Protocol
 
-from coresplit.load.wire.address import Address
-from coresplit.load.wire.connection import Answer, Connection
-from coresplit.load.wire.request import Prepared
+from coresplit.loading.wire.address import Address
+from coresplit.loading.wire.connection import Answer, Connection
+from coresplit.loading.wire.request import Prepared
 
 _ENDED = "ended"
 

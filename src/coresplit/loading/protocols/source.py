@@ -9,9 +9,9 @@ import msgspec
 
 from coresplit.errors import EnvironmentFault, UsageError
 from coresplit.format import format_size
-from coresplit.load.asked import Requests
-from coresplit.load.protocols.answers import AnyChecker, InferChecker
-from coresplit.load.protocols.bodies import (
+from coresplit.loading.asked import Requests
+from coresplit.loading.protocols.answers import AnyChecker, InferChecker
+from coresplit.loading.protocols.bodies import (
     ModelMetadata,
     drawn,
     infer_request,
@@ -19,9 +19,9 @@ from coresplit.load.protocols.bodies import (
     read_body,
     shaped,
 )
-from coresplit.load.wire.address import Address, parse_url, tls_context
-from coresplit.load.wire.pool import ask, reason_of
-from coresplit.load.wire.request import Prepared, head_of
+from coresplit.loading.wire.address import Address, parse_url, tls_context
+from coresplit.loading.wire.pool import ask, reason_of
+from coresplit.loading.wire.request import Prepared, head_of
 
 _V2 = re.compile(r"(.*)/v2/models/([^/?]+)(/versions/[^/?]+)?(?:/infer)?/?")
 _PREDICTIONS = re.compile(r".*/predictions/[^/?]+(/[^/?]+)?/?")

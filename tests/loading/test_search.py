@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_compare import a_run
 
-from coresplit.load.search import REPEATS, Measure, search, trial_of
+from coresplit.loading.search import REPEATS, Measure, search, trial_of
 from coresplit.records.load import LoadSearch, LoadTrial
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from coresplit.load.protocols.bodies import (
+from coresplit.loading.protocols.bodies import (
     ModelMetadata,
     Tensor,
     count_of,
     element_bytes,
 )
-from coresplit.load.wire.connection import Answer
-from coresplit.load.wire.request import Prepared
+from coresplit.loading.wire.connection import Answer
+from coresplit.loading.wire.request import Prepared
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Numbers that agree so far are the same: rows computed in another batch are added differently."""

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import coresplit
 from coresplit.errors import EnvironmentFault, TableError, UsageError
-from coresplit.load.asked import Load, Requests
-from coresplit.load.process.messages import (
+from coresplit.loading.asked import Load, Requests
+from coresplit.loading.process.messages import (
     Begin,
     Command,
     Done,
@@ -50,7 +50,7 @@ class Generator:
         self._rest = b""
         # in a group of its own, so that Ctrl-C reaches it through this process alone
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "coresplit.load.process.child"],
+            [sys.executable, "-m", "coresplit.loading.process.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),

@@ -5,9 +5,9 @@ import time
 
 import msgspec
 
-from coresplit.load.protocols.source import Source
-from coresplit.load.wire.pool import ask
-from coresplit.load.wire.request import Prepared, head_of
+from coresplit.loading.protocols.source import Source
+from coresplit.loading.wire.pool import ask
+from coresplit.loading.wire.request import Prepared, head_of
 from coresplit.records.load import SplitSeen
 
 EVERY_S = 1.0

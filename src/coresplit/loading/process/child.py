@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from coresplit.errors import CoresplitError, TableError, UsageError
-from coresplit.load.asked import Load
-from coresplit.load.driver import Driver
-from coresplit.load.one import load_once
-from coresplit.load.process.messages import (
+from coresplit.loading.asked import Load
+from coresplit.loading.driver import Driver
+from coresplit.loading.one import load_once
+from coresplit.loading.process.messages import (
     Begin,
     Command,
     Done,
@@ -31,8 +31,8 @@ from coresplit.load.process.messages import (
     command_of,
     line_of,
 )
-from coresplit.load.protocols.source import Source, open_source
-from coresplit.load.tally import Second
+from coresplit.loading.protocols.source import Source, open_source
+from coresplit.loading.tally import Second
 
 _READ = 1 << 16
 

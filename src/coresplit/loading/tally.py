@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 
-from coresplit.load.percentiles import beyond, latency_of, rank
+from coresplit.loading.percentiles import beyond, latency_of, rank
 from coresplit.records.load import (
     LoadGenerator,
     LoadLimit,

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from coresplit.load.arrivals import (
+from coresplit.loading.arrivals import (
     Arrival,
     constant_arrivals,
     forever,
     poisson_arrivals,
     read_trace,
 )
-from coresplit.load.asked import Load, Requests
-from coresplit.load.driver import Driver, Limits
-from coresplit.load.protocols.source import Source, numbered
-from coresplit.load.tally import Second, Tally
-from coresplit.load.watch import watch_split
+from coresplit.loading.asked import Load, Requests
+from coresplit.loading.driver import Driver, Limits
+from coresplit.loading.protocols.source import Source, numbered
+from coresplit.loading.tally import Second, Tally
+from coresplit.loading.watch import watch_split
 from coresplit.records.load import LoadRun
 
 _HEAD_START_S = 0.02

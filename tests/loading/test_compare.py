@@ -5,7 +5,7 @@ import random
 import msgspec
 import pytest
 
-from coresplit.load.compare import compare
+from coresplit.loading.compare import compare
 from coresplit.records.load import LoadCompared, LoadGenerator, LoadLatency, LoadLimit, LoadRun
 from coresplit.stats.difference import of_rounds
 

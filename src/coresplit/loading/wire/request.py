@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from coresplit.load.wire.address import Address
+from coresplit.loading.wire.address import Address
 
 Parts = tuple[bytes | memoryview, ...]
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from coresplit.load.arrivals import Piece
+from coresplit.loading.arrivals import Piece
 
 LoadProtocol = Literal["v2", "torchserve", "json", "raw"]
 Encoding = Literal["binary", "raw", "json"]

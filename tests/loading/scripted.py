@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from coresplit.load.asked import Load, Requests
-from coresplit.load.driver import Driver
-from coresplit.load.one import load_once
-from coresplit.load.protocols.source import open_source
-from coresplit.load.shapes import constant
+from coresplit.loading.asked import Load, Requests
+from coresplit.loading.driver import Driver
+from coresplit.loading.one import load_once
+from coresplit.loading.protocols.source import open_source
+from coresplit.loading.shapes import constant
 from coresplit.records.load import LoadRun
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from coresplit.errors import UsageError
-from coresplit.load.asked import Encoding
-from coresplit.load.wire.address import Address
-from coresplit.load.wire.request import Prepared, head_of
+from coresplit.loading.asked import Encoding
+from coresplit.loading.wire.address import Address
+from coresplit.loading.wire.request import Prepared, head_of
 
 _DTYPES = {
     "BOOL": "bool",

@@ -15,12 +15,12 @@ from typing import Protocol
 
 import msgspec
 
-from coresplit.load.tally import Tally
-from coresplit.load.timer import Timer
-from coresplit.load.wire.address import Address
-from coresplit.load.wire.connection import Answer
-from coresplit.load.wire.pool import Pool
-from coresplit.load.wire.request import Prepared
+from coresplit.loading.tally import Tally
+from coresplit.loading.timer import Timer
+from coresplit.loading.wire.address import Address
+from coresplit.loading.wire.connection import Answer
+from coresplit.loading.wire.pool import Pool
+from coresplit.loading.wire.request import Prepared
 
 _SWEEP_S = 0.05
 _HEARTBEAT_S = 0.02
