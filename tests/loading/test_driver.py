@@ -382,3 +382,31 @@ def test_a_damaged_trace_ends_a_load_before_it_begins(body: Path, tmp_path: Path
     (tmp_path / "trace").write_text("1\n0\n")
     with pytest.raises(TableError, match="line 2"):
         loaded(at_once, Load(asked="", trace=str(tmp_path / "trace")), body)
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "kind"),
+    [
+        ({"protocol": "json"}, "/score", "application/json"),
+        ({"protocol": "torchserve", "model": "net"}, "/score/predictions/net", "octet"),
+        ({"protocol": "raw", "headers": [["content-type", "image/png"]]}, "/score", "image/png"),
+    ],
+)
+def test_a_file_is_sent_as_the_protocol_has_it(
+    body: Path, asked: dict[str, object], path: str, kind: str
+) -> None:
+    async def run() -> tuple[list[Seen], int]:
+        async with scripted(at_once) as server:
+            whole = {"url": f"{server.url}/score", "body": str(body), **asked}
+            requests = msgspec.convert(whole, Requests)
+            source = await open_source(requests)
+            run = await load_once(source, requests, closed(1, requests=2))
+            return server.seen, run.answered
+
+    seen, answered = asyncio.run(run())
+    assert answered == 2
+    for each in seen:
+        assert each.path == path
+        assert kind in each.headers["content-type"]
+        assert each.body == body.read_bytes()
+        assert each.headers["host"].startswith("127.0.0.1:")

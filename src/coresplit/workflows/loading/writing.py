@@ -14,10 +14,9 @@ def prepare_folder(out: Path) -> None:
 
     Drawing needs libraries, which are asked for here too: EnvironmentFault where one is missing.
     """
-    from coresplit.charts.render import library  # noqa: PLC0415 (drawing)
+    from coresplit.reports.loads.page import require_drawing  # noqa: PLC0415 (drawing)
 
-    library("vl_convert")
-    library("jinja2")
+    require_drawing()
     if out.is_symlink():
         raise UsageError(f"{out} is a link; name the folder itself")
     try:
