@@ -17,7 +17,7 @@ def up_to(capacity: float, limit_from: float = float("inf"), spread: float = 0.0
     drawn = random.Random(1)
 
     def measure(rate: float) -> LoadTrial:
-        held = rate * drawn.gauss(1, spread) <= capacity
+        held = rate * drawn.gauss(1, spread) <= capacity and rate < limit_from
         return LoadTrial(
             rate=rate,
             held=held,
@@ -63,6 +63,18 @@ def test_a_generator_at_its_end_is_told_from_a_server() -> None:
     assert found.high is not None
     assert found.low < 200 <= found.high * 1.0001
     assert all(trial.held for trial in found.trials if trial.rate < 200)
+
+
+def test_a_trial_that_held_counts_however_late_the_generator_was() -> None:
+    def measure(rate: float) -> LoadTrial:
+        trial = up_to(100)(rate)
+        assert trial is not None
+        return msgspec.structs.replace(trial, limit="lag" if trial.held else "")
+
+    found = found_by(measure)
+    assert found.limit == "server"
+    assert found.low is not None
+    assert found.low == pytest.approx(100, rel=0.06)
 
 
 def test_a_server_that_holds_nothing_and_one_that_holds_all() -> None:

@@ -38,12 +38,9 @@ class _Search:
         self._measure = measure
 
     def tried(self, rate: float, times: int) -> str:
-        """``held`` or ``failed`` if all of so many trials say so, else ``mixed``.
-
-        A trial in which the generator was the bottleneck shows nothing but that, and has failed.
-        """
+        """``held`` or ``failed`` if all of so many trials say so, else ``mixed``."""
         own = [trial for trial in self.trials if trial.rate == rate]
-        while len(own) < times and len({_holds(trial) for trial in own}) < 2:
+        while len(own) < times and len({trial.held for trial in own}) < 2:
             if len(self.trials) >= _MOST_TRIALS:
                 raise _Ended
             trial = self._measure(rate)
@@ -51,9 +48,9 @@ class _Search:
                 raise _Ended
             own.append(trial)
             self.trials.append(trial)
-        if len({_holds(trial) for trial in own}) > 1:
+        if len({trial.held for trial in own}) > 1:
             return "mixed"
-        return "held" if _holds(own[0]) else "failed"
+        return "held" if own[0].held else "failed"
 
     def all_of(self, rate: float | None) -> list[LoadTrial]:
         return [trial for trial in self.trials if trial.rate == rate]
@@ -61,7 +58,7 @@ class _Search:
     def best(self, holds: bool) -> float | None:
         """The highest rate at which all trials held, or the lowest at which all failed."""
         rates = {trial.rate for trial in self.trials}
-        sure = [r for r in rates if all(_holds(t) == holds for t in self.all_of(r))]
+        sure = [r for r in rates if all(t.held == holds for t in self.all_of(r))]
         often = [rate for rate in sure if len(self.all_of(rate)) >= REPEATS]
         return (max if holds else min)(often or sure, default=None)
 
@@ -87,9 +84,10 @@ def search(
     if low is not None and high is not None and high < low:
         # a lower rate failed in the only trial it had: the higher one was tried more often
         above = [t.rate for t in tried.trials if t.rate > low]
-        high = min((r for r in above if not any(map(_holds, tried.all_of(r)))), default=None)
+        high = min((r for r in above if not any(t.held for t in tried.all_of(r))), default=None)
     limit: Literal["server", "generator", "none"] = "none" if high is None else "server"
     if any(trial.limit for trial in tried.all_of(high)):
+        # what holds, holds however late the generator was; what fails may be its fault
         limit = "generator"
     return LoadSearch(
         slo=slo,
@@ -125,7 +123,7 @@ def _bisect(tried: _Search, low: float, high: float, precision: float) -> tuple[
         times = 1 if high / low > 1 + 4 * precision else REPEATS
         found = tried.tried(middle, times)
         if found == "mixed":
-            held = sum(map(_holds, tried.all_of(middle)))
+            held = sum(t.held for t in tried.all_of(middle))
             found = "held" if 2 * held > len(tried.all_of(middle)) else "failed"
         if found == "held":
             low = middle
@@ -144,7 +142,3 @@ def _confirm(tried: _Search, low: float, high: float, precision: float) -> None:
     while tried.tried(high, REPEATS) != "failed" and high < MOST_RATE:
         high *= step
         step = 1 + (step - 1) * _WIDER
-
-
-def _holds(trial: LoadTrial) -> bool:
-    return trial.held and not trial.limit
