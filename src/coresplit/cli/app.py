@@ -19,6 +19,7 @@ COMMANDS = {
     "import": ("importing", "Turn published CSV tables into a run folder."),
     "plan": ("plan", "Plan the fastest split of cores and a batch, and prove it."),
     "serve": ("serve", "Serve a model with the split that was measured to be best."),
+    "load": ("load", "Load a model server, compare two, or find the rate within a latency."),
     "export": ("export", "Write a run as CSV tables."),
     "doctor": ("doctor", "Find what spoils measurements on this machine, and how to fix it."),
     "cache": ("caching", "Show or remove cached exports and compiled models."),
