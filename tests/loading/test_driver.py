@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from scripted import OK, Seen, at_once, closed, json_answer, loaded, scripted, steady
+from scripted_server import OK, Seen, at_once, closed, json_answer, loaded, scripted, steady
 
 from coresplit.errors import EnvironmentFault, TableError, UsageError
 from coresplit.loading.asked import Load, Requests

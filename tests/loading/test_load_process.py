@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted import at_once, closed, scripted, steady
+from scripted_server import at_once, closed, scripted, steady
 
 from coresplit.errors import EnvironmentFault, TableError, UsageError
 from coresplit.loading.asked import Load, Requests
