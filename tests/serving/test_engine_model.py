@@ -10,8 +10,9 @@ from scripted import Quiet, ScriptedInstance, ScriptedLoop
 from coresplit.instance import Infer
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.queue import Failure, Job
+from coresplit.serving.settings import Settings
 
 SPAN = 1000
 """Bytes between the requests in what stands for the arena; a row has one."""

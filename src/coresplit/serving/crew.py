@@ -11,7 +11,7 @@ from coresplit.instance import Infer, Inferred, Ready, ServingInstance
 from coresplit.instance.messages import Failure as InstanceFailure
 from coresplit.instance.messages import Reply
 from coresplit.serving.memory import resident
-from coresplit.serving.queue import Part
+from coresplit.serving.queue import Part, rows_computed
 
 LONGEST_PAUSE_S = 30.0
 """Before an instance that died is started again; the pause is doubled while it goes on dying."""
@@ -295,9 +295,3 @@ class Crew:
         if seat.timer is not None:
             seat.timer.cancel()
             seat.timer = None
-
-
-def rows_computed(batch: Sequence[Part], reply: Inferred) -> int:
-    """Rows of a batch but those whose texts were wrong."""
-    pairs = zip(batch, reply.refused, strict=True)
-    return sum(part.count for part, refused in pairs if not refused)

@@ -5,36 +5,18 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from coresplit.instance import Infer, Inferred, Ready, ServingInstance
-from coresplit.serving.crew import Crew, CrewSettings, Observer, Seat, rows_computed
+from coresplit.serving.crew import Crew, CrewSettings, Observer, Seat
 from coresplit.serving.dividing import Lane, Latencies, divide, most_within
 from coresplit.serving.failures import GONE, LATE, STOPPED, TOO_LATE, UNREADY
-from coresplit.serving.queue import Failure, Job, Part, Queue, rows_of
+from coresplit.serving.queue import Failure, Job, Part, Queue, rows_computed, rows_of
+from coresplit.serving.settings import Settings
 
-PATIENCE, SLACK_S = 5.0, 30.0
-"""A batch may take so many times what is expected, and so many seconds more."""
 RATE_WEIGHT = 0.1
 MOMENT_S = 1e-3
 """The least that is expected of an instance that computes, and between two looks at the queue."""
 TRUST_S = 1.0
 """Where nothing was computed for so long, nobody is refused for what is expected."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How requests are dispatched; times in seconds.
-
-    An instance takes ``most_rows`` at once, fewer where ``limit_s`` would be passed. With
-    ``batch_timeout_s`` a request waits for others so long unless all idle instances can be filled.
-    """
-
-    most_rows: int
-    most_requests: int = 1000
-    limit_s: float = math.inf
-    batch_timeout_s: float = 0.0
-    slack_s: float = SLACK_S
-    patience: float = PATIENCE
 
 
 class Engine:

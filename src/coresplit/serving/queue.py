@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from coresplit.instance import Rows, Text
+from coresplit.instance import Inferred, Rows, Text
 
 
 class Job:
@@ -189,3 +189,9 @@ def rows_of(part: Part) -> Rows:
             at + part.first * size for at, size in zip(job.outputs, job.out_bytes, strict=True)
         ),
     )
+
+
+def rows_computed(batch: Sequence[Part], reply: Inferred) -> int:
+    """Rows of a batch but those whose texts were wrong."""
+    pairs = zip(batch, reply.refused, strict=True)
+    return sum(part.count for part, refused in pairs if not refused)

@@ -17,11 +17,12 @@ from coresplit.instance import Arena, ServingInstance
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_of
+from coresplit.serving.settings import Settings
 
 T = TypeVar("T")
 

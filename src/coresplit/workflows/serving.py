@@ -18,8 +18,8 @@ from coresplit.instance import (
 from coresplit.machine.cgroups import available_memory
 from coresplit.models import is_fake, parse_fake
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Settings
 from coresplit.serving.run import ServerSettings, serve
+from coresplit.serving.settings import Settings
 from coresplit.workflows.choosing import Choice
 
 
