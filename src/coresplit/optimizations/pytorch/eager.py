@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, Forward, PrepareRequest
 
 
 class TorchModel:
@@ -21,11 +21,12 @@ class TorchModel:
         """Intra-op threads that PyTorch reports."""
         return torch.get_num_threads()
 
-    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+    def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
         """One forward over these tensors."""
+        run = self._forward
 
         def forward() -> tuple[Tensor, ...]:
-            outputs = self._forward(*inputs)
+            outputs = run(*inputs)
             return outputs if isinstance(outputs, tuple) else (outputs,)
 
         return forward
