@@ -1,4 +1,4 @@
-"""The parent's end of the pipe to a child, which need not wait for a whole message."""
+"""Both ends of the pipe between a parent, which need not wait for a message, and its child."""
 
 import socket
 
@@ -8,7 +8,7 @@ _MOST = 2**16
 
 
 class Channel:
-    """One end of a socket pair; ``multiprocessing.Connection`` is at the other."""
+    """The parent's end of a socket pair; ``End`` is at the other."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -49,3 +49,37 @@ class Channel:
         """Close both ends."""
         self._ours.close()
         self._theirs.close()
+
+
+class End:
+    """The child's end, behind a descriptor that its parent has passed on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._framing = Framing()
+
+    def __enter__(self) -> "End":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def send(self, message: bytes) -> None:
+        """Write one message, waiting only while the pipe is full; raises OSError at its end."""
+        self._socket.sendall(framed(message))
+
+    def receive(self) -> bytes:
+        """Wait for the next whole message; raises EOFError once the parent has closed its end."""
+        while (message := self._framing.message()) is None:
+            try:
+                data = self._socket.recv(_MOST)
+            except ConnectionResetError as error:
+                raise EOFError from error
+            if not data:
+                raise EOFError
+            self._framing.feed(data)
+        return message
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()

@@ -13,7 +13,7 @@ class TorchModel:
     """A callable that takes tensors by position and runs in inference mode."""
 
     def __init__(self, forward: Callable[..., Any], facts: dict[str, str] | None = None) -> None:
-        self._forward = torch.inference_mode()(forward)
+        self._forward = forward
         self.facts = {"library": f"PyTorch {torch.__version__}", **(facts or {})}
 
     @property
@@ -24,9 +24,12 @@ class TorchModel:
     def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
         """One forward over these tensors."""
         run = self._forward
+        # entered again for every forward: to make one takes longer
+        mode = torch.inference_mode()
 
         def forward() -> tuple[Tensor, ...]:
-            outputs = run(*inputs)
+            with mode:
+                outputs = run(*inputs)
             return outputs if isinstance(outputs, tuple) else (outputs,)
 
         return forward
