@@ -1,0 +1,1 @@
+"""Which instances the load wants: replayed, estimated and decided; pure, without a clock."""

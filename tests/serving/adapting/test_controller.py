@@ -1,0 +1,73 @@
+"""When other instances are wanted: steps, constant loads, days and spikes."""
+
+import pytest
+
+from coresplit.serving.adapting.controller import Controller, Rules
+from coresplit.serving.adapting.packrat import PackratRule
+from coresplit.serving.adapting.simulation import Replay, simulate
+from coresplit.serving.adapting.sources import Arrival, Closed, Open, Source
+
+from .loads import SPLITS, constant, diurnal, spiky
+
+LOOK_S = 0.25
+
+
+def adapted(source: Source, first: str = "fat", rules: Rules = Rules()) -> Replay:  # noqa: B008
+    controller = Controller(SPLITS, first, rules)
+    return simulate(SPLITS, source, first=first, switcher=controller, look_s=LOOK_S)
+
+
+@pytest.mark.parametrize("rate", [4, 10, 14])
+def test_a_constant_load_is_not_left_again_for_an_hour(rate: float) -> None:
+    for first in SPLITS:
+        assert len(adapted(Open(constant(rate, 3600)), first).switches) <= 1
+
+
+def test_clients_that_become_many_get_the_other_split_within_a_second() -> None:
+    found = adapted(Closed([(30, 1), (30, 32)] * 4))
+    ups = [at for at, name in found.switches if name == "thin"]
+    downs = [at for at, name in found.switches if name == "fat"]
+    assert [at - 30 - 60 * turn <= 1.0 for turn, at in enumerate(ups)] == [True] * 4
+    assert [at - 60 - 60 * turn <= 6.0 for turn, at in enumerate(downs)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "arrivals"),
+    [
+        ("diurnal", diurnal(1, 18, 600, 3600)),
+        ("spiky", spiky(2, 18, 120, 30, 1800)),
+        ("lulls", spiky(14, 1, 300, 150, 1800)),
+    ],
+)
+def test_a_changing_load_is_served_about_as_well_as_by_the_best_split(
+    name: str, arrivals: list[Arrival]
+) -> None:
+    fixed = [simulate(SPLITS, Open(arrivals), first=each) for each in SPLITS]
+    found = adapted(Open(arrivals))
+    # never much worse than a choice that knew the whole load, and far from the worse of the two
+    assert found.mean < 1.02 * min(each.mean for each in fixed)
+    assert found.quantile(0.99) < 1.1 * min(each.quantile(0.99) for each in fixed)
+    assert found.mean < 0.8 * max(each.mean for each in fixed)
+
+
+def test_a_latency_that_must_be_held_takes_the_fewest_cores_that_hold_it() -> None:
+    rules = Rules(slo_s=0.5, cores={"fat": 2, "thin": 1})
+    assert [name for _, name in adapted(Open(constant(3, 600)), rules=rules).switches] == ["thin"]
+    tight = Rules(slo_s=0.08, cores={"fat": 2, "thin": 1})
+    assert adapted(Open(constant(3, 600)), rules=tight).switches == ()
+
+
+def test_a_switch_that_takes_long_is_made_for_a_load_that_lasts() -> None:
+    slow = Rules(switch_s={"thin": 20.0})
+    short = adapted(Closed([(30, 1), (3, 32), (30, 1)]), rules=slow)
+    assert short.switches == ()
+    assert adapted(Closed([(30, 1), (60, 32)]), rules=slow).switches[0][1] == "thin"
+
+
+def test_the_rule_of_packrat_takes_the_power_of_two_below_the_usual_load() -> None:
+    rule = PackratRule()
+    assert [rule.observe(1) for _ in range(3)] == [1, 1, 1]
+    found = [rule.observe(33) for _ in range(12)]
+    assert found[0] == 1
+    assert found[-1] == 32
+    assert found == sorted(found)
