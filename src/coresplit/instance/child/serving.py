@@ -70,7 +70,8 @@ class Server:
             buffers,
             self._forwards,
             outputs=[
-                (each.shape, dtype) for each, dtype in zip(outputs, self._dtypes, strict=True)
+                (each.shape, dtype, size)
+                for each, dtype, size in zip(outputs, self._dtypes, self._output_bytes, strict=True)
             ],
         )
         # what lives by now lives as long as the server, so that it need not be looked at again

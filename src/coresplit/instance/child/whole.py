@@ -14,7 +14,7 @@ from coresplit.optimizations import CompiledModel, Forward
 
 ALIGNMENT = 64
 """Libraries compute alike on what is aligned so, as their own memory is."""
-MOST_KEPT = 512
+MOST_KEPT = 1024
 
 
 class Whole(NamedTuple):
@@ -42,7 +42,7 @@ class Wholes:
 
     ``forwards`` has for each batch its forward over the first rows of ``buffers``, where truth
     values go and inputs that are not aligned. The model must not write to its inputs.
-    ``outputs`` has the shape and type of each.
+    ``outputs`` has the shape, type and bytes of a row of each.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class Wholes:
         buffers: tuple[Tensor, ...],
         forwards: Mapping[int, Forward],
         *,
-        outputs: Sequence[tuple[tuple[int, ...], torch.dtype]],
+        outputs: Sequence[tuple[tuple[int, ...], torch.dtype, int]],
     ) -> None:
         self._prepared = prepared
         self._arena = arena
         self._buffers = buffers
         self._forwards = forwards
         self._outputs = tuple(outputs)
-        self._found: dict[Rows, Whole | None] = {}
+        self._found: dict[Rows, Whole] = {}
 
     def find(self, rows: Rows) -> Whole | None:
         """These rows as one batch, None where they are none or have texts.
@@ -67,13 +67,13 @@ class Wholes:
         Raises ValueError where they are not in the arena. The same rows need no second look, as
         the arena never changes.
         """
-        try:
-            return self._found[rows]
-        except KeyError:
+        found = self._found.get(rows)
+        if found is None:
             found = self._made(rows)
-        if len(self._found) == MOST_KEPT:
-            del self._found[next(iter(self._found))]
-        self._found[rows] = found
+            if found is not None:
+                if len(self._found) == MOST_KEPT:
+                    del self._found[next(iter(self._found))]
+                self._found[rows] = found
         return found
 
     def _made(self, rows: Rows) -> Whole | None:
@@ -95,19 +95,15 @@ class Wholes:
             else:
                 copied.append((staged.view(-1).view(torch.uint8).numpy().data, source))
         outputs = tuple(
-            self._output(at, (rows.count, *shape), dtype)
-            for at, (shape, dtype) in zip(rows.outputs, self._outputs, strict=True)
+            _tensor(self._arena.view(at, rows.count * size), (rows.count, *shape), dtype)
+            for at, (shape, dtype, size) in zip(rows.outputs, self._outputs, strict=True)
         )
         if len(copied) + len(truths) < len(inputs):
             forward = self._prepared.bind(tuple(inputs), like=forward)
         return Whole(rows.count, tuple(copied), tuple(truths), forward, outputs)
 
-    def _output(self, at: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        size = torch.empty(shape, dtype=dtype, device="meta").nbytes
-        return _tensor(self._arena.view(at, size), shape, dtype)
-
 
 def _tensor(view: memoryview, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     if not len(view):
         return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(view, dtype=torch.uint8).view(dtype).view(shape)
+    return torch.frombuffer(view, dtype=dtype).view(shape)
