@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from serving_process import served
 
 from coresplit.cli.app import app
 from coresplit.loading.wire.address import parse_url
@@ -27,25 +28,8 @@ FORMULA = "fake:2ms + 2ms*b/t@4"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a model that is served."""
     folder = tmp_path_factory.mktemp("loaded")
-    words = ("serve", FORMULA, "--split", "2x1", "--port", "0", "--memory", "64")
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "coresplit", *words],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("ready"), (folder / "log").read_text()
-        yield line.split()[-1]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        assert process.stdout is not None
-        process.stdout.close()
+    with served(FORMULA, "--split", "2x1", folder=folder) as (_, address):
+        yield address
 
 
 def test_a_closed_loop_tells_latencies_and_throughput(coresplit: Coresplit, url: str) -> None:

@@ -33,17 +33,10 @@ class Channel:
         read along with an earlier one, so ask until there is none. Raises EOFError once the other
         end is closed and all messages are taken.
         """
-        while (message := self._framing.message()) is None:
-            try:
-                data = self._ours.recv(_MOST, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return None
-            except ConnectionResetError as error:
-                raise EOFError from error
-            if not data:
-                raise EOFError
-            self._framing.feed(data)
-        return message
+        try:
+            return _next(self._ours, self._framing, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
 
     def close(self) -> None:
         """Close both ends."""
@@ -70,16 +63,21 @@ class End:
 
     def receive(self) -> bytes:
         """Wait for the next whole message; raises EOFError once the parent has closed its end."""
-        while (message := self._framing.message()) is None:
-            try:
-                data = self._socket.recv(_MOST)
-            except ConnectionResetError as error:
-                raise EOFError from error
-            if not data:
-                raise EOFError
-            self._framing.feed(data)
-        return message
+        return _next(self._socket, self._framing)
 
     def close(self) -> None:
         """Close it."""
         self._socket.close()
+
+
+def _next(end: socket.socket, framing: Framing, flags: int = 0) -> bytes:
+    """The next whole message; raises EOFError at the end, BlockingIOError as ``flags`` say."""
+    while (message := framing.message()) is None:
+        try:
+            data = end.recv(_MOST, flags)
+        except ConnectionResetError as error:
+            raise EOFError from error
+        if not data:
+            raise EOFError
+        framing.feed(data)
+    return message

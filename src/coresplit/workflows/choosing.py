@@ -28,12 +28,15 @@ from coresplit.stats.sampling import judged
 from coresplit.sweep import Progress
 from coresplit.workflows import planning
 from coresplit.workflows.conditions import require_same, spec_again
-from coresplit.workflows.finding import MOST_BATCH, is_whole, measured_run, newest_run
+from coresplit.workflows.finding import is_whole, measured_run, newest_run
 from coresplit.workflows.places import machine_for
 from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, Note, spec_of
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, parse_split
 from coresplit.workflows.showing.choice_text import said_of
+
+MOST_BATCH = 32
+"""Largest batch of a split that was told without a run."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,8 +23,6 @@ from coresplit.workflows.request import Note
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, quick_optimizations
 
-MOST_BATCH = 32
-"""Largest batch of a split that was told without a run."""
 BATCHES = (1, 4, 16)
 """Of a short sweep: what lies between is interpolated."""
 FIRST_SHARE = 0.6
@@ -44,10 +42,11 @@ def newest_run(request: ServeRequest, spec: ModelSpec, machine: Machine) -> Run 
             run = store.load(manifest.parent)
             if _is_of(run, spec):
                 require_same(run, machine, run.model)
-                if any(map(request.allows, variants_of(run))) and can_choose(judged(run)):
+                if any(map(request.allows, variants_of(run))):
                     found.append(run)
-    newest = max(found, key=lambda run: run.created_at, default=None)
-    return None if newest is None else judged(newest)
+    found.sort(key=lambda run: run.created_at, reverse=True)
+    # judging fits the variance of a run, so that only those are judged that may be taken
+    return next((run for run in map(judged, found) if can_choose(run)), None)
 
 
 def _is_of(run: Run, spec: ModelSpec) -> bool:
