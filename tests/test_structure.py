@@ -8,6 +8,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+import coresplit
+
 SOURCE = Path(__file__).parents[1] / "src" / "coresplit"
 
 COMMON = {"errors", "format", "units", "records"}
@@ -21,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "records": {"errors", "units"},
     "stats": COMMON,
     "store": COMMON,
+    "loading": COMMON | {"stats"},
     "planner": COMMON | {"stats"},
     "analysis": COMMON | {"stats", "planner"},
     "charts": COMMON | {"stats", "analysis"},
@@ -37,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
         "analysis",
         "cache",
         "instance",
+        "loading",
         "machine",
         "models",
         "optimizations",
@@ -95,6 +99,11 @@ def room_of(module: str) -> str:
 def test_every_room_is_in_the_table() -> None:
     found = {path.stem for path in SOURCE.iterdir() if path.suffix in ("", ".py")}
     assert found - {"__init__", "__pycache__"} == set(ROOMS)
+
+
+def test_no_room_hides_a_name_of_the_python_interface() -> None:
+    # a room that is imported becomes an attribute of the package, and would take its place
+    assert set(ROOMS) & set(coresplit.__all__) == set()
 
 
 def test_imports_run_one_way() -> None:

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 ROUNDS, FEWEST, FORWARDS, WARMUP, PAUSE_S = 30, 5, 20, 5, 0.005
 CORES = 2
@@ -107,6 +108,7 @@ def main() -> None:
                 busy.wait()
     for session in sessions.values():
         session.close()
+    print(Path(sys.argv[1]).stem)
     print(f"{'':24}" + "".join(f"{name:>26}" for name in SESSIONS))
     for situation in situations:
         print(

@@ -67,7 +67,8 @@ def wrap() -> None:
     from coresplit.serving import app  # noqa: PLC0415
     from coresplit.serving.crew import Crew  # noqa: PLC0415
     from coresplit.serving.engine import Engine  # noqa: PLC0415
-    from coresplit.serving.http.connection import HttpConnection  # noqa: PLC0415
+    from coresplit.serving.http.outbox import Outbox  # noqa: PLC0415
+    from coresplit.serving.known import KnownRequests  # noqa: PLC0415
 
     begin, take = app.ServingApp.begin, Engine.computed
 
@@ -84,10 +85,10 @@ def wrap() -> None:
     app.ServingApp.begin = begun  # type: ignore[method-assign]
     Engine.computed = computed  # type: ignore[method-assign]
     stamped(app.ServingApp, "complete", before="received")
-    stamped(app, "parse_infer", after="parsed")
+    stamped(KnownRequests, "find", after="parsed")
     stamped(Crew, "compute", before="dispatched", after="sent")
     stamped(Crew, "_heard", before="heard")
-    stamped(HttpConnection, "_send", before="answered", after="written")
+    stamped(Outbox, "send", before="answered", after="written")
 
 
 def told(file: Path, whole_s: float) -> str:

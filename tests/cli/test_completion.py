@@ -39,6 +39,10 @@ def values(line: str) -> list[str]:
         ("bench --qui", ["--quick"]),
         ("plan run --optimization onnx", ["onnxruntime"]),
         ("plan run --setting pa", ["packed"]),
+        ("loa", ["load"]),
+        ("load http://x --arrivals po", ["poisson"]),
+        ("load http://x --protocol tor", ["torchserve"]),
+        ("load http://x --perc", ["--percentile"]),
     ],
 )
 def test_names_are_completed(line: str, offered: list[str]) -> None:

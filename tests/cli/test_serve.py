@@ -26,11 +26,12 @@ from coresplit import store
 from coresplit.errors import UsageError
 from coresplit.instance import Interrupt
 from coresplit.machine.allocators import usable_allocators
-from coresplit.planner import Capacity, Option, gains
+from coresplit.planner import Capacity, Option, Profile, ProfilePoint, gains
 from coresplit.records import Interval, Variant, split_of
 from coresplit.stats.variance import Location
 from coresplit.workflows import serving
 from coresplit.workflows.choosing import Choice, choose
+from coresplit.workflows.finding import can_choose, is_whole
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, parse_split
 from coresplit.workflows.showing.choice_text import said_of
@@ -94,6 +95,10 @@ def test_a_difference_that_noise_could_have_made_is_not_named() -> None:
     said = said_of("r", fast, [(slow, clear), (slow, vague)], ServeRequest(target="fake"))
     assert "33 % more throughput than 1 instance of 1 thread" in said[2]
     assert "too close to call" in said[2]
+    assert "measure again" not in said[1]
+    shaky = msgspec.structs.replace(fast.full, doubts=("unstable",))
+    doubted = msgspec.structs.replace(fast, full=shaky)
+    assert "measure again" in said_of("r", doubted, [], ServeRequest(target="fake"))[1]
 
 
 def test_a_latency_allows_more_throughput(run: Path) -> None:
@@ -138,6 +143,16 @@ def test_the_newest_run_of_this_machine_is_taken_and_else_one_is_measured(
         chosen(ServeRequest(target=FORMULA, measure=False, allocator="tcmalloc"))
 
 
+def test_splits_are_chosen_only_of_what_was_measured_on_few_threads_and_on_all(run: Path) -> None:
+    known = store.load(run)
+    cells = {(threads, 1): ProfilePoint(latency=0.01) for threads in (1, 2, 3, 4)}
+    variant = Variant("none", "sequential", "default")
+    assert is_whole(Profile(variant=variant, cells=cells), known)
+    del cells[4, 1]
+    assert not is_whole(Profile(variant=variant, cells=cells), known)
+    assert can_choose(known)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(len(usable_allocators()) < 2, reason="there is one allocator only")
 def test_a_short_sweep_tries_the_allocators_of_the_best_optimization(
@@ -150,7 +165,7 @@ def test_a_short_sweep_tries_the_allocators_of_the_best_optimization(
     )
     found = chosen(asked)
     first, second = sorted((tmp_path / "runs").iterdir())
-    assert second.name == f"{first.name}-allocators"
+    assert second.name == f"{first.name}-best"
     assert set(store.load(first).settings.optimizations) > {"none", "script"}
     swept = store.load(second).settings
     assert swept.allocators == usable_allocators()

@@ -34,7 +34,9 @@ class Counting:
         self.facts = self._eager.facts
         self.threads = 1
 
-    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+    def bind(
+        self, inputs: tuple[Tensor, ...], like: Callable[[], tuple[Tensor, ...]] | None = None
+    ) -> Callable[[], tuple[Tensor, ...]]:
         self.batches.append(len(inputs[0]))
         forward = self._eager.bind(inputs)
         generator = torch.Generator().manual_seed(len(self.batches))

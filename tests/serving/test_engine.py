@@ -10,10 +10,11 @@ from coresplit.instance import Arena, Infer, Inferred
 from coresplit.serving import crew
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.memory import resident
 from coresplit.serving.queue import Failure, Job
 from coresplit.serving.sets import Place
+from coresplit.serving.settings import Settings
 
 FOREVER = float("inf")
 

@@ -10,10 +10,11 @@ from scripted import Deaf, Quiet, ScriptedInstance, ScriptedLoop, set_of
 from coresplit.instance import Infer
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.queue import Failure, Job
 from coresplit.serving.seats import WAITED_S
 from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.settings import Settings
 from coresplit.serving.switching.switcher import Outcome, Switcher
 
 SPAN = 1000

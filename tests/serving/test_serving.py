@@ -19,13 +19,14 @@ from coresplit.serving import crew
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
 from coresplit.serving.metrics import Metrics
 from coresplit.serving.protocol import Signature, Tensor
 from coresplit.serving.run import new_event_loop
 from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.settings import Settings
 
 ROW = 16
 ARENA = 1 << 24

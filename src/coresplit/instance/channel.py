@@ -1,4 +1,4 @@
-"""The parent's end of the pipe to a child, which need not wait for a whole message."""
+"""Both ends of the pipe between a parent, which need not wait for a message, and its child."""
 
 import socket
 
@@ -8,7 +8,7 @@ _MOST = 2**16
 
 
 class Channel:
-    """One end of a socket pair; ``multiprocessing.Connection`` is at the other."""
+    """The parent's end of a socket pair; ``End`` is at the other."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -33,19 +33,51 @@ class Channel:
         read along with an earlier one, so ask until there is none. Raises EOFError once the other
         end is closed and all messages are taken.
         """
-        while (message := self._framing.message()) is None:
-            try:
-                data = self._ours.recv(_MOST, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return None
-            except ConnectionResetError as error:
-                raise EOFError from error
-            if not data:
-                raise EOFError
-            self._framing.feed(data)
-        return message
+        try:
+            return _next(self._ours, self._framing, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
 
     def close(self) -> None:
         """Close both ends."""
         self._ours.close()
         self._theirs.close()
+
+
+class End:
+    """The child's end, behind a descriptor that its parent has passed on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._framing = Framing()
+
+    def __enter__(self) -> "End":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def send(self, message: bytes) -> None:
+        """Write one message, waiting only while the pipe is full; raises OSError at its end."""
+        self._socket.sendall(framed(message))
+
+    def receive(self) -> bytes:
+        """Wait for the next whole message; raises EOFError once the parent has closed its end."""
+        return _next(self._socket, self._framing)
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+
+def _next(end: socket.socket, framing: Framing, flags: int = 0) -> bytes:
+    """The next whole message; raises EOFError at the end, BlockingIOError as ``flags`` say."""
+    while (message := framing.message()) is None:
+        try:
+            data = end.recv(_MOST, flags)
+        except ConnectionResetError as error:
+            raise EOFError from error
+        if not data:
+            raise EOFError
+        framing.feed(data)
+    return message

@@ -10,13 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Literal
 
 import msgspec
 
 from coresplit.errors import InstanceDied, InstanceTimeout
-from coresplit.instance.channel import Channel
+from coresplit.instance.channel import Channel, End
 from coresplit.instance.failures import error_of
 from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import (
@@ -169,15 +168,15 @@ class FakeServing:
 
     def _run(self) -> None:
         # the other side may be cut at any moment
-        with Connection(os.dup(self._theirs.fileno())) as pipe, suppress(EOFError, OSError):
+        with End(os.dup(self._theirs.fileno())) as pipe, suppress(EOFError, OSError):
             if not self._sleep(self._prepare_s):
                 return
-            pipe.send_bytes(msgspec.json.encode(self._unready or self._readiness()))
+            pipe.send(msgspec.json.encode(self._unready or self._readiness()))
             while self._unready is None:
-                reply = self._answer(msgspec.json.decode(pipe.recv_bytes(), type=Infer))
+                reply = self._answer(msgspec.json.decode(pipe.receive(), type=Infer))
                 if reply is None:
                     break
-                pipe.send_bytes(msgspec.json.encode(reply))
+                pipe.send(msgspec.json.encode(reply))
         self._cut()
 
     def _sleep(self, seconds: float) -> bool:

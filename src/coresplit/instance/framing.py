@@ -1,4 +1,4 @@
-"""Whole messages out of a stream of bytes, as ``multiprocessing.Connection`` cuts them."""
+"""Whole messages out of a stream of bytes: each has its length before it."""
 
 import struct
 

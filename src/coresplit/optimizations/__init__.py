@@ -11,7 +11,7 @@ from coresplit.optimizations.accuracy.measure import (
     measure_accuracy_drop,
     reference,
 )
-from coresplit.optimizations.base import CompiledModel, Makes, Optimization, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, Forward, Makes, Optimization, PrepareRequest
 from coresplit.optimizations.registry import (
     OPTIMIZATIONS,
     missing_packages,
@@ -27,6 +27,7 @@ __all__ = [
     "OPTIMIZATIONS",
     "Comparison",
     "CompiledModel",
+    "Forward",
     "Makes",
     "Optimization",
     "PrepareRequest",

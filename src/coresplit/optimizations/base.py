@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+Forward = Callable[[], "tuple[Tensor, ...]"]
+"""Runs one forward and returns its outputs."""
+
+
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The model to prepare, and where it will run.
 
@@ -56,11 +60,12 @@ class CompiledModel(Protocol):
     def threads(self) -> int:
         """Intra-op threads."""
 
-    def bind(self, inputs: "tuple[Tensor, ...]") -> "Callable[[], tuple[Tensor, ...]]":
+    def bind(self, inputs: "tuple[Tensor, ...]", like: Forward | None = None) -> Forward:
         """A function that runs one forward over these inputs of any batch size.
 
         Inputs are not copied if the library allows it. The next call may overwrite the outputs of
-        the last.
+        the last. Where ``like`` is given, a forward over inputs of the same shapes, both may work
+        in the same memory, so that a call of either overwrites the outputs of the other.
         """
 
 

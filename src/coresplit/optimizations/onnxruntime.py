@@ -1,6 +1,5 @@
 """ONNX Runtime on its own CPU kernels."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, Forward, PrepareRequest
 from coresplit.optimizations.libraries import disable_telemetry
 from coresplit.optimizations.onnx_export import onnx_file
 
@@ -24,12 +23,13 @@ class OnnxRuntimeModel:
         import onnxruntime  # noqa: PLC0415
 
         self._session = session
+        self._inputs = [each.name for each in session.get_inputs()]
         self._options = session.get_session_options()
         self.facts = {
             "library": f"ONNX Runtime {onnxruntime.__version__}",
             "provider": " ".join(session.get_providers()),
             "inter-op threads": str(self._options.inter_op_num_threads),
-            "spinning": "as by default: idle threads spin",
+            "spinning": "threads spin while a forward runs, and sleep after it",
         }
 
     @property
@@ -37,16 +37,16 @@ class OnnxRuntimeModel:
         """Intra-op threads that the session reports."""
         return int(self._options.intra_op_num_threads)
 
-    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+    def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
         """One forward over these tensors, in the order of the graph's inputs."""
-        session = self._session
-        names = [each.name for each in session.get_inputs()]
+        run = self._session.run
         feed = {
-            name: tensor.contiguous().numpy() for name, tensor in zip(names, inputs, strict=True)
+            name: tensor.contiguous().numpy()
+            for name, tensor in zip(self._inputs, inputs, strict=True)
         }
 
         def forward() -> tuple[Tensor, ...]:
-            return tuple(map(_tensor, session.run(None, feed)))
+            return tuple(map(_tensor, run(None, feed)))
 
         return forward
 
@@ -77,6 +77,8 @@ def session_of(request: PrepareRequest, path: str, *, optimized: bool) -> OnnxRu
         levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
     )
     options.log_severity_level = _ERRORS_ONLY
+    # as fast as spinning on, and neighbours have the cores between forwards
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path, options, providers=[_PROVIDER])
     if session.get_providers() != [_PROVIDER]:
         raise PrepareFailed(f"ONNX Runtime chose {session.get_providers()}, not {_PROVIDER}")

@@ -6,17 +6,14 @@ import math
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from coresplit.instance import Arena, Blocks, Text
 from coresplit.serving.endpoints import METRICS, State
 from coresplit.serving.engine import Engine
 from coresplit.serving.http.exchange import Exchange
-from coresplit.serving.known import Known, KnownRequests
+from coresplit.serving.known import Known, KnownRequests, header_length_of
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import (
-    HEADER_LENGTH,
-    BadRequest,
     Endpoint,
     Refusal,
     Route,
@@ -167,7 +164,7 @@ class ServingApp:
 
     def _infer(self, pending: _Pending, body: memoryview) -> None:
         head = pending.exchange.head
-        known = self._known.find(body, _header_length(head.headers))
+        known = self._known.find(body, header_length_of(head.headers))
         request, size = known.request, sum(known.out_bytes)
         if not self._blocks.holds(len(body), size):
             self._end(pending, 413, TOO_LARGE)
@@ -294,12 +291,3 @@ class ServingApp:
     ) -> None:
         own, parts = write_error(message)
         exchange.respond(status, [*own.items(), *headers], parts)
-
-
-def _header_length(headers: Any) -> int | None:  # noqa: ANN401
-    text = headers.get(HEADER_LENGTH.lower())
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadRequest("Inference-Header-Content-Length is not a number")
-    return int(text)

@@ -5,8 +5,6 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 
-import msgspec
-
 from coresplit.instance import Infer, Inferred, Ready
 from coresplit.serving.crew import Crew, CrewSettings, Start
 from coresplit.serving.dividing import divide
@@ -15,27 +13,12 @@ from coresplit.serving.lineup import MOMENT_S, Lineup
 from coresplit.serving.queue import Failure, Job, Part, Queue, rows_computed, rows_of
 from coresplit.serving.seats import Observer, Seat
 from coresplit.serving.sets import InstanceSet
+from coresplit.serving.settings import Settings
 from coresplit.serving.waiting import Alarm, Change, require_alike
 
-PATIENCE, SLACK_S = 5.0, 30.0
-"""A batch may take so many times what is expected, and so many seconds more."""
 RATE_WEIGHT = 0.1
 TRUST_S = 1.0
 """Where nothing was computed for so long, nobody is refused for what is expected."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How requests are dispatched; times in seconds.
-
-    An instance takes fewer rows than it could where ``limit_s`` would be passed. With
-    ``batch_timeout_s`` a request waits for others so long unless all idle instances can be filled.
-    """
-
-    most_requests: int = 1000
-    limit_s: float = math.inf
-    batch_timeout_s: float = 0.0
-    slack_s: float = SLACK_S
-    patience: float = PATIENCE
 
 
 class Engine:

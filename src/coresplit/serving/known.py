@@ -1,8 +1,15 @@
 """Requests that were parsed before: clients send the same description of their tensors again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from coresplit.serving.protocol import InferRequest, Signature, parse_infer, write_infer
+from coresplit.serving.protocol import (
+    HEADER_LENGTH,
+    BadRequest,
+    InferRequest,
+    Signature,
+    parse_infer,
+    write_infer,
+)
 
 _LONGEST = 2 << 10
 _MOST = 128
@@ -55,3 +62,13 @@ class KnownRequests:
 
     def _parsed(self, body: memoryview, header_length: int | None) -> Known:
         return Known(parse_infer(body, header_length, self._signature), self._signature)
+
+
+def header_length_of(headers: Mapping[str, str]) -> int | None:
+    """How much of a body is JSON, None for all; raises BadRequest for what is no number."""
+    text = headers.get(HEADER_LENGTH.lower())
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadRequest("Inference-Header-Content-Length is not a number")
+    return int(text)

@@ -17,13 +17,14 @@ from coresplit.format import format_size
 from coresplit.instance import Arena, ServingInstance
 from coresplit.serving.app import ServingApp
 from coresplit.serving.crew import CrewSettings
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
 from coresplit.serving.memory import shared
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_of
 from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.settings import Settings
 from coresplit.serving.switching.managing import ManagingApp, Offer
 from coresplit.serving.switching.switcher import Switcher
 

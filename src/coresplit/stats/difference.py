@@ -9,6 +9,7 @@ Pharmacokinetics and Biopharmaceutics 15(6), 1987). What neither test shows is t
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,6 +27,7 @@ from coresplit.stats.variance import (
     locate,
     median_variance,
     pair_squares,
+    sum_of_squares,
 )
 
 LEVEL = 0.01
@@ -104,6 +106,21 @@ def between(first: Location, second: Location) -> Contrast:
     spread = own**2 / first.df + other**2 / second.df
     df = (own + other) ** 2 / spread if spread else min(first.df, second.df)
     return Contrast(log=second.log - first.log, error=math.sqrt(own + other), df=df)
+
+
+def of_rounds(logs: Sequence[float]) -> Contrast:
+    """How many times as fast the first of two is, from log ratios of rounds made side by side.
+
+    By the spread of the rounds alone; there must be two or more.
+    """
+    count = len(logs)
+    spread = sum_of_squares(logs) / (count - 1)
+    return Contrast(
+        log=statistics.median(logs),
+        error=math.sqrt(median_variance(count) * spread),
+        df=count - 1,
+        pairs=count,
+    )
 
 
 def decide(contrasts: Sequence[Contrast], level: float = LEVEL) -> list[Relation]:

@@ -28,12 +28,15 @@ from coresplit.stats.sampling import judged
 from coresplit.sweep import Progress
 from coresplit.workflows import planning
 from coresplit.workflows.conditions import require_same, spec_again
-from coresplit.workflows.finding import MOST_BATCH, measured_run, newest_run
+from coresplit.workflows.finding import is_whole, measured_run, newest_run
 from coresplit.workflows.places import machine_for
 from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, Note, spec_of
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, parse_split
 from coresplit.workflows.showing.choice_text import said_of
+
+MOST_BATCH = 32
+"""Largest batch of a split that was told without a run."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +79,8 @@ def choose(
     if request.split is not None:
         return _as_told(request)
     spec = spec_of(request.bench)
-    run = newest_run(request, spec, machine_for(spec.name))
+    machine = machine_for(spec.name)
+    run = newest_run(request, spec, machine)
     if run is None:
         if not request.measure:
             raise UsageError(
@@ -85,7 +89,12 @@ def choose(
                 "split=2x1",
             )
         run = measured_run(
-            request, interrupt=interrupt, cores=cores, note=note, on_progress=on_progress
+            request,
+            machine.usable,
+            interrupt=interrupt,
+            cores=cores,
+            note=note,
+            on_progress=on_progress,
         )
     return _from_run(run, request)
 
@@ -232,6 +241,8 @@ def _profiles(run: Run, request: ServeRequest) -> tuple[Profile, ...]:
     found = tuple(each for each in profiles_of(run) if request.allows(each.variant))
     if request.optimization is None:
         found = lossless(found, lossy_of(run))
+    # splits of others cannot be compared
+    found = tuple(each for each in found if is_whole(each, run)) or found
     if not found:
         raise UsageError(f"run {run.name} has nothing that is asked for; measure it first")
     return found

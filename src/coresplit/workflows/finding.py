@@ -12,7 +12,7 @@ from coresplit.format import format_duration, listed
 from coresplit.instance import Interrupt
 from coresplit.machine.allocators import usable_allocators
 from coresplit.models import ModelSpec, describe, is_fake
-from coresplit.planner import best_capacity, capacities_of, lossless, profiles_of
+from coresplit.planner import Profile, best_capacity, capacities_of, lossless, profiles_of
 from coresplit.records import Machine, Run, Variant
 from coresplit.stats.lossy import lossy_of
 from coresplit.stats.sampling import judged
@@ -23,10 +23,12 @@ from coresplit.workflows.request import Note
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, quick_optimizations
 
-MOST_BATCH = 32
-"""Largest batch of a short sweep."""
+BATCHES = (1, 4, 16)
+"""Of a short sweep: what lies between is interpolated."""
 FIRST_SHARE = 0.6
-"""Of the budget, for optimizations; allocators of the best one have the rest."""
+"""Of the budget, for optimizations; the best of them has the rest."""
+LEAST_S = 10.0
+"""For the second sweep, also where the first took all of the time."""
 
 
 def newest_run(request: ServeRequest, spec: ModelSpec, machine: Machine) -> Run | None:
@@ -42,8 +44,9 @@ def newest_run(request: ServeRequest, spec: ModelSpec, machine: Machine) -> Run 
                 require_same(run, machine, run.model)
                 if any(map(request.allows, variants_of(run))):
                     found.append(run)
-    newest = max(found, key=lambda run: run.created_at, default=None)
-    return None if newest is None else judged(newest)
+    found.sort(key=lambda run: run.created_at, reverse=True)
+    # judging fits the variance of a run, so that only those are judged that may be taken
+    return next((run for run in map(judged, found) if can_choose(run)), None)
 
 
 def _is_of(run: Run, spec: ModelSpec) -> bool:
@@ -66,15 +69,18 @@ def variants_of(run: Run) -> set[Variant]:
 
 def measured_run(
     request: ServeRequest,
+    usable: int,
     *,
     interrupt: Interrupt,
     cores: Cores,
     note: Note,
     on_progress: Callable[[Progress], None],
 ) -> Run:
-    """A short sweep over optimizations, then one over the allocators of the best of them.
+    """A short sweep over optimizations on ``usable`` cores, then of the best over allocators.
 
-    Both are run folders; the last one is given. Raises the errors of measuring.
+    Where the time was too short to compare splits with the best one, the second sweep is for that
+    alone. Both are run folders; the last one that can be chosen from is given. Raises the
+    errors of measuring.
     """
     model = request.target
     begun = time.monotonic()
@@ -84,10 +90,12 @@ def measured_run(
         request.bench,
         optimizations=named or quick_optimizations(model),
         mapping=None if request.mapping is None else (request.mapping,),
-        batches=tuple(2**power for power in range(MOST_BATCH.bit_length())),
+        # others would leave cores idle
+        threads=tuple(each for each in range(1, usable + 1) if usable % each == 0),
+        batches=BATCHES,
     )
     others = allocators or (("default",) if is_fake(model) else usable_allocators())
-    stages = named or allocators or len(others) == 1
+    at_once = named or allocators or len(others) == 1
     note(f"no run of {model} fits this machine: measuring for {format_duration(request.budget)}")
     path = request.runs / f"{describe(model)[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -101,20 +109,32 @@ def measured_run(
             raise KeyboardInterrupt
         return judged(store.load(found.path))
 
-    if stages:
+    if at_once:
         return measure("", request.budget, allocator=others)
     first = measure("", FIRST_SHARE * request.budget)
-    best = best_capacity(
-        capacity
-        for profile in lossless(profiles_of(first), lossy_of(first))
-        for capacity in capacities_of(profile, first.settings.threads[-1])
-    )
+    profiles = lossless(profiles_of(first), lossy_of(first))
+    best = best_capacity(each for one in profiles for each in capacities_of(one, usable))
     if best is None:
         raise UsageError(
             f"nothing was measured within {format_duration(request.budget)}; give more time"
         )
+    name = best.variant.optimization
+    if any(each.variant == best.variant and is_whole(each, first) for each in profiles):
+        note(f"{name} is the best so far; now allocators: {listed(others)}")
+    else:
+        note(f"{name} is the best so far; now the thread counts of it that are missing")
+        others = ("default",)
     left = request.budget - (time.monotonic() - begun)
-    note(f"{best.variant.optimization} is fastest so far; now allocators: {listed(others)}")
-    return measure(
-        "-allocators", left, optimizations=(best.variant.optimization,), allocator=others
-    )
+    second = measure("-best", max(left, LEAST_S), optimizations=(name,), allocator=others)
+    return second if can_choose(second) else first
+
+
+def is_whole(profile: Profile, run: Run) -> bool:
+    """Whether it tells the latency of a single request on the fewest threads and on the most."""
+    threads = run.settings.threads
+    return all((each, 1) in profile.cells for each in (threads[0], threads[-1]))
+
+
+def can_choose(run: Run) -> bool:
+    """Whether splits of something can be compared."""
+    return any(is_whole(each, run) for each in profiles_of(run))

@@ -21,9 +21,9 @@ from coresplit.optimizations import require_applicable, usable
 from coresplit.planner import Profile, capacities_of
 from coresplit.records import Split, Variant, split_of
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Settings
 from coresplit.serving.run import Management, ServerSettings, serve
 from coresplit.serving.sets import InstanceSet, Place
+from coresplit.serving.settings import Settings
 from coresplit.workflows.candidates import short
 from coresplit.workflows.choosing import Choice, fitting, latencies_of
 from coresplit.workflows.finding import MOST_BATCH

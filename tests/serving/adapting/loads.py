@@ -40,4 +40,6 @@ def diurnal(low: float, high: float, period: float, seconds: float) -> list[Arri
 
 
 def spiky(base: float, peak: float, every: float, width: float, seconds: float) -> list[Arrival]:
-    return poisson(lambda at: peak if at % every > every - width else base, peak, seconds)
+    return poisson(
+        lambda at: peak if at % every > every - width else base, max(base, peak), seconds
+    )

@@ -2,7 +2,7 @@
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from serving_process import load, options, rows_of
+from served import load, options, rows_of
 
 given = options()
 app = FastAPI()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import litserve
 import numpy as np
 from fastapi import Depends, Request, Response
-from serving_process import Floats, load, options, rows_of
+from served import Floats, load, options, rows_of
 
 given = options()
 

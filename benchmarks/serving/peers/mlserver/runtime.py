@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Body, Response
 from mlserver import MLModel
 from mlserver.handlers import custom_handler
-from serving_process import load, options, rows_of
+from served import load, options, rows_of
 
 given = options()
 

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from serving_process import options
+from served import options
 
 given = options()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from mosec import Server, Worker
-from serving_process import Floats, load, options, rows_of
+from served import Floats, load, options, rows_of
 
 given = options()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-from serving_process import options
+from served import options
 
 given = options()
 

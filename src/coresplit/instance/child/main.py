@@ -4,12 +4,12 @@ An instance of a server is given the descriptor of its arena as a third number.
 """
 
 import sys
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from coresplit.errors import CoresplitError, EnvironmentFault, StorageError, UsageError
+from coresplit.instance.channel import End
 from coresplit.instance.child.quiet import Quiet
 from coresplit.instance.messages import (
     Command,
@@ -35,8 +35,8 @@ def main(descriptor: int, parent: int, shared: int | None = None) -> None:
     """
     die_with_parent(parent)
     disable_telemetry()
-    with Connection(descriptor) as pipe:
-        spec = msgspec.json.decode(pipe.recv_bytes(), type=InstanceSpec)
+    with End(descriptor) as pipe:
+        spec = msgspec.json.decode(pipe.receive(), type=InstanceSpec)
         quiet = Quiet(spec.serve.quiet_s) if spec.serve and spec.serve.quiet_s else None
         if spec.nodes:
             bind_memory(spec.nodes)
@@ -46,12 +46,7 @@ def main(descriptor: int, parent: int, shared: int | None = None) -> None:
         _serve(pipe, spec, arena, quiet)
 
 
-def _serve(
-    pipe: "Connection[bytes, bytes]",
-    spec: InstanceSpec,
-    arena: Arena | None,
-    quiet: Quiet | None,
-) -> None:
+def _serve(pipe: End, spec: InstanceSpec, arena: Arena | None, quiet: Quiet | None) -> None:
     from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
 
     try:
@@ -70,7 +65,7 @@ def _serve(
     commands = msgspec.json.Decoder(Command)
     while True:
         try:
-            command: Command = commands.decode(pipe.recv_bytes())
+            command: Command = commands.decode(pipe.receive())
         except EOFError:
             return
         _send(pipe, _answer(worker, command))
@@ -87,8 +82,8 @@ def _answer(worker: "Worker", command: Command) -> Reply:
         return Failure(kind="memory" if lacking else "forward", message=message)
 
 
-def _send(pipe: "Connection[bytes, bytes]", reply: Reply) -> None:
-    pipe.send_bytes(msgspec.json.encode(reply))
+def _send(pipe: End, reply: Reply) -> None:
+    pipe.send(msgspec.json.encode(reply))
 
 
 def _one_line(error: Exception) -> str:

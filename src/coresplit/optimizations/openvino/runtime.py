@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, Forward, PrepareRequest
 from coresplit.optimizations.libraries import disable_telemetry
 from coresplit.optimizations.onnx_export import onnx_file
 
@@ -71,27 +71,42 @@ class OpenVinoModel:
             )
         self.facts[f"{name} operators"] = f"{running} of {found.total()}"
 
-    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+    def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
         """One forward over these tensors; the next call overwrites the outputs."""
-        return _Forward(self._model, inputs)
+        if isinstance(like, _Forward):
+            return _Forward(like.request, self._model, inputs)
+        return _Forward(_Request(self._model.create_infer_request()), self._model, inputs)
+
+
+class _Request:
+    """An inference request, which has memory for what it computes, and whose inputs it has."""
+
+    def __init__(self, request: Any) -> None:  # noqa: ANN401 (no type stubs)
+        self.request = request
+        self.user: _Forward | None = None
 
 
 class _Forward:
-    """An inference request, and its inputs, which OpenVINO reads without owning them."""
+    """Inputs that OpenVINO reads without owning them, and the request that they take turns in."""
 
-    def __init__(self, model: Any, inputs: tuple[Tensor, ...]) -> None:  # noqa: ANN401
+    def __init__(self, request: _Request, model: Any, inputs: tuple[Tensor, ...]) -> None:  # noqa: ANN401
         from openvino import Tensor as Shared  # noqa: PLC0415
 
         arrays = [tensor.contiguous().numpy() for tensor in inputs]
-        self._request = model.create_infer_request()
-        self._inputs = [Shared(array, shared_memory=True) for array in arrays], arrays
-        for port, tensor in zip(model.inputs, self._inputs[0], strict=True):
-            self._request.set_tensor(port, tensor)
+        self.request = request
+        self._arrays = arrays
+        tensors = [Shared(array, shared_memory=True) for array in arrays]
+        self._inputs = list(zip(model.inputs, tensors, strict=True))
         self._outputs = model.outputs
 
     def __call__(self) -> tuple[Tensor, ...]:
-        self._request.infer()
-        return tuple(torch.from_numpy(self._request.get_tensor(i).data) for i in self._outputs)
+        request = self.request.request
+        if self.request.user is not self:
+            for port, tensor in self._inputs:
+                request.set_tensor(port, tensor)
+            self.request.user = self
+        request.infer()
+        return tuple(torch.from_numpy(request.get_tensor(i).data) for i in self._outputs)
 
 
 def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoModel:

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.base import CompiledModel, Forward, PrepareRequest
 
 
 class TorchModel:
     """A callable that takes tensors by position and runs in inference mode."""
 
     def __init__(self, forward: Callable[..., Any], facts: dict[str, str] | None = None) -> None:
-        self._forward = torch.inference_mode()(forward)
+        self._forward = forward
         self.facts = {"library": f"PyTorch {torch.__version__}", **(facts or {})}
 
     @property
@@ -21,11 +21,15 @@ class TorchModel:
         """Intra-op threads that PyTorch reports."""
         return torch.get_num_threads()
 
-    def bind(self, inputs: tuple[Tensor, ...]) -> Callable[[], tuple[Tensor, ...]]:
+    def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
         """One forward over these tensors."""
+        run = self._forward
+        # entered again for every forward: to make one takes longer
+        mode = torch.inference_mode()
 
         def forward() -> tuple[Tensor, ...]:
-            outputs = self._forward(*inputs)
+            with mode:
+                outputs = run(*inputs)
             return outputs if isinstance(outputs, tuple) else (outputs,)
 
         return forward

@@ -13,19 +13,36 @@ from coresplit.reports.document import Document
 
 def html_page(document: Document, *, pictures: bool) -> str:
     """The whole page; ``pictures`` says whether a PNG lies beside it for every figure."""
-    jinja = library("jinja2")
-    environment = jinja.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
-    )
-    safe = library("markupsafe").Markup
-    page: str = environment.from_string(_asset("page.html")).render(
+    return rendered(
+        "page.html",
+        _data(document),
         document=document,
         pictures=pictures,
         size=TOTAL,
+        library=javascript() if document.drawable else "",
+    )
+
+
+def rendered(template: str, data: dict[str, Any], **values: Any) -> str:  # noqa: ANN401 (jinja)
+    """A page from one of the templates; ``data`` is what its script draws from.
+
+    ``library`` among the values is a script that is put in as it is.
+    """
+    jinja = library("jinja2")
+    environment = jinja.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja.StrictUndefined,
+        loader=jinja.FunctionLoader(_asset),
+    )
+    safe = library("markupsafe").Markup
+    values["library"] = safe(values["library"])
+    page: str = environment.get_template(template).render(
         style=safe(_asset("page.css")),
         script=safe(_asset("page.js")),
-        library=safe(javascript()) if document.drawable else "",
-        data=safe(_json(_data(document))),
+        data=safe(_json(data)),
+        **values,
     )
     return page
 

@@ -141,8 +141,6 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _has_room(self) -> bool:
         """Whether another request may begin before those that are begun are answered."""
         assert self._outbox is not None
-        if not self._exchanges:
-            return not self._outbox.blocked
         return (
             not self._outbox.blocked
             and len(self._exchanges) < self._limits.pipelined
@@ -158,17 +156,15 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._feed(memoryview(held))
 
     def _read_head(self, data: memoryview) -> int:
+        took = 0
         if self._reader is None or not self._reader.size:
             self._since = self._clock()
-            if (known := self._host.heads.find(data)) is not None:
-                self._reader = None
-                self._begin(known[0])
-                return known[1]
-            self._reader = HeadReader(self._limits)
-        took = self._reader.feed(data)
+            self._reader, took = self._host.heads.reader(data, self._limits)
+        if not took:
+            took = self._reader.feed(data)
+            self._host.heads.keep(data[:took], self._reader)
         if self._reader.head is not None:
             reader, self._reader = self._reader, None
-            self._host.heads.keep(data[:took], reader)
             self._begin(reader)
         return took
 

@@ -24,11 +24,18 @@ def said_of(
     lines = (
         f"serving {found.variant} as {_split(found.split)}",
         f"{goal}: {number(found.throughput)} inputs/s, {format_duration(found.first_s)} for one "
-        f"(predicted from run {run})",
+        f"(predicted from run {run}{_doubt(found, rivals)})",
     )
     if not rivals:
         return lines
     return *lines, f"compared: {listed([_against(found, *rival) for rival in rivals])}"
+
+
+def _doubt(found: Capacity, rivals: Sequence[tuple[Capacity, Speedup]]) -> str:
+    doubted = [found, *(rival for rival, _ in rivals)]
+    if not any("unstable" in each.full.doubts for each in doubted):
+        return ""
+    return "; it was measured beside other programs, so measure again when the cores are free"
 
 
 def _split(split: Split) -> str:

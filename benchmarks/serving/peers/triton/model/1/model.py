@@ -2,7 +2,7 @@
 
 import numpy as np
 import triton_python_backend_utils as pb
-from serving_process import load, options
+from served import load, options
 
 given = options()
 

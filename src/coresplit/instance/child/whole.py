@@ -1,0 +1,109 @@
+"""Requests that are a whole batch each, computed from where their bytes lie in the arena."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coresplit.instance.messages import Rows
+from coresplit.instance.transport import Arena
+from coresplit.optimizations import CompiledModel, Forward
+
+ALIGNMENT = 64
+"""Libraries compute alike on what is aligned so, as their own memory is."""
+MOST_KEPT = 1024
+
+
+class Whole(NamedTuple):
+    """One batch: what is copied before its forward, and where its outputs go.
+
+    ``copied`` has pairs of target and source, ``truths`` those whose bytes are made 0 or 1.
+    """
+
+    batch: int
+    copied: tuple[tuple[memoryview, memoryview], ...]
+    truths: tuple[tuple[NDArray[np.bool_], NDArray[np.uint8]], ...]
+    forward: Forward
+    outputs: tuple[Tensor, ...]
+
+    def gather(self) -> None:
+        """Copy what the forward does not read from the arena."""
+        for target, source in self.copied:
+            target[:] = source
+        for truth, given in self.truths:
+            np.not_equal(given, 0, out=truth)
+
+
+class Wholes:
+    """Makes forwards over the arena, and keeps those of the last requests: their places recur.
+
+    ``forwards`` has for each batch its forward over the first rows of ``buffers``, where truth
+    values go and inputs that are not aligned. The model must not write to its inputs.
+    ``outputs`` has the shape, type and bytes of a row of each.
+    """
+
+    def __init__(
+        self,
+        prepared: CompiledModel,
+        arena: Arena,
+        buffers: tuple[Tensor, ...],
+        forwards: Mapping[int, Forward],
+        *,
+        outputs: Sequence[tuple[tuple[int, ...], torch.dtype, int]],
+    ) -> None:
+        self._prepared = prepared
+        self._arena = arena
+        self._buffers = buffers
+        self._forwards = forwards
+        self._outputs = tuple(outputs)
+        self._found: dict[Rows, Whole] = {}
+
+    def find(self, rows: Rows) -> Whole | None:
+        """These rows as one batch, None where they are none or have texts.
+
+        Raises ValueError where they are not in the arena. The same rows need no second look, as
+        the arena never changes.
+        """
+        found = self._found.get(rows)
+        if found is None:
+            found = self._made(rows)
+            if found is not None:
+                if len(self._found) == MOST_KEPT:
+                    del self._found[next(iter(self._found))]
+                self._found[rows] = found
+        return found
+
+    def _made(self, rows: Rows) -> Whole | None:
+        forward = self._forwards.get(rows.count)
+        offsets = [each for each in rows.inputs if isinstance(each, int)]
+        if forward is None or len(offsets) < len(rows.inputs):
+            return None
+        inputs, copied, truths = [], [], []
+        for at, buffer in zip(offsets, self._buffers, strict=True):
+            staged = buffer[: rows.count]
+            source = self._arena.view(at, staged.nbytes)
+            if staged.dtype != torch.bool and at % ALIGNMENT == 0:
+                inputs.append(_tensor(source, tuple(staged.shape), staged.dtype))
+                continue
+            inputs.append(staged)
+            if staged.dtype == torch.bool:
+                # a truth value that is neither 0 nor 1 is read one way here, another there
+                truths.append((staged.view(-1).numpy(), np.frombuffer(source, np.uint8)))
+            else:
+                copied.append((staged.view(-1).view(torch.uint8).numpy().data, source))
+        outputs = tuple(
+            _tensor(self._arena.view(at, rows.count * size), (rows.count, *shape), dtype)
+            for at, (shape, dtype, size) in zip(rows.outputs, self._outputs, strict=True)
+        )
+        if len(copied) + len(truths) < len(inputs):
+            forward = self._prepared.bind(tuple(inputs), like=forward)
+        return Whole(rows.count, tuple(copied), tuple(truths), forward, outputs)
+
+
+def _tensor(view: memoryview, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    if not len(view):
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(view, dtype=dtype).view(shape)

@@ -1,0 +1,207 @@
+"""What came of the requests of one load: counts, latencies by second, and the summary."""
+
+import math
+import time
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+
+from coresplit.loading.percentiles import beyond, latency_of, rank
+from coresplit.records.load import (
+    LoadGenerator,
+    LoadLimit,
+    LoadRun,
+    LoadSecond,
+    SplitSeen,
+)
+
+BUSY = 0.9
+"""From this share of a core on, the generator is taken for the bottleneck."""
+SHARE = 0.1
+"""And from this share of the 99th percentile that its own lateness makes up."""
+LEAST_LAG_S = 1e-3
+
+
+class Second:
+    """Requests that were due within one second."""
+
+    __slots__ = ("answers", "cpu", "due", "failed", "lag", "latencies", "open")
+
+    def __init__(self) -> None:
+        self.due = 0
+        self.answers = 0
+        self.failed = 0
+        self.latencies = array("d")
+        self.open = 0
+        self.cpu = 0.0
+        self.lag = 0.0
+
+
+class Tally:
+    """Counts one load that begins at ``begun`` of the monotonic clock.
+
+    ``warmup`` seconds are left out of all but the seconds. ``within`` is the latency above which an
+    answer is late, infinite for none.
+    """
+
+    def __init__(self, begun: float, warmup: float, within: float) -> None:
+        self.begun = begun
+        self.ends_at = math.inf
+        self.within = within
+        self.late = 0
+        self.waited = 0
+        self.splits: list[SplitSeen] = []
+        self._measured_at = begun + warmup
+        self._warmup = warmup
+        self._seconds: list[Second] = []
+        self._lags = array("d")
+        self._due = 0
+        self._answered = 0
+        self._in_window = 0
+        self._rows = 0
+        self._last_answer = begun
+        self._errors: Counter[str] = Counter()
+        self._latencies = array("d")
+        self._ticked = (begun, time.process_time())
+        self._cpu_begun = self._ticked
+        self._cpu_ended: tuple[float, float] | None = None
+        self._warm = warmup > 0
+
+    def due(self, at: float) -> None:
+        """A request is due."""
+        self.second(at).due += 1
+        if at >= self._measured_at:
+            self._due += 1
+
+    def lag(self, due_at: float, now: float) -> None:
+        """The generator turned to what was due, so much later."""
+        late = now - due_at
+        second = self.second(now)
+        second.lag = max(second.lag, late)
+        if due_at >= self._measured_at:
+            self._lags.append(late)
+
+    def answered(self, due_at: float, now: float, rows: int) -> None:
+        """A right answer came."""
+        took = now - due_at
+        self.second(due_at).latencies.append(took)
+        self.second(now).answers += 1
+        if due_at >= self._measured_at:
+            self._answered += 1
+            self._latencies.append(took)
+            self._last_answer = now
+            if took > self.within:
+                self.late += 1
+        if self._measured_at <= now < self.ends_at:
+            self._in_window += 1
+            self._rows += rows
+
+    def failed(self, due_at: float, kind: str) -> None:
+        """A request failed, or its answer was wrong."""
+        self.second(due_at).failed += 1
+        if due_at >= self._measured_at:
+            self._errors[kind] += 1
+            self.late += 1
+
+    def tick(self, open_requests: int) -> None:
+        """About once a second: how many requests are out, and what the CPU did."""
+        now, cpu = time.monotonic(), time.process_time()
+        at, before = self._ticked
+        second = self.second(at)
+        second.open = open_requests
+        second.cpu = (cpu - before) / max(now - at, 1e-9)
+        self._ticked = (now, cpu)
+        if self._warm and now >= self._measured_at:
+            self._warm = False
+            self._cpu_begun = self._ticked
+
+    def end(self, at: float) -> None:
+        """No more is due from then on, infinite for the last answer; answers still come."""
+        self.ends_at = at
+        self._cpu_ended = (time.monotonic(), time.process_time())
+
+    def second(self, at: float) -> Second:
+        """The second that a time lies in."""
+        index = max(int(at - self.begun), 0)
+        seconds = self._seconds
+        while len(seconds) <= index:
+            seconds.append(Second())
+        return seconds[index]
+
+    def run(
+        self,
+        *,
+        url: str,
+        asked: str,
+        unfinished: int,
+        connections: int,
+        interrupted: bool,
+        stopped_early: bool,
+    ) -> LoadRun:
+        """The summary."""
+        ended = self.ends_at if math.isfinite(self.ends_at) else self._last_answer
+        window = max(ended - self._measured_at, 0.0)
+        latency, distribution, histogram = latency_of(self._latencies)
+        failed = sum(self._errors.values())
+        return LoadRun(
+            url=url,
+            asked=asked,
+            warmup_s=self._warmup,
+            window_s=window,
+            due=self._due,
+            answered=self._answered,
+            failed=failed,
+            unfinished=unfinished,
+            late=self.late,
+            throughput=self._in_window / window if window > 0 else 0.0,
+            rows=self._rows,
+            errors=dict(self._errors.most_common()),
+            latency=latency,
+            distribution=distribution,
+            histogram=histogram,
+            seconds=tuple(map(_shown, range(len(self._seconds)), self._seconds)),
+            splits=tuple(self.splits),
+            generator=self._generator(latency.p99 if latency else None, connections),
+            interrupted=interrupted,
+            stopped_early=stopped_early,
+        )
+
+    def _generator(self, p99: float | None, connections: int) -> LoadGenerator:
+        at, before = self._cpu_begun
+        ended, after = self._cpu_ended or (time.monotonic(), time.process_time())
+        spent = (after - before) / max(ended - at, 1e-9)
+        lags = sorted(self._lags)
+        lag = rank(lags, 0.99) if beyond(len(lags), 0.99) else None
+        return LoadGenerator(
+            limit=limit_of(spent, lag, p99),
+            cpu=spent,
+            lag_p99=lag,
+            lag_max=lags[-1] if lags else 0.0,
+            waited=self.waited,
+            connections=connections,
+        )
+
+
+def limit_of(cpu: float, lag_p99: float | None, p99: float | None) -> LoadLimit:
+    """Whether the generator was the bottleneck: see ``BUSY`` and ``SHARE``."""
+    if cpu >= BUSY:
+        return "cpu"
+    if lag_p99 is None or lag_p99 < LEAST_LAG_S:
+        return ""
+    return "lag" if p99 is not None and lag_p99 > SHARE * p99 else ""
+
+
+def _shown(at: int, second: Second) -> LoadSecond:
+    ordered: Sequence[float] = sorted(second.latencies)
+    return LoadSecond(
+        at=at,
+        due=second.due,
+        answers=second.answers,
+        failed=second.failed,
+        p50=rank(ordered, 0.5) if ordered else None,
+        p99=rank(ordered, 0.99) if ordered else None,
+        max=ordered[-1] if ordered else None,
+        open=second.open,
+        cpu=second.cpu,
+        lag=second.lag,
+    )

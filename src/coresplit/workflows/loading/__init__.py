@@ -1,0 +1,1 @@
+"""Loading a server: what is asked for, doing it, and writing what it showed."""
