@@ -1,5 +1,6 @@
 """The instances that a run knows of for serving, as a load is replayed through them."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 
@@ -33,36 +34,49 @@ def short(split: Split) -> str:
     return "+".join(f"{piece.instances}x{piece.threads}" for piece in split.pieces)
 
 
-def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
+def frontier(
+    profiles: Iterable[Profile], cores: int, limit_s: float = math.inf
+) -> list[tuple[Capacity, Profile]]:
     """What could serve best under some load: nothing else is faster both ways.
 
-    That is for a single request and for as many as there may be. The fastest for a single request
-    comes first.
+    That is for a single request and for as many as there may be, of batches that take at most
+    ``limit_s``. The fastest for a single request comes first.
     """
-    pairs = [(each, one) for one in profiles for each in capacities_of(one, cores)]
+    pairs = [(each, one) for one in profiles for each in capacities_of(one, cores, limit_s)]
     pairs.sort(key=lambda pair: (pair[0].first_s, -pair[0].throughput))
-    found: list[Serving] = []
+    found: list[tuple[Capacity, Profile]] = []
     most = 0.0
     for capacity, profile in pairs:
         if capacity.throughput > most:
             most = capacity.throughput
-            found.append(serving_of(run, capacity, profile))
+            found.append((capacity, profile))
     return found
+
+
+def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
+    """The frontier of a run, each with the noise that was measured."""
+    return [serving_of(run, capacity, profile) for capacity, profile in frontier(profiles, cores)]
 
 
 def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
     """How a capacity behaves, with the noise that was measured."""
+    noise = noise_of(each for each in run.measurements if each.cell.variant == capacity.variant)
+    candidate = msgspec.structs.replace(candidate_of(capacity, profile), noise=noise)
+    return Serving(capacity=capacity, profile=profile, candidate=candidate)
+
+
+def candidate_of(capacity: Capacity, profile: Profile, limit_s: float = math.inf) -> Candidate:
+    """How a capacity behaves where every forward takes what is predicted."""
     split = capacity.split
     ((threads, most),) = set(split.cells)
-    candidate = Candidate(
+    return Candidate(
         threads=tuple(each for each, _ in split.cells),
         most_rows=most,
         busy=Latencies(_latencies(profile, threads, split.cores)),
         alone=Latencies(_latencies(profile, threads, threads)),
+        limit_s=limit_s,
         overhead_s=OVERHEAD_S,
-        noise=noise_of(each for each in run.measurements if each.cell.variant == capacity.variant),
     )
-    return Serving(capacity=capacity, profile=profile, candidate=candidate)
 
 
 def _latencies(profile: Profile, threads: int, busy: int) -> Mapping[tuple[int, int], float]:
