@@ -92,6 +92,7 @@ def test_the_instances_follow_the_load_until_somebody_says_which(
     coresplit: Coresplit, run: Path, tmp_path: Path
 ) -> None:
     with managed(str(run), "--adapt", folder=tmp_path) as (_, url, manage):
+        assert "the load chooses from 1x4 none (30" in (tmp_path / "log").read_text()
         wait_for(manage, lambda now: all(each["resident"] for each in now["sets"]))
         assert {each["name"] for each in state(manage)["sets"]} >= {FAT, THIN}
         with load(url, 32):

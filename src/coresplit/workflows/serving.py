@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from coresplit.errors import EnvironmentFault
-from coresplit.format import format_size
+from coresplit.format import format_duration, format_size
 from coresplit.instance import (
     Arena,
     FakeServing,
@@ -120,6 +120,18 @@ def run_server(
         tls=tls,
         on_ready=on_ready,
     )
+
+
+def said_of_candidates(choice: Choice) -> str:
+    """A line for the user: what the load chooses from."""
+    found = [
+        f"{short(each.split)} {each.variant} ({format_duration(each.first_s)} for one request, "
+        f"{each.throughput:.4g} inputs/s)"
+        for each, _ in frontier(choice.profiles, choice.machine.usable, choice.limit_s)
+    ]
+    if len(found) < 2:
+        return "one split is best for few requests and for many, so that there is nothing to adapt"
+    return f"the load chooses from {', '.join(found)}"
 
 
 class Offers:

@@ -115,7 +115,10 @@ def _serve(
     choice: Choice, server: dict[str, Any], token: str, tls: ssl.SSLContext | None, note: Note
 ) -> int:
     try:
-        from coresplit.workflows.serving import run_server  # noqa: PLC0415 (an extra)
+        from coresplit.workflows.serving import (  # noqa: PLC0415 (an extra)
+            run_server,
+            said_of_candidates,
+        )
     except ModuleNotFoundError as error:
         raise EnvironmentFault(
             f"serving needs {error.name}, which is not installed; "
@@ -139,6 +142,8 @@ def _serve(
     count = choice.split.count
     started = "1 instance" if count == 1 else f"{count} instances"
     note(f"starting {started}, {format_size(server['memory'] * _MIB)} for requests")
+    if server["adapt"]:
+        note(said_of_candidates(choice))
     drained = run_server(
         choice,
         name=name,
