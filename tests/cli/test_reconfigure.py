@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import make_certificate
 from serving_process import managed
 
 Coresplit = Callable[..., tuple[int, str, str]]
@@ -59,6 +60,23 @@ def test_a_change_is_told_and_a_mistake_is_not_made(coresplit: Coresplit, tmp_pa
         # the serving port cannot change anything
         code, _, err = coresplit("reconfigure", url, "--split", "2x1", *token)
         assert (code, "use GET" in err) == (2, True)
+
+
+def test_a_change_is_asked_for_over_tls_by_who_trusts_the_server(
+    coresplit: Coresplit, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    tls = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    with managed(FORMULA, "--split", "1x2", *tls, folder=tmp_path) as (_, _, manage):
+        assert manage.startswith("https://")
+        asked = ("reconfigure", manage, "--split", "2x1")
+        code, out, err = coresplit(*asked)
+        assert (code, out) == (2, "")
+        assert "cannot be asked" in err
+        code, out, err = coresplit(*asked, "--ca", str(certificate))
+        assert (code, err) == (0, "")
+        assert out.startswith("2x1 ")
 
 
 @pytest.mark.parametrize(

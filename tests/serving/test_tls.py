@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import ssl
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from certificates import make_certificate
 from echo import LOOPS, Echo, body_of, post, serve, status, talk
 
 from coresplit.serving.http.server import HttpServer
@@ -24,20 +23,6 @@ def contexts(
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
     yield server, ssl.create_default_context(cafile=str(certificate))
-
-
-def make_certificate(certificate: Path, key: Path) -> None:
-    """A self-signed one for localhost, good for a day."""
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
 
 
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
