@@ -57,6 +57,12 @@ def own() -> Iterator[Process]:
     process.close()
 
 
+def test_an_instance_is_a_group_of_its_own_in_the_session_of_its_parent(shared: Process) -> None:
+    # Ctrl-C goes to a group; cores are shared fairly between sessions before anything else
+    assert os.getpgid(shared.pid) == shared.pid
+    assert os.getsid(shared.pid) == os.getsid(0)
+
+
 def test_an_instance_reads_back_what_was_asked(shared: Process) -> None:
     ready = shared.wait_ready()
     assert ready.threads == len(CORES)

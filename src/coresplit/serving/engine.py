@@ -161,6 +161,8 @@ class Engine:
 
     def pump(self) -> None:
         """Give idle instances what waits, as it is divided best."""
+        if not self._queue.rows and not self._queue.has_again:
+            return
         now, lineup = self._loop.time(), self._lineup
         free = lineup.free(now)
         for seat in free:
