@@ -1,12 +1,14 @@
 """The instances that a run knows of for serving, as a load is replayed through them."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from coresplit.planner import Capacity, Profile, capacities_of
-from coresplit.records import Measurement, Run, Split
+from coresplit.planner.option import option_of
+from coresplit.records import Measurement, Run, Split, split_of
 from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.dividing import Latencies
 
@@ -29,8 +31,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short(split: Split) -> str:
-    """A split of equal instances as people write it: ``2x1``; pieces joined by a plus."""
-    return "+".join(f"{piece.instances}x{piece.threads}" for piece in split.pieces)
+    """A split as people write it: ``2x1``, or ``1x8+4x2`` where instances differ in threads."""
+    counts = Counter(threads for threads, _ in split.cells)
+    return "+".join(f"{counts[each]}x{each}" for each in sorted(counts, reverse=True))
 
 
 def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
@@ -53,23 +56,44 @@ def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Servi
 def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
     """How a capacity behaves, with the noise that was measured."""
     split = capacity.split
-    ((threads, most),) = set(split.cells)
-    candidate = Candidate(
-        threads=tuple(each for each, _ in split.cells),
-        most_rows=most,
-        busy=Latencies(_latencies(profile, threads, split.cores)),
-        alone=Latencies(_latencies(profile, threads, threads)),
-        overhead_s=OVERHEAD_S,
-        noise=noise_of(each for each in run.measurements if each.cell.variant == capacity.variant),
+    candidate = candidate_of(
+        run, profile, [threads for threads, _ in split.cells], max(most for _, most in split.cells)
     )
     return Serving(capacity=capacity, profile=profile, candidate=candidate)
 
 
-def _latencies(profile: Profile, threads: int, busy: int) -> Mapping[tuple[int, int], float]:
+def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Serving:
+    """Instances that somebody names, each with up to the largest batch, as a server has them."""
+    most = {each: max(batch for count, batch in profile.cells if count == each) for each in threads}
+    candidate = candidate_of(run, profile, threads, max(profile.batches))
+    capacity = Capacity(
+        variant=profile.variant,
+        first_s=min(candidate.busy.seconds(each, 1) for each in most),
+        full=option_of(profile, split_of([(each, most[each]) for each in threads])),
+    )
+    return Serving(capacity=capacity, profile=profile, candidate=candidate)
+
+
+def candidate_of(run: Run, profile: Profile, threads: Sequence[int], most_rows: int) -> Candidate:
+    """Instances of so many threads each, in a simulation."""
+    return Candidate(
+        threads=tuple(threads),
+        most_rows=most_rows,
+        busy=Latencies(_latencies(profile, threads, sum(threads))),
+        alone=Latencies(_latencies(profile, threads, 0)),
+        overhead_s=OVERHEAD_S,
+        noise=noise_of(each for each in run.measurements if each.cell.variant == profile.variant),
+    )
+
+
+def _latencies(
+    profile: Profile, threads: Sequence[int], busy: int
+) -> Mapping[tuple[int, int], float]:
+    """What instances take while so many cores are busy, or only their own."""
     return {
-        place: profile.latency_at(place, busy).latency
+        place: profile.latency_at(place, max(busy, place[0])).latency
         for place in profile.cells
-        if place[0] == threads
+        if place[0] in threads
     }
 
 
