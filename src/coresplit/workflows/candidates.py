@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -76,19 +76,27 @@ def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Servi
 
 def candidate_of(run: Run, profile: Profile, threads: Sequence[int], most_rows: int) -> Candidate:
     """Instances of so many threads each, in a simulation."""
+    own = [
+        each
+        for each in run.measurements
+        if each.cell.variant == profile.variant and each.cell.threads in threads
+    ]
+    busy = _latencies(profile, threads, sum(threads))
+    if profile.setting == "packed" and len(threads) > 1:
+        sooner = _sooner(own)
+        usual = statistics.median(sooner.values()) if sooner else 1.0
+        busy = {place: each * sooner.get(place, usual) for place, each in busy.items()}
     return Candidate(
         threads=tuple(threads),
         most_rows=most_rows,
-        busy=Latencies(_latencies(profile, threads, sum(threads))),
+        busy=Latencies(busy),
         alone=Latencies(_latencies(profile, threads, 0)),
         overhead_s=OVERHEAD_S,
-        noise=noise_of(each for each in run.measurements if each.cell.variant == profile.variant),
+        noise=noise_of(own),
     )
 
 
-def _latencies(
-    profile: Profile, threads: Sequence[int], busy: int
-) -> Mapping[tuple[int, int], float]:
+def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tuple[int, int], float]:
     """What instances take while so many cores are busy, or only their own."""
     return {
         place: profile.latency_at(place, max(busy, place[0])).latency
@@ -97,11 +105,31 @@ def _latencies(
     }
 
 
+def _sooner(measurements: Iterable[Measurement]) -> dict[tuple[int, int], float]:
+    """What one of the copies of a packed cell takes over what the last one takes.
+
+    A batch of a split is done when the last instance is; requests are answered one by one.
+    """
+    return {
+        (each.cell.threads, each.cell.batch): statistics.median(_forwards(each))
+        / statistics.median(each.samples)
+        for each in measurements
+        if each.copies and each.samples
+    }
+
+
+def _forwards(measurement: Measurement) -> list[float]:
+    """What each forward took, of every copy of a packed cell."""
+    if measurement.copies:
+        return [took for each in measurement.copies for took in each]
+    return [sample for visit in measurement.by_visit for sample in visit]
+
+
 def noise_of(measurements: Iterable[Measurement]) -> tuple[float, ...]:
-    """Ratios of forwards to the median of their visit's cell, evenly taken of all there are."""
+    """Ratios of forwards to the median of their cell, evenly taken of all there are."""
     ratios: list[float] = []
     for each in measurements:
-        samples = [sample for visit in each.by_visit for sample in visit]
+        samples = _forwards(each)
         if len(samples) > 2:
             middle = statistics.median(samples)
             ratios += [sample / middle for sample in samples]
