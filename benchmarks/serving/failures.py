@@ -1,19 +1,23 @@
-"""A server under load whose instances are killed: is every request answered right?
+"""A server under load whose instances are killed and changed: is every request answered right?
 
-    python benchmarks/serving/failures.py [SECONDS]
+    python benchmarks/serving/failures.py [SECONDS] [--kill-every S] [--switch-every S]
 
 Serves a model on two cores as two instances of one thread, finds out how much they can do, and
 sends 70 % of that as Poisson arrivals, for 10 minutes by default. Every 10 s one of the instances,
-chosen at random, is killed with SIGKILL. Requests have 1 to 3 rows, as JSON, binary or raw; the
-model gives the numbers of each row back, so that a row that was lost, mixed up or answered twice is
-seen. Latency counts from the moment a request was due. Ends with 1 if any answer was wrong or
-missing, if the memory of the front grew by more than 5 % after the first fifth of the time, or if
-anything was left behind.
+chosen at random, is killed with SIGKILL; with --switch-every the server changes between one
+instance of two threads and two of one as often. Requests have 1 to 3 rows, as JSON, binary or raw;
+the model gives the numbers of each row back, so that a row that was lost, mixed up or answered
+twice is seen. Latency counts from the moment a request was due. Ends with 1 if any answer was wrong
+or missing, if no change was made or one failed otherwise than by a kill, if the memory of the front
+grew by more than 5 % after the first fifth of the time, or if a process or a file was left behind.
 """
 
+import argparse
 import contextlib
 import http.client
+import itertools
 import json
+import math
 import os
 import queue
 import random
@@ -25,12 +29,15 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 SECONDS, SHORTEST = 600.0, 20.0
 KILL_EVERY_S, LOAD, CLIENTS, SATURATE_S = 10.0, 0.7, 24, 6.0
+SPLITS = "1x2", "2x1"
 FEATURES, ANSWERED, GROWTH = 256, 16, 0.05
 PATH = "/v2/models/tagged/infer"
 MODULE = f"""
@@ -105,13 +112,16 @@ def _rows(body: bytes, length: str | None, count: int) -> list[list[float]]:
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server of the model, and its port."""
+def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
+    """A server of the model, its port, and where it is managed."""
     (folder / "tagged.py").write_text(MODULE)
+    (folder / "tmp").mkdir()
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    own = {"PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(folder / "tmp")}
+    environment = os.environ | own
     words = ["serve", "tagged:Tagged", "--trust", "--input", f"x={FEATURES}:float32"]
     words += ["--name", "tagged", "--split", "2x1", "--optimization", "none", "--port", "0"]
+    words += ["--manage", "0"]
     log = folder / "log"
     with log.open("w") as errors:
         process = subprocess.Popen(
@@ -126,7 +136,10 @@ def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         line = process.stdout.readline()
         if not line.startswith("ready"):
             sys.exit(f"the server did not start:\n{log.read_text()}")
-        yield process, int(line.rsplit(":", 1)[1].split("/")[0])
+        (manage,) = [
+            each.split()[1] for each in log.read_text().splitlines() if each.startswith("manage")
+        ]
+        yield process, int(line.rsplit(":", 1)[1].split("/")[0]), manage
     finally:
         process.kill()
         process.wait()
@@ -186,6 +199,35 @@ class Load:
             self.latencies.append(time.monotonic() - due)
 
 
+class Switches:
+    """Changes of the split, one after the other, until told to end."""
+
+    def __init__(self, manage: str, every_s: float) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._manage = manage
+        self._every_s = every_s
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Make no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        for split in itertools.cycle(SPLITS):
+            if self._ended.wait(self._every_s):
+                return
+            body = json.dumps({"split": split, "optimization": "none"}).encode()
+            try:
+                with urllib.request.urlopen(self._manage, body, timeout=300) as answer:
+                    self.outcomes[json.load(answer)["result"]] += 1
+            except urllib.error.HTTPError as error:
+                with error:
+                    self.outcomes[f"answered {error.code}"] += 1
+
+
 def children(pid: int) -> list[int]:
     """Processes that a process has started."""
     found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
@@ -198,18 +240,23 @@ def resident(pid: int) -> int:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
-    if seconds < SHORTEST:
-        sys.exit(f"{seconds:g} s are too few; give {SHORTEST:g} or more")
-    chance, killed, memory = random.Random(3), 0, []
-    with tempfile.TemporaryDirectory() as name, server(Path(name)) as (process, port):
+    asked = argparse.ArgumentParser()
+    asked.add_argument("seconds", type=float, nargs="?", default=SECONDS)
+    asked.add_argument("--kill-every", type=float, default=KILL_EVERY_S, metavar="S")
+    asked.add_argument("--switch-every", type=float, default=math.inf, metavar="S")
+    given = asked.parse_args()
+    if given.seconds < SHORTEST:
+        sys.exit(f"{given.seconds:g} s are too few; give {SHORTEST:g} or more")
+    chance, killed, memory, seconds = random.Random(3), 0, [], given.seconds
+    with tempfile.TemporaryDirectory() as name, server(Path(name)) as (process, port, manage):
         most = saturated(port)
         begun = time.monotonic()
         load = Load(port, LOAD * most, seconds)
-        next_kill = begun + KILL_EVERY_S
+        switches = None if math.isinf(given.switch_every) else Switches(manage, given.switch_every)
+        next_kill = begun + given.kill_every
         while (now := time.monotonic()) < begun + seconds:
             if now >= next_kill:
-                next_kill += KILL_EVERY_S
+                next_kill += given.kill_every
                 if instances := children(process.pid):
                     os.kill(chance.choice(instances), signal.SIGKILL)
                     killed += 1
@@ -217,17 +264,22 @@ def main() -> None:
                 memory.append(resident(process.pid))
             time.sleep(0.5)
         load.join()
+        if switches is not None:
+            switches.end()
         left = children(process.pid)
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=60)
         time.sleep(1.0)
         orphans = [pid for pid in left if Path(f"/proc/{pid}").exists()]
+        files = [each.name for each in Path(name, "tmp").iterdir()]
     quarter = max(1, len(memory) // 4)
     growth = statistics.median(memory[-quarter:]) / statistics.median(memory[:quarter]) - 1
     latencies = sorted(load.latencies)
     print(f"{most:.0f} requests/s at most; {LOAD * most:.0f}/s sent for {seconds:g} s")
-    print(f"{killed} instances killed, one every {KILL_EVERY_S:g} s")
-    print(", ".join(f"{count} {what}" for what, count in sorted(load.outcomes.items())))
+    print(f"{killed} instances killed, one every {given.kill_every:g} s")
+    if switches is not None:
+        print(f"changes of the split: {told(switches.outcomes)}")
+    print(told(load.outcomes))
     print(
         f"latency from when a request was due: median {statistics.median(latencies) * 1e3:.1f} ms, "
         f"99 % {latencies[int(0.99 * len(latencies))] * 1e3:.0f} ms, "
@@ -236,9 +288,17 @@ def main() -> None:
     print(
         f"memory of the front: {memory[-1] / 2**20:.1f} MiB at the end, {growth:+.1%} over the run"
     )
-    print(f"exit code {code} after SIGTERM, {len(orphans)} instances left")
-    failed = set(load.outcomes) != {"right"} or not killed or code or orphans or growth > GROWTH
-    sys.exit(1 if failed else 0)
+    print(f"exit code {code} after SIGTERM, {len(orphans)} instances and {len(files)} files left")
+    failed = set(load.outcomes) != {"right"} or not killed or code or orphans or files
+    # an instance that is killed while it is prepared makes a change fail
+    unchanged = switches is not None and not (
+        {"made"} <= set(switches.outcomes) <= {"made", "answered 500"}
+    )
+    sys.exit(1 if failed or unchanged or growth > GROWTH else 0)
+
+
+def told(outcomes: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
 
 
 if __name__ == "__main__":

@@ -233,13 +233,13 @@ def show(given: argparse.Namespace, run: Path, found: Sequence[Measured], work: 
         print(f"{each.split} {each.point.name:<16}{cells}{about}{rest}")
     print()
     for said, errors_of in (("from the run", plain), ("at that speed", level)):
-        parts = []
+        told: list[str] = []
         for what, most in MOST.items():
             sizes = [abs(each[what]) for each in errors_of]
             good = sum(size <= most for size in sizes)
             middle = statistics.median(sizes)
-            parts.append(f"{what} {good} of {len(sizes)} within {most:.0%} (median {middle:.1%})")
-        print(f"{said}: {'; '.join(parts)}")
+            told.append(f"{what} {good} of {len(sizes)} within {most:.0%} (median {middle:.1%})")
+        print(f"{said}: {'; '.join(told)}")
     length, took = (sum(each) for each in zip(*SPENT, strict=True))
     print(
         f"{length:,.0f} s of load were simulated in {took:.1f} s: {length / took:,.0f} times as "

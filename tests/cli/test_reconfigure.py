@@ -64,7 +64,7 @@ def test_a_change_is_told_and_a_mistake_is_not_made(coresplit: Coresplit, tmp_pa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("http://127.0.0.1:1/v2/models/m/config",), "either --split or --set"),
+        (("http://127.0.0.1:1/v2/models/m/config",), "give one of --split, --set and --adapt"),
         (("http://127.0.0.1:1/v2/models/m", "--split", "1x1"), "127.0.0.1:1 cannot be asked"),
         (("http://127.0.0.1:1/", "--split", "1x1"), "is not what a server prints"),
         (("file:///v2/models/m", "--split", "1x1"), "is not what a server prints"),
@@ -86,7 +86,7 @@ def test_a_mistake_is_one_line(coresplit: Coresplit, words: tuple[str, ...], mes
 
 def test_more_memory_needs_a_port_to_change_anything(coresplit: Coresplit) -> None:
     words = ("serve", FORMULA, "--split", "1x1", "--resident-memory")
-    assert "needs --manage" in coresplit(*words, "1GiB")[2]
+    assert "needs --adapt or --manage" in coresplit(*words, "1GiB")[2]
     assert "is no size" in coresplit(*words, "1")[2]
 
 

@@ -16,7 +16,7 @@ from coresplit.models import ModelSpec
 from coresplit.records import ModelInput, ModelOutput
 from coresplit.serving.dividing import Latencies
 from coresplit.serving.sets import InstanceSet, Place
-from coresplit.serving.switching.switcher import Outcome
+from coresplit.serving.switching.wishes import Outcome
 
 _Args = TypeVarTuple("_Args")
 SPEC = InstanceSpec(model=ModelSpec(name="fake"), optimization="none", cpus=(0,), home=(0,))

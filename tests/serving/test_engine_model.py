@@ -5,7 +5,7 @@ from collections import Counter
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from scripted import Deaf, Quiet, ScriptedInstance, ScriptedLoop, set_of
+from scripted import Quiet, ScriptedInstance, ScriptedLoop, set_of
 
 from coresplit.instance import Infer
 from coresplit.serving.crew import CrewSettings
@@ -15,7 +15,8 @@ from coresplit.serving.queue import Failure, Job
 from coresplit.serving.seats import WAITED_S
 from coresplit.serving.sets import InstanceSet, Place
 from coresplit.serving.settings import Settings
-from coresplit.serving.switching.switcher import Outcome, Switcher
+from coresplit.serving.switching.switcher import Switcher
+from coresplit.serving.switching.wishes import Outcome
 
 SPAN = 1000
 """Bytes between the requests in what stands for the arena; a row has one."""
@@ -377,7 +378,7 @@ class Switching(Dispatching):
         self.serving = first.name
         self.switcher = Switcher(
             self.engine,
-            Deaf(),
+            self,
             self.loop.time,
             free=lambda: self.free,
             most_bytes=4000,
@@ -404,10 +405,17 @@ class Switching(Dispatching):
     def _ended(self, wished: Wished, outcome: Outcome) -> None:
         wished.ends.append(outcome)
         assert outcome.set == wished.name
+        assert outcome.result == "made" or outcome.reason
+
+    def switching(self, event: dict[str, object]) -> None:
+        """A set that waits warm serves instead of one that is lost, and of no other."""
+        if event["event"] == "set lost":
+            assert not self.engine.accepting
+
+    def switched(self, outcome: Outcome) -> None:
+        """A change was made, or was not."""
         if outcome.result == "made":
-            self.serving = wished.name
-        else:
-            assert outcome.reason
+            self.serving = outcome.set
 
     @invariant()
     def every_wish_ends_once_and_only_one_is_followed_at_a_time(self) -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import msgspec
@@ -53,7 +53,11 @@ class Served:
         self.latency: Callable[[int], float]
 
     def call(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterator[bytes] = b"",
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -199,6 +203,29 @@ def test_json_and_binary_answer_alike() -> None:
             assert bytes(found["outputs"][0]["data"]) == rows
             assert headers["content-type"] == "application/json"
             assert headers["x-request-id"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_binary_data_behind_json_lies_aligned_whatever_the_length_of_the_json(
+    chunked: bool,
+) -> None:
+    async def test() -> None:
+        async with serving(1) as served:
+            rows = rows_of(7, 3)
+            tensor = {"name": "x", "shape": [3, ROW], "datatype": "UINT8"}
+            tensor["parameters"] = {"binary_data_size": len(rows)}
+            for length in range(0, 64, 9):
+                head = json.dumps({"id": "i" * length, "inputs": [tensor]}).encode()
+                given = {"Inference-Header-Content-Length": str(len(head))}
+                body = iter([head, rows]) if chunked else head + rows
+                answer = await asyncio.to_thread(
+                    served.call, "POST", "/v2/models/echo/infer", body, given
+                )
+                assert bytes(json.loads(answer[2])["outputs"][0]["data"]) == rows
+            (fake,) = served.fakes
+            assert [row.inputs[0] % 64 for each in fake.seen for row in each.rows] == [0] * 8
 
     run(test())
 

@@ -8,11 +8,13 @@ from scripted import Deaf, Quiet, ScriptedInstance, ScriptedLoop
 from coresplit.serving import crew
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.engine import Engine, Settings
+from coresplit.serving.engine import Engine
 from coresplit.serving.queue import Failure, Job
 from coresplit.serving.seats import WAITED_S
 from coresplit.serving.sets import InstanceSet, Place
-from coresplit.serving.switching.switcher import Outcome, Switcher
+from coresplit.serving.settings import Settings
+from coresplit.serving.switching.switcher import Switcher
+from coresplit.serving.switching.wishes import Outcome
 
 
 def set_on(name: str, *cpus: tuple[int, ...], most_rows: int = 4) -> InstanceSet:
@@ -259,3 +261,22 @@ def test_the_end_of_a_server_ends_wishes(scene: Scene) -> None:
 def test_arrivals_are_told(scene: Scene) -> None:
     scene.ask(1, rows=3)
     assert scene.heard == [(1000.0, 3)]
+
+
+def test_a_set_that_waits_warm_serves_where_the_active_one_is_lost(scene: Scene) -> None:
+    scene.switch("fat")
+    scene.instances[2].get_ready()
+    scene.switch("thin")
+    assert scene.engine.active.name == "thin"
+    # its instances die faster than they can be started again, so that nothing is expected of them
+    for _ in range(6):
+        for instance in scene.instances[-2:] if scene.instances[3:] else scene.instances[:2]:
+            if not instance.gone:
+                instance.die(gone=True)
+        scene.loop.advance(5.0)
+        if scene.engine.active.name == "fat":
+            break
+    assert scene.engine.active.name == "fat"
+    assert "set lost" in [each["event"] for each in scene.switcher.events]
+    scene.ask(1)
+    assert scene.computing(2) == [1]

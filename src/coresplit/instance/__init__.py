@@ -36,9 +36,10 @@ from coresplit.instance.messages import (
 )
 from coresplit.instance.process import Process
 from coresplit.instance.protocol import PREPARE_TIMEOUT_S, Instance, ServingInstance
-from coresplit.instance.transport import Arena, Blocks
+from coresplit.instance.transport import ALIGNMENT, Arena, Blocks
 
 __all__ = [
+    "ALIGNMENT",
     "PREPARE_TIMEOUT_S",
     "Arena",
     "Blocks",

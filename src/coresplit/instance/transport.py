@@ -7,6 +7,8 @@ import os
 from bisect import bisect_left, insort
 from contextlib import suppress
 
+ALIGNMENT = 64
+"""Libraries compute alike on what is aligned so, as their own memory is."""
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 

@@ -11,7 +11,7 @@ from coresplit.instance import Arena, Blocks, Text
 from coresplit.serving.endpoints import METRICS, State
 from coresplit.serving.engine import Engine
 from coresplit.serving.http.exchange import Exchange
-from coresplit.serving.known import Known, KnownRequests, header_length_of
+from coresplit.serving.known import Known, KnownRequests, header_length_of, lead_of
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import (
     Endpoint,
@@ -36,13 +36,17 @@ _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
 
 class _Pending:
-    """A request on its way: the blocks it holds, and its job once it is parsed."""
+    """A request on its way: the blocks it holds, and its job once it is parsed.
+
+    Its body begins ``lead`` bytes after its block, so that what follows its JSON is aligned.
+    """
 
     def __init__(self, exchange: Exchange, name: str, arrived_at: float) -> None:
         self.exchange = exchange
         self.name = name
         self.arrived_at = arrived_at
         self.body: int | None = None
+        self.lead = lead_of(exchange.head.headers)
         self.answer: int | None = None
         self.job: Job | None = None
 
@@ -144,18 +148,20 @@ class ServingApp:
             self._refuse(pending, 503, what, [("Retry-After", "1")])
             return None
         length = exchange.head.length
-        if length and not self._blocks.holds(length):
+        if length and not self._blocks.holds(pending.lead + length):
             self._refuse(pending, 413, TOO_LARGE, [])
             return None
-        block = None if length is None or not length else self._blocks.take(length)
-        if self._engine.full or (length and block is None):
-            if block is not None:
-                self._blocks.give(block)
-            self._refuse(pending, 429, BUSY, [self._retry_after()])
+        view = self._place(pending, length) if length else None
+        if self._engine.full or (length and view is None):
+            self._full(pending)
             return None
-        pending.body = block
         self._pending[id(exchange)] = pending
-        return None if block is None else self._arena.view(block, length or 0)
+        return view
+
+    def _place(self, pending: _Pending, length: int) -> memoryview | None:
+        """Where a body goes; None where all is taken."""
+        pending.body = block = self._blocks.take(pending.lead + length)
+        return None if block is None else self._arena.view(block + pending.lead, length)
 
     def _name(self) -> str:
         """One that no other request has."""
@@ -166,7 +172,7 @@ class ServingApp:
         head = pending.exchange.head
         known = self._known.find(body, header_length_of(head.headers))
         request, size = known.request, sum(known.out_bytes)
-        if not self._blocks.holds(len(body), size):
+        if not self._blocks.holds(pending.lead + len(body), size):
             self._end(pending, 413, TOO_LARGE)
             return
         if self._engine.full:
@@ -175,16 +181,16 @@ class ServingApp:
             return
         if pending.body is None:
             # a body whose length was not known before lies in memory of its own
-            pending.body = self._blocks.take(len(body))
-            if pending.body is None:
+            view = self._place(pending, len(body))
+            if view is None or pending.body is None:
                 self._full(pending)
                 return
-            self._arena.view(pending.body, len(body))[:] = body
+            view[:] = body
         pending.answer = self._blocks.take(max(1, size))
         if pending.answer is None:
             self._full(pending)
             return
-        base, outputs = pending.body, []
+        base, outputs = pending.body + pending.lead, []
         offset = pending.answer
         for each in known.out_bytes:
             outputs.append(offset)

@@ -49,6 +49,8 @@ class Engine:
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._computed_at = self._loop.time()
         self._rate = 0.0
+        self.in_system = 0
+        """Requests that wait or are computed."""
         self._served: Ready | None = None
         self.crew = Crew(start, crew, observer, self)
         self._lineup: Lineup
@@ -128,6 +130,7 @@ class Engine:
         if job.deadline < math.inf:
             self._timers[id(job)] = self._loop.call_at(job.deadline, self._end, job, LATE)
         self._queue.put(job)
+        self.in_system += 1
         self.hears(job.arrived_at, job.rows)
         self.pump()
 
@@ -241,11 +244,11 @@ class Engine:
     def changed(self) -> None:
         """Something has become ready, idle or lost."""
         self._changed.tell()
+        self.on_change()
         if not self.accepting:
             for job in list(self._queue.everything()):
                 self._end(job, UNREADY)
         self.pump()
-        self.on_change()
 
     def _end(self, job: Job, failure: Failure | None) -> None:
         """The one place where jobs end: what waits of it is dropped."""
@@ -254,6 +257,7 @@ class Engine:
             timer.cancel()
         if failure is not None:
             self._queue.forget(job)
+        self.in_system -= not job.ended
         job.end(failure)
         self._changed.tell()
 

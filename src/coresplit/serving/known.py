@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from coresplit.instance import ALIGNMENT
 from coresplit.serving.protocol import (
     HEADER_LENGTH,
     BadRequest,
@@ -72,3 +73,11 @@ def header_length_of(headers: Mapping[str, str]) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise BadRequest("Inference-Header-Content-Length is not a number")
     return int(text)
+
+
+def lead_of(headers: Mapping[str, str]) -> int:
+    """How many bytes before a body make what follows its JSON begin at a multiple of ALIGNMENT."""
+    try:
+        return -(header_length_of(headers) or 0) % ALIGNMENT
+    except BadRequest:
+        return 0

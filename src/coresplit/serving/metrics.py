@@ -16,7 +16,7 @@ from prometheus_client.utils import floatToGoString
 
 from coresplit.instance import Ready
 from coresplit.serving.protocol import BatchCounters, Counters, Spent
-from coresplit.serving.switching.switcher import Outcome
+from coresplit.serving.switching.wishes import Outcome
 
 _SECONDS = tuple(step * 10.0**power for power in range(-4, 2) for step in (1.0, 2.5, 5.0))
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)

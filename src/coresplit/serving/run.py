@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-import os
 import resource
 import signal
 import ssl
@@ -20,13 +19,12 @@ from coresplit.serving.crew import CrewSettings
 from coresplit.serving.engine import Engine
 from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
-from coresplit.serving.memory import shared
 from coresplit.serving.metrics import Metrics, log
 from coresplit.serving.protocol import Signature, Tensor, datatype_of, tensors_of
 from coresplit.serving.sets import InstanceSet, Place
 from coresplit.serving.settings import Settings
-from coresplit.serving.switching.managing import ManagingApp, Offer
-from coresplit.serving.switching.switcher import Switcher
+from coresplit.serving.switching.changing import Changing, adapter_of, switcher_of
+from coresplit.serving.switching.managing import ManagingApp
 
 T = TypeVar("T")
 
@@ -56,28 +54,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
 
-class Management(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how the set that serves can be changed.
-
-    ``offer`` makes the set of a split and an optimization; ``known`` are offered by name too. All
-    instances together may take ``most_bytes`` of memory, None for twice what those of the first set
-    take; ``available`` tells how much is free.
-    """
-
-    port: int
-    offer: Offer
-    known: tuple[InstanceSet, ...] = ()
-    most_bytes: int | None
-    available: Callable[[], int]
-    on_ready: Callable[[int], None]
-
-
 def serve(
     settings: ServerSettings,
     first: InstanceSet,
     start: Callable[[Place, bool, Arena], ServingInstance],
     *,
-    management: Management | None = None,
+    changing: Changing | None = None,
     tls: ssl.SSLContext | None = None,
     on_ready: Callable[[int], None] = lambda port: None,
 ) -> bool:
@@ -92,7 +74,7 @@ def serve(
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(
-            _serve(settings, first, start, management=management, tls=tls, on_ready=on_ready)
+            _serve(settings, first, start, changing=changing, tls=tls, on_ready=on_ready)
         )
 
 
@@ -122,7 +104,7 @@ async def _serve(
     first: InstanceSet,
     start: Callable[[Place, bool, Arena], ServingInstance],
     *,
-    management: Management | None,
+    changing: Changing | None,
     tls: ssl.SSLContext | None,
     on_ready: Callable[[int], None],
 ) -> bool:
@@ -144,9 +126,8 @@ async def _serve(
         crew=settings.crew,
     )
     metrics.active(first.name)
-    front: HttpServer | None = None
-    switcher: Switcher | None = None
-    manager: HttpServer | None = None
+    servers: list[HttpServer] = []
+    stack = contextlib.ExitStack()
     try:
         engine.open()
         one = await _or_asked(engine.wait_ready(1), asked)
@@ -176,32 +157,61 @@ async def _serve(
         # what can never fit is refused for good, not until later
         most = min(settings.limits.body_bytes, settings.arena_bytes)
         front = HttpServer(app, msgspec.structs.replace(settings.limits, body_bytes=most))
+        servers.append(front)
         await _listen(front, settings.host, settings.port, tls, "port=8081")
-        if management is not None:
-            switcher = _switcher(settings, engine, metrics, management)
-            manager = HttpServer(
-                ManagingApp(
-                    settings.name, switcher, engine.crew, management.offer, token=settings.token
-                ),
-                settings.limits,
-            )
-            # without a token only this machine may change anything
-            host = settings.host if settings.token else LOOPBACK
-            await _listen(manager, host, management.port, tls, "manage=8082")
-            management.on_ready(manager.port)
+        if changing is not None:
+            end = await _change(changing, settings, engine, metrics, servers=servers, tls=tls)
+            stack.callback(end)
         on_ready(front.port)
         await asked.wait()
         log("draining", queued=engine.queued)
         app.draining = True
         return await _or_asked(_drained(engine, front, settings.grace_s), hurried) or False
     finally:
-        if switcher is not None:
-            switcher.close()
+        stack.close()
         engine.close()
-        for each in (front, manager):
-            if each is not None:
-                each.close()
+        for each in servers:
+            each.close()
         arena.close()
+
+
+async def _change(
+    changing: Changing,
+    settings: ServerSettings,
+    engine: Engine,
+    metrics: Metrics,
+    *,
+    servers: list[HttpServer],
+    tls: ssl.SSLContext | None,
+) -> Callable[[], None]:
+    """Begin with what may change the set that serves; what ends it."""
+    free = math.inf if settings.free_bytes is None else settings.free_bytes
+    switcher = switcher_of(changing, engine, metrics, arena=settings.arena_bytes, free=free)
+    adapter = adapter_of(changing, engine, switcher)
+    if changing.port is not None:
+        app = ManagingApp(
+            settings.name,
+            switcher,
+            engine.crew,
+            changing.offer,
+            adapter=adapter,
+            token=settings.token,
+        )
+        manager = HttpServer(app, settings.limits)
+        servers.append(manager)
+        # without a token only this machine may change anything
+        host = settings.host if settings.token else LOOPBACK
+        await _listen(manager, host, changing.port, tls, "manage=8082")
+        changing.on_ready(manager.port)
+    if adapter is not None:
+        adapter.start()
+
+    def end() -> None:
+        if adapter is not None:
+            adapter.stop()
+        switcher.close()
+
+    return end
 
 
 async def _listen(
@@ -215,25 +225,6 @@ async def _listen(
             "choose another port: {option}",
             option,
         ) from error
-
-
-def _switcher(
-    settings: ServerSettings, engine: Engine, metrics: Metrics, management: Management
-) -> Switcher:
-    taken = sum(engine.crew.memory.values())
-    most: float = management.most_bytes or 2 * taken
-    if management.most_bytes is None and settings.free_bytes is not None:
-        most = min(most, max(taken, settings.free_bytes - settings.arena_bytes))
-
-    def free() -> int:
-        # requests may take the rest of the arena at any time
-        return management.available() - (settings.arena_bytes - shared(os.getpid()))
-
-    clock = asyncio.get_running_loop().time
-    found = Switcher(engine, metrics, clock, free=free, most_bytes=most)
-    for each in management.known:
-        found.know(each)
-    return found
 
 
 def _require_memory(settings: ServerSettings, each: int, count: int) -> None:

@@ -42,6 +42,11 @@ class InstanceSet(msgspec.Struct, frozen=True, kw_only=True):
         if not cpus or len(set(cpus)) < len(cpus):
             raise ValueError(f"the instances of {self.name} need cores of their own")
 
+    @property
+    def cores(self) -> int:
+        """Those of all instances."""
+        return sum(place.threads for place in self.places)
+
 
 def missing(wanted: InstanceSet, there: Collection[Place]) -> tuple[Place, ...]:
     """The places of a set whose instances are yet to be started."""

@@ -1,5 +1,6 @@
 """The instances that a run knows of for serving, as a load is replayed through them."""
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -36,36 +37,40 @@ def short(split: Split) -> str:
     return "+".join(f"{counts[each]}x{each}" for each in sorted(counts, reverse=True))
 
 
-def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
+def frontier(
+    profiles: Iterable[Profile], cores: int, limit_s: float = math.inf
+) -> list[tuple[Capacity, Profile]]:
     """What could serve best under some load: nothing else is faster both ways.
 
-    That is for a single request and for as many as there may be. The fastest for a single request
-    comes first.
+    That is for a single request and for as many as there may be, of batches that take at most
+    ``limit_s``. The fastest for a single request comes first.
     """
-    pairs = [(each, one) for one in profiles for each in capacities_of(one, cores)]
+    pairs = [(each, one) for one in profiles for each in capacities_of(one, cores, limit_s)]
     pairs.sort(key=lambda pair: (pair[0].first_s, -pair[0].throughput))
-    found: list[Serving] = []
+    found: list[tuple[Capacity, Profile]] = []
     most = 0.0
     for capacity, profile in pairs:
         if capacity.throughput > most:
             most = capacity.throughput
-            found.append(serving_of(run, capacity, profile))
+            found.append((capacity, profile))
     return found
 
 
+def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
+    """The frontier of a run, each as it was measured."""
+    return [serving_of(run, capacity, profile) for capacity, profile in frontier(profiles, cores)]
+
+
 def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
-    """How a capacity behaves, with the noise that was measured."""
-    split = capacity.split
-    candidate = candidate_of(
-        run, profile, [threads for threads, _ in split.cells], max(most for _, most in split.cells)
-    )
+    """How a capacity behaves, as it was measured."""
+    candidate = as_measured(run, profile, candidate_of(capacity, profile))
     return Serving(capacity=capacity, profile=profile, candidate=candidate)
 
 
 def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Serving:
     """Instances that somebody names, each with up to the largest batch, as a server has them."""
     most = {each: max(batch for count, batch in profile.cells if count == each) for each in threads}
-    candidate = candidate_of(run, profile, threads, max(profile.batches))
+    candidate = as_measured(run, profile, predicted(profile, threads, max(profile.batches)))
     capacity = Capacity(
         variant=profile.variant,
         first_s=min(candidate.busy.seconds(each, 1) for each in most),
@@ -74,29 +79,50 @@ def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Servi
     return Serving(capacity=capacity, profile=profile, candidate=candidate)
 
 
-def candidate_of(run: Run, profile: Profile, threads: Sequence[int], most_rows: int) -> Candidate:
-    """Instances of so many threads each, in a simulation."""
-    own = [
-        each
-        for each in run.measurements
-        if each.cell.variant == profile.variant and each.cell.threads in threads
-    ]
-    busy = _latencies(profile, threads, sum(threads))
-    if profile.setting == "packed" and len(threads) > 1:
-        sooner = _sooner(own)
-        usual = statistics.median(sooner.values()) if sooner else 1.0
-        busy = {place: each * sooner.get(place, usual) for place, each in busy.items()}
+def candidate_of(capacity: Capacity, profile: Profile, limit_s: float = math.inf) -> Candidate:
+    """How a capacity behaves where every forward takes what is predicted."""
+    cells = capacity.split.cells
+    most = max(batch for _, batch in cells)
+    return predicted(profile, [threads for threads, _ in cells], most, limit_s)
+
+
+def predicted(
+    profile: Profile, threads: Sequence[int], most_rows: int, limit_s: float = math.inf
+) -> Candidate:
+    """How instances of so many threads behave where every forward takes what is predicted."""
     return Candidate(
         threads=tuple(threads),
         most_rows=most_rows,
-        busy=Latencies(busy),
+        busy=Latencies(_latencies(profile, threads, sum(threads))),
         alone=Latencies(_latencies(profile, threads, 0)),
+        limit_s=limit_s,
         overhead_s=OVERHEAD_S,
-        noise=noise_of(own),
     )
 
 
-def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tuple[int, int], float]:
+def as_measured(run: Run, profile: Profile, candidate: Candidate) -> Candidate:
+    """With the noise of the forwards, and each of several instances for itself.
+
+    A packed cell takes as long as the last of its copies, but requests are answered one by one.
+    """
+    own = [
+        each
+        for each in run.measurements
+        if each.cell.variant == profile.variant and each.cell.threads in candidate.threads
+    ]
+    busy = candidate.busy
+    if profile.setting == "packed" and len(candidate.threads) > 1:
+        sooner = _sooner(own)
+        usual = statistics.median(sooner.values()) if sooner else 1.0
+        busy = Latencies(
+            {place: took * sooner.get(place, usual) for place, took in busy.known.items()}
+        )
+    return msgspec.structs.replace(candidate, busy=busy, noise=noise_of(own))
+
+
+def _latencies(
+    profile: Profile, threads: Sequence[int], busy: int
+) -> dict[tuple[int, int], float]:
     """What instances take while so many cores are busy, or only their own."""
     return {
         place: profile.latency_at(place, max(busy, place[0])).latency
@@ -106,10 +132,7 @@ def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tupl
 
 
 def _sooner(measurements: Iterable[Measurement]) -> dict[tuple[int, int], float]:
-    """What one of the copies of a packed cell takes over what the last one takes.
-
-    A batch of a split is done when the last instance is; requests are answered one by one.
-    """
+    """What one of the copies of a packed cell takes, over what the last one takes."""
     return {
         (each.cell.threads, each.cell.batch): statistics.median(_forwards(each))
         / statistics.median(each.samples)

@@ -18,15 +18,17 @@ from coresplit.instance import (
 from coresplit.machine.cgroups import available_memory
 from coresplit.models import form_of, is_fake, parse_fake
 from coresplit.optimizations import require_applicable, usable
-from coresplit.planner import Profile, capacities_of
+from coresplit.planner import Profile
 from coresplit.records import Split, Variant, split_of
+from coresplit.serving.adapting.controller import Rules
+from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.dividing import Latencies
-from coresplit.serving.run import Management, ServerSettings, serve
+from coresplit.serving.run import ServerSettings, serve
 from coresplit.serving.sets import InstanceSet, Place
 from coresplit.serving.settings import Settings
-from coresplit.workflows.candidates import short
-from coresplit.workflows.choosing import Choice, fitting, latencies_of
-from coresplit.workflows.finding import MOST_BATCH
+from coresplit.serving.switching.changing import Changing
+from coresplit.workflows.candidates import candidate_of, frontier, short
+from coresplit.workflows.choosing import MOST_BATCH, Choice, fitting, latencies_of
 from coresplit.workflows.serve_request import parse_split
 
 QUIET_S = 120.0
@@ -47,6 +49,8 @@ def run_server(
     token: str,
     tls: ssl.SSLContext | None,
     manage: int | None,
+    adapt: bool,
+    slo_s: float | None,
     resident_bytes: int | None,
     on_manage: Callable[[int], None],
     on_ready: Callable[[int], None],
@@ -54,7 +58,8 @@ def run_server(
     """Serve until a signal; whether everything accepted was answered. See ``serving.run.serve``.
 
     ``manage`` is the port where the instances can be changed, None for none; ``on_manage`` hears
-    which it is.
+    which it is. With ``adapt`` they follow the load, among what the choice was made from; ``slo_s``
+    is the latency that is to be held then, None for the lowest.
     """
     free = available_memory()
     if arena_bytes > free:
@@ -80,14 +85,17 @@ def run_server(
         latency = partial(model.latency, place.optimization, spec.threads)
         return FakeServing(spec, arena, latency)
 
-    management = None
-    if manage is not None:
-        management = Management(
-            port=manage,
+    changing = None
+    if manage is not None or adapt:
+        known = offers.known()
+        changing = Changing(
             offer=offers.offer,
-            known=offers.known(),
+            known=tuple(one for one, _ in known),
+            candidates={one.name: candidate for one, candidate in known} if adapt else {},
+            rules=Rules(slo_s=slo_s, cores={one.name: one.cores for one, _ in known}),
             most_bytes=resident_bytes,
             available=available_memory,
+            port=manage,
             on_ready=on_manage,
         )
     return serve(
@@ -108,7 +116,7 @@ def run_server(
         ),
         offers.first,
         start,
-        management=management,
+        changing=changing,
         tls=tls,
         on_ready=on_ready,
     )
@@ -134,25 +142,18 @@ class Offers:
         """What the instance of a place is bound to and warmed for."""
         return tuple(sorted(self._batches[place]))
 
-    def known(self) -> tuple[InstanceSet, ...]:
-        """Those of the run that serve best under some load: none is faster both ways.
-
-        That is for a single request and for as many as there may be.
-        """
-        usable = self._choice.machine.usable
-        found = [
-            (capacity, profile)
-            for profile in self._choice.profiles
-            for capacity in capacities_of(profile, usable, self._choice.limit_s)
+    def known(self) -> list[tuple[InstanceSet, Candidate]]:
+        """Those of the run that serve best under some load, and how each behaves."""
+        choice = self._choice
+        return [
+            (
+                self._of_profile(capacity.split, profile),
+                candidate_of(capacity, profile, choice.limit_s),
+            )
+            for capacity, profile in frontier(
+                choice.profiles, choice.machine.usable, choice.limit_s
+            )
         ]
-        found.sort(key=lambda pair: (pair[0].first_s, -pair[0].throughput))
-        sets: list[InstanceSet] = []
-        most = 0.0
-        for capacity, profile in found:
-            if capacity.throughput > most:
-                most = capacity.throughput
-                sets.append(self._of_profile(capacity.split, profile))
-        return tuple(sets)
 
     def offer(self, split: str, optimization: str | None) -> InstanceSet:
         """The set of a split as people write it; raises a CoresplitError for one that cannot be."""

@@ -29,17 +29,21 @@ _LONGEST_S = 3600.0
 @click.option("--split", metavar="SPLIT", help="Instances x threads: 2x1, 1x8+4x2.")
 @click.option("--optimization", type=Name(optimizations), help="Default the one it started with.")
 @click.option("--set", metavar="NAME", help="A set that the server knows, by its name.")
+@click.option("--adapt", is_flag=True, help="Follow the load again.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="The token of the server.")
 @click.option("--ca", type=click.Path(path_type=Path), help="Certificates to trust (PEM).")
-def command(url: str, token_file: Path | None, ca: Path | None, **asked: str | None) -> int:
+def command(
+    url: str, token_file: Path | None, ca: Path | None, *, adapt: bool, **asked: str | None
+) -> int:
     """Change the instances of a server that was started with --manage.
 
     URL is the line that it printed. Returns when the new instances serve; the exit code is 1 where
     they cannot, and then nothing has changed.
     """
-    if (asked["split"] is None) == (asked["set"] is None):
-        raise UsageError("give either --split or --set")
-    body = json.dumps({name: value for name, value in asked.items() if value is not None})
+    given = {name: value for name, value in asked.items() if value is not None}
+    if (asked["split"] is not None) + (asked["set"] is not None) + adapt != 1:
+        raise UsageError("give one of --split, --set and --adapt")
+    body = json.dumps({**given, "adapt": True} if adapt else given)
     headers = {"Content-Type": "application/json"}
     if token_file is not None:
         headers["Authorization"] = f"Bearer {read_token(token_file)}"
@@ -50,7 +54,10 @@ def command(url: str, token_file: Path | None, ca: Path | None, **asked: str | N
     if status != http.client.OK:
         say(f"nothing was changed: {_text(answer, 'error', f'the server answered {status}')}")
         return NO
-    tell(f"{_text(answer, 'set', '?')} serves, {_how(answer)}")
+    if adapt:
+        tell(f"{_text(answer, 'active', '?')} serves, and the instances follow the load")
+    else:
+        tell(f"{_text(answer, 'set', '?')} serves, {_how(answer)}")
     return DONE
 
 

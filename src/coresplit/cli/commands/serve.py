@@ -64,8 +64,9 @@ _MIB = 1 << 20
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
 @click.option("--manage", type=click.IntRange(0, 65535), metavar="PORT",
               help="Let the instances be changed through this port; 0 for any.")  # fmt: skip
+@click.option("--adapt", is_flag=True, help="Change the instances as the load changes.")
 @click.option("--resident-memory", type=Size(), metavar="SIZE",
-              help="For all instances, also those that wait; default twice the first.")  # fmt: skip
+              help="For all instances, also those that wait; default what fits.")  # fmt: skip
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
 @click.option("--length", type=int, metavar="N", help="Tokens of a text.")
 @click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
@@ -84,8 +85,15 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     values["measure"] = not values.pop("no_measure")
     request = ServeRequest(**values)
     _check_name(server["name"])
-    if server["resident_memory"] is not None and server["manage"] is None:
-        raise UsageError("--resident-memory needs --manage: nothing else starts other instances")
+    changes = server["adapt"] or server["manage"] is not None
+    if server["resident_memory"] is not None and not changes:
+        raise UsageError(
+            "--resident-memory needs --adapt or --manage: nothing else starts other instances"
+        )
+    if server["adapt"] and (request.split is not None or request.batch is not None):
+        raise UsageError(
+            "--adapt chooses the split as the load needs; leave --split and --batch out"
+        )
     token = _token_for(server["host"], server["token_file"], insecure=server["insecure"])
     tls = _tls(server["tls_cert"], server["tls_key"])
     with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=say) as cores:
@@ -94,12 +102,12 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
         cores.reserve(choice.spec.name, choice.machine)
         for line in choice.reasons:
             say(line)
-    return _serve(choice, server, token, tls, say)
+    return _serve(choice, {**server, "slo": request.slo}, token, tls, say)
 
 
 _SERVER = (
     "host", "port", "name", "batch_timeout", "timeout", "grace", "queue", "memory", "token_file",
-    "insecure", "tls_cert", "tls_key", "manage", "resident_memory",
+    "insecure", "tls_cert", "tls_key", "manage", "adapt", "resident_memory",
 )  # fmt: skip
 
 
@@ -108,7 +116,7 @@ def _serve(
 ) -> int:
     try:
         from coresplit.workflows.serving import run_server  # noqa: PLC0415 (an extra)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise EnvironmentFault(
             f"serving needs {error.name}, which is not installed; "
             "run: pip install 'coresplit[serve]'"
@@ -144,6 +152,8 @@ def _serve(
         token=token,
         tls=tls,
         manage=server["manage"],
+        adapt=server["adapt"],
+        slo_s=server["slo"],
         resident_bytes=server["resident_memory"],
         on_manage=managed,
         on_ready=ready,

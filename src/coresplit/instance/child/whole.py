@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from coresplit.instance.messages import Rows
-from coresplit.instance.transport import Arena
+from coresplit.instance.transport import ALIGNMENT, Arena
 from coresplit.optimizations import CompiledModel, Forward
 
-ALIGNMENT = 64
-"""Libraries compute alike on what is aligned so, as their own memory is."""
 MOST_KEPT = 1024
 
 

@@ -89,6 +89,8 @@ class Controller:
         rules: Rules = Rules(),  # noqa: B008 (frozen)
     ) -> None:
         self.present = present
+        self.switch_s = dict(rules.switch_s)
+        """Seconds until each serves; may be changed."""
         self._rules = rules
         self._shadows = {
             name: Shadow(each, self._cost(rules.cores.get(name, 0)))
@@ -99,6 +101,8 @@ class Controller:
         self._candidates = candidates
         self._came_from: dict[str, tuple[str, float, float]] = {}
         self._left: str | None = None
+        self._before: tuple[str, str | None] | None = None
+        self._barred: dict[str, float] = {}
         self._requests = 0
         self._looked_at = 0.0
 
@@ -112,7 +116,24 @@ class Controller:
         """A candidate serves from now on."""
         self._real.advance(at)
         self._real.follow(self._candidates[name], at)
+        self._before = None
         self._settle()
+
+    def failed(self, name: str, until: float) -> None:
+        """A candidate that was named cannot serve, and is not named again until then."""
+        if self._before is not None:
+            self.present, self._left = self._before
+            self._before = None
+        self._came_from.pop(name, None)
+        self._barred[name] = until
+
+    def resume(self, at: float, in_system: int) -> None:
+        """What came since the last look was not told: go on from what is there."""
+        for shadow in (*self._shadows.values(), self._real):
+            shadow.resume_with(in_system, at)
+        for name, rival in self._rivals.items():
+            rival.total = self._shadows[name].total()
+        self._requests, self._looked_at = 0, at
 
     def look(self, at: float, in_system: int) -> str | None:
         """The candidate to switch to now; None to stay.
@@ -133,10 +154,11 @@ class Controller:
             if name == self.present or not requests or own <= 0:
                 continue
             # a jump is judged by what was usual before it
-            bound = self._bound(rival, rate * self._rules.switch_s.get(name, 0.0))
+            bound = self._bound(rival, rate * self.switch_s.get(name, 0.0))
             rival.take(max(-1.0, 1 / (1 + self._rules.margin) - gone[name] / own), requests)
             rival.forgone = max(0.0, rival.forgone + own - gone[name])
             wanted = rival.lost > bound and rival.forgone > rival.debt
+            wanted = wanted and at >= self._barred.get(name, at)
             if wanted and (best is None or rival.lost > best[0]):
                 best = rival.lost, name
         if best is None:
@@ -146,6 +168,7 @@ class Controller:
 
     def _leave_for(self, name: str) -> None:
         here = self.present
+        self._before = here, self._left
         self._left = here if here in self._came_from else None
         home = self._shadows[here].total(), self._real.total()
         self._came_from[name] = here, *home

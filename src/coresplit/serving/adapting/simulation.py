@@ -17,7 +17,7 @@ import msgspec
 from coresplit.serving.adapting.instances import Candidate, Instances
 from coresplit.serving.adapting.sources import Source
 
-LOOK_S = 0.5
+LOOK_S = 0.25
 MOST_WAITING = 1000
 AFTER_REFUSAL_S = 0.1
 """A client waits so long before it asks again."""

@@ -12,7 +12,9 @@ from coresplit.serving.http.exchange import Exchange
 from coresplit.serving.protocol import write_error, write_json
 from coresplit.serving.seats import Seat
 from coresplit.serving.sets import InstanceSet, expected_memory
-from coresplit.serving.switching.switcher import Outcome, Switcher
+from coresplit.serving.switching.adapter import Adapter
+from coresplit.serving.switching.switcher import Switcher
+from coresplit.serving.switching.wishes import Outcome
 
 MOST_BYTES = 4 << 10
 _CONFIG = re.compile(r"/v2/models/([^/]+)/config")
@@ -20,9 +22,13 @@ _STATUSES = {"made": 200, "failed": 500, "refused": 400, "replaced": 409}
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client asks for: a set by its name, or a split and maybe an optimization."""
+    """What a client asks for: a set by its name, or a split and maybe an optimization.
+
+    Or that the set follows the load, or does so no more.
+    """
 
     set: str | None = None
+    adapt: bool | None = None
     split: str | None = None
     optimization: str | None = None
 
@@ -42,12 +48,20 @@ class ManagingApp:
     """
 
     def __init__(
-        self, model: str, switcher: Switcher, crew: Crew, offer: Offer, *, token: str = ""
+        self,
+        model: str,
+        switcher: Switcher,
+        crew: Crew,
+        offer: Offer,
+        *,
+        adapter: Adapter | None = None,
+        token: str = "",
     ) -> None:
         self._model = model
         self._switcher = switcher
         self._crew = crew
         self._offer = offer
+        self._adapter = adapter
         self._token = token.encode()
 
     def begin(self, exchange: Exchange) -> memoryview | None:
@@ -73,11 +87,19 @@ class ManagingApp:
             self._respond(exchange, 200, self.state())
             return
         try:
-            wanted = self._wanted(body)
+            asked = _asked(body)
+            if asked.adapt is not None:
+                self._adapt(asked)
+                self._respond(exchange, 200, self.state())
+                return
+            wanted = self._wanted(asked)
         except CoresplitError as error:
             # without the option of the command line that would do something about it
             self._error(exchange, 400, error.what if error.option else str(error))
             return
+        if self._adapter is not None:
+            # who asks for a set wants it to stay
+            self._adapter.stop()
         self._switcher.know(wanted)
         self._switcher.switch(wanted.name, lambda outcome: self._ended(exchange, outcome))
 
@@ -93,6 +115,7 @@ class ManagingApp:
             "active": switcher.active,
             "preparing": switcher.preparing,
             "queued": switcher.queued,
+            "adapting": self._adapter is not None and self._adapter.running,
             "sets": [self._told(each) for each in switcher.sets],
             "memory": {
                 "instances": sum(self._crew.memory.get(place, 0) for place in there),
@@ -124,14 +147,18 @@ class ManagingApp:
             ],
         }
 
-    def _wanted(self, body: memoryview) -> InstanceSet:
-        """The set that a body asks for; raises CoresplitError."""
-        try:
-            asked = msgspec.json.decode(body, type=Asked)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise CoresplitError(
-                'the body must be JSON such as {"split": "2x1", "optimization": "script"}'
-            ) from error
+    def _adapt(self, asked: Asked) -> None:
+        if asked.set or asked.split or asked.optimization:
+            raise CoresplitError("either ask for a set or have it follow the load")
+        if self._adapter is None:
+            raise CoresplitError("the server was not started to follow the load")
+        if asked.adapt:
+            self._adapter.start()
+        else:
+            self._adapter.stop()
+
+    def _wanted(self, asked: Asked) -> InstanceSet:
+        """The set that is asked for; raises CoresplitError."""
         if (asked.set is None) == (asked.split is None):
             raise CoresplitError("give either a set or a split")
         if asked.split is not None:
@@ -164,6 +191,16 @@ class ManagingApp:
     ) -> None:
         own, parts = write_error(message)
         exchange.respond(status, [*own.items(), *headers], parts)
+
+
+def _asked(body: memoryview) -> Asked:
+    """What a body asks for; raises CoresplitError."""
+    try:
+        return msgspec.json.decode(body, type=Asked)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CoresplitError(
+            'the body must be JSON such as {"split": "2x1", "optimization": "script"}'
+        ) from error
 
 
 def _state_of(seat: Seat | None) -> dict[str, object]:

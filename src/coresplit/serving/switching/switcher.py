@@ -6,53 +6,15 @@ Nothing here waits: the engine tells when an instance has become ready or was lo
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Literal, Protocol
-
-import msgspec
 
 from coresplit.format import format_size
 from coresplit.serving.engine import Engine
-from coresplit.serving.seats import Seat
 from coresplit.serving.sets import InstanceSet, expected_memory, kept, missing
+from coresplit.serving.switching.wishes import Hearer, Outcome, Result, Wish
 
 MOST_EVENTS = 50
 MOST_SETS = 50
 """Sets that are neither active nor resident are forgotten beyond so many."""
-
-Result = Literal["made", "failed", "replaced", "refused"]
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the wish for a set ended: it serves, or why not, and seconds since it was asked for.
-
-    A wish is ``replaced`` by a later one, and ``refused`` where there is no memory for it.
-    ``started`` is how many instances had to be started.
-    """
-
-    set: str
-    result: Result
-    reason: str = ""
-    seconds: float
-    started: int = 0
-
-
-class Hearer(Protocol):
-    """Hears of changes, for metrics and logs."""
-
-    def switching(self, event: dict[str, object]) -> None:
-        """Something happened, as JSON tells it."""
-
-    def switched(self, outcome: Outcome) -> None:
-        """A wish has ended."""
-
-
-class _Wish:
-    def __init__(self, wanted: InstanceSet, done: Callable[[Outcome], None], at: float) -> None:
-        self.wanted = wanted
-        self.done = done
-        self.at = at
-        self.seats: list[Seat] = []
-        self.started: list[Seat] = []
 
 
 class Switcher:
@@ -81,8 +43,8 @@ class Switcher:
         self._free = free
         self._sets: OrderedDict[str, InstanceSet] = OrderedDict()
         """The last active one first."""
-        self._now: _Wish | None = None
-        self._next: _Wish | None = None
+        self._now: Wish | None = None
+        self._next: Wish | None = None
         self.know(engine.active)
         engine.on_change = self._look
 
@@ -120,7 +82,12 @@ class Switcher:
 
         ``done`` is called once, maybe at once.
         """
-        wish = _Wish(self._sets[name], done, self._clock())
+        wish, now = Wish(self._sets[name], done, self._clock(), ahead=False), self._now
+        if now is not None and now.ahead:
+            if now.wanted is wish.wanted:
+                self._go_on_with(now, wish)
+                return
+            self._give_up(now, "replaced", f"{name} was asked for after it")
         if self._now is None:
             self._begin(wish)
             return
@@ -128,6 +95,18 @@ class Switcher:
         self._tell("switch queued", set=name, behind=self._now.wanted.name)
         if before is not None:
             self._end(before, "replaced", f"{name} was asked for after it")
+
+    def prepare(self, name: str, done: Callable[[Outcome], None]) -> None:
+        """Have a set that is known wait warm; KeyError for one that is not.
+
+        It is replaced by any change, and refused where all instances together would take more than
+        ``most_bytes``. ``done`` is called once, maybe at once.
+        """
+        wish = Wish(self._sets[name], done, self._clock(), ahead=True)
+        if self._now is not None:
+            self._end(wish, "replaced", f"{self._now.wanted.name} is wanted before it")
+        else:
+            self._begin(wish)
 
     def close(self) -> None:
         """Nothing is changed any more."""
@@ -137,14 +116,17 @@ class Switcher:
             if wish is not None:
                 self._end(wish, "failed", "the server was stopped")
 
-    def _begin(self, wish: _Wish) -> None:
+    def _begin(self, wish: Wish) -> None:
         wanted = wish.wanted
         if wanted.name == self._engine.active.name:
             self._end(wish, "made", "it serves already")
             return
+        if wish.ahead and (reason := self._too_much(wanted)):
+            self._end(wish, "refused", reason)
+            return
         there = self._crew.places
         new = missing(wanted, there)
-        if reason := self._no_room(wanted):
+        if reason := self._no_room(wish):
             self._end(wish, "refused", reason)
             return
         self._now = wish
@@ -152,16 +134,31 @@ class Switcher:
         wish.started = [seat for seat in wish.seats if seat.place in new]
         for seat in wish.seats:
             seat.fault = None
-        self._tell("switch begun", set=wanted.name, starting=len(new))
+        what = "preparation begun" if wish.ahead else "switch begun"
+        self._tell(what, set=wanted.name, starting=len(new))
         self._crew.open(wish.started)
         self._look()
 
-    def _no_room(self, wanted: InstanceSet) -> str:
-        """Why there is no memory for what a set lacks, after all that can be let go is."""
-        active, known = self._engine.active, self._crew.memory
+    def _too_much(self, wanted: InstanceSet) -> str:
+        """Why a set may not wait beside all that are there."""
+        there = self._crew.places
+        size = expected_memory({*there, *wanted.places}, self._crew.memory)
+        if size <= self.most_bytes:
+            return ""
+        return (
+            f"all instances with those of {wanted.name} would take {format_size(size)}, and "
+            f"{format_size(int(self.most_bytes))} are allowed"
+        )
+
+    def _no_room(self, wish: Wish) -> str:
+        """Why there is no memory for what a set lacks, after all that can be let go is.
+
+        Nothing is let go for one that is only to wait.
+        """
+        wanted, active, known = wish.wanted, self._engine.active, self._crew.memory
         need = expected_memory(missing(wanted, self._crew.places), known)
         free = self._free()
-        if need > free:
+        if need > free and not wish.ahead:
             used = {*active.places, *wanted.places}
             spare = [seat for place, seat in self._crew.places.items() if place not in used]
             free += expected_memory([seat.place for seat in spare if seat.ready], known)
@@ -178,18 +175,35 @@ class Switcher:
     def _look(self) -> None:
         """Take over once all instances are ready; give up where one cannot be."""
         wish = self._now
-        if wish is None:
+        if not self._engine.accepting:
+            self._fall_back()
+        if wish is None or wish is not self._now:
             return
         for seat in wish.seats:
             if seat.fault is not None or seat.removed:
-                self._give_up(wish, str(seat.fault or "an instance of it was given up"))
+                self._give_up(wish, "failed", str(seat.fault or "an instance was given up"))
                 return
         if all(seat.ready for seat in wish.seats):
             self._now = None
-            self._take_over(wish)
+            if wish.ahead:
+                self._let_go()
+                stays = self.resident(wish.wanted)
+                self._end(
+                    wish, *(("made", "") if stays else ("refused", "it takes too much memory"))
+                )
+            else:
+                self._take_over(wish)
             self._go_on()
 
-    def _take_over(self, wish: _Wish) -> None:
+    def _fall_back(self) -> None:
+        """Where the set that serves cannot any more, one that waits warm does."""
+        warm = [each for each in self.sets if self.resident(each)]
+        if warm and warm[0].name != self._engine.active.name:
+            self._tell("set lost", set=self._engine.active.name)
+            wish = Wish(warm[0], lambda outcome: None, self._clock(), ahead=False)
+            self._take_over(wish)
+
+    def _take_over(self, wish: Wish) -> None:
         before, wanted = self._engine.active, wish.wanted
         self._engine.take_over(wanted)
         self._sets.move_to_end(before.name, last=False)
@@ -197,13 +211,20 @@ class Switcher:
         self._let_go()
         self._end(wish, "made", "")
 
-    def _give_up(self, wish: _Wish, reason: str) -> None:
+    def _go_on_with(self, prepared: Wish, wish: Wish) -> None:
+        """What was to wait warm is wanted at once."""
+        self._end(prepared, "replaced", "it is to serve at once")
+        wish.seats, wish.started, self._now = prepared.seats, prepared.started, wish
+        self._tell("switch begun", set=wish.wanted.name, starting=len(wish.started))
+        self._look()
+
+    def _give_up(self, wish: Wish, result: Result, reason: str) -> None:
         self._now = None
         for seat in wish.started:
             if not seat.active:
                 self._crew.drop(seat)
         self._let_go()
-        self._end(wish, "failed", reason)
+        self._end(wish, result, reason)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -225,7 +246,7 @@ class Switcher:
         for name in forgotten[MOST_SETS:]:
             del self._sets[name]
 
-    def _end(self, wish: _Wish, result: Result, reason: str) -> None:
+    def _end(self, wish: Wish, result: Result, reason: str) -> None:
         outcome = Outcome(
             set=wish.wanted.name,
             result=result,
@@ -234,13 +255,14 @@ class Switcher:
             started=len(wish.started),
         )
         self._tell(
-            f"switch {result}",
+            f"{'preparation' if wish.ahead else 'switch'} {result}",
             set=outcome.set,
             seconds=round(outcome.seconds, 6),
             started=outcome.started,
             **({"reason": reason} if reason else {}),
         )
-        self._hearer.switched(outcome)
+        if not wish.ahead:
+            self._hearer.switched(outcome)
         wish.done(outcome)
 
     def _tell(self, what: str, **fields: object) -> None:

@@ -17,7 +17,7 @@ from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.adapting.packrat import PackratSwitcher
 from coresplit.serving.adapting.simulation import Replay, Switcher, simulate
 from coresplit.serving.adapting.sources import Closed, Open, Source
-from coresplit.workflows.candidates import Serving, candidate_of, short
+from coresplit.workflows.candidates import Serving, as_measured, predicted, short
 
 _MOST_BATCHES = 16
 """Powers of two for which the instances are found that Packrat would have."""
@@ -167,5 +167,6 @@ def _packrat(run: Run, profile: Profile, cores: int) -> tuple[dict[int, str], di
         by_batch[batch] = name
         if name not in candidates:
             threads = [threads for threads, _ in split.cells]
-            candidates[name] = candidate_of(run, profile, threads, max(profile.batches))
+            instances = predicted(profile, threads, max(profile.batches))
+            candidates[name] = as_measured(run, profile, instances)
     return by_batch, candidates

@@ -1,0 +1,306 @@
+"""A server that follows its load, beside the splits that it chooses from.
+
+    python benchmarks/serving/adapting.py [--model NAME] [--steps N] [--seconds S] [--rounds N]
+
+Measures a run of the model without any optimization, and serves it three times from this run: once
+with --adapt, and once with either split of the cores, all fat or all thin. Two questions:
+
+Steps. The adapting server has one client, then 32, and one again, N times; each client waits for
+its answer before it asks again. When does the other split serve, was a request lost, and what are
+latencies while it changes? The changes are timed with candidates that wait warm, and with memory
+for none of them.
+
+Rates. All servers get the same Poisson arrivals whose rate changes like a day, in spikes, or not
+at all, one server after the other in a random order, round by round. Ratios are of one round.
+
+The client shares the cores with the servers where there are no others.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import math
+import os
+import random
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+FEW, MANY = 1, 32
+PHASE_S = 8.0
+SETTLED_S = 1.0
+"""So long after a switch latencies still count as those of the switch."""
+
+
+class Server:
+    """``coresplit serve`` in a process of its own."""
+
+    def __init__(self, folder: Path, name: str, *words: str) -> None:
+        self.name = name
+        self._log = folder / f"{name}.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "coresplit", "serve", *words, "--wait"),
+                    *("--port", "0", "--manage", "0"),
+                ],
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        said = self._log.read_text()
+        if not line.startswith("ready"):
+            sys.exit(f"the server did not start:\n{said}")
+        self.url = line.split()[-1]
+        self.port = int(self.url.rsplit(":", 1)[1].split("/")[0])
+        self.path = "/" + self.url.split("/", 3)[3]
+        (self._manage,) = [
+            each.split()[1] for each in said.splitlines() if each.startswith("manage")
+        ]
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(self._manage, timeout=60) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def row(self) -> bytes:
+        """An input of one row."""
+        with urllib.request.urlopen(self.url, timeout=60) as answer:
+            (tensor,) = json.load(answer)["inputs"]
+        assert tensor["datatype"] == "FP32"
+        return struct.pack("<f", 0.5) * math.prod(tensor["shape"][1:])
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+
+class Clients:
+    """As many as are wanted now; each asks again when it has its answer."""
+
+    def __init__(self, server: Server, most: int) -> None:
+        self.answers: list[tuple[float, float, bool]] = []
+        """When each was asked and answered, and whether well."""
+        self.wanted = 0
+        self._body = server.row()
+        self._server = server
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(n,)) for n in range(most)]
+        for each in self._threads:
+            each.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        for each in self._threads:
+            each.join()
+
+    def _work(self, number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=120)
+        headers = {"Inference-Header-Content-Length": "0"}
+        while not self._ended.is_set():
+            if number >= self.wanted:
+                time.sleep(0.005)
+                continue
+            begun = time.time()
+            connection.request("POST", f"{self._server.path}/infer", self._body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            self.answers.append((begun, time.time(), answer.status == 200))
+        connection.close()
+
+
+def steps(server: Server, count: int, parked: bool) -> None:
+    """Print how changes go whose load is one client, then many, and one again."""
+    clients = Clients(server, MANY)
+    clients.wanted = FEW
+    if parked:
+        while not all(each["resident"] for each in server.state()["sets"]):
+            time.sleep(0.5)
+    time.sleep(2 * PHASE_S)
+    taken: dict[int, list[float]] = {FEW: [], MANY: []}
+    windows: list[tuple[float, float]] = []
+    asked_at: list[tuple[float, int]] = []
+    phase_s = PHASE_S if parked else 4 * PHASE_S
+    for wanted in [MANY, FEW] * count:
+        before = server.state()["active"]
+        begun = time.time()
+        asked_at.append((begun, wanted))
+        clients.wanted = wanted
+        time.sleep(phase_s)
+        made = [
+            each
+            for each in server.state()["events"]
+            if each["event"] == "switch made" and each["at"] > begun and each["set"] != before
+        ]
+        if made:
+            taken[wanted].append(made[0]["at"] - begun)
+            windows.append((made[0]["at"] - made[0]["seconds"], made[0]["at"] + SETTLED_S))
+    clients.end()
+    failed = sum(not right for _, _, right in clients.answers)
+    print(f"{len(clients.answers)} requests, {failed} of them failed")
+    for wanted, found in taken.items():
+        middle = f"{statistics.median(found):.2f} s in the median, {max(found):.2f} s at most"
+        print(
+            f"to {wanted} client{'s' if wanted > 1 else ''}: the other split served in "
+            f"{len(found)} of {count} steps, after {middle if found else '-'}"
+        )
+    steady = {wanted: _steady(clients.answers, asked_at, wanted, phase_s) for wanted in (FEW, MANY)}
+    during = [
+        ended - begun
+        for begun, ended, _ in clients.answers
+        if any(begun < last and ended > first for first, last in windows)
+    ]
+    worst = max(map(p99, steady.values()))
+    print(
+        f"p99 with one client {p99(steady[FEW]) * 1e3:.0f} ms, with {MANY} {worst * 1e3:.0f} ms, "
+        f"during switches {p99(during) * 1e3:.0f} ms: {p99(during) / worst:.2f} times the worse"
+    )
+
+
+def _steady(
+    answers: Sequence[tuple[float, float, bool]],
+    asked_at: Sequence[tuple[float, int]],
+    wanted: int,
+    phase_s: float,
+) -> list[float]:
+    """Latencies of what was asked in the second half of the phases with so many clients."""
+    halves = [(at + phase_s / 2, at + phase_s) for at, clients in asked_at if clients == wanted]
+    return [
+        ended - begun
+        for begun, ended, _ in answers
+        if any(first <= begun and ended <= last for first, last in halves)
+    ]
+
+
+def p99(latencies: Sequence[float]) -> float:
+    ordered = sorted(latencies)
+    return ordered[math.ceil(0.99 * len(ordered)) - 1] if ordered else math.nan
+
+
+def saturated(server: Server) -> float:
+    """Requests per second with many clients."""
+    clients = Clients(server, MANY)
+    clients.wanted = MANY
+    time.sleep(4.0)
+    begun, before = time.time(), len(clients.answers)
+    time.sleep(10.0)
+    found = (len(clients.answers) - before) / (time.time() - begun)
+    clients.end()
+    return found
+
+
+def loaded(server: Server, shape: str, seconds: float, seed: int) -> dict[str, float]:
+    """Latencies of a server with these arrivals."""
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "coresplit", "load", server.url, "--shape", shape),
+            *("--duration", f"{seconds:g}s", "--seed", str(seed), "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not ended.stdout:
+        sys.exit(ended.stderr)
+    (run,) = json.loads(ended.stdout)["runs"]
+    return {
+        "failed": run["failed"] + run["unfinished"],
+        "mean": run["latency"]["mean"],
+        "p50": run["latency"]["p50"],
+        "p99": run["latency"]["p99"] or run["latency"]["max"],
+    }
+
+
+def rates(servers: Sequence[Server], most: float, seconds: float, rounds: int) -> None:
+    """Print latencies of all servers under rates that change, and ratios within rounds."""
+    low, high = 0.15 * most, 0.8 * most
+    shapes = {
+        "like a day": f"diurnal:{low:.2f}..{high:.2f}@{seconds:g}s",
+        "spikes": f"spike:{low:.2f}..{high:.2f}@{seconds / 12:g}s/{seconds / 4:g}s",
+        "constant, low": f"step:{low:.2f}@{seconds:g}s",
+        "constant, high": f"step:{high:.2f}@{seconds:g}s",
+    }
+    drawn = random.Random(1)
+    for title, shape in shapes.items():
+        found: dict[str, list[dict[str, float]]] = {each.name: [] for each in servers}
+        for number in range(rounds):
+            for server in drawn.sample(servers, len(servers)):
+                found[server.name].append(loaded(server, shape, seconds, number))
+        print(f"\n{title}: {shape}")
+        print(f"{'':<12}{'mean ms':>10}{'x':>7}{'p50 ms':>10}{'x':>7}{'p99 ms':>10}{'x':>7}")
+        base = found[servers[0].name]
+        for name, results in found.items():
+            cells = "".join(
+                f"{statistics.median(each[what] for each in results) * 1e3:>10.1f}"
+                f"{_ratio(results, base, what):>7.2f}"
+                for what in ("mean", "p50", "p99")
+            )
+            print(f"{name:<12}{cells}")
+        if failed := sum(each["failed"] for results in found.values() for each in results):
+            print(f"{failed:.0f} requests failed")
+
+
+def _ratio(
+    results: Sequence[dict[str, float]], base: Sequence[dict[str, float]], what: str
+) -> float:
+    return statistics.median(a[what] / b[what] for a, b in zip(results, base, strict=True))
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--model", default="mobilenet_v3_large")
+    asked.add_argument("--steps", type=int, default=20)
+    asked.add_argument("--seconds", type=float, default=120.0)
+    asked.add_argument("--rounds", type=int, default=2)
+    given = asked.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    print(f"{given.model}, {cores} cores, load average {os.getloadavg()[0]:.2f} at the start")
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        threads = ",".join(str(each) for each in range(1, cores + 1) if cores % each == 0)
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "coresplit", "bench", given.model, "--wait"),
+                *("--optimizations", "none", "--threads", threads, "--batches", "1,2,4..16"),
+                *("--budget", "90s", "--out", "run"),
+            ],
+            cwd=folder,
+            capture_output=True,
+            check=True,
+        )
+
+        def started(name: str, *words: str) -> Server:
+            server = Server(folder, name, "run", *words)
+            stack.callback(server.end)
+            return server
+
+        adapting = started("adapting", "--adapt")
+        names = [each["name"] for each in adapting.state()["sets"]]
+        print(f"it chooses from {', '.join(names)}")
+        print("\nsteps, candidates wait warm", flush=True)
+        steps(adapting, given.steps, parked=True)
+        cold = started("cold", "--adapt", "--resident-memory", "1MiB")
+        print("\nsteps, no candidate waits", flush=True)
+        steps(cold, max(1, given.steps // 4), parked=False)
+        fixed = [
+            started("fat", "--split", f"1x{cores}"), started("thin", "--split", f"{cores}x1")
+        ]  # fmt: skip
+        most = max(saturated(each) for each in fixed)
+        print(f"\na fixed split answers {most:.1f} requests/s at most", flush=True)
+        rates([adapting, *fixed], most, given.seconds, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
