@@ -116,16 +116,16 @@ class _Work:
             if players.has_packrat:
                 replay = players.packrat(self._arriving.source(number), seed)
                 changing.setdefault(PACKRAT, []).append(self._figures(self._arriving, replay))
+        if not all(each.requests for each in fixed[names[0]]):
+            raise UsageError(
+                "no request came in one of the rounds: load for longer",
+                "give {option}",
+                "duration=10m",
+            )
         return fixed, changing
 
     def _figures(self, arriving: Arriving, replay: Replay) -> Figures:
         found = arriving.figures(replay)
-        if found.requests == found.refused:
-            raise UsageError(
-                "no request came in one of the rounds; load for longer",
-                "give {option}",
-                "duration=10m",
-            )
         self._simulated_s += found.seconds
         return found
 
