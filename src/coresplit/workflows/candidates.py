@@ -3,10 +3,11 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from coresplit.instance.child.batching import split
 from coresplit.planner import Capacity, Profile, capacities_of
 from coresplit.planner.option import option_of
 from coresplit.records import Measurement, Run, Split, split_of
@@ -15,6 +16,10 @@ from coresplit.serving.dividing import Latencies
 
 OVERHEAD_S = 4e-4
 """What a request takes beside its forward: reading, dispatch, answering (benchmarks/serving)."""
+PAUSE_S = 2.5e-4
+"""What an instance waits between two batches: for the reply and the next command, and to copy."""
+WORK_S = 4e-4
+"""Time of a core that the server has for a request, which instances lack if all cores are busy."""
 MOST_NOISE = 200
 
 
@@ -63,14 +68,16 @@ def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Servi
 
 def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
     """How a capacity behaves, as it was measured."""
-    candidate = as_measured(run, profile, candidate_of(capacity, profile))
+    cells = capacity.split.cells
+    threads = [threads for threads, _ in cells]
+    candidate = measured(run, profile, threads, max(batch for _, batch in cells))
     return Serving(capacity=capacity, profile=profile, candidate=candidate)
 
 
 def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Serving:
     """Instances that somebody names, each with up to the largest batch, as a server has them."""
     most = {each: max(batch for count, batch in profile.cells if count == each) for each in threads}
-    candidate = as_measured(run, profile, predicted(profile, threads, max(profile.batches)))
+    candidate = measured(run, profile, threads, max(profile.batches))
     capacity = Capacity(
         variant=profile.variant,
         first_s=min(candidate.busy.seconds(each, 1) for each in most),
@@ -82,53 +89,80 @@ def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Servi
 def candidate_of(capacity: Capacity, profile: Profile, limit_s: float = math.inf) -> Candidate:
     """How a capacity behaves where every forward takes what is predicted."""
     cells = capacity.split.cells
-    most = max(batch for _, batch in cells)
-    return predicted(profile, [threads for threads, _ in cells], most, limit_s)
+    threads, most = [each for each, _ in cells], max(batch for _, batch in cells)
+    found = _candidate(profile, threads, most, {})
+    return msgspec.structs.replace(found, limit_s=limit_s)
 
 
-def predicted(
-    profile: Profile, threads: Sequence[int], most_rows: int, limit_s: float = math.inf
-) -> Candidate:
-    """How instances of so many threads behave where every forward takes what is predicted."""
-    return Candidate(
-        threads=tuple(threads),
-        most_rows=most_rows,
-        busy=Latencies(_latencies(profile, threads, sum(threads))),
-        alone=Latencies(_latencies(profile, threads, 0)),
-        limit_s=limit_s,
-        overhead_s=OVERHEAD_S,
-    )
-
-
-def as_measured(run: Run, profile: Profile, candidate: Candidate) -> Candidate:
-    """With the noise of the forwards, and each of several instances for itself.
+def measured(run: Run, profile: Profile, threads: Sequence[int], most_rows: int) -> Candidate:
+    """How instances behave with the noise of the forwards, and each of several for itself.
 
     A packed cell takes as long as the last of its copies, but requests are answered one by one.
     """
     own = [
         each
         for each in run.measurements
-        if each.cell.variant == profile.variant and each.cell.threads in candidate.threads
+        if each.cell.variant == profile.variant and each.cell.threads in threads
     ]
-    busy = candidate.busy
-    if profile.setting == "packed" and len(candidate.threads) > 1:
-        sooner = _sooner(own)
-        usual = statistics.median(sooner.values()) if sooner else 1.0
-        busy = Latencies(
-            {place: took * sooner.get(place, usual) for place, took in busy.known.items()}
-        )
-    return msgspec.structs.replace(candidate, busy=busy, noise=noise_of(own))
+    sooner = _sooner(own) if profile.setting == "packed" and len(threads) > 1 else {}
+    found = _candidate(profile, threads, most_rows, sooner)
+    return msgspec.structs.replace(found, noise=noise_of(own))
 
 
-def _latencies(
-    profile: Profile, threads: Sequence[int], busy: int
-) -> dict[tuple[int, int], float]:
-    """What instances take while so many cores are busy, or only their own."""
+def _candidate(
+    profile: Profile,
+    threads: Sequence[int],
+    most_rows: int,
+    sooner: Mapping[tuple[int, int], float],
+) -> Candidate:
+    usual = statistics.median(sooner.values()) if sooner else 1.0
+    busy = {
+        place: took * sooner.get(place, usual)
+        for place, took in _latencies(profile, threads, sum(threads)).items()
+    }
+    return Candidate(
+        threads=tuple(threads),
+        most_rows=most_rows,
+        busy=_in_forwards(busy, most_rows),
+        alone=_in_forwards(_latencies(profile, threads, 0), most_rows),
+        overhead_s=OVERHEAD_S,
+        pause_s=PAUSE_S,
+        work_s=WORK_S,
+    )
+
+
+def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tuple[int, int], float]:
+    """What forwards take while so many cores are busy, or only those of their instance."""
     return {
         place: profile.latency_at(place, max(busy, place[0])).latency
         for place in profile.cells
         if place[0] in threads
     }
+
+
+def _in_forwards(known: Mapping[tuple[int, int], float], most_rows: int) -> Latencies:
+    """Latencies of all batches up to ``most_rows``, each in the forwards that it is computed in.
+
+    An instance is made ready for powers of two and its largest batch, and computes three rows as
+    two and one.
+    """
+    forwards = Latencies(known)
+    return Latencies(
+        {
+            (threads, rows): sum(
+                forwards.seconds(threads, size) for size in _sizes(rows, most_rows)
+            )
+            for threads in {each for each, _ in known}
+            for rows in range(1, most_rows + 1)
+        }
+    )
+
+
+def _sizes(rows: int, most_rows: int) -> Sequence[int]:
+    powers = [2**power for power in range(most_rows.bit_length())]
+    if most_rows in powers:
+        return [power for power in powers if rows & power]
+    return split(rows, (*powers, most_rows))
 
 
 def _sooner(measurements: Iterable[Measurement]) -> dict[tuple[int, int], float]:

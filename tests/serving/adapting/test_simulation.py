@@ -103,6 +103,15 @@ def test_a_pause_after_each_batch_takes_from_the_throughput() -> None:
     assert alone(one, [(0.0, 1), (0.0, 1)]).latencies == pytest.approx((1.25, 2.5))
 
 
+def test_what_the_server_does_for_a_request_takes_from_instances_where_no_core_is_idle() -> None:
+    known = Latencies({(1, 1): 1.0})
+    one = Candidate(threads=(1,), most_rows=1, busy=known, work_s=0.125)
+    # the first comes while nothing is computed, the others while the only core is busy
+    assert alone(one, [(0.0, 1), (0.5, 1), (0.5, 1)]).latencies == pytest.approx((1.0, 1.75, 2.75))
+    two = Candidate(threads=(1, 1), most_rows=1, busy=known, work_s=0.125)
+    assert alone(two, [(0.0, 1), (0.5, 1)]).latencies == pytest.approx((1.0, 1.0))
+
+
 def test_a_request_is_refused_where_too_many_wait() -> None:
     one = Candidate(threads=(1,), most_rows=1, busy=Latencies({(1, 1): 1.0}))
     found = simulate({"one": one}, Open([(0.1 * k, 1) for k in range(6)]), first="one",

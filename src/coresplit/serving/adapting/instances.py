@@ -27,8 +27,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     ``alone`` those of an instance beside idle ones, ``busy`` where None. An instance takes
     ``most_rows`` at once, fewer where they would take longer than ``limit_s``. ``overhead_s`` is
     what a request takes beside its forward, and ``pause_s`` what an instance loses with each batch,
-    in which it computes nothing. ``noise`` are ratios of real latencies to predicted ones, from
-    which each forward draws one; empty for none.
+    in which it computes nothing. ``work_s`` is what a request takes of a core beside: it is done by
+    an idle one, and where there is none an instance takes so much longer. ``noise`` are ratios of
+    real latencies to predicted ones, from which each forward draws one; empty for none.
     """
 
     threads: tuple[int, ...]
@@ -38,6 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     limit_s: float = math.inf
     overhead_s: float = 0.0
     pause_s: float = 0.0
+    work_s: float = 0.0
     noise: tuple[float, ...] = ()
 
 
@@ -74,6 +76,7 @@ class Instances:
         self._rows = 0
         self._ends: list[tuple[float, int, list[tuple[int, int]]]] = []
         self._alarm = math.inf
+        self._owed = [0.0] * len(threads)
 
     @property
     def next_end(self) -> float:
@@ -85,6 +88,9 @@ class Instances:
         self.left[request] = rows
         self._waiting.append([request, rows])
         self._rows += rows
+        if not self._idle and self._candidate.work_s:
+            (hit,) = self._chance.choices(range(len(self._owed)), self._candidate.threads)
+            self._owed[hit] += self._candidate.work_s
         self._pump(now)
 
     def finish(self) -> tuple[float, list[int]]:
@@ -114,6 +120,7 @@ class Instances:
         other._before = list(self._before)
         other._waiting = deque(list(each) for each in self._waiting)
         other._rows, other._ends = self._rows, list(self._ends)
+        other._owed = list(self._owed)
         return other
 
     def in_flight(self) -> Iterator[tuple[float, list[int]]]:
@@ -189,7 +196,10 @@ class Instances:
         )
         if self._candidate.noise:
             seconds *= self._chance.choice(self._candidate.noise)
-        heapq.heappush(self._ends, (now + seconds + self._candidate.pause_s, seat, parts))
+        # what was taken from the batch before shows in the next one, which is the same in all
+        seconds += self._candidate.pause_s + self._owed[seat]
+        self._owed[seat] = 0.0
+        heapq.heappush(self._ends, (now + seconds, seat, parts))
 
     def _beside_others(self, seat: int, rows: int, busy: float) -> float:
         """What a forward takes beside as many busy cores as there are now."""

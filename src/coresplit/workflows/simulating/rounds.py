@@ -17,7 +17,7 @@ from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.adapting.packrat import PackratSwitcher
 from coresplit.serving.adapting.simulation import Replay, Switcher, simulate
 from coresplit.serving.adapting.sources import Closed, Open, Source
-from coresplit.workflows.candidates import Serving, as_measured, predicted, short
+from coresplit.workflows.candidates import Serving, measured, short
 
 _MOST_BATCHES = 16
 """Powers of two for which the instances are found that Packrat would have."""
@@ -167,6 +167,5 @@ def _packrat(run: Run, profile: Profile, cores: int) -> tuple[dict[int, str], di
         by_batch[batch] = name
         if name not in candidates:
             threads = [threads for threads, _ in split.cells]
-            instances = predicted(profile, threads, max(profile.batches))
-            candidates[name] = as_measured(run, profile, instances)
+            candidates[name] = measured(run, profile, threads, max(profile.batches))
     return by_batch, candidates
