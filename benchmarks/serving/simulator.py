@@ -10,7 +10,9 @@ The speed of a machine drifts between the run and the load, by more than is to b
 client asks for a few seconds before and after each load; how many times as long it takes as it was
 simulated to is the speed of that moment. Errors are told as simulated from the run, and beside that
 for a machine of that speed: arrivals that come so many times faster, and latencies that are so many
-times longer. Both servers run; the one that is not loaded stands still.
+times longer. The load is on the cores of the server too, if there are only two: what it took of
+them for a request is simulated then as well. Both servers run; the one that is not loaded stands
+still.
 """
 
 import argparse
@@ -32,16 +34,22 @@ from typing import Any
 import msgspec
 from processes import Program
 
+from coresplit import store
 from coresplit.loading.arrivals import Arrival, poisson_arrivals, write_trace
 from coresplit.loading.shapes import constant
 from coresplit.machine.inspection import inspect
 from coresplit.machine.reservation import SHARED
+from coresplit.records import Run
+from coresplit.stats.sampling import judged
+from coresplit.workflows.loading.request import LoadRequest
+from coresplit.workflows.simulating.request import SimulateRequest
+from coresplit.workflows.simulating.run import simulate_load
 
 SPLITS = ("1x2", "2x1")
 CLIENTS = (1, 4, 16)
 SHARES = (0.3, 0.6, 0.8)
 MOST = {"p50": 0.10, "p99": 0.20, "throughput": 0.05}
-GLANCE_S, READY_S = 3.0, 180.0
+GLANCE_S, READY_S, ROUNDS = 3.0, 180.0, 5
 COMMAND = (sys.executable, "-m", "coresplit")
 
 
@@ -58,15 +66,15 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
             return f"{self.clients} client{'s' if self.clients > 1 else ''}"
         return f"{self.share or 0.0:.0%}, {self.rate:.1f}/s"
 
-    def arrivals(self, work: Path, seconds: float, faster: float) -> tuple[str, ...]:
-        """Options of both commands; ``faster`` compresses the time."""
-        duration = f"{seconds / faster:.6f}s"
+    def sending(self, work: Path, seconds: float, faster: float = 1.0) -> LoadRequest:
+        """When requests come; ``faster`` compresses the time."""
+        duration = seconds / faster
         if self.clients is not None:
-            return "--concurrency", str(self.clients), "--duration", duration
+            return LoadRequest(urls=(), concurrency=self.clients, duration=duration, rounds=ROUNDS)
         path = work / f"{self.rate:.3f}-{faster:.6f}.trace"
         times = poisson_arrivals(constant(self.rate), seconds, seed=1)
         write_trace(path, (Arrival(at / faster) for at in times))
-        return "--trace", str(path), "--duration", duration
+        return LoadRequest(urls=(), trace=str(path), duration=duration, rounds=ROUNDS)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,13 +84,16 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A load of a real server, the speed of its moment, and how much of a core the load took."""
+    """A load of a real server, the speed of its moment, and what was taken of a core for a request.
+
+    ``client`` is what the load took, ``front`` the server beside its instances.
+    """
 
     split: str
     point: Point
     real: Figures
-    requests: int
-    generator: float
+    client: float
+    front: float
     slower: float
 
 
@@ -118,8 +129,9 @@ def measured_run(given: argparse.Namespace) -> Path:
     return run
 
 
-def compare(given: argparse.Namespace, run: Path, work: Path, stack: ExitStack) -> None:
-    servers = {split: served(run, split, work, stack) for split in SPLITS}
+def compare(given: argparse.Namespace, path: Path, work: Path, stack: ExitStack) -> None:
+    run = judged(store.load(path))
+    servers = {split: served(path, split, work, stack) for split in SPLITS}
     glance = {
         split: simulated(run, split, Point(clients=1), work, seconds=GLANCE_S).p50
         for split in SPLITS
@@ -132,7 +144,9 @@ def compare(given: argparse.Namespace, run: Path, work: Path, stack: ExitStack) 
             program.resume()
             point = points[split][place]
             before = loaded(url, Point(clients=1), work, GLANCE_S)["latency"]["p50"]
+            spent = own_cpu_s(program)
             run_of = loaded(url, point, work, given.seconds)
+            spent = own_cpu_s(program) - spent
             after = loaded(url, Point(clients=1), work, GLANCE_S)["latency"]["p50"]
             program.pause()
             found.append(
@@ -144,8 +158,8 @@ def compare(given: argparse.Namespace, run: Path, work: Path, stack: ExitStack) 
                         p99=run_of["latency"]["p99"] or math.nan,
                         throughput=run_of["throughput"],
                     ),
-                    requests=run_of["answered"],
-                    generator=run_of["generator"]["cpu"],
+                    client=run_of["generator"]["cpu"] / run_of["throughput"],
+                    front=spent / run_of["answered"],
                     slower=math.sqrt(before * after) / glance[split],
                 )
             )
@@ -169,7 +183,12 @@ def served(run: Path, split: str, work: Path, stack: ExitStack) -> tuple[Program
     sys.exit(f"the server of {split} was not ready:\n{log.read_text()}")
 
 
-def points_of(run: Path, split: str, work: Path, seconds: float) -> Sequence[Point]:
+def own_cpu_s(program: Program) -> float:
+    """What the process of the server itself has used; those of its instances are others."""
+    return time.clock_gettime(~program.process.pid << 3 | 2)
+
+
+def points_of(run: Run, split: str, work: Path, seconds: float) -> Sequence[Point]:
     most = simulated(run, split, Point(clients=16), work, seconds=seconds).throughput
     return [
         *(Point(clients=each) for each in CLIENTS),
@@ -179,8 +198,11 @@ def points_of(run: Path, split: str, work: Path, seconds: float) -> Sequence[Poi
 
 def loaded(url: str, point: Point, work: Path, seconds: float) -> dict[str, Any]:
     """One load of a real server."""
-    words = ("load", url, *point.arrivals(work, seconds, 1.0), "--json")
-    done = subprocess.run([*COMMAND, *words], stdout=subprocess.PIPE, check=False)
+    sending = point.sending(work, seconds)
+    given = {"concurrency": sending.concurrency, "trace": sending.trace, "duration": f"{seconds}s"}
+    options = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    words = (*COMMAND, "load", url, *options, "--json")
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     found: dict[str, Any] = json.loads(done.stdout)["runs"][0]
     if found["failed"]:
         print(f"{found['failed']} of {found['due']} failed: {found['errors']}", flush=True)
@@ -192,35 +214,35 @@ SPENT: list[tuple[float, float]] = []
 
 
 def simulated(
-    run: Path, split: str, point: Point, work: Path, *, seconds: float, slower: float = 1.0
+    run: Run, split: str, point: Point, work: Path, *, seconds: float, at: Measured | None = None
 ) -> Figures:
-    """The same, simulated on a machine that takes so many times as long."""
-    words = ("simulate", str(run), "--split", split, *point.arrivals(work, seconds, slower),
-             "--rounds", "5", "--json")  # fmt: skip
-    done = subprocess.run([*COMMAND, *words], stdout=subprocess.PIPE, check=True)
-    found = json.loads(done.stdout)
-    SPENT.append((found["simulated_s"] * slower, found["took_s"]))
-    row = next(each for each in found["rows"] if each["kind"] == "fixed")
+    """The same, simulated: as the run has it, or at the speed and beside the client of a moment."""
+    slower, client = (1.0, 0.0) if at is None else (at.slower, at.client)
+    request = SimulateRequest(
+        sending=point.sending(work, seconds, slower), splits=(split,), client=client / slower
+    )
+    found = simulate_load(run, request, lambda doing: None)
+    SPENT.append((found.simulated_s * slower, found.took_s))
+    row = found.rows[0]
     return Figures(
-        p50=row["p50"] * slower,
-        p99=(row["p99"] or math.nan) * slower,
-        throughput=row["throughput"] / slower,
+        p50=row.p50 * slower,
+        p99=(row.p99 or math.nan) * slower,
+        throughput=row.throughput / slower,
     )
 
 
-def show(given: argparse.Namespace, run: Path, found: Sequence[Measured], work: Path) -> None:
+def show(given: argparse.Namespace, run: Run, found: Sequence[Measured], work: Path) -> None:
     print(f"{given.seconds:g} s a load; milliseconds, requests per second\n")
     heads = "".join(f"{what:^24}" for what in MOST)
-    print(f"{'':<20}{heads}{'slower':>8}{'load':>7}{'errors at that speed':>27}")
+    print(f"{'':<20}{heads}{'slower':>8}{'client':>8}{'server':>8}{'errors at that speed,':>27}")
     parts = f"{'real':>8}{'sim.':>8}{'error':>8}" * len(MOST)
-    print(f"{'':<20}{parts}{'':>8}{'CPU':>7}{'p50':>9}{'p99':>9}{'through.':>9}")
+    print(f"{'':<20}{parts}{'':>8}{'CPU ms':>8}{'CPU ms':>8}{'beside that client':>27}")
+    print(f"{'':<116}{'p50':>9}{'p99':>9}{'through.':>9}")
     plain: list[dict[str, float]] = []
     level: list[dict[str, float]] = []
     for each in found:
         first = simulated(run, each.split, each.point, work, seconds=given.seconds)
-        then = simulated(
-            run, each.split, each.point, work, seconds=given.seconds, slower=each.slower
-        )
+        then = simulated(run, each.split, each.point, work, seconds=given.seconds, at=each)
         plain.append(errors(first, each.real))
         level.append(errors(then, each.real))
         cells = "".join(
@@ -229,10 +251,10 @@ def show(given: argparse.Namespace, run: Path, found: Sequence[Measured], work: 
             for what, scale in (("p50", 1e3), ("p99", 1e3), ("throughput", 1.0))
         )
         rest = "".join(f"{level[-1][what]:>+9.1%}" for what in MOST)
-        about = f"{each.slower:>7.2f}x{each.generator:>7.1%}"
+        about = f"{each.slower:>7.2f}x{each.client * 1e3:>8.2f}{each.front * 1e3:>8.2f}"
         print(f"{each.split} {each.point.name:<16}{cells}{about}{rest}")
     print()
-    for said, errors_of in (("from the run", plain), ("at that speed", level)):
+    for said, errors_of in (("from the run", plain), ("at that speed, beside that client", level)):
         told: list[str] = []
         for what, most in MOST.items():
             sizes = [abs(each[what]) for each in errors_of]

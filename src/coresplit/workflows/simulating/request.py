@@ -16,13 +16,15 @@ class SimulateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The load, as ``load`` is asked for it, and what to serve it with; times in seconds.
 
     Without ``splits`` all that could serve best under some load. ``switch`` is how long it takes
-    until other instances serve.
+    until other instances serve. ``client`` is what a client takes of a core for a request, where it
+    shares those of the instances.
     """
 
     sending: LoadRequest
     splits: tuple[str, ...] = ()
     optimization: str | None = None
     switch: float = 0.0
+    client: float = 0.0
 
 
 class Servings(msgspec.Struct, frozen=True, kw_only=True):

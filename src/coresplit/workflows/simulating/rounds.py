@@ -18,6 +18,7 @@ from coresplit.serving.adapting.packrat import PackratSwitcher
 from coresplit.serving.adapting.simulation import Replay, Switcher, simulate
 from coresplit.serving.adapting.sources import Closed, Open, Source
 from coresplit.workflows.candidates import Serving, measured, short
+from coresplit.workflows.simulating.request import Servings, SimulateRequest
 
 _MOST_BATCHES = 16
 """Powers of two for which the instances are found that Packrat would have."""
@@ -106,13 +107,16 @@ class Players:
     """Who serves a load: each of the instances, and two who change them."""
 
     def __init__(
-        self, run: Run, servings: Sequence[Serving], cores: int, present: str, switch_s: float
+        self, run: Run, servings: Servings, present: Serving, request: SimulateRequest
     ) -> None:
-        self._servings = {each.name: each for each in servings}
-        self._candidates = {each.name: each.candidate for each in servings}
-        self._present = present
-        self._switch_s = switch_s
-        self._by_batch, self._planned = _packrat(run, self._servings[present].profile, cores)
+        self._candidates = {each.name: each.candidate for each in servings.found}
+        self._present = present.name
+        self._switch_s = request.switch
+        self._by_batch, self._planned = _packrat(run, present.profile, servings.cores)
+        for candidates in (self._candidates, self._planned):
+            for name, each in candidates.items():
+                work_s = each.work_s + request.client
+                candidates[name] = msgspec.structs.replace(each, work_s=work_s)
 
     @property
     def has_packrat(self) -> bool:

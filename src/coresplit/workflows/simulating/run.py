@@ -56,9 +56,7 @@ class _Work:
         self._simulated_s = 0.0
         self._arriving = Arriving(load, request.sending.rows)
         self._present = _first(servings.found, told=bool(request.splits))
-        self._players = Players(
-            run, servings.found, servings.cores, self._present.name, request.switch
-        )
+        self._players = Players(run, servings, self._present, request)
         self._result = SimulateResult(
             version=coresplit.__version__,
             run=run.name,
