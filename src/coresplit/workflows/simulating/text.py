@@ -86,7 +86,7 @@ def _gain(gain: Gain) -> str:
         return f"{gain.what} {how} ({times_exact(low)} to {times_exact(high)})"
     if gain.relation == "faster":
         return f"{gain.what} {times_exact(gain.ratio)} as fast{_range(low, high)}"
-    return f"{gain.what} {times_exact(1 / gain.ratio)} as slow{_range(1 / high, 1 / low)}"
+    return f"{gain.what} {times_exact(1 / gain.ratio)} as long{_range(1 / high, 1 / low)}"
 
 
 def _range(low: float, high: float) -> str:
