@@ -9,9 +9,9 @@ import pytest
 from scripted_server import OK, Seen, at_once, closed, json_answer, loaded, scripted, steady
 
 from coresplit.errors import EnvironmentFault, TableError, UsageError
-from coresplit.loading.asked import Load, Requests
+from coresplit.loading.asked import Load, Requests, times_of
 from coresplit.loading.driver import Driver
-from coresplit.loading.one import load_once, times_of
+from coresplit.loading.one import load_once
 from coresplit.loading.protocols.source import open_source
 from coresplit.loading.shapes import parse_shape
 

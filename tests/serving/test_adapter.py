@@ -140,7 +140,8 @@ def test_the_load_decides_which_set_serves() -> None:
             assert here.switcher.active == "thin"
             here.load(32, 20.0)
             assert here.switcher.active == "thin"
-            here.load(1, 20.0)
+            # long enough to be worth what the next crowd loses at a change
+            here.load(1, 300.0)
             assert here.switcher.active == "fat"
         assert here.failures == []
         made = [each for each in here.switcher.events if each["event"] == "switch made"]

@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": ("serve", "Serve a model with the split that was measured to be best."),
     "reconfigure": ("reconfigure", "Change the instances of a server while it serves."),
     "load": ("load", "Load a model server, compare two, or find the rate within a latency."),
+    "simulate": ("simulate", "Replay a load through other instances, without a server."),
     "export": ("export", "Write a run as CSV tables."),
     "doctor": ("doctor", "Find what spoils measurements on this machine, and how to fix it."),
     "cache": ("caching", "Show or remove cached exports and compiled models."),

@@ -1,10 +1,18 @@
 """What the process of a load is told: which requests to whom, and how many when."""
 
+import math
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
-from coresplit.loading.arrivals import Piece
+from coresplit.loading.arrivals import (
+    Arrival,
+    Piece,
+    constant_arrivals,
+    forever,
+    poisson_arrivals,
+)
 
 LoadProtocol = Literal["v2", "torchserve", "json", "raw"]
 Encoding = Literal["binary", "raw", "json"]
@@ -55,3 +63,21 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     connections: int = 1000
     within: float | None = None
     most_late: float | None = None
+
+
+def times_of(load: Load, arrivals: tuple[Arrival, ...] = ()) -> Iterator[tuple[float, int]]:
+    """When requests are due, with their rows, 0 for any; for a closed loop as many as are taken."""
+    if load.concurrency is not None:
+        while True:
+            yield 0.0, 0
+    if arrivals:
+        yield from ((each.at, each.rows) for each in arrivals)
+        return
+    duration = math.inf if load.duration is None else load.duration
+    pieces = forever(load.pieces, duration)
+    found = (
+        constant_arrivals(pieces, duration)
+        if load.arrivals == "constant"
+        else poisson_arrivals(pieces, duration, load.seed)
+    )
+    yield from ((at, 0) for at in found)

@@ -3,17 +3,11 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from coresplit.loading.arrivals import (
-    Arrival,
-    constant_arrivals,
-    forever,
-    poisson_arrivals,
-    read_trace,
-)
-from coresplit.loading.asked import Load, Requests
+from coresplit.loading.arrivals import read_trace
+from coresplit.loading.asked import Load, Requests, times_of
 from coresplit.loading.driver import Driver, Limits
 from coresplit.loading.protocols.source import Source, numbered
 from coresplit.loading.tally import Second, Tally
@@ -79,21 +73,3 @@ async def load_once(
         interrupted=driver.interrupted,
         stopped_early=driver.stopped_early,
     )
-
-
-def times_of(load: Load, arrivals: tuple[Arrival, ...] = ()) -> Iterator[tuple[float, int]]:
-    """When requests are due, with their rows, 0 for any; for a closed loop as many as are taken."""
-    if load.concurrency is not None:
-        while True:
-            yield 0.0, 0
-    if arrivals:
-        yield from ((each.at, each.rows) for each in arrivals)
-        return
-    duration = math.inf if load.duration is None else load.duration
-    pieces = forever(load.pieces, duration)
-    found = (
-        constant_arrivals(pieces, duration)
-        if load.arrivals == "constant"
-        else poisson_arrivals(pieces, duration, load.seed)
-    )
-    yield from ((at, 0) for at in found)

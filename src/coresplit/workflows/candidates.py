@@ -2,17 +2,24 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from coresplit.instance.child.batching import split
 from coresplit.planner import Capacity, Profile, capacities_of
-from coresplit.records import Measurement, Run, Split
+from coresplit.planner.option import option_of
+from coresplit.records import Measurement, Run, Split, split_of
 from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.dividing import Latencies
 
 OVERHEAD_S = 4e-4
 """What a request takes beside its forward: reading, dispatch, answering (benchmarks/serving)."""
+PAUSE_S = 2.5e-4
+"""What an instance waits between two batches: for the reply and the next command, and to copy."""
+WORK_S = 4e-4
+"""Time of a core that the server has for a request, which instances lack if all cores are busy."""
 MOST_NOISE = 200
 
 
@@ -30,8 +37,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short(split: Split) -> str:
-    """A split of equal instances as people write it: ``2x1``; pieces joined by a plus."""
-    return "+".join(f"{piece.instances}x{piece.threads}" for piece in split.pieces)
+    """A split as people write it: ``2x1``, or ``1x8+4x2`` where instances differ in threads."""
+    counts = Counter(threads for threads, _ in split.cells)
+    return "+".join(f"{counts[each]}x{each}" for each in sorted(counts, reverse=True))
 
 
 def frontier(
@@ -54,44 +62,131 @@ def frontier(
 
 
 def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
-    """The frontier of a run, each with the noise that was measured."""
+    """The frontier of a run, each as it was measured."""
     return [serving_of(run, capacity, profile) for capacity, profile in frontier(profiles, cores)]
 
 
 def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
-    """How a capacity behaves, with the noise that was measured."""
-    noise = noise_of(each for each in run.measurements if each.cell.variant == capacity.variant)
-    candidate = msgspec.structs.replace(candidate_of(capacity, profile), noise=noise)
+    """How a capacity behaves, as it was measured."""
+    cells = capacity.split.cells
+    threads = [threads for threads, _ in cells]
+    candidate = measured(run, profile, threads, max(batch for _, batch in cells))
+    return Serving(capacity=capacity, profile=profile, candidate=candidate)
+
+
+def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Serving:
+    """Instances that somebody names, each with up to the largest batch, as a server has them."""
+    most = {each: max(batch for count, batch in profile.cells if count == each) for each in threads}
+    candidate = measured(run, profile, threads, max(profile.batches))
+    capacity = Capacity(
+        variant=profile.variant,
+        first_s=min(candidate.busy.seconds(each, 1) for each in most),
+        full=option_of(profile, split_of([(each, most[each]) for each in threads])),
+    )
     return Serving(capacity=capacity, profile=profile, candidate=candidate)
 
 
 def candidate_of(capacity: Capacity, profile: Profile, limit_s: float = math.inf) -> Candidate:
     """How a capacity behaves where every forward takes what is predicted."""
-    split = capacity.split
-    ((threads, most),) = set(split.cells)
+    cells = capacity.split.cells
+    threads, most = [each for each, _ in cells], max(batch for _, batch in cells)
+    found = _candidate(profile, threads, most, {})
+    return msgspec.structs.replace(found, limit_s=limit_s)
+
+
+def measured(run: Run, profile: Profile, threads: Sequence[int], most_rows: int) -> Candidate:
+    """How instances behave with the noise of the forwards, and each of several for itself.
+
+    A packed cell takes as long as the last of its copies, but requests are answered one by one.
+    """
+    own = [
+        each
+        for each in run.measurements
+        if each.cell.variant == profile.variant and each.cell.threads in threads
+    ]
+    sooner = _sooner(own) if profile.setting == "packed" and len(threads) > 1 else {}
+    found = _candidate(profile, threads, most_rows, sooner)
+    return msgspec.structs.replace(found, noise=noise_of(own))
+
+
+def _candidate(
+    profile: Profile,
+    threads: Sequence[int],
+    most_rows: int,
+    sooner: Mapping[tuple[int, int], float],
+) -> Candidate:
+    usual = statistics.median(sooner.values()) if sooner else 1.0
+    busy = {
+        place: took * sooner.get(place, usual)
+        for place, took in _latencies(profile, threads, sum(threads)).items()
+    }
     return Candidate(
-        threads=tuple(each for each, _ in split.cells),
-        most_rows=most,
-        busy=Latencies(_latencies(profile, threads, split.cores)),
-        alone=Latencies(_latencies(profile, threads, threads)),
-        limit_s=limit_s,
+        threads=tuple(threads),
+        most_rows=most_rows,
+        busy=_in_forwards(busy, most_rows),
+        alone=_in_forwards(_latencies(profile, threads, 0), most_rows),
         overhead_s=OVERHEAD_S,
+        pause_s=PAUSE_S,
+        work_s=WORK_S,
     )
 
 
-def _latencies(profile: Profile, threads: int, busy: int) -> Mapping[tuple[int, int], float]:
+def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tuple[int, int], float]:
+    """What forwards take while so many cores are busy, or only those of their instance."""
     return {
-        place: profile.latency_at(place, busy).latency
+        place: profile.latency_at(place, max(busy, place[0])).latency
         for place in profile.cells
-        if place[0] == threads
+        if place[0] in threads
     }
 
 
+def _in_forwards(known: Mapping[tuple[int, int], float], most_rows: int) -> Latencies:
+    """Latencies of all batches up to ``most_rows``, each in the forwards that it is computed in.
+
+    An instance is made ready for powers of two and its largest batch, and computes three rows as
+    two and one.
+    """
+    forwards = Latencies(known)
+    return Latencies(
+        {
+            (threads, rows): sum(
+                forwards.seconds(threads, size) for size in _sizes(rows, most_rows)
+            )
+            for threads in {each for each, _ in known}
+            for rows in range(1, most_rows + 1)
+        }
+    )
+
+
+def _sizes(rows: int, most_rows: int) -> Sequence[int]:
+    powers = [2**power for power in range(most_rows.bit_length())]
+    if most_rows in powers:
+        return [power for power in powers if rows & power]
+    return split(rows, (*powers, most_rows))
+
+
+def _sooner(measurements: Iterable[Measurement]) -> dict[tuple[int, int], float]:
+    """What one of the copies of a packed cell takes, over what the last one takes."""
+    return {
+        (each.cell.threads, each.cell.batch): statistics.median(_forwards(each))
+        / statistics.median(each.samples)
+        for each in measurements
+        if each.copies and each.samples
+    }
+
+
+def _forwards(measurement: Measurement) -> list[float]:
+    """What each forward took, of every copy of a packed cell."""
+    if measurement.copies:
+        return [took for each in measurement.copies for took in each]
+    return [sample for visit in measurement.by_visit for sample in visit]
+
+
 def noise_of(measurements: Iterable[Measurement]) -> tuple[float, ...]:
-    """Ratios of forwards to the median of their visit's cell, evenly taken of all there are."""
+    """Ratios of forwards to the median of their cell, evenly taken of all there are."""
     ratios: list[float] = []
     for each in measurements:
-        samples = [sample for visit in each.by_visit for sample in visit]
+        samples = _forwards(each)
         if len(samples) > 2:
             middle = statistics.median(samples)
             ratios += [sample / middle for sample in samples]

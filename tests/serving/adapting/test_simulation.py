@@ -51,30 +51,81 @@ def test_clients_send_again_when_they_are_answered_and_leave_when_there_are_fewe
     assert found.latencies == pytest.approx((1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0))
 
 
-def test_others_take_over_what_waits_while_what_is_begun_is_finished() -> None:
+class Once:
+    """Wants other instances after a second."""
+
+    def arrived(self, at: float, rows: int) -> None:
+        pass
+
+    def look(self, at: float, in_system: int) -> str | None:
+        return "others" if at == 1.0 else None
+
+    def switched(self, at: float, name: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("threads", "latencies"),
+    [
+        # the core beside the one that is computed on is free at once
+        ((1, 1), (4.0, 2.4, 3.3)),
+        # one that needs both cores waits for the first
+        ((2,), (4.0, 4.9, 5.8)),
+    ],
+)
+def test_others_take_over_what_waits_on_cores_where_nothing_is_computed(
+    threads: tuple[int, ...], latencies: tuple[float, ...]
+) -> None:
     slow = Candidate(threads=(1,), most_rows=1, busy=Latencies({(1, 1): 4.0}))
-    fast = Candidate(threads=(2,), most_rows=1, busy=Latencies({(2, 1): 1.0}))
-
-    class Once:
-        def arrived(self, at: float, rows: int) -> None:
-            pass
-
-        def look(self, at: float, in_system: int) -> str | None:
-            return "fast" if at == 1.0 else None
-
-        def switched(self, at: float, name: str) -> None:
-            pass
-
+    known = Latencies({(1, 1): 1.0, (2, 1): 1.0})
+    others = Candidate(threads=threads, most_rows=1, busy=known)
     found = simulate(
-        {"slow": slow, "fast": fast},
+        {"slow": slow, "others": others},
         Open([(0.0, 1), (0.1, 1), (0.2, 1)]),
         first="slow",
         switcher=Once(),
         look_s=1.0,
         switch_s=0.5,
     )
-    assert found.switches == ((1.5, "fast"),)
-    assert found.latencies == pytest.approx((4.0, 2.4, 3.3))
+    assert found.switches == ((1.5, "others"),)
+    assert found.latencies == pytest.approx(latencies)
+
+
+def test_a_row_that_waits_for_a_faster_instance_goes_elsewhere_once_that_is_late() -> None:
+    known = Latencies({(2, 1): 0.25, (1, 1): 1.0})
+    late = Candidate(threads=(2, 1), most_rows=1, busy=known, noise=(8.0,))
+    # looked at every 0.25 s from 0.1 on: at 1.1 the fast one is expected to take longer than 1 s
+    assert alone(late, [(0.0, 1), (0.1, 1)]).latencies == pytest.approx((2.0, 9.0))
+
+
+def test_a_pause_after_each_batch_takes_from_the_throughput() -> None:
+    one = Candidate(threads=(1,), most_rows=1, busy=Latencies({(1, 1): 1.0}), pause_s=0.25)
+    assert alone(one, [(0.0, 1), (0.0, 1)]).latencies == pytest.approx((1.25, 2.5))
+
+
+def test_what_the_server_does_for_a_request_takes_from_instances_where_no_core_is_idle() -> None:
+    known = Latencies({(1, 1): 1.0})
+    one = Candidate(threads=(1,), most_rows=1, busy=known, work_s=0.125)
+    # the first comes while nothing is computed, the others while the only core is busy
+    assert alone(one, [(0.0, 1), (0.5, 1), (0.5, 1)]).latencies == pytest.approx((1.0, 1.75, 2.75))
+    two = Candidate(threads=(1, 1), most_rows=1, busy=known, work_s=0.125)
+    assert alone(two, [(0.0, 1), (0.5, 1)]).latencies == pytest.approx((1.0, 1.0))
+
+
+def test_a_request_is_refused_where_too_many_wait() -> None:
+    one = Candidate(threads=(1,), most_rows=1, busy=Latencies({(1, 1): 1.0}))
+    found = simulate({"one": one}, Open([(0.1 * k, 1) for k in range(6)]), first="one",
+                     most_waiting=2)  # fmt: skip
+    assert (len(found.latencies), found.refused) == (3, 3)
+    # a client that is refused comes again after a while
+    clients = simulate({"one": one}, Closed([(0.35, 4)]), first="one", most_waiting=2)
+    assert (len(clients.latencies), clients.refused) == (3, 4)
+
+
+def test_clients_think_before_they_send_again() -> None:
+    one = Candidate(threads=(1,), most_rows=1, busy=Latencies({(1, 1): 1.0}))
+    found = simulate({"one": one}, Closed([(4.0, 1)], think_s=0.5), first="one")
+    assert found.arrivals == pytest.approx((0.0, 1.5, 3.0))
 
 
 @settings(max_examples=60, deadline=None)

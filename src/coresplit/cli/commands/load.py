@@ -8,8 +8,9 @@ import msgspec
 
 from coresplit.cli.app import DONE, NO, Command
 from coresplit.cli.display import Status
+from coresplit.cli.loads import ROWS, SEARCHING, SENDING, options
 from coresplit.cli.output import print_json, say, tell
-from coresplit.cli.types import Duration, Share
+from coresplit.cli.types import Duration
 from coresplit.errors import EnvironmentFault
 from coresplit.instance import Interrupt
 from coresplit.machine.topology import parse_cpu_list
@@ -36,25 +37,13 @@ class Cpus(click.ParamType[tuple[int, ...]]):
         return found
 
 
-_POSITIVE = click.FloatRange(0, 1e6, min_open=True)
 _PROTOCOLS = ("v2", "torchserve", "json", "raw")
 _ENCODINGS = ("binary", "raw", "json")
-_ARRIVALS = ("poisson", "constant")
 
 
 @click.command(cls=Command)
 @click.argument("urls", nargs=-1, required=True, metavar="URL [URL2]")
-@click.option("--concurrency", type=click.IntRange(1, 10_000), metavar="N",
-              help="Closed loop: N clients that wait for their answers. Default 1.")  # fmt: skip
-@click.option("--think", type=Duration(), metavar="TIME", help="Pause of a client after an answer.")
-@click.option("--rate", type=_POSITIVE, metavar="R", help="Open loop: R requests per second.")
-@click.option("--arrivals", type=click.Choice(_ARRIVALS), default="poisson", show_default=True,
-              help="How an open loop spaces requests.")  # fmt: skip
-@click.option("--shape", metavar="SHAPE",
-              help="A rate over time: step:5,50@30s, ramp:5..50@60s, spike:5..50@10s/60s, "
-              "diurnal:5..50@10m; joined by +.")  # fmt: skip
-@click.option("--trace", type=click.Path(), metavar="FILE",
-              help="Requests at given times: a line each, seconds and maybe rows.")  # fmt: skip
+@options(SENDING)
 @click.option("--duration", type=Duration(), metavar="TIME",
               help="Default 30s; 5s for a round of two servers, 10s for a trial.")  # fmt: skip
 @click.option("--requests", type=click.IntRange(1), metavar="N", help="End after N requests.")
@@ -66,8 +55,7 @@ _ARRIVALS = ("poisson", "constant")
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Default v2, or torchserve for /predictions/NAME.")  # fmt: skip
 @click.option("--model", default="", metavar="NAME", help="The model, where the URL names none.")
-@click.option("--rows", type=click.IntRange(1, 1 << 20), default=1, show_default=True, metavar="N",
-              help="Rows of a request of v2.")  # fmt: skip
+@ROWS
 @click.option("--encoding", type=click.Choice(_ENCODINGS), default="binary", show_default=True,
               help="Of tensors of v2.")  # fmt: skip
 @click.option("--input", multiple=True, metavar="SPEC",
@@ -80,12 +68,7 @@ _ARRIVALS = ("poisson", "constant")
               help="For inputs and arrivals.")  # fmt: skip
 @click.option("--cores", type=Cpus(), metavar="LIST",
               help="Where the load runs; default a core the server is not bound to.")  # fmt: skip
-@click.option("--slo", type=Duration(), metavar="TIME",
-              help="Search the highest rate within a latency: 100ms.")  # fmt: skip
-@click.option("--percentile", type=click.FloatRange(1, 99.999), default=99.0, show_default=True,
-              metavar="P", help="Which one has to hold it.")  # fmt: skip
-@click.option("--precision", type=Share(), default="5%", show_default=True, metavar="SHARE",
-              help="How close the search gets.")  # fmt: skip
+@options(SEARCHING)
 @click.option("--rounds", type=click.IntRange(3, 1000), default=10, show_default=True, metavar="N",
               help="Of a comparison.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

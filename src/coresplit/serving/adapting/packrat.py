@@ -2,7 +2,9 @@
 
 import math
 from collections import Counter, deque
+from collections.abc import Mapping
 
+EVERY_S = 1.0
 ESTIMATES = 10
 """The mode of so many estimates is taken."""
 WEIGHT = 0.5
@@ -31,3 +33,34 @@ class PackratRule:
         most = max(counts.values())
         # of equally frequent batches the newest
         return next(batch for batch in reversed(self._seen) if counts[batch] == most)
+
+
+class PackratSwitcher:
+    """Follows the rule: the candidate of the largest batch in ``by_batch`` that is not above it.
+
+    Raises ValueError where there is no candidate for a single input.
+    """
+
+    def __init__(self, by_batch: Mapping[int, str], present: str) -> None:
+        if 1 not in by_batch:
+            raise ValueError("a batch of 1 has no candidate")
+        self._by_batch = dict(sorted(by_batch.items()))
+        self._present = present
+        self._rule = PackratRule()
+        self._looked_at = 0.0
+
+    def arrived(self, at: float, rows: int) -> None:
+        """The rule does not look at single requests."""
+
+    def look(self, at: float, in_system: int) -> str | None:
+        """The candidate to switch to; None to stay, and until a second has passed."""
+        if at - self._looked_at < EVERY_S:
+            return None
+        self._looked_at = at
+        wanted = self._rule.observe(in_system)
+        name = next(name for batch, name in reversed(self._by_batch.items()) if batch <= wanted)
+        return name if name != self._present else None
+
+    def switched(self, at: float, name: str) -> None:
+        """A candidate serves from now on."""
+        self._present = name

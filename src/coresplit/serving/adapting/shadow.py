@@ -40,12 +40,15 @@ class Shadow:
 
     def advance(self, to: float) -> None:
         """Compute until then."""
-        for instances in [*self._before, self._instances]:
-            while instances.next_end <= to:
-                now, done = instances.finish()
-                for request in done:
-                    self._done += self._cost_of(request, now)
-                    del self._came[request]
+        while True:
+            # in order, as parts of a request may be computed before and after a change
+            instances = min([*self._before, self._instances], key=lambda each: each.next_end)
+            if instances.next_end > to:
+                break
+            now, done = instances.finish()
+            for request in done:
+                self._done += self._cost_of(request, now)
+                del self._came[request]
         self._before = [each for each in self._before if not math.isinf(each.next_end)]
 
     def follow(self, candidate: Candidate, now: float) -> None:

@@ -3,7 +3,8 @@
 Times are simulated, so that an hour of load takes seconds. The policy is that of
 ``serving.engine``: an idle instance takes work at once, and rows that wait are divided as
 ``serving.dividing`` says. A controller may have other instances take over on the way, which take
-what waits, while those before them finish what they have begun.
+what waits, while those before them finish what they have begun. A request is refused where too many
+wait.
 """
 
 import math
@@ -15,6 +16,11 @@ import msgspec
 
 from coresplit.serving.adapting.instances import Candidate, Instances
 from coresplit.serving.adapting.sources import Source
+
+LOOK_S = 0.25
+MOST_WAITING = 1000
+AFTER_REFUSAL_S = 0.1
+"""A client waits so long before it asks again."""
 
 
 class Switcher(Protocol):
@@ -33,14 +39,15 @@ class Switcher(Protocol):
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """What became of each request, in the order of arrival; times in seconds.
 
-    ``arrivals`` are when they came, ``latencies`` what they took. ``switches`` are the times at
-    which other instances took over, and their names.
+    ``arrivals`` are when they came, ``latencies`` what they took; ``refused`` more were not taken.
+    ``switches`` are the times at which other instances took over, and their names.
     """
 
     arrivals: tuple[float, ...]
     latencies: tuple[float, ...]
     rows: int
     seconds: float
+    refused: int = 0
     switches: tuple[tuple[float, str], ...] = ()
 
     def quantile(self, share: float) -> float:
@@ -65,16 +72,18 @@ def simulate(
     *,
     first: str,
     switcher: Switcher | None = None,
-    look_s: float = 0.5,
+    look_s: float = LOOK_S,
     switch_s: float = 0.0,
     seed: int = 0,
+    most_waiting: int = MOST_WAITING,
 ) -> Replay:
     """Have a load served until its last request is answered, by the candidate ``first`` at first.
 
     ``switcher`` is asked every ``look_s`` seconds; the instances that it names take over
-    ``switch_s`` later.
+    ``switch_s`` later. Of more than ``most_waiting`` requests that wait, the last are refused.
     """
-    return _Simulation(candidates, source, first, switcher, seed).run(look_s, switch_s)
+    simulation = _Simulation(candidates, source, first, switcher, random.Random(seed))
+    return simulation.run(look_s, switch_s, most_waiting)
 
 
 class _Simulation:
@@ -84,12 +93,12 @@ class _Simulation:
         source: Source,
         first: str,
         switcher: Switcher | None,
-        seed: int,
+        chance: random.Random,
     ) -> None:
         self._candidates = candidates
         self._source = source
         self._switcher = switcher
-        self._chance = random.Random(seed)
+        self._chance = chance
         self._current = Instances(candidates[first], self._chance)
         self._old: list[Instances] = []
         self._overhead_s = candidates[first].overhead_s
@@ -98,10 +107,11 @@ class _Simulation:
         self._latencies: list[float] = []
         self._switches: list[tuple[float, str]] = []
         self._rows = 0
+        self._refused = 0
         self._waiting = 0
         self._last = 0.0
 
-    def run(self, look_s: float, switch_s: float) -> Replay:
+    def run(self, look_s: float, switch_s: float, most_waiting: int) -> Replay:
         look = look_s if self._switcher is not None else math.inf
         while True:
             arrival = self._source.next_at
@@ -118,19 +128,24 @@ class _Simulation:
             elif end <= arrival:
                 self._finish(instances)
             else:
-                self._arrive(arrival)
+                self._arrive(arrival, most_waiting)
         begun = self._arrivals[0] if self._arrivals else 0.0
         return Replay(
             arrivals=tuple(self._arrivals),
             latencies=tuple(self._latencies),
             rows=self._rows,
             seconds=self._last - begun,
+            refused=self._refused,
             switches=tuple(self._switches),
         )
 
-    def _arrive(self, now: float) -> None:
+    def _arrive(self, now: float, most_waiting: int) -> None:
         rows = self._source.take()
         if not rows:
+            return
+        if self._current.waiting >= most_waiting:
+            self._refused += 1
+            self._source.answered(now + AFTER_REFUSAL_S)
             return
         if self._switcher is not None:
             self._switcher.arrived(now, rows)

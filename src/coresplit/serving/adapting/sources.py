@@ -49,11 +49,14 @@ class Closed:
     """Clients that send the next request when the last one is answered.
 
     ``phases`` are pairs of seconds and of clients in them, one after the other; clients that are
-    too many leave after their answer.
+    too many leave after their answer. Each thinks for ``think_s`` before it sends again.
     """
 
-    def __init__(self, phases: Sequence[tuple[float, int]], rows: int = 1) -> None:
+    def __init__(
+        self, phases: Sequence[tuple[float, int]], rows: int = 1, think_s: float = 0.0
+    ) -> None:
         self._rows = rows
+        self._think_s = think_s
         self._clients = self._wanted = 0
         self._due: list[float] = []
         self._changes: list[tuple[float, int]] = []
@@ -90,4 +93,4 @@ class Closed:
         if self._clients > self._wanted:
             self._clients -= 1
         else:
-            heapq.heappush(self._due, at)
+            heapq.heappush(self._due, at + self._think_s)

@@ -62,8 +62,8 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "run" if self.slo is None else "search"
 
 
-def check(request: LoadRequest) -> None:
-    """Raise UsageError for what does not go together, EnvironmentFault for what is missing."""
+def check_sending(request: LoadRequest) -> None:
+    """Raise UsageError for what does not go together of when requests are sent."""
     ways = {
         "concurrency": request.concurrency,
         "rate": request.rate,
@@ -73,15 +73,20 @@ def check(request: LoadRequest) -> None:
     given = [name for name, value in ways.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{given[0]} and {given[1]} say two things; give one of them")
-    if len(request.urls) > 2:
-        raise UsageError("two servers can be compared, not more")
     if request.kind == "search" and given not in ([], ["rate"]):
         raise UsageError(f"a search finds the rate itself; leave {given[0]} out")
-    if request.kind == "comparison" and request.slo is not None:
-        raise UsageError("a search has one server; leave the second one or the latency out")
     if request.think is not None and given not in ([], ["concurrency"]):
         raise UsageError("clients think in a closed loop only", "give {option}", "concurrency=1")
     _check_time(request)
+
+
+def check(request: LoadRequest) -> None:
+    """Raise UsageError for what does not go together, EnvironmentFault for what is missing."""
+    if len(request.urls) > 2:
+        raise UsageError("two servers can be compared, not more")
+    if request.kind == "comparison" and request.slo is not None:
+        raise UsageError("a search has one server; leave the second one or the latency out")
+    check_sending(request)
     for module, package in _NEEDED.items():
         if importlib.util.find_spec(module) is None:
             raise EnvironmentFault(

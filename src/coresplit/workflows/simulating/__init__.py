@@ -1,0 +1,1 @@
+"""What a load would meet with other instances: asked, replayed, told."""
