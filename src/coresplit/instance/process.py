@@ -70,9 +70,9 @@ class Process:
                     stdout=self._words,
                     stderr=self._words,
                     pass_fds=[theirs.fileno(), *shared],
-                    # a terminal's Ctrl-C goes to the parent alone, which decides what is finished; in
-                    # a session of its own the kernel would give it as much time as all others have
-                    # together (sched_autogroup_enabled), also where it has stepped back
+                    # a terminal's Ctrl-C goes to the parent alone, which decides what is finished;
+                    # in a session of its own the kernel would give it as much time as all others
+                    # have together (sched_autogroup_enabled), also where it has stepped back
                     process_group=0,
                 )
             if spec.serve and spec.serve.quiet_s:
