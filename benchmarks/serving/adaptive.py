@@ -1,6 +1,6 @@
 """A server that follows its load, beside the splits that it chooses from.
 
-    python benchmarks/serving/adapting.py [--model NAME] [--steps N] [--seconds S] [--rounds N]
+    python benchmarks/serving/adaptive.py [--model NAME] [--steps N] [--seconds S] [--rounds N]
 
 Measures a run of the model without any optimization, and serves it three times from this run: once
 with --adapt, and once with either split of the cores, all fat or all thin. Two questions:
