@@ -80,7 +80,8 @@ class Server:
         with urllib.request.urlopen(self.url, timeout=60) as answer:
             (tensor,) = json.load(answer)["inputs"]
         assert tensor["datatype"] == "FP32"
-        return struct.pack("<f", 0.5) * math.prod(tensor["shape"][1:])
+        count: int = math.prod(tensor["shape"][1:])
+        return struct.pack("<f", 0.5) * count
 
     def end(self) -> None:
         self._process.terminate()

@@ -8,8 +8,9 @@ import torch
 from served_rows import SIZE, Front, make_importable, model, spec
 from torch import Tensor
 
-from coresplit.instance.child.whole import ALIGNMENT, MOST_KEPT
+from coresplit.instance.child.whole import MOST_KEPT
 from coresplit.instance.messages import Failure, Infer, Rows
+from coresplit.instance.transport import ALIGNMENT
 from coresplit.models import BuiltModel, build
 
 pytestmark = pytest.mark.slow
