@@ -148,7 +148,8 @@ def _p99(turns: Sequence[Turn]) -> float | None:
     first, *others = [HdrHistogram.decode(turn.histogram) for turn in turns]
     for each in others:
         first.add(each)
-    return float(first.get_value_at_percentile(99.0)) * 1e-6
+    microseconds: float = first.get_value_at_percentile(99.0)
+    return microseconds * 1e-6
 
 
 def _turns(comparison: Comparison, label: str, load: LoadName) -> list[Turn]:

@@ -95,9 +95,11 @@ class _Model:
         self._outputs = outputs_of(ask(own, own.path, self._sent["infer"]), self._metadata.outputs)
         plan = planned(program, own, self._sent["infer"], self._place, self._asked.seconds)
         _say(f"{TITLES[self._model]}: {plan}")
-        arguments = ("--backend", "onnxruntime", "--model", str(self._exported()), "--inputs")
-        arguments += (described(self._metadata.inputs), "--outputs")
-        arguments += (described(self._metadata.outputs),)
+        arguments = (
+            *("--backend", "onnxruntime", "--model", str(self._exported())),
+            *("--inputs", described(self._metadata.inputs)),
+            *("--outputs", described(self._metadata.outputs)),
+        )
         others = peers(
             self._asked.environments, self._work, self._asked.peers, arguments, (), batch=BATCH
         )
@@ -166,7 +168,7 @@ class _Model:
     def _started(self, target: Target, sent: Sent | None) -> Program | None:
         """A server that answers right, standing still; None where it does not.
 
-        Without ``sent`` it is coresplit, which is asked for its model first.
+        Without ``sent`` it is coresplit, which is asked for its model first, and goes on.
         """
         log = self._work / f"{target.label}.log".replace("/", "-")
         program = Program(
@@ -180,7 +182,8 @@ class _Model:
             last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
             self._leave_out(f"{target.label}: {fault}; {' / '.join(last[-3:])}")
             return None
-        program.pause()
+        if sent is not None:
+            program.pause()
         _say(f"started {target.label} in {time.monotonic() - begin:.1f} s, {_free():.0%} free")
         return program
 

@@ -210,7 +210,7 @@ def _charts(comparison: Comparison) -> tuple[Chart, ...]:
     found = []
     for load, rows in rows_of(comparison).items():
         figure = JUDGED[load][0]
-        marks = []
+        marks: list[Mark] = []
         for row in rows:
             standing = row.standings.get(figure)
             if standing is not None:

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 given = options()
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+if given.workers > 1 or given.batch > 1:
+    os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"
 
 import ray  # noqa: E402 (it reads the environment)
 from ray import serve  # noqa: E402

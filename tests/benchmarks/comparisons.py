@@ -1,0 +1,65 @@
+"""A comparison that was made up: rates and latencies by formula, no server."""
+
+import random
+
+from compared import Comparison, LoadName, Server, Turn
+
+from coresplit.loading.percentiles import latency_of
+
+OWN = "coresplit, default"
+RATES = {OWN: 10.0, "twin": 10.02, "half": 5.0, "double": 20.0, "wild": 11.0}
+"""Requests per second; a twin has the same as coresplit, and the wild one scatters."""
+_SPREAD = {"wild": 0.6}
+LOADS: tuple[LoadName, ...] = ("light", "medium", "saturating")
+
+
+def a_turn(server: str, load: LoadName, rate: float, at: tuple[int, int], answered: int) -> Turn:
+    latency, _, histogram = latency_of([each / rate / answered for each in range(1, answered + 1)])
+    assert latency is not None
+    return Turn(
+        server=server,
+        group=at[0],
+        round=at[1],
+        load=load,
+        answered=answered,
+        errors={},
+        throughput=rate,
+        p50=0.5 / rate,
+        cpu=1 / rate,
+        client_cpu=1e-3,
+        resident=300 << 20,
+        memory=200 << 20,
+        histogram=histogram,
+    )
+
+
+def a_comparison(rounds: int = 8, answered: int = 50, title: str = "Inception v3") -> Comparison:
+    """Two groups with coresplit in both; the machine is slower from round to round."""
+    drawn = random.Random(0)
+    groups = (OWN, "twin", "half"), (OWN, "double", "wild")
+    turns = []
+    for group, names in enumerate(groups):
+        for number in range(rounds):
+            for name in names:
+                for load in LOADS:
+                    spread = _SPREAD.get(name, 0.001)
+                    rate = (
+                        RATES[name] * drawn.uniform(1 - spread, 1 + spread) / (1 + number + group)
+                    )
+                    turns.append(a_turn(name, load, rate, (group, number), answered))
+    return Comparison(
+        model="inception",
+        title=title,
+        created_at=0.0,
+        about=(("machine", "one that was made up"),),
+        loads={load: f"what {load} means" for load in LOADS},
+        own=OWN,
+        servers=tuple(
+            Server(
+                label=name, name=name.partition(",")[0], setting="default", options="--workers 2"
+            )
+            for name in RATES
+        ),
+        left_out=(),
+        turns=tuple(turns),
+    )
