@@ -127,7 +127,7 @@ def html_of(found: Sequence[Comparison]) -> str:
 
 def write(folder: Path) -> list[Path]:
     """The page and the plain text, of all comparisons whose results are in a folder."""
-    files = sorted(folder.glob("*.json"), key=lambda each: each.stat().st_mtime)
+    files = folder.glob("*.json")
     found = [msgspec.json.decode(each.read_bytes(), type=Comparison) for each in files]
     found.sort(key=lambda each: each.created_at)
     page, text = folder / "index.html", folder / "comparison.txt"

@@ -22,7 +22,8 @@ def free_address() -> str:
 if __name__ == "__main__":
     here = Path(__file__).parent
     folder = Path(tempfile.mkdtemp(prefix="torchserve-"))
-    archiver = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", "model"]
+    programs = Path(sys.executable).parent
+    archiver = [sys.executable, str(programs / "torch-model-archiver"), "--model-name", "model"]
     made = ["--handler", str(here / "handler.py"), "--version", "1.0", "--export-path", str(folder)]
     subprocess.run([*archiver, *made], check=True)
     # what is not here is left to its defaults
@@ -47,11 +48,11 @@ if __name__ == "__main__":
         settings["models"] = json.dumps({"model": {"1.0": whole}}, separators=(",", ":"))
     config = folder / "config.properties"
     config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    os.environ |= {"LOG_LOCATION": str(folder), "METRICS_LOCATION": str(folder)}
+    # it starts once for each folder of temporary files
+    own = {"LOG_LOCATION": str(folder), "METRICS_LOCATION": str(folder), "TMPDIR": str(folder)}
     # its workers are whatever Python is found first
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    program = Path(sys.executable).parent / "torchserve"
-    own = ["--start", "--foreground", "--ts-config", str(config), "--model-store", str(folder)]
-    own += ["--disable-token-auth"]
+    os.environ |= {**own, "PATH": os.pathsep.join([str(programs), os.environ["PATH"]])}
+    command = [sys.executable, str(programs / "torchserve"), "--start", "--foreground"]
+    command += ["--ts-config", str(config), "--model-store", str(folder), "--disable-token-auth"]
     os.chdir(folder)
-    os.execv(sys.executable, [sys.executable, str(program), *own])
+    os.execv(sys.executable, command)
