@@ -56,16 +56,26 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     options: str
 
 
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same loads for every server: so many requests, or a rate for so many seconds."""
+
+    light_requests: int
+    medium_rate: float
+    medium_s: float
+    saturating_requests: int
+
+
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that was measured with one model; ``own`` is the label of coresplit as it is by default.
 
-    ``loads`` says what each load was, ``about`` what was measured on what.
+    ``loads`` says in words what each load of ``plan`` was, ``about`` what was measured on what.
     """
 
     model: str
     title: str
     created_at: float
     about: tuple[tuple[str, str], ...]
+    plan: Plan
     loads: dict[LoadName, str]
     own: str
     servers: tuple[Server, ...]
@@ -75,6 +85,9 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def rounds(self) -> int:
         return len({turn.round for turn in self.turns})
+
+    def groups(self) -> int:
+        return len({turn.group for turn in self.turns})
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,9 +137,31 @@ def rows_of(comparison: Comparison) -> dict[LoadName, list[Row]]:
     return found
 
 
+def together(first: Comparison, second: Comparison) -> Comparison:
+    """What was measured of some servers and, later, of others under the same loads."""
+    labels = {each.label for each in first.servers}
+    said = dict(first.about)
+    for label, text in second.about:
+        said[label] = text if said.get(label, text) == text else f"{said[label]}; {text}"
+    return msgspec.structs.replace(
+        first,
+        about=tuple(said.items()),
+        servers=(*first.servers, *(each for each in second.servers if each.label not in labels)),
+        left_out=(*first.left_out, *second.left_out),
+        turns=(
+            *first.turns,
+            *(
+                msgspec.structs.replace(turn, group=turn.group + first.groups())
+                for turn in second.turns
+            ),
+        ),
+    )
+
+
 def _row(server: Server, turns: Sequence[Turn], standings: dict[Figure, Standing]) -> Row:
     def middle(name: str) -> float:
-        return statistics.median(getattr(turn, name) for turn in turns)
+        values: list[float] = [getattr(turn, name) for turn in turns]
+        return statistics.median(values)
 
     return Row(
         server=server,
@@ -148,8 +183,7 @@ def _p99(turns: Sequence[Turn]) -> float | None:
     first, *others = [HdrHistogram.decode(turn.histogram) for turn in turns]
     for each in others:
         first.add(each)
-    microseconds: float = first.get_value_at_percentile(99.0)
-    return microseconds * 1e-6
+    return float(first.get_value_at_percentile(99.0)) * 1e-6
 
 
 def _turns(comparison: Comparison, label: str, load: LoadName) -> list[Turn]:

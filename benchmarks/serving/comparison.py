@@ -1,11 +1,12 @@
 """coresplit beside its peers: throughput, latencies, CPU and memory under three loads.
 
     python benchmarks/serving/comparison.py --environments DIR --out DIR
-        [--models inception,resnet50,bert] [--rounds N] [--peers NAMES]
+        [--models inception,resnet50,bert] [--rounds N] [--peers NAMES [--add]]
 
 All run the ONNX file that coresplit exports through ONNX Runtime, on the same cores. Writes
-``MODEL.json`` into ``--out``, and a page and a text of all models that are there. See README.md
-beside this file.
+``MODEL.json`` into ``--out``, and a page and a text of all models that are there. With ``--add``
+the peers are added to results that are there already, under the same loads. See README.md beside
+this file.
 """
 
 import argparse
@@ -28,12 +29,12 @@ from about import (
     place_line,
     places,
 )
-from compared import Comparison, Server, Turn
+from compared import Comparison, Plan, Server, Turn, together
 from load import Wrong
 from processes import Program
 from sending import MOST_ERROR, Sent, apart, ask, described, outputs_of, requests_of
 from targets import Target, coresplit, peers
-from turns import Place, Plan, planned, turn_of
+from turns import Place, planned, turn_of, words_of
 
 from coresplit.cache import Cache
 from coresplit.loading.protocols.bodies import ModelMetadata
@@ -51,16 +52,22 @@ def main() -> None:
     asked.add_argument("--out", type=Path, required=True, help="folder of the results")
     asked.add_argument("--models", default=",".join(TITLES))
     asked.add_argument("--seconds", type=float, default=3.5, help="of a load, about")
+    asked.add_argument("--add", action="store_true", help="peers to the results that are there")
     given = asked.parse_args()
     end_with_all()
     given.out.mkdir(parents=True, exist_ok=True)
     for model in given.models.split(","):
+        file = given.out / f"{model}.json"
+        before = None
+        if given.add:
+            before = msgspec.json.decode(file.read_bytes(), type=Comparison)
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            found = _Model(given, model, work, stack).compare()
-        (given.out / f"{model}.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
-        for file in comparison_page.write(given.out):
-            print(file, flush=True)
+            found = _Model(given, model, work, stack).compare(before.plan if before else None)
+        whole = together(before, found) if before else found
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(whole)))
+        for written in comparison_page.write(given.out):
+            print(written, flush=True)
 
 
 class _Model:
@@ -76,7 +83,8 @@ class _Model:
         self._left_out: list[str] = []
         self._apart = 0.0
 
-    def compare(self) -> Comparison:
+    def compare(self, plan: Plan | None) -> Comparison:
+        """Measure, under the loads of an earlier comparison where there was one."""
         kept = self._asked.environments / "runs-onnxruntime"
         kept.mkdir(exist_ok=True)
         serve = (self._model, "--optimization", "onnxruntime")
@@ -88,12 +96,12 @@ class _Model:
         program = self._started(own, None)
         if program is None:
             sys.exit(self._left_out[0])
-        reasons = [line for line in program.log.read_text().splitlines() if line.strip()]
         path = f"/v2/models/{self._model}"
         self._metadata = msgspec.json.decode(ask(own, path), type=ModelMetadata)
         self._sent = requests_of(self._metadata)
         self._outputs = outputs_of(ask(own, own.path, self._sent["infer"]), self._metadata.outputs)
-        plan = planned(program, own, self._sent["infer"], self._place, self._asked.seconds)
+        now = planned(program, own, self._sent["infer"], self._place, self._asked.seconds)
+        plan = plan or now
         _say(f"{TITLES[self._model]}: {plan}")
         arguments = (
             *("--backend", "onnxruntime", "--model", str(self._exported())),
@@ -114,12 +122,13 @@ class _Model:
                 ("cores", place_line(self._asked)),
                 ("versions", own_versions()),
                 ("peers", ", ".join(text for _, text in peer_versions(self._asked))),
-                ("coresplit", "; ".join(reasons)),
+                ("coresplit", _reasons(program.log)),
                 ("outputs", f"{self._apart:.1e} apart at most, of the largest number"),
                 ("rounds", str(self._asked.rounds)),
                 ("took", f"{(time.time() - began) / 60:.1f} min"),
             ),
-            loads=plan.described(),
+            plan=plan,
+            loads=words_of(plan),
             own=own.label,
             servers=tuple(
                 Server(
@@ -221,8 +230,18 @@ class _Model:
         sys.exit(f"there is no ONNX file with inputs {inputs}")
 
     def _leave_out(self, line: str) -> None:
+        for folder, name in ((self._asked.environments, "DIR"), (self._work, "WORK")):
+            line = line.replace(str(folder), name)
         self._left_out.append(line)
         print(f"left out: {line}", flush=True)
+
+
+def _reasons(log: Path) -> str:
+    """Which instances coresplit has chosen and why, as it tells its user."""
+    lines = [line.strip() for line in log.read_text().splitlines()]
+    begin = next(place for place, line in enumerate(lines) if line.startswith("serving "))
+    end = next(place for place, line in enumerate(lines) if line.startswith("starting "))
+    return "; ".join(lines[begin:end])
 
 
 def _options(target: Target) -> str:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import msgspec
-from compared import LoadName, Turn
+from compared import LoadName, Plan, Turn
 from load import Wrong
 from processes import Program
 from sending import Sent
 from targets import Target
 
 from coresplit.errors import CoresplitError
+from coresplit.format import percent
 from coresplit.loading.arrivals import Piece
 from coresplit.loading.asked import Load, Requests
 from coresplit.loading.process.generator import Generator
@@ -23,36 +24,31 @@ _WARMUP_S = 0.5
 _FEWEST = 2 * CLIENTS
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The same loads for every server: so many requests, or a rate for so long."""
+def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
+    """The three loads of a round; what is due by the clock is the same for every server in it."""
+    piece = Piece(length=plan.medium_s, start=plan.medium_rate, end=plan.medium_rate)
+    return {
+        "light": _closed(1, plan.light_requests),
+        "medium": Load(
+            asked=f"{plan.medium_rate:.2f} requests/s",
+            pieces=(piece,),
+            seed=seed,
+            duration=plan.medium_s,
+            timeout=_PATIENCE_S,
+        ),
+        "saturating": _closed(CLIENTS, plan.saturating_requests),
+    }
 
-    light_requests: int
-    medium_rate: float
-    medium_s: float
-    saturating_requests: int
 
-    def loads(self, seed: int) -> dict[LoadName, Load]:
-        """The three of a round; requests due by the clock are the same for every server in it."""
-        piece = Piece(length=self.medium_s, start=self.medium_rate, end=self.medium_rate)
-        return {
-            "light": _closed(1, self.light_requests),
-            "medium": Load(
-                asked=f"{self.medium_rate:.2f} requests/s",
-                pieces=(piece,),
-                seed=seed,
-                duration=self.medium_s,
-                timeout=_PATIENCE_S,
-            ),
-            "saturating": _closed(CLIENTS, self.saturating_requests),
-        }
-
-    def described(self) -> dict[LoadName, str]:
-        return {
-            "light": f"one client, {self.light_requests} requests a round",
-            "medium": f"Poisson arrivals at {self.medium_rate:.2f} requests/s, "
-            f"{MEDIUM_SHARE:.0%} of what coresplit can do at most, {self.medium_s:g} s a round",
-            "saturating": f"{CLIENTS} clients, {self.saturating_requests} requests a round",
-        }
+def words_of(plan: Plan) -> dict[LoadName, str]:
+    """What each load is."""
+    return {
+        "light": f"one client, {plan.light_requests} requests a round",
+        "medium": f"Poisson arrivals at {plan.medium_rate:.2f} requests/s, "
+        f"{percent(MEDIUM_SHARE)} of what coresplit can do at most, "
+        f"{plan.medium_s:.3g} s a round",
+        "saturating": f"{CLIENTS} clients, {plan.saturating_requests} requests a round",
+    }
 
 
 def _closed(clients: int, requests: int) -> Load:
@@ -118,7 +114,7 @@ def turn_of(
         client = open_client(target, sent, place)
         try:
             _run(client, msgspec.structs.replace(_closed(2, 1 << 30), duration=_WARMUP_S))
-            for name, load in plan.loads(seed=at[1]).items():
+            for name, load in loads_of(plan, seed=at[1]).items():
                 before = program.cpu_s()
                 run = _run(client, load)
                 used = program.cpu_s() - before

@@ -2,7 +2,7 @@
 
 import random
 
-from compared import Comparison, LoadName, Server, Turn
+from compared import Comparison, LoadName, Plan, Server, Turn
 
 from coresplit.loading.percentiles import latency_of
 
@@ -33,10 +33,17 @@ def a_turn(server: str, load: LoadName, rate: float, at: tuple[int, int], answer
     )
 
 
-def a_comparison(rounds: int = 8, answered: int = 50, title: str = "Inception v3") -> Comparison:
-    """Two groups with coresplit in both; the machine is slower from round to round."""
+GROUPS = (OWN, "twin", "half"), (OWN, "double", "wild")
+
+
+def a_comparison(
+    rounds: int = 8,
+    answered: int = 50,
+    title: str = "Inception v3",
+    groups: tuple[tuple[str, ...], ...] = GROUPS,
+) -> Comparison:
+    """Groups with coresplit in each; the machine is slower from round to round."""
     drawn = random.Random(0)
-    groups = (OWN, "twin", "half"), (OWN, "double", "wild")
     turns = []
     for group, names in enumerate(groups):
         for number in range(rounds):
@@ -52,6 +59,7 @@ def a_comparison(rounds: int = 8, answered: int = 50, title: str = "Inception v3
         title=title,
         created_at=0.0,
         about=(("machine", "one that was made up"),),
+        plan=Plan(light_requests=20, medium_rate=6.0, medium_s=4.0, saturating_requests=64),
         loads={load: f"what {load} means" for load in LOADS},
         own=OWN,
         servers=tuple(
@@ -59,6 +67,7 @@ def a_comparison(rounds: int = 8, answered: int = 50, title: str = "Inception v3
                 label=name, name=name.partition(",")[0], setting="default", options="--workers 2"
             )
             for name in RATES
+            if any(name in group for group in groups)
         ),
         left_out=(),
         turns=tuple(turns),
