@@ -63,7 +63,7 @@ def main() -> None:
             before = msgspec.json.decode(file.read_bytes(), type=Comparison)
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            found = _Model(given, model, work, stack).compare(before.plan if before else None)
+            found = _Model(given, model, work, stack).compare(before)
         whole = together(before, found) if before else found
         file.write_bytes(msgspec.json.format(msgspec.json.encode(whole)))
         for written in comparison_page.write(given.out):
@@ -83,8 +83,8 @@ class _Model:
         self._left_out: list[str] = []
         self._apart = 0.0
 
-    def compare(self, plan: Plan | None) -> Comparison:
-        """Measure, under the loads of an earlier comparison where there was one."""
+    def compare(self, before: Comparison | None) -> Comparison:
+        """Measure, under the loads of an earlier comparison and without its servers."""
         kept = self._asked.environments / "runs-onnxruntime"
         kept.mkdir(exist_ok=True)
         serve = (self._model, "--optimization", "onnxruntime")
@@ -101,7 +101,7 @@ class _Model:
         self._sent = requests_of(self._metadata)
         self._outputs = outputs_of(ask(own, own.path, self._sent["infer"]), self._metadata.outputs)
         now = planned(program, own, self._sent["infer"], self._place, self._asked.seconds)
-        plan = plan or now
+        plan = before.plan if before else now
         _say(f"{TITLES[self._model]}: {plan}")
         arguments = (
             *("--backend", "onnxruntime", "--model", str(self._exported())),
@@ -111,7 +111,9 @@ class _Model:
         others = peers(
             self._asked.environments, self._work, self._asked.peers, arguments, (), batch=BATCH
         )
-        turns = self._in_groups(own, program, [wide, *others], plan)
+        known = {each.label for each in before.servers} if before else set()
+        waiting = [each for each in (wide, *others) if each.label not in known]
+        turns = self._in_groups(own, program, waiting, plan)
         measured = {turn.server for turn in turns}
         return Comparison(
             model=self._model,
