@@ -39,23 +39,45 @@ def places(asked: argparse.Namespace) -> tuple[list[int], list[int]]:
 
 def describe(asked: argparse.Namespace) -> None:
     """Print the machine, the versions and who runs where; from now on SIGTERM ends all servers."""
+    end_with_all()
+    print(machine_line())
+    print(place_line(asked))
+    print(own_versions())
+    print("\n".join(f"{peer}: {text}" for peer, text in peer_versions(asked)))
+    print(f"load average {os.getloadavg()[0]:.2f} at the start", flush=True)
+
+
+def end_with_all() -> None:
+    """From now on SIGTERM ends all servers too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def machine_line() -> str:
     machine = inspect()
+    return f"{machine.cpu_model}, {len(machine.usable_cores)} cores, Linux {platform.release()}"
+
+
+def place_line(asked: argparse.Namespace) -> str:
     servers, client = places(asked)
     shared = "shared with the servers" if set(servers) & set(client) else "its own"
-    print(f"{machine.cpu_model}, {len(machine.usable_cores)} cores, Linux {platform.release()}")
-    print(f"servers on cores {servers}, the client on {client}, {shared}")
+    return f"servers on cores {servers}, the client on {client}, {shared}"
+
+
+def own_versions() -> str:
     own = ("coresplit", "torch", "openvino", "onnxruntime", "uvloop")
-    print(
-        ", ".join(f"{name} {_version(name)}" for name in own)
-        + f", Python {platform.python_version()}"
-    )
+    versions = ", ".join(f"{name} {_version(name)}" for name in own)
+    return f"{versions}, Python {platform.python_version()}"
+
+
+def peer_versions(asked: argparse.Namespace) -> list[tuple[str, str]]:
+    """Each peer whose environment is there, with the version of its package."""
+    names = {"triton": "nvidia-pytriton", "rayserve": "ray"}
+    found = []
     for peer in asked.peers:
-        names = {"triton": "nvidia-pytriton"}
         python = asked.environments / peer / "bin" / "python"
         if python.exists():
-            print(f"{peer}: {_installed(python, names.get(peer, peer))}")
-    print(f"load average {os.getloadavg()[0]:.2f} at the start", flush=True)
+            found.append((peer, _installed(python, names.get(peer, peer))))
+    return found
 
 
 def _version(name: str) -> str:

@@ -22,7 +22,7 @@ from load import numbers
 from numpy.typing import NDArray
 from processes import Program
 from rounds import Client, Load, Result, hear, in_rounds, median, ratio, say, started
-from targets import HERE, IMAGE, OUTPUTS, Target, coresplit, peers
+from targets import HERE, IMAGE, OUTPUTS, Target, coresplit, peers, tensors
 
 from coresplit.cache import Cache
 
@@ -63,7 +63,7 @@ def compare(asked: argparse.Namespace, work: Path, stack: ExitStack) -> None:
     if about["optimization"] not in ("openvino", "onnxruntime"):
         print(f"peers have no {about['optimization']}: they get openvino")
     backend = "onnxruntime" if about["optimization"] == "onnxruntime" else "openvino"
-    model = ("--model", str(exported()), "--backend", backend)
+    model = ("--model", str(exported()), "--backend", backend, *tensors(IMAGE))
     others = peers(asked.environments, work, asked.peers, model, IMAGE, batch=BATCH)
     servers |= started(others, client, work, stack, servers_cpus, tagged=False)
     check(servers, own)

@@ -14,7 +14,7 @@ from pathlib import Path
 from about import describe, parser, places
 from rounds import Client, Load, Result, in_rounds, median, ratio, started
 from stages import PROGRAM, told
-from targets import IMAGE, Target, coresplit, first_run, front, peers
+from targets import IMAGE, Target, coresplit, first_run, front, peers, tensors
 
 ONE = Load(clients=1, requests=400, seconds=8.0)
 MANY = Load(clients=32, seconds=2.0)
@@ -46,10 +46,11 @@ def compare(
         kept, (*given, "1x1"), shape, setting="stamped", model="first",
         program=(PROGRAM, str(stamps)),
     )  # fmt: skip
+    first = ("--model", "first", *tensors(shape))
     targets = [
         own,
         *(front(shape, http=http) for http in (False, True)),
-        *peers(asked.environments, work, asked.peers, ("--model", "first"), shape, batch=1),
+        *peers(asked.environments, work, asked.peers, first, shape, batch=1),
     ]
     if (cores := len(server_cpus)) > 1:
         split = f"{cores}x1"

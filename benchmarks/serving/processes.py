@@ -70,6 +70,17 @@ class Program:
                 total += time.clock_gettime(~pid << 3 | _CPU_CLOCK)
         return total
 
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the tree in memory: resident, and in proportion where pages are shared."""
+        resident = shared = 0
+        for pid in self.tree():
+            with suppress(OSError):
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+                sizes = {name: int(size) for name, size, *_ in map(str.split, lines)}
+                resident += sizes["Rss:"] * 1024
+                shared += sizes["Pss:"] * 1024
+        return resident, shared
+
     def pause(self) -> None:
         """Stop the tree; parents first, so that none misses a child."""
         self._signal(signal.SIGSTOP, self.tree())

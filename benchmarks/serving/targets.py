@@ -13,7 +13,11 @@ import msgspec
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
-ORDER = ("triton", "mosec", "fastapi", "litserve", "mlserver")
+ORDER = (
+    "triton", "mosec", "fastapi", "litserve", "mlserver", "bentoml", "rayserve", "torchserve"
+)  # fmt: skip
+BATCHING = ("triton", "mosec", "litserve", "bentoml", "rayserve", "torchserve")
+PATHS = {"triton": "/v2/models/model/infer", "torchserve": "/predictions/model"}
 OUTPUTS = 1000
 IMAGE = (3, 299, 299)
 
@@ -81,6 +85,11 @@ def shaped(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
+def tensors(shape: Sequence[int]) -> tuple[str, ...]:
+    """What a peer is told of a model that makes 1,000 numbers of one tensor."""
+    return ("--inputs", f"x:FP32:{shaped(shape)}", "--outputs", f"output:FP32:{OUTPUTS}")
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
@@ -93,7 +102,7 @@ def settings(peer: str, cores: int, batch: int) -> dict[str, tuple[str, ...]]:
         "default": (),
         f"{cores} workers": ("--workers", str(cores), "--threads", "1"),
     }
-    if batch > 1 and peer in ("triton", "mosec", "litserve"):
+    if batch > 1 and peer in BATCHING:
         found["batching"] = ("--batch", str(batch), "--delay-ms", "5", "--threads", str(cores))
     return found
 
@@ -112,14 +121,14 @@ def peers(
             continue
         for setting, more in settings(name, cores, batch).items():
             port = free_port()
-            given = ["--port", str(port), "--shape", shaped(shape), *arguments, *more]
+            given = ["--port", str(port), *arguments, *more]
             found.append(
                 Target(
                     name=name,
                     setting=setting,
                     command=(str(python), "serve.py", *given),
                     port=port,
-                    path="/v2/models/model/infer" if name == "triton" else "/infer",
+                    path=PATHS.get(name, "/infer"),
                     form="infer" if name == "triton" else "raw",
                     shape=shape,
                     cwd=PEERS / name,

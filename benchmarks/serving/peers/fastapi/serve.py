@@ -2,7 +2,7 @@
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from served import load, options, rows_of
+from served import bytes_of, load, options, rows_of
 
 given = options()
 app = FastAPI()
@@ -13,8 +13,8 @@ model = load(given) if __name__ != "__main__" else None
 @app.post("/infer")
 async def infer(request: Request) -> Response:
     assert model is not None
-    scores = model(rows_of(await request.body(), given.shape))
-    return Response(scores.tobytes(), media_type="application/octet-stream")
+    found = model(rows_of(await request.body(), given.inputs))
+    return Response(bytes_of(found), media_type="application/octet-stream")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ formats every request for its log, whether that is written or not: 12 ms for a b
 from typing import Annotated, Any
 
 import litserve
-import numpy as np
 from fastapi import Depends, Request, Response
-from served import Floats, load, options, rows_of
+from served import Rows, bytes_of, joined, load, options, parted, rows_of
 
 given = options()
 
@@ -32,20 +31,21 @@ class Inference(litserve.LitAPI):  # type: ignore[misc,name-defined]
     def setup(self, device: object) -> None:
         self.model = load(given)
 
-    def decode_request(self, request: Raw) -> Floats:
-        return rows_of(request.data, given.shape)[0]
+    def decode_request(self, request: Raw) -> Rows:
+        return rows_of(request.data, given.inputs)
 
-    def batch(self, inputs: list[Floats]) -> Floats:
-        return np.stack(inputs)
+    def batch(self, inputs: list[Rows]) -> Rows:
+        return joined(inputs)
 
-    def predict(self, x: Floats) -> Floats:
-        return self.model(x) if x.ndim > len(given.shape) else self.model(x[None])[0]
+    def predict(self, x: Rows) -> Rows:
+        return self.model(x)
 
-    def unbatch(self, output: Floats) -> list[Floats]:
-        return list(output)
+    def unbatch(self, output: Rows) -> list[Rows]:
+        # a row from each request, as the client sends them
+        return parted(output, [1] * len(output[0]))
 
-    def encode_response(self, output: Floats) -> Response:
-        return Response(output.tobytes(), media_type="application/octet-stream")
+    def encode_response(self, output: Rows) -> Response:
+        return Response(bytes_of(output), media_type="application/octet-stream")
 
 
 if __name__ == "__main__":

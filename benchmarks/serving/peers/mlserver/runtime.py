@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Body, Response
 from mlserver import MLModel
 from mlserver.handlers import custom_handler
-from served import load, options, rows_of
+from served import bytes_of, load, options, rows_of
 
 given = options()
 
@@ -23,5 +23,5 @@ class Inference(MLModel):  # type: ignore[misc]
     async def infer(
         self, body: Annotated[bytes, Body(media_type="application/octet-stream")]
     ) -> Response:
-        scores = self._model(rows_of(body, given.shape))
-        return Response(scores.tobytes(), media_type="application/octet-stream")
+        found = self._model(rows_of(body, given.inputs))
+        return Response(bytes_of(found), media_type="application/octet-stream")

@@ -4,9 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 from mosec import Server, Worker
-from served import Floats, load, options, rows_of
+from served import Rows, bytes_of, joined, load, options, parted, rows_of
 
 given = options()
 
@@ -20,22 +19,21 @@ class One(Worker):
         super().__init__()
         self.model = load(given)
 
-    def deserialize(self, data: bytes) -> Floats:
-        return rows_of(data, given.shape)
+    def deserialize(self, data: bytes) -> Rows:
+        return rows_of(data, given.inputs)
 
-    def serialize(self, data: Floats) -> bytes:
-        return data.tobytes()
+    def serialize(self, data: Rows) -> bytes:
+        return bytes_of(data)
 
-    def forward(self, data: Floats) -> Floats:
+    def forward(self, data: Rows) -> Rows:
         return self.model(data)
 
 
 class Several(One):
     """Those that came within the delay together."""
 
-    def forward(self, data: Sequence[Floats]) -> list[Floats]:  # type: ignore[override]
-        scores = self.model(np.concatenate(data))
-        return [scores[place : place + 1] for place in range(len(scores))]
+    def forward(self, data: Sequence[Rows]) -> list[Rows]:  # type: ignore[override]
+        return parted(self.model(joined(data)), [len(each[0]) for each in data])
 
 
 if __name__ == "__main__":

@@ -13,9 +13,18 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-from served import options
+from served import Tensor, options
 
 given = options()
+
+
+def described(tensors: tuple[Tensor, ...]) -> str:
+    """Inputs or outputs as the configuration has them."""
+    return ", ".join(
+        f'{{ name: "{each.name}" data_type: TYPE_{each.datatype} dims: {list(each.shape)} }}'
+        for each in tensors
+    )
+
 
 if __name__ == "__main__":
     here = Path(__file__).parent
@@ -29,7 +38,8 @@ if __name__ == "__main__":
     delay = f"max_queue_delay_microseconds: {given.delay_ms * 1000}"
     batching = f"dynamic_batching {{ preferred_batch_size: [ {given.batch} ] {delay} }}"
     text = Template((here / "config.pbtxt").read_text()).substitute(
-        dims=", ".join(map(str, given.shape)),
+        inputs=described(given.inputs),
+        outputs=described(given.outputs),
         workers=given.workers,
         batching=batching if given.batch > 1 else "",
     )

@@ -1,0 +1,97 @@
+"""What a comparison shows, in words and as a plain table; pure."""
+
+from collections.abc import Iterator, Sequence
+
+from compared import FEWEST_ROUNDS, JUDGED, Comparison, Figure, LoadName, Row, Standing, rows_of
+
+from coresplit.format import format_duration, listed, number, times_exact
+from coresplit.stats.difference import Relation
+from coresplit.workflows.showing.text_table import aligned
+
+FIGURES: dict[Figure, str] = {
+    "throughput": "throughput",
+    "p50": "p50",
+    "cpu": "CPU per request",
+    "memory": "memory",
+}
+HEAD = ("server", "requests/s", "p50", "p99", "CPU/request", "resident", "PSS", "failed")
+_MIB = 1 << 20
+
+
+def standing_text(standing: Standing | None) -> str:
+    """How coresplit stands to another in one figure; ``-`` where nothing can be said."""
+    if standing is None:
+        return "-"
+    if standing.relation == "equivalent":
+        return "equal within 3 %"
+    if standing.relation == "unclear":
+        return f"too close to call ({_span(standing.low, standing.high)})"
+    ratio, low, high, word = standing.ratio, standing.low, standing.high, "better"
+    if standing.relation == "slower":
+        ratio, low, high, word = 1 / ratio, 1 / high, 1 / low, "worse"
+    return f"{times_exact(ratio)} {word} ({_span(low, high)})"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{times_exact(low)} to {times_exact(high)}"
+
+
+def values_of(row: Row) -> tuple[str, ...]:
+    """What was measured of a server under a load, as ``HEAD`` has it."""
+    return (
+        row.server.label,
+        number(row.throughput),
+        format_duration(row.p50),
+        "-" if row.p99 is None else format_duration(row.p99),
+        format_duration(row.cpu),
+        f"{row.resident / _MIB:,.0f} MiB",
+        f"{row.memory / _MIB:,.0f} MiB",
+        f"{row.errors:,}" if row.errors else "",
+    )
+
+
+def head_of(load: LoadName) -> tuple[str, ...]:
+    return (*HEAD, *(f"coresplit's {FIGURES[figure]}" for figure in JUDGED[load]))
+
+
+def line_of(row: Row, load: LoadName) -> tuple[str, ...]:
+    return (*values_of(row), *(standing_text(row.standings.get(each)) for each in JUDGED[load]))
+
+
+def summary_of(rows: Sequence[Row], figure: Figure) -> str:
+    """Against how many coresplit is better and worse, by name."""
+    by: dict[Relation, list[str]] = {}
+    for row in rows:
+        if figure in row.standings:
+            by.setdefault(row.standings[figure].relation, []).append(row.server.label)
+    if not by:
+        return f"{FIGURES[figure]}: fewer than {FEWEST_ROUNDS} rounds, nothing is said"
+    texts: tuple[tuple[Relation, str], ...] = (
+        ("faster", "better than"),
+        ("slower", "worse than"),
+        ("equivalent", "equal within 3 % to"),
+        ("unclear", "too close to call against"),
+    )
+    parts = [
+        f"{text} {len(by[relation])} ({'; '.join(by[relation])})"
+        for relation, text in texts
+        if relation in by
+    ]
+    return f"{FIGURES[figure]}: coresplit is {listed(parts)}"
+
+
+def lines_of(comparison: Comparison) -> Iterator[str]:
+    """All of a comparison as plain text."""
+    yield comparison.title
+    yield ""
+    yield from aligned([(f"{label}:", text) for label, text in comparison.about])
+    for line in comparison.left_out:
+        yield f"left out: {line}"
+    for load, rows in rows_of(comparison).items():
+        yield ""
+        yield f"{load} load: {comparison.loads[load]}"
+        yield ""
+        yield from aligned([head_of(load), *(line_of(row, load) for row in rows)])
+        yield ""
+        for figure in JUDGED[load]:
+            yield summary_of(rows, figure)

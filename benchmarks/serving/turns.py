@@ -1,0 +1,152 @@
+"""Turns of the comparison: one server under its three loads while all others stand still."""
+
+from pathlib import Path
+
+import msgspec
+from compared import LoadName, Plan, Turn
+from load import Wrong
+from processes import Program
+from sending import Sent
+from targets import Target
+
+from coresplit.errors import CoresplitError
+from coresplit.format import percent
+from coresplit.loading.arrivals import Piece
+from coresplit.loading.asked import Load, Requests
+from coresplit.loading.process.generator import Generator
+from coresplit.records.load import LoadRun
+
+CLIENTS = 32
+MEDIUM_SHARE = 0.6
+_LONGEST_S = 20.0
+_PATIENCE_S = 60.0
+_WARMUP_S = 0.5
+_FEWEST = 2 * CLIENTS
+
+
+def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
+    """The three loads of a round; what is due by the clock is the same for every server in it."""
+    piece = Piece(length=plan.medium_s, start=plan.medium_rate, end=plan.medium_rate)
+    return {
+        "light": _closed(1, plan.light_requests),
+        "medium": Load(
+            asked=f"{plan.medium_rate:.2f} requests/s",
+            pieces=(piece,),
+            seed=seed,
+            duration=plan.medium_s,
+            timeout=_PATIENCE_S,
+        ),
+        "saturating": _closed(CLIENTS, plan.saturating_requests),
+    }
+
+
+def words_of(plan: Plan) -> dict[LoadName, str]:
+    """What each load is."""
+    return {
+        "light": f"one client, {plan.light_requests} requests a round",
+        "medium": f"Poisson arrivals at {plan.medium_rate:.2f} requests/s, "
+        f"{percent(MEDIUM_SHARE)} of what coresplit can do at most, "
+        f"{plan.medium_s:.3g} s a round",
+        "saturating": f"{CLIENTS} clients, {plan.saturating_requests} requests a round",
+    }
+
+
+def _closed(clients: int, requests: int) -> Load:
+    return Load(
+        asked=f"{clients} clients",
+        concurrency=clients,
+        requests=requests,
+        duration=_LONGEST_S,
+        timeout=_PATIENCE_S,
+    )
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the client runs, and the file that its requests are read from."""
+
+    cpus: tuple[int, ...]
+    body: Path
+
+
+def open_client(target: Target, sent: Sent, place: Place) -> Generator:
+    """A process that loads a server; it speaks to it once."""
+    place.body.write_bytes(sent.body)
+    requests = Requests(
+        url=f"http://127.0.0.1:{target.port}{target.path}",
+        protocol="raw",
+        body=str(place.body),
+        headers=sent.headers,
+    )
+    return Generator(requests, place.cpus, lambda: False)
+
+
+def planned(program: Program, target: Target, sent: Sent, place: Place, seconds: float) -> Plan:
+    """Loads that take about so long each with coresplit, from what it does now."""
+    program.resume()
+    client = open_client(target, sent, place)
+    try:
+        one = _run(client, _closed(1, 10))
+        _run(client, _closed(CLIENTS, CLIENTS))
+        most = _run(client, _closed(CLIENTS, 2 * _FEWEST))
+    finally:
+        client.close()
+        program.pause()
+    if one.failed or most.failed:
+        raise Wrong(f"requests failed: {one.errors or most.errors}")
+    return Plan(
+        light_requests=max(8, round(0.6 * seconds * one.throughput)),
+        medium_rate=MEDIUM_SHARE * most.throughput,
+        medium_s=1.2 * seconds,
+        saturating_requests=max(_FEWEST, round(seconds * most.throughput)),
+    )
+
+
+def turn_of(
+    program: Program, target: Target, sent: Sent, place: Place, plan: Plan, *, at: tuple[int, int]
+) -> list[Turn]:
+    """One server in a round; ``at`` is the number of its group and of the round.
+
+    Raises Wrong where it does not answer.
+    """
+    found = []
+    program.resume()
+    try:
+        client = open_client(target, sent, place)
+        try:
+            _run(client, msgspec.structs.replace(_closed(2, 1 << 30), duration=_WARMUP_S))
+            for name, load in loads_of(plan, seed=at[1]).items():
+                before = program.cpu_s()
+                run = _run(client, load)
+                used = program.cpu_s() - before
+                if run.latency is None:
+                    raise Wrong(f"no request was answered under {name} load: {run.errors}")
+                resident, memory = program.memory()
+                found.append(
+                    Turn(
+                        server=target.label,
+                        group=at[0],
+                        round=at[1],
+                        load=name,
+                        answered=run.answered,
+                        errors=run.errors,
+                        throughput=run.throughput,
+                        p50=run.latency.p50,
+                        cpu=used / run.answered,
+                        client_cpu=run.generator.cpu * run.window_s / run.answered,
+                        resident=resident,
+                        memory=memory,
+                        histogram=run.histogram,
+                        limit=run.generator.limit,
+                    )
+                )
+        finally:
+            client.close()
+    except CoresplitError as error:
+        raise Wrong(str(error)) from error
+    finally:
+        program.pause()
+    return found
+
+
+def _run(client: Generator, load: Load) -> LoadRun:
+    return client.load(load, lambda progress: None)
