@@ -12,6 +12,9 @@ from coresplit.cli import main
 from coresplit.machine.cgroups import cpu_levels, cpu_quota
 from coresplit.machine.reservation import SHARED
 
+SERVING = Path(__file__).parents[1] / "benchmarks" / "serving"
+# behind all else, so that no name of theirs hides another
+sys.path += [str(SERVING), str(SERVING / "peers")]
 Ran = tuple[int, str, str]
 Coresplit = Callable[..., Ran]
 
