@@ -1,14 +1,16 @@
 """A server that follows its load, beside the splits that it chooses from.
 
     python benchmarks/serving/adaptive.py [--model NAME] [--steps N] [--seconds S] [--rounds N]
+        [--parts load,warm,cold,rates]
 
-Measures a run of the model without any optimization, and serves it three times from this run: once
-with --adapt, and once with either split of the cores, all fat or all thin. Two questions:
+Measures a run of the model without any optimization, and serves it from this run: with --adapt, and
+with either split of the cores, all fat or all thin. Two questions:
 
-Steps. The adapting server has one client, then 32, and one again, N times; each client waits for
-its answer before it asks again. When does the other split serve, was a request lost, and what are
-latencies while it changes? The changes are timed with candidates that wait warm, and with memory
-for none of them.
+Steps. A server has one client, then 32, and one again, N times; each client waits for its answer
+before it asks again. Either the load decides which split serves, or at each step the other one is
+asked for at once: fat for one client and thin for many. Those that do not serve wait warm, or there
+is memory for none of them. When does the other split serve, was a request lost, and what are
+latencies while it changes?
 
 Rates. All servers get the same Poisson arrivals whose rate changes like a day, in spikes, or not
 at all, one server after the other in a random order, round by round. Ratios are of one round.
@@ -36,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 FEW, MANY = 1, 32
-PHASE_S = 8.0
+PHASE_S = 6.0
 SETTLED_S = 1.0
 """So long after a switch latencies still count as those of the switch."""
 
@@ -74,6 +76,16 @@ class Server:
         with urllib.request.urlopen(self._manage, timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
+
+    def change(self, split: str) -> None:
+        """Ask for another split, and wait until it serves; for none where it is empty."""
+        if split:
+            self.ask({"split": split, "optimization": "none"})
+
+    def ask(self, wanted: dict[str, object]) -> None:
+        body = json.dumps(wanted).encode()
+        with urllib.request.urlopen(self._manage, body, timeout=300) as answer:
+            answer.read()
 
     def row(self) -> bytes:
         """An input of one row."""
@@ -122,24 +134,26 @@ class Clients:
         connection.close()
 
 
-def steps(server: Server, count: int, parked: bool) -> None:
-    """Print how changes go whose load is one client, then many, and one again."""
+def steps(server: Server, count: int, phase_s: float, splits: dict[int, str]) -> None:
+    """Print how changes go whose load is one client, then many, and one again.
+
+    ``splits`` are asked for at each step, none where the load decides.
+    """
     clients = Clients(server, MANY)
     clients.wanted = FEW
-    if parked:
-        while not all(each["resident"] for each in server.state()["sets"]):
-            time.sleep(0.5)
-    time.sleep(2 * PHASE_S)
+    time.sleep(3 * phase_s)
     taken: dict[int, list[float]] = {FEW: [], MANY: []}
     windows: list[tuple[float, float]] = []
     asked_at: list[tuple[float, int]] = []
-    phase_s = PHASE_S if parked else 4 * PHASE_S
     for wanted in [MANY, FEW] * count:
         before = server.state()["active"]
         begun = time.time()
         asked_at.append((begun, wanted))
         clients.wanted = wanted
+        asking = threading.Thread(target=server.change, args=(splits.get(wanted, ""),))
+        asking.start()
         time.sleep(phase_s)
+        asking.join()
         made = [
             each
             for each in server.state()["events"]
@@ -152,11 +166,14 @@ def steps(server: Server, count: int, parked: bool) -> None:
     failed = sum(not right for _, _, right in clients.answers)
     print(f"{len(clients.answers)} requests, {failed} of them failed")
     for wanted, found in taken.items():
-        middle = f"{statistics.median(found):.2f} s in the median, {max(found):.2f} s at most"
-        print(
+        line = (
             f"to {wanted} client{'s' if wanted > 1 else ''}: the other split served in "
-            f"{len(found)} of {count} steps, after {middle if found else '-'}"
+            f"{len(found)} of {count} steps"
         )
+        if found:
+            line += f", after {statistics.median(found):.2f} s in the median"
+            line += f", {max(found):.2f} s at most"
+        print(line)
     steady = {wanted: _steady(clients.answers, asked_at, wanted, phase_s) for wanted in (FEW, MANY)}
     during = [
         ended - begun
@@ -164,10 +181,11 @@ def steps(server: Server, count: int, parked: bool) -> None:
         if any(begun < last and ended > first for first, last in windows)
     ]
     worst = max(map(p99, steady.values()))
-    print(
-        f"p99 with one client {p99(steady[FEW]) * 1e3:.0f} ms, with {MANY} {worst * 1e3:.0f} ms, "
-        f"during switches {p99(during) * 1e3:.0f} ms: {p99(during) / worst:.2f} times the worse"
-    )
+    line = f"p99 with one client {p99(steady[FEW]) * 1e3:.0f} ms, with {MANY} {worst * 1e3:.0f} ms"
+    if during:
+        times = p99(during) / worst
+        line += f", during switches {p99(during) * 1e3:.0f} ms: {times:.2f} times the worse"
+    print(line, flush=True)
 
 
 def _steady(
@@ -251,6 +269,7 @@ def rates(servers: Sequence[Server], most: float, seconds: float, rounds: int) -
             print(f"{name:<12}{cells}")
         if failed := sum(each["failed"] for results in found.values() for each in results):
             print(f"{failed:.0f} requests failed")
+        print(end="", flush=True)
 
 
 def _ratio(
@@ -262,6 +281,7 @@ def _ratio(
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--model", default="mobilenet_v3_large")
+    asked.add_argument("--parts", default="load,warm,cold,rates")
     asked.add_argument("--steps", type=int, default=20)
     asked.add_argument("--seconds", type=float, default=120.0)
     asked.add_argument("--rounds", type=int, default=2)
@@ -287,20 +307,31 @@ def main() -> None:
             stack.callback(server.end)
             return server
 
+        fat, thin = f"1x{cores}", f"{cores}x1"
+        parts = given.parts.split(",")
         adapting = started("adapting", "--adapt")
         names = [each["name"] for each in adapting.state()["sets"]]
-        print(f"it chooses from {', '.join(names)}")
-        print("\nsteps, candidates wait warm", flush=True)
-        steps(adapting, given.steps, parked=True)
-        cold = started("cold", "--adapt", "--resident-memory", "1MiB")
-        print("\nsteps, no candidate waits", flush=True)
-        steps(cold, max(1, given.steps // 4), parked=False)
-        fixed = [
-            started("fat", "--split", f"1x{cores}"), started("thin", "--split", f"{cores}x1")
-        ]  # fmt: skip
-        most = max(saturated(each) for each in fixed)
-        print(f"\na fixed split answers {most:.1f} requests/s at most", flush=True)
-        rates([adapting, *fixed], most, given.seconds, given.rounds)
+        print(f"it chooses from {', '.join(names)}", flush=True)
+        if "load" in parts:
+            while not all(each["resident"] for each in adapting.state()["sets"]):
+                time.sleep(0.5)
+            print("\nsteps, the load decides, all sets wait warm")
+            steps(adapting, given.steps, PHASE_S, {})
+        if "warm" in parts:
+            adapting.change(thin)
+            adapting.change(fat)
+            print("\nsteps, the other split is asked for and waits warm")
+            steps(adapting, given.steps, PHASE_S, {FEW: fat, MANY: thin})
+        if "cold" in parts:
+            cold = started("cold", "--split", fat, "--resident-memory", "1MiB")
+            print("\nsteps, the other split is asked for and is yet to be started")
+            steps(cold, max(1, given.steps // 4), 3 * PHASE_S, {FEW: fat, MANY: thin})
+        if "rates" in parts:
+            fixed = [started("fat", "--split", fat), started("thin", "--split", thin)]
+            most = max(saturated(each) for each in fixed)
+            print(f"\na fixed split answers {most:.1f} requests/s at most", flush=True)
+            adapting.ask({"adapt": True})
+            rates([adapting, *fixed], most, given.seconds, given.rounds)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ from coresplit.workflows.candidates import candidate_of, frontier, short
 from coresplit.workflows.choosing import MOST_BATCH, Choice, fitting, latencies_of
 from coresplit.workflows.serve_request import parse_split
 
-QUIET_S = 120.0
-"""An instance that is prepared beside those that serve gives way to them for so long at most."""
+QUIET_S = 5.0
+"""An instance that is prepared beside those that serve gives way to them for so long at most: where
+they are never idle it gets nowhere meanwhile, and is wanted all the more."""
 
 
 def run_server(
