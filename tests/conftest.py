@@ -14,7 +14,7 @@ from coresplit.machine.reservation import SHARED
 
 SERVING = Path(__file__).parents[1] / "benchmarks" / "serving"
 # behind all else, so that no name of theirs hides another
-sys.path += [str(SERVING), str(SERVING / "peers")]
+sys.path.append(str(SERVING))
 Ran = tuple[int, str, str]
 Coresplit = Callable[..., Ran]
 

@@ -271,7 +271,12 @@ def main() -> None:
         code = process.wait(timeout=60)
         time.sleep(1.0)
         orphans = [pid for pid in left if Path(f"/proc/{pid}").exists()]
-        files = [each.name for each in Path(name, "tmp").iterdir()]
+        # PyTorch has a folder there for all processes of a user
+        files = [
+            each.name
+            for each in Path(name, "tmp").iterdir()
+            if not each.name.startswith("torchinductor_")
+        ]
     quarter = max(1, len(memory) // 4)
     growth = statistics.median(memory[-quarter:]) / statistics.median(memory[:quarter]) - 1
     latencies = sorted(load.latencies)
@@ -289,6 +294,8 @@ def main() -> None:
         f"memory of the front: {memory[-1] / 2**20:.1f} MiB at the end, {growth:+.1%} over the run"
     )
     print(f"exit code {code} after SIGTERM, {len(orphans)} instances and {len(files)} files left")
+    if files:
+        print(f"left behind: {', '.join(files)}")
     failed = set(load.outcomes) != {"right"} or not killed or code or orphans or files
     # an instance that is killed while it is prepared makes a change fail
     unchanged = switches is not None and not (

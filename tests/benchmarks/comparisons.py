@@ -1,11 +1,21 @@
 """A comparison that was made up: rates and latencies by formula, no server."""
 
 import random
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 
 from compared import Comparison, LoadName, Plan, Server, Turn
 
 from coresplit.loading.percentiles import latency_of
 
+_SERVED = Path(__file__).parents[2] / "benchmarks" / "serving" / "peers" / "served.py"
+_loader = SourceFileLoader("served", str(_SERVED))
+_spec = spec_from_loader("served", _loader)
+assert _spec is not None
+served = module_from_spec(_spec)
+"""What peers share; the ``triton`` in their folder would be taken for the real one on the path."""
+_loader.exec_module(served)
 OWN = "coresplit, default"
 RATES = {OWN: 10.0, "twin": 10.0, "half": 5.0, "double": 20.0, "wild": 11.0}
 """Requests per second; a twin has the same as coresplit, and the wild one scatters."""

@@ -10,11 +10,9 @@ import pytest
 from compared import Comparison, LoadName, Row, Turn, rows_of, together
 from comparison_page import html_of, page_of, write
 from comparison_words import lines_of, standing_text
-from comparisons import GROUPS, LOADS, OWN, RATES, a_comparison
+from comparisons import GROUPS, LOADS, OWN, RATES, a_comparison, served
 from load import Wrong
 from sending import apart, described, outputs_of, requests_of
-from served import bytes_of, joined, parted, tensors
-from served import rows_of as read_rows
 
 from coresplit.loading.protocols.bodies import ModelMetadata, Tensor
 from coresplit.stats.difference import Relation
@@ -192,7 +190,7 @@ def test_every_server_is_sent_the_same_numbers() -> None:
     assert sent["infer"].body[length:] == raw
     told = msgspec.json.decode(sent["infer"].body[:length])
     assert [each["parameters"]["binary_data_size"] for each in told["inputs"]] == [1024, 1024]
-    tokens, mask = read_rows(raw, tensors(described(BERT.inputs)))
+    tokens, mask = served.rows_of(raw, served.tensors(described(BERT.inputs)))
     assert tokens.shape == mask.shape == (1, 128)
     assert tokens.dtype == np.int64
     assert len(set(tokens[0].tolist())) > 10
@@ -209,13 +207,13 @@ def test_outputs_are_the_last_bytes_of_an_answer() -> None:
 
 
 def test_requests_that_a_peer_joins_come_apart_as_they_were() -> None:
-    inputs = tensors("ids:INT64:3,image:FP32:2x2")
+    inputs = served.tensors("ids:INT64:3,image:FP32:2x2")
     bodies = [
         np.arange(3 * count, dtype=np.int64).tobytes()
         + np.arange(4 * count, dtype=np.float32).tobytes()
         for count in (1, 2)
     ]
-    requests = [read_rows(body, inputs) for body in bodies]
-    together = joined(requests)
+    requests = [served.rows_of(body, inputs) for body in bodies]
+    together = served.joined(requests)
     assert [each.shape for each in together] == [(3, 3), (3, 2, 2)]
-    assert [bytes_of(each) for each in parted(together, [1, 2])] == bodies
+    assert [served.bytes_of(each) for each in served.parted(together, [1, 2])] == bodies

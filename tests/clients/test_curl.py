@@ -54,7 +54,11 @@ def test_the_python_of_the_page_is_true(images: str) -> None:
 
 @needs_curl
 def test_the_shell_of_the_page_is_true(images: str, tmp_path: Path) -> None:
-    scripts = [body for language, body in BLOCKS if language == "sh" and "curl " in body]
+    scripts = [
+        body
+        for language, body in BLOCKS
+        if language == "sh" and "curl " in body and f"{SHOWN}/" in body
+    ]
     assert len(scripts) == 2
     for script in scripts:
         assert "curl -f" in script
