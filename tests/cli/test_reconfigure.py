@@ -194,7 +194,7 @@ def test_instances_change_and_are_killed_under_load_and_every_answer_is_right(
         asking = [pool.submit(clients.ask, number) for number in range(4)]
         drawn = random.Random(1)
         try:
-            for _ in range(3):
+            for _ in range(2):
                 for split in ("2x1", "1x2"):
                     code, _, err = coresplit(
                         "reconfigure", manage, "--split", split, "--optimization", "none"
@@ -208,7 +208,7 @@ def test_instances_change_and_are_killed_under_load_and_every_answer_is_right(
         assert [each.result(timeout=120) for each in asking] == [[]] * 4
         assert clients.answered > 50
         events = [each["event"] for each in state(manage)["events"]]
-        assert events.count("switch made") >= 3
+        assert events.count("switch made") >= 2
 
 
 @pytest.mark.slow
