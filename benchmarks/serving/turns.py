@@ -85,9 +85,9 @@ def planned(program: Program, target: Target, sent: Sent, place: Place, seconds:
     program.resume()
     client = open_client(target, sent, place)
     try:
-        one = _run(client, _closed(1, 10))
-        _run(client, _closed(CLIENTS, CLIENTS))
-        most = _run(client, _closed(CLIENTS, 2 * _FEWEST))
+        one = run_once(client, _closed(1, 10))
+        run_once(client, _closed(CLIENTS, CLIENTS))
+        most = run_once(client, _closed(CLIENTS, 2 * _FEWEST))
     finally:
         client.close()
         program.pause()
@@ -113,10 +113,10 @@ def turn_of(
     try:
         client = open_client(target, sent, place)
         try:
-            _run(client, msgspec.structs.replace(_closed(2, 1 << 30), duration=_WARMUP_S))
+            run_once(client, msgspec.structs.replace(_closed(2, 1 << 30), duration=_WARMUP_S))
             for name, load in loads_of(plan, seed=at[1]).items():
                 before = program.cpu_s()
-                run = _run(client, load)
+                run = run_once(client, load)
                 used = program.cpu_s() - before
                 if run.latency is None:
                     raise Wrong(f"no request was answered under {name} load: {run.errors}")
@@ -148,5 +148,6 @@ def turn_of(
     return found
 
 
-def _run(client: Generator, load: Load) -> LoadRun:
+def run_once(client: Generator, load: Load) -> LoadRun:
+    """One load of an open client, which says nothing meanwhile."""
     return client.load(load, lambda progress: None)

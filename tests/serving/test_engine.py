@@ -7,11 +7,11 @@ import pytest
 from scripted import Quiet, ScriptedInstance, ScriptedLoop, set_of
 
 from coresplit.instance import Arena, Infer, Inferred
+from coresplit.instance.memory import resident
 from coresplit.serving import crew
 from coresplit.serving.crew import CrewSettings
 from coresplit.serving.dividing import Latencies
 from coresplit.serving.engine import Engine
-from coresplit.serving.memory import resident
 from coresplit.serving.queue import Failure, Job
 from coresplit.serving.sets import Place
 from coresplit.serving.settings import Settings

@@ -117,6 +117,7 @@ Command = Forwards | FindPeak | Infer
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ready"):
     """The model is prepared. Settings are as read back inside the child, memory in bytes.
 
+    ``memory`` is the most since the start, ``resident`` what an instance of a server has now.
     ``nodes`` are those that memory is bound to, None where that cannot be told. ``error`` is the
     outputs' relative error against eager over ``compared`` inputs, and ``agreement`` the share of
     them with the same top-1 class, where there are enough classes. ``facts`` are what the library
@@ -148,6 +149,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     outputs: tuple[ModelOutput, ...] = ()
     weights: str
     memory: int
+    resident: int = 0
 
 
 class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="timed"):

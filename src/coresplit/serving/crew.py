@@ -7,9 +7,9 @@ import msgspec
 
 from coresplit.errors import InstanceDied, InstanceError
 from coresplit.instance import Infer, Inferred, Ready, ServingInstance
+from coresplit.instance.memory import resident
 from coresplit.instance.messages import Failure as InstanceFailure
 from coresplit.instance.messages import Reply
-from coresplit.serving.memory import resident
 from coresplit.serving.queue import Part, rows_computed
 from coresplit.serving.seats import Observer, Owner, Seat
 from coresplit.serving.sets import Place
@@ -52,7 +52,8 @@ class Crew:
         self.fault: InstanceError | None = None
         self.restarts = 0
         self.memory: dict[Place, int] = {}
-        """What instances took when they were ready, also those that are gone."""
+        self.peak: dict[Place, int] = {}
+        """What instances took when they were ready, and at most until then, also those gone."""
         self._numbers: dict[Place, int] = {}
         self._start = start
         self._settings = settings
@@ -159,10 +160,10 @@ class Crew:
         self._stop_timer(seat)
         if isinstance(reply, Ready):
             self._owner.check(reply)
-            seat.ready, seat.fault = reply, None
+            seat.ready, seat.fault, self.fault = reply, None, None
             seat.ready_at = self._loop.time()
-            self.memory[seat.place] = reply.memory
-            self.fault = None
+            self.memory[seat.place] = reply.resident or reply.memory
+            self.peak[seat.place] = reply.memory
             self._observer.ready(seat.number, reply)
             self._owner.ready(seat)
         elif isinstance(reply, InstanceFailure) and seat.ready is None:

@@ -1,11 +1,13 @@
 """One prepared model inside the child, on its cores."""
 
+import gc
 import hashlib
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,8 @@ from coresplit.instance.child.serving import Server, described
 from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
+from coresplit.instance.child.weights import map_weights
+from coresplit.instance.memory import resident
 from coresplit.instance.messages import (
     Forwards,
     FoundPeak,
@@ -97,7 +101,9 @@ class Worker:
         if optimization.name == "none" and comparison.unchecked == CONSTANT:
             # eager is what all others are compared with, so that there is nothing to prove of it
             comparison = msgspec.structs.replace(comparison, unchecked="")
-        del eager
+        del eager, request
+        if spec.serve is not None:
+            self._let_go(identity)
         self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS
         self._server = self._serving(spec, arena)
         self.ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
@@ -121,6 +127,20 @@ class Worker:
         if self._server is None:
             raise ValueError("this instance does not serve")
         return self._server.infer(command)
+
+    def _let_go(self, identity: str) -> None:
+        """Keep what the prepared model computes with, shared with other instances; nothing else."""
+        if self._model.module is not None:
+            held = weakref.ref(self._model.module)
+            self._model = msgspec.structs.replace(self._model, module=None)
+            gc.collect()
+            kept = held()
+            if kept is not None:
+                # without a cache each has its own
+                with suppress(StorageError, EnvironmentFault):
+                    key = {"model": identity, "optimization": self.spec.optimization}
+                    map_weights(kept, key, Cache())
+        release_memory()
 
     def _serving(self, spec: InstanceSpec, arena: Arena | None) -> Server | None:
         if spec.serve is None or arena is None:
@@ -177,6 +197,7 @@ class Worker:
             parameters=self._model.parameters,
             weights=self._model.weights_hash,
             memory=peak_memory(),
+            resident=resident(os.getpid()) if self._server else 0,
         )
 
     def _facts(self, unchecked: str, *, lossy: bool) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from coresplit.instance.memory import shared
 from coresplit.serving.adapting.controller import Rules
 from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.engine import Engine
-from coresplit.serving.memory import shared
 from coresplit.serving.sets import InstanceSet
 from coresplit.serving.switching.adapter import Adapter
 from coresplit.serving.switching.managing import Offer

@@ -155,13 +155,14 @@ class Switcher:
 
         Nothing is let go for one that is only to wait.
         """
-        wanted, active, known = wish.wanted, self._engine.active, self._crew.memory
-        need = expected_memory(missing(wanted, self._crew.places), known)
+        wanted, active = wish.wanted, self._engine.active
+        need = expected_memory(missing(wanted, self._crew.places), self._crew.peak)
         free = self._free()
         if need > free and not wish.ahead:
             used = {*active.places, *wanted.places}
             spare = [seat for place, seat in self._crew.places.items() if place not in used]
-            free += expected_memory([seat.place for seat in spare if seat.ready], known)
+            ready = [seat.place for seat in spare if seat.ready]
+            free += expected_memory(ready, self._crew.memory)
             if need <= free:
                 for seat in spare:
                     self._crew.drop(seat)

@@ -1,4 +1,4 @@
-"""Memory of the instances of a server."""
+"""Memory of processes."""
 
 
 def resident(pid: int) -> int:

@@ -1,0 +1,182 @@
+"""The highest Poisson rate within a latency: coresplit, and the best peers of a comparison.
+
+    python benchmarks/serving/highest_rate.py --environments DIR --results FOLDER
+        [--models inception,resnet50] [--best N] [--rounds N]
+
+FOLDER is what ``comparison.py`` wrote. Each peer takes part in the setting in which its 99th
+percentile was lowest under medium load, and of these the ``--best`` with the lowest. The latency is
+three times the lowest median of any server with one client; 95 % of the requests of a trial must
+keep it, counted from when they were due. In a round every server gets the same arrivals, faster or
+slower: rates are 3 % apart, and a bisection finds the last that holds. Those that are not loaded
+stand still. Ratios are within rounds.
+"""
+
+import argparse
+import math
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+from about import describe, parser
+from compared import FEWEST_ROUNDS, Comparison, Row, rows_of
+from field import Field, say
+from load import Wrong
+from processes import Program
+from targets import Target
+from turns import CLIENTS, open_client, run_once
+
+from coresplit.format import format_duration, number, times_exact
+from coresplit.loading.arrivals import Piece
+from coresplit.loading.asked import Load
+from coresplit.loading.process.generator import Generator
+from coresplit.stats.difference import decide, of_rounds
+from coresplit.workflows.showing.text_table import aligned
+
+TIMES, SHARE, REQUESTS = 3.0, 0.95, 120
+STEP, LOWEST, HIGHEST = 1.03, -40, 10
+"""Rates are powers of STEP, of what coresplit can do with many clients."""
+PATIENCE_S = 60.0
+
+
+def main() -> None:
+    asked = parser(__doc__, rounds=3)
+    asked.add_argument("--results", type=Path, required=True, help="folder of a comparison")
+    asked.add_argument("--models", default="inception,resnet50")
+    asked.add_argument("--best", type=int, default=4, help="peers that take part")
+    given = asked.parse_args()
+    if given.rounds < FEWEST_ROUNDS:
+        asked.error(f"{given.rounds} rounds show no difference; give {FEWEST_ROUNDS} or more")
+    describe(given)
+    for model in given.models.split(","):
+        read = (given.results / f"{model}.json").read_bytes()
+        with ExitStack() as stack:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            compare(given, msgspec.json.decode(read, type=Comparison), work, stack)
+
+
+def compare(
+    asked: argparse.Namespace, comparison: Comparison, work: Path, stack: ExitStack
+) -> None:
+    """Search with each server in each round, and print what was found."""
+    names = best_of(comparison, asked.best)
+    single = min(row.p50 for row in rows_of(comparison)["light"])
+    slo = TIMES * single
+    field = Field(asked, comparison.model, work, stack)
+    servers = {field.own: field.program}
+    for target in field.others:
+        if target.label in names and (program := field.started(target)) is not None:
+            servers[target] = program
+    unit = most(field)
+    print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")
+    found: dict[Target, list[float]] = {target: [] for target in servers}
+    for round_ in range(asked.rounds):
+        for target in random.Random(round_).sample(list(servers), len(servers)):
+            rate = searched(field, target, servers[target], unit, slo=slo, seed=round_)
+            found[target].append(rate)
+            say(f"round {round_ + 1}: {target.label} {number(rate)}/s")
+    show(field.own, found)
+
+
+def best_of(comparison: Comparison, count: int) -> list[str]:
+    """The labels of the best settings of the best peers under medium load."""
+    best: dict[str, Row] = {}
+    for row in sorted(rows_of(comparison)["medium"], key=lambda row: row.p99 or row.p50):
+        if row.server.name != "coresplit":
+            best.setdefault(row.server.name, row)
+    return [row.server.label for row in best.values()][:count]
+
+
+def most(field: Field) -> float:
+    """Requests per second that coresplit answers to many clients."""
+    field.program.resume()
+    client = open_client(field.own, field.sent(field.own), field.place)
+    try:
+        counted = Load(asked="", concurrency=CLIENTS, requests=4 * CLIENTS, timeout=PATIENCE_S)
+        return run_once(client, counted).throughput
+    finally:
+        client.close()
+        field.program.pause()
+
+
+def searched(
+    field: Field, target: Target, program: Program, unit: float, *, slo: float, seed: int
+) -> float:
+    """The highest rate of a server that holds; 0 where none does."""
+    program.resume()
+    try:
+        client = open_client(target, field.sent(target), field.place)
+        try:
+            run_once(client, Load(asked="", concurrency=2, requests=10, timeout=PATIENCE_S))
+            last = highest(
+                lambda power: holds(client, unit * STEP**power, slo, seed), LOWEST, HIGHEST
+            )
+        finally:
+            client.close()
+    finally:
+        program.pause()
+    return unit * STEP**last if last >= LOWEST else 0.0
+
+
+def highest(holds: Callable[[int], bool], low: int, high: int) -> int:
+    """The last number from ``low`` to ``high`` that holds, by bisection; ``low - 1`` for none."""
+    low -= 1
+    while low < high:
+        middle = low + (high - low + 1) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def holds(client: Generator, rate: float, slo: float, seed: int) -> bool:
+    """Whether a server keeps the latency at a rate: one trial."""
+    duration = REQUESTS / rate
+    allowed = (1 - SHARE) * REQUESTS
+    load = Load(
+        asked=f"{rate:.2f} requests/s",
+        pieces=(Piece(length=duration, start=rate, end=rate),),
+        seed=seed,
+        duration=duration,
+        timeout=PATIENCE_S,
+        within=slo,
+        most_late=allowed,
+    )
+    run = run_once(client, load)
+    if run.generator.limit:
+        raise Wrong(f"the client was too slow: {run.generator.limit}")
+    return not run.stopped_early and run.late + run.unfinished <= (1 - SHARE) * run.due
+
+
+def show(own: Target, found: Mapping[Target, Sequence[float]]) -> None:
+    """The rates of all rounds, the best first, and how coresplit stands to each."""
+    others = [each for each in found if each != own and all(found[each])]
+    logs = {each: _logs(found[own], found[each]) for each in others}
+    contrasts = {each: of_rounds(logs[each]) for each in others}
+    relations = dict(zip(others, decide(list(contrasts.values())), strict=True)) if others else {}
+    rows = [("server", "requests/s", "rounds", "coresplit's, times as high")]
+    for target in sorted(found, key=lambda each: -statistics.median(found[each])):
+        said = ""
+        if target in contrasts:
+            low, high = contrasts[target].bounds
+            relation = {"unclear": ", too close to call", "equivalent": ", equal within 3 %"}
+            said = (
+                f"{times_exact(contrasts[target].ratio)} ({times_exact(low)} to "
+                f"{times_exact(high)}){relation.get(relations[target], '')}"
+            )
+        rounds = ", ".join(number(each) for each in found[target])
+        middle = number(statistics.median(found[target]))
+        rows.append((target.label, middle, rounds, said))
+    print("\n".join(aligned(rows)), flush=True)
+
+
+def _logs(mine: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return [math.log(one / other) for one, other in zip(mine, theirs, strict=True)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Weights that the instances of a server share: mapped from one file of the cache."""
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from coresplit.cache import Cache
+
+_FILE = "weights.pt"
+
+
+def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None:
+    """Put what a module computes with where the same file is mapped by all who call this.
+
+    Values and strides stay as they are; a module with the same ``key`` has the same. Pages are
+    those of the page cache, so that they are in memory once. Raises StorageError where the disk
+    refuses, EnvironmentFault where others can write to the cache.
+    """
+    own = {
+        name: tensor
+        for name, tensor in chain(module.named_parameters(), module.named_buffers())
+        if type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided
+    }
+
+    def save(folder: Path) -> None:
+        torch.save({name: tensor.data for name, tensor in own.items()}, folder / _FILE)
+
+    path = cache.get("weights", {**key, "torch": str(torch.__version__)}, save) / _FILE
+    mapped = torch.load(path, mmap=True, weights_only=True)
+    for name, tensor in own.items():
+        tensor.data = mapped[name]
