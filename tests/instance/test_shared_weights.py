@@ -23,7 +23,9 @@ class Tied(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.conv = nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
+        self.conv = nn.Conv2d(3, 8, 3)
+        nhwc = self.conv.weight.data.contiguous(memory_format=torch.channels_last)
+        self.conv.weight.data = nhwc
         self.norm = nn.BatchNorm2d(8)
         self.first = nn.Linear(8, 8)
         self.second = nn.Linear(8, 8)
