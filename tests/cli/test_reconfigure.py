@@ -141,7 +141,8 @@ class Clients:
         wrong = []
         connection = http.client.HTTPConnection(self._host, timeout=120)
         sent = 0
-        while not self.stopped.is_set():
+        # the cores are to be in use, not all the time: instances are started meanwhile
+        while not self.stopped.wait(0.02):
             rows = drawn.randint(1, 9)
             tags = [float(1000 * number + 10 * (sent % 90) + row) for row in range(rows)]
             sent += 1

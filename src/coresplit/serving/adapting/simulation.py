@@ -18,6 +18,7 @@ from coresplit.serving.adapting.instances import Candidate, Instances
 from coresplit.serving.adapting.sources import Source
 
 LOOK_S = 0.25
+"""A controller is asked so often."""
 MOST_WAITING = 1000
 AFTER_REFUSAL_S = 0.1
 """A client waits so long before it asks again."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 
 from coresplit.serving.adapting.controller import Controller, Rules
 from coresplit.serving.adapting.instances import Candidate
+from coresplit.serving.adapting.simulation import LOOK_S
 from coresplit.serving.engine import Engine
 from coresplit.serving.switching.switcher import Switcher
 from coresplit.serving.switching.wishes import Outcome
 
-LOOK_S = 0.25
 MOST_ARRIVALS = 32
 """So many are replayed at once, as the loop does nothing else meanwhile."""
 SHARE = 0.03
