@@ -262,12 +262,15 @@ def show(found: dict[Point, list[Measured]]) -> None:
 
 def error(rounds: Sequence[Measured], how: str, what: str) -> float:
     """The median over rounds of simulated over real, less one."""
-    ratios = [getattr(getattr(each, how), what) / getattr(each.real, what) for each in rounds]
+    ratios: list[float] = [
+        getattr(getattr(each, how), what) / getattr(each.real, what) for each in rounds
+    ]
     return statistics.median(ratios) - 1
 
 
 def middle(rounds: Sequence[Measured], whose: str, what: str) -> float:
-    return statistics.median(getattr(getattr(each, whose), what) for each in rounds)
+    values: list[float] = [getattr(getattr(each, whose), what) for each in rounds]
+    return statistics.median(values)
 
 
 if __name__ == "__main__":
