@@ -1,0 +1,36 @@
+"""The search for the highest rate that holds, and who takes part in it. No server is started."""
+
+import msgspec
+from comparisons import a_comparison
+from highest_rate import best_of, highest
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(last=st.integers(-50, 20), low=st.integers(-40, 0), width=st.integers(0, 50))
+def test_the_last_that_holds_is_found_in_few_trials(last: int, low: int, width: int) -> None:
+    tried = []
+
+    def holds(power: int) -> bool:
+        tried.append(power)
+        return power <= last
+
+    high = low + width
+    assert highest(holds, low, high) == max(low - 1, min(high, last))
+    assert len(tried) == len(set(tried)) <= (width + 2).bit_length()
+    assert all(low <= power <= high for power in tried)
+
+
+def test_each_peer_takes_part_once_in_its_best_setting_and_coresplit_is_no_peer() -> None:
+    made = a_comparison()
+    settings = {"half": "peer", "double": "peer", "twin": "other", "wild": "third"}
+    comparison = msgspec.structs.replace(
+        made,
+        servers=tuple(
+            msgspec.structs.replace(each, name=settings.get(each.label, each.name))
+            for each in made.servers
+        ),
+    )
+    assert best_of(comparison, 9)[0] == "double"
+    assert sorted(best_of(comparison, 9)) == ["double", "twin", "wild"]
+    assert best_of(comparison, 1) == ["double"]
