@@ -1,10 +1,10 @@
 """A server that follows its load, beside the splits that it chooses from.
 
-    python benchmarks/serving/adaptive.py [--model NAME] [--steps N] [--seconds S] [--rounds N]
-        [--parts load,warm,cold,rates]
+    python benchmarks/serving/adaptive.py [--model NAME] [--optimization NAME] [--steps N]
+        [--seconds S] [--rounds N] [--parts load,warm,cold,rates]
 
-Measures a run of the model without any optimization, and serves it from this run: with --adapt, and
-with either split of the cores, all fat or all thin. Two questions:
+Measures a run of the model, and serves it from this run: with --adapt, and with either split of the
+cores, all fat or all thin. Two questions:
 
 Steps. A server has one client, then 32, and one again, N times; each client waits for its answer
 before it asks again. Either the load decides which split serves, or at each step the other one is
@@ -24,6 +24,7 @@ import http.client
 import json
 import math
 import os
+import platform
 import random
 import statistics
 import struct
@@ -37,6 +38,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from coresplit.machine.inspection import inspect
+
 FEW, MANY = 1, 32
 PHASE_S = 6.0
 SETTLED_S = 1.0
@@ -46,8 +49,9 @@ SETTLED_S = 1.0
 class Server:
     """``coresplit serve`` in a process of its own."""
 
-    def __init__(self, folder: Path, name: str, *words: str) -> None:
+    def __init__(self, folder: Path, name: str, optimization: str, *words: str) -> None:
         self.name = name
+        self._optimization = optimization
         self._log = folder / f"{name}.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -80,7 +84,7 @@ class Server:
     def change(self, split: str) -> None:
         """Ask for another split, and wait until it serves; for none where it is empty."""
         if split:
-            self.ask({"split": split, "optimization": "none"})
+            self.ask({"split": split, "optimization": self._optimization})
 
     def ask(self, wanted: dict[str, object]) -> None:
         body = json.dumps(wanted).encode()
@@ -279,23 +283,30 @@ def _ratio(
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser()
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     asked.add_argument("--model", default="mobilenet_v3_large")
+    asked.add_argument("--optimization", default="script")
     asked.add_argument("--parts", default="load,warm,cold,rates")
     asked.add_argument("--steps", type=int, default=20)
     asked.add_argument("--seconds", type=float, default=120.0)
     asked.add_argument("--rounds", type=int, default=2)
     given = asked.parse_args()
     cores = len(os.sched_getaffinity(0))
-    print(f"{given.model}, {cores} cores, load average {os.getloadavg()[0]:.2f} at the start")
+    print(f"{inspect().cpu_model}, {cores} cores, Linux {platform.release()}")
+    print(
+        f"{given.model}, {given.optimization}, load average {os.getloadavg()[0]:.2f} at the start"
+    )
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         threads = ",".join(str(each) for each in range(1, cores + 1) if cores % each == 0)
         subprocess.run(
             [
                 *(sys.executable, "-m", "coresplit", "bench", given.model, "--wait"),
-                *("--optimizations", "none", "--threads", threads, "--batches", "1,2,4..16"),
-                *("--budget", "90s", "--out", "run"),
+                *("--optimizations", given.optimization, "--threads", threads),
+                *("--batches", "1,2,4..16", "--setting", "isolated,packed"),
+                *("--budget", "90s", "--no-report", "--out", "run"),
             ],
             cwd=folder,
             capture_output=True,
@@ -303,7 +314,7 @@ def main() -> None:
         )
 
         def started(name: str, *words: str) -> Server:
-            server = Server(folder, name, "run", *words)
+            server = Server(folder, name, given.optimization, "run", *words)
             stack.callback(server.end)
             return server
 
