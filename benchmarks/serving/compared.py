@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 from hdrh.histogram import HdrHistogram
 
-from coresplit.stats.difference import Contrast, Relation, decide, of_rounds
+from coresplit.stats.difference import Contrast, Relation, decide
+from coresplit.stats.rounds import against
 
 FEWEST_ROUNDS = 3
 FEWEST_FOR_P99 = 100
@@ -192,41 +193,43 @@ def _turns(comparison: Comparison, label: str, load: LoadName) -> list[Turn]:
 
 def _standings(comparison: Comparison) -> dict[tuple[str, LoadName], dict[Figure, Standing]]:
     """All that can be said of coresplit and every other; one family of tests for the model."""
-    keys: list[tuple[str, LoadName, Figure]] = []
-    contrasts: list[Contrast] = []
-    for server in comparison.servers:
-        if server.label == comparison.own:
-            continue
-        for load, figures in JUDGED.items():
-            pairs = _pairs(comparison, server.label, load)
-            if len(pairs) < FEWEST_ROUNDS:
-                continue
-            for figure in figures:
-                keys.append((server.label, load, figure))
-                contrasts.append(of_rounds([_log(mine, theirs, figure) for mine, theirs in pairs]))
-    found: dict[tuple[str, LoadName], dict[Figure, Standing]] = {}
-    for (label, load, figure), contrast, relation in zip(
-        keys, contrasts, decide(contrasts) if contrasts else [], strict=True
-    ):
+    found: dict[tuple[str, LoadName, Figure], Contrast] = {}
+    for load, figures in JUDGED.items():
+        for figure in figures:
+            for label, contrast in _contrasts(comparison, load, figure).items():
+                found[label, load, figure] = contrast
+    standings: dict[tuple[str, LoadName], dict[Figure, Standing]] = {}
+    relations = decide(list(found.values())) if found else []
+    for ((label, load, figure), contrast), relation in zip(found.items(), relations, strict=True):
         low, high = contrast.bounds
-        found.setdefault((label, load), {})[figure] = Standing(
+        standings.setdefault((label, load), {})[figure] = Standing(
             ratio=contrast.ratio, low=low, high=high, relation=relation
         )
-    return found
+    return standings
 
 
-def _pairs(comparison: Comparison, label: str, load: LoadName) -> list[tuple[Turn, Turn]]:
-    """Turns of coresplit and of another within the same round, none of which the client limited."""
-    own = {(turn.group, turn.round): turn for turn in _turns(comparison, comparison.own, load)}
-    found = []
-    for turn in _turns(comparison, label, load):
-        mine = own.get((turn.group, turn.round))
-        if mine is not None and not (mine.limit or turn.limit):
-            found.append((mine, turn))
-    return found
+def _contrasts(comparison: Comparison, load: LoadName, figure: Figure) -> dict[str, Contrast]:
+    """How many times as good coresplit is as each server of enough rounds, in one figure."""
+    own = comparison.own
+    groups = []
+    for group in range(comparison.groups()):
+        rounds = _rounds(comparison, load, figure, group)
+        whole = set(rounds[0]).intersection(*rounds[1:]) if rounds else set()
+        if len(rounds) >= FEWEST_ROUNDS and len(whole) > 1:
+            groups.append([{name: each[name] for name in sorted(whole)} for each in rounds])
+    return against(own, groups) if groups else {}
 
 
-def _log(mine: Turn, theirs: Turn, figure: Figure) -> float:
-    """The log of how many times as good the first is: more throughput, less of all else."""
-    sign = 1 if figure == "throughput" else -1
-    return sign * math.log(getattr(mine, figure) / getattr(theirs, figure))
+def _rounds(
+    comparison: Comparison, load: LoadName, figure: Figure, group: int
+) -> list[dict[str, float]]:
+    """What every server took in each round that has coresplit; less throughput is more.
+
+    Turns in which the client was the limit say nothing.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for turn in comparison.turns:
+        if (turn.load, turn.group, turn.limit) == (load, group, ""):
+            sign = -1 if figure == "throughput" else 1
+            found.setdefault(turn.round, {})[turn.server] = sign * math.log(getattr(turn, figure))
+    return [each for each in found.values() if comparison.own in each]

@@ -16,7 +16,7 @@ import math
 import random
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,7 +33,8 @@ from coresplit.format import format_duration, number, times_exact
 from coresplit.loading.arrivals import Piece
 from coresplit.loading.asked import Load
 from coresplit.loading.process.generator import Generator
-from coresplit.stats.difference import decide, of_rounds
+from coresplit.stats.difference import Contrast, decide
+from coresplit.stats.rounds import against
 from coresplit.workflows.showing.text_table import aligned
 
 TIMES, SHARE, REQUESTS = 3.0, 0.95, 120
@@ -154,19 +155,23 @@ def holds(client: Generator, rate: float, slo: float, seed: int) -> bool:
 
 def show(own: Target, found: Mapping[Target, Sequence[float]]) -> None:
     """The rates of all rounds, the best first, and how coresplit stands to each."""
-    others = [each for each in found if each != own and all(found[each])]
-    logs = {each: _logs(found[own], found[each]) for each in others}
-    contrasts = {each: of_rounds(logs[each]) for each in others}
-    relations = dict(zip(others, decide(list(contrasts.values())), strict=True)) if others else {}
+    held = {each.label: rates for each, rates in found.items() if all(rates)}
+    contrasts: dict[str, Contrast] = {}
+    if own.label in held and len(held) > 1:
+        # a lower rate is as if it took longer
+        logs = ({name: -math.log(rate) for name, rate in each.items()} for each in _rounds(held))
+        contrasts = against(own.label, [list(logs)])
+    relations = dict(zip(contrasts, decide(list(contrasts.values())), strict=True))
     rows = [("server", "requests/s", "rounds", "coresplit's, times as high")]
     for target in sorted(found, key=lambda each: -statistics.median(found[each])):
         said = ""
-        if target in contrasts:
-            low, high = contrasts[target].bounds
+        if target.label in contrasts:
+            contrast = contrasts[target.label]
+            low, high = contrast.bounds
             relation = {"unclear": ", too close to call", "equivalent": ", equal within 3 %"}
             said = (
-                f"{times_exact(contrasts[target].ratio)} ({times_exact(low)} to "
-                f"{times_exact(high)}){relation.get(relations[target], '')}"
+                f"{times_exact(contrast.ratio)} ({times_exact(low)} to "
+                f"{times_exact(high)}){relation.get(relations[target.label], '')}"
             )
         rounds = ", ".join(number(each) for each in found[target])
         middle = number(statistics.median(found[target]))
@@ -174,8 +179,10 @@ def show(own: Target, found: Mapping[Target, Sequence[float]]) -> None:
     print("\n".join(aligned(rows)), flush=True)
 
 
-def _logs(mine: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    return [math.log(one / other) for one, other in zip(mine, theirs, strict=True)]
+def _rounds(rates: Mapping[str, Sequence[float]]) -> Iterator[dict[str, float]]:
+    """The rates of every server in each round."""
+    for each in zip(*rates.values(), strict=True):
+        yield dict(zip(rates, each, strict=True))
 
 
 if __name__ == "__main__":

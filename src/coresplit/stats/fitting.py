@@ -109,7 +109,7 @@ def fit_values(
     found = Variance(
         between=between, within=within, single=_single(visits), process=_process(cells), df=df
     )
-    alone = _prior(
+    alone = prior_of(
         [
             (
                 sum_of_squares(
@@ -143,10 +143,10 @@ def _paired_prior(cells: Mapping[Cell, Sequence[VisitValue]], variance: Variance
             # not independent: so many cells have one contrast less
             total += (len(members) - 1) * statistics.fmean(count for _, count in each)
             found += each
-    return _prior(found, total) if total >= FEWEST_DF else None
+    return prior_of(found, total) if total >= FEWEST_DF else None
 
 
-def _prior(variances: Sequence[tuple[float, float]], total: float | None = None) -> Prior:
+def prior_of(variances: Sequence[tuple[float, float]], total: float | None = None) -> Prior:
     """The prior of variances with their degrees of freedom, by maximum likelihood.
 
     True variances are taken to be inverse gamma, as Smyth (2004) does; with the one or two degrees
