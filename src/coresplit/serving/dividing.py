@@ -46,6 +46,10 @@ class Latencies:
             for batch, seconds in each.items()
         }
 
+    def largest(self, threads: int) -> int:
+        """The largest batch that is known; 0 for none."""
+        return max(self._batches.get(threads, ()), default=0)
+
     def seconds(self, threads: int, batch: int) -> float:
         """What a forward is expected to take; 0 where nothing is known of so many threads."""
         known = self._by_threads.get(threads)

@@ -7,13 +7,14 @@ from contextlib import suppress
 
 from coresplit.instance import Infer, Inferred, Ready
 from coresplit.serving.crew import Crew, CrewSettings, Start
-from coresplit.serving.dividing import divide
+from coresplit.serving.dividing import Lane, divide
 from coresplit.serving.failures import GONE, LATE, STOPPED, TOO_LATE, UNREADY
 from coresplit.serving.lineup import MOMENT_S, Lineup
 from coresplit.serving.queue import Failure, Job, Part, Queue, rows_computed, rows_of
 from coresplit.serving.seats import Observer, Seat
 from coresplit.serving.sets import InstanceSet
 from coresplit.serving.settings import Settings
+from coresplit.serving.sizing import Rate, batches
 from coresplit.serving.waiting import Alarm, Change, require_alike
 
 RATE_WEIGHT = 0.1
@@ -49,6 +50,7 @@ class Engine:
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._computed_at = self._loop.time()
         self._rate = 0.0
+        self._arriving = Rate()
         self.in_system = 0
         """Requests that wait or are computed."""
         self._served: Ready | None = None
@@ -131,6 +133,7 @@ class Engine:
             self._timers[id(job)] = self._loop.call_at(job.deadline, self._end, job, LATE)
         self._queue.put(job)
         self.in_system += 1
+        self._arriving.come(job.arrived_at, job.rows)
         self.hears(job.arrived_at, job.rows)
         self.pump()
 
@@ -181,12 +184,13 @@ class Engine:
         rows = min(self._queue.rows, sum(lane.most for lane in lanes))
         # with one instance nothing is to be divided
         counts = [rows] if len(lanes) == 1 else divide(rows, lanes, lineup.latencies)
+        enough = self._enough(counts, lanes, now)
         least_s = [lineup.latencies.seconds(seat.threads, 1) for seat in working]
         ends_at = now + (min(least_s) if now - self._computed_at < TRUST_S else 0.0)
         late: list[Job] = []
-        for seat, count in zip(working, counts, strict=True):
-            if count and seat in free and seat.idle:
-                batch, dropped = self._queue.take(count, ends_at)
+        for seat, some, most in zip(working, enough, counts, strict=True):
+            if most and seat in free and seat.idle:
+                batch, dropped = self._queue.take(some, most, ends_at)
                 late += dropped
                 if batch:
                     self._dispatch(seat, tuple(batch))
@@ -274,6 +278,14 @@ class Engine:
             part.job.begun_at = part.job.begun_at or now
         patience = self._settings.patience * expected + self._settings.slack_s
         self.crew.compute(seat, batch, Infer(rows=tuple(map(rows_of, batch))), patience)
+
+    def _enough(self, counts: list[int], lanes: list[Lane], now: float) -> list[int]:
+        """How many rows each lane takes next of those that it may."""
+        if self._settings.batch_timeout_s:
+            # whoever has requests wait for each other wants them together
+            return counts
+        rate = self._arriving.at(now)
+        return batches(counts, lanes, self._lineup.latencies, self._queue.rows, rate)
 
     def _waits(self, now: float, most: int) -> bool:
         """Whether fewer than ``most`` rows should wait for more; then a timer looks again."""

@@ -143,8 +143,10 @@ class Queue:
             self._again.appendleft(tuple(rest))
         return tuple(found)
 
-    def take(self, rows: int, ends_at: float) -> tuple[list[Part], list[Job]]:
-        """Parts of so many rows or fewer, of those that have waited longest.
+    def take(self, enough: int, most: int, ends_at: float) -> tuple[list[Part], list[Job]]:
+        """Parts of ``most`` rows or fewer, of those that have waited longest.
+
+        A request is not cut where that would only make ``enough`` rows of more.
 
         Jobs not begun whose deadline is before ``ends_at`` are dropped and given as the second:
         what cannot be answered in time costs the others nothing (Gujarati et al., Clockwork, OSDI
@@ -152,17 +154,18 @@ class Queue:
         """
         found: list[Part] = []
         late: list[Job] = []
-        while rows > 0 and self._waiting:
+        taken = 0
+        while taken < min(enough, most) and self._waiting:
             job = self._waiting[0]
             if job.deadline < ends_at and job.next_row == 0:
                 self._drop(job)
                 late.append(job)
                 continue
-            count = min(rows, job.rows - job.next_row)
+            count = min(most - taken, job.rows - job.next_row)
             found.append(Part(job, job.next_row, count))
             job.next_row += count
             self.rows -= count
-            rows -= count
+            taken += count
             if job.next_row == job.rows:
                 self._waiting.popleft()
         return found, late

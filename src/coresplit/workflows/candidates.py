@@ -13,11 +13,10 @@ from coresplit.planner.option import option_of
 from coresplit.records import Measurement, Run, Split, split_of
 from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.dividing import Latencies
+from coresplit.serving.sizing import BETWEEN_S
 
 OVERHEAD_S = 4e-4
 """What a request takes beside its forward: reading, dispatch, answering (benchmarks/serving)."""
-PAUSE_S = 2.5e-4
-"""What an instance waits between two batches: for the reply and the next command, and to copy."""
 WORK_S = 4e-4
 """Time of a core that the server has for a request, which instances lack if all cores are busy."""
 MOST_NOISE = 200
@@ -126,7 +125,7 @@ def _candidate(
         busy=_in_forwards(busy, most_rows),
         alone=_in_forwards(_latencies(profile, threads, 0), most_rows),
         overhead_s=OVERHEAD_S,
-        pause_s=PAUSE_S,
+        pause_s=BETWEEN_S,
         work_s=WORK_S,
     )
 

@@ -48,7 +48,7 @@ _WEIGHT = 0.02
 """Of a request in the variance of what one brings."""
 _OUTLIER = 9.0
 _UNKNOWN = 0.5
-_CORRELATED = 1.5
+_CORRELATED = 1.75
 """How much the variance of a sum exceeds that of independent requests."""
 _SWITCH_LOSS = 0.5
 """Of what the requests cost that come meanwhile."""

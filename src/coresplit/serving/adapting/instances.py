@@ -16,6 +16,7 @@ import msgspec
 from coresplit.serving.dividing import Lane, Latencies, divide, most_within
 from coresplit.serving.lineup import MOMENT_S
 from coresplit.serving.seats import PATIENCE, WAITED_S
+from coresplit.serving.sizing import Rate, batches
 
 _NOBODY = -1
 
@@ -77,6 +78,7 @@ class Instances:
         self._ends: list[tuple[float, int, list[tuple[int, int]]]] = []
         self._alarm = math.inf
         self._owed = [0.0] * len(threads)
+        self._rate = Rate()
 
     @property
     def next_end(self) -> float:
@@ -88,6 +90,7 @@ class Instances:
         self.left[request] = rows
         self._waiting.append([request, rows])
         self._rows += rows
+        self._rate.come(now, rows)
         if not self._idle and self._candidate.work_s:
             (hit,) = self._chance.choices(range(len(self._owed)), self._candidate.threads)
             self._owed[hit] += self._candidate.work_s
@@ -120,7 +123,7 @@ class Instances:
         other._before = list(self._before)
         other._waiting = deque(list(each) for each in self._waiting)
         other._rows, other._ends = self._rows, list(self._ends)
-        other._owed = list(self._owed)
+        other._owed, other._rate = list(self._owed), self._rate.copy()
         return other
 
     def in_flight(self) -> Iterator[tuple[float, list[int]]]:
@@ -136,6 +139,7 @@ class Instances:
         """Take what waits for others, as soon as these have finished on the cores that it needs."""
         self._waiting, others._waiting = others._waiting, deque()
         self._rows, others._rows = others._rows, 0
+        self._rate = others._rate
         ends = {seat: end for end, seat, _ in others._ends if seat != _NOBODY}
         computing = [(ends[seat], batch) for seat, batch in others._computing.items()]
         self._before = [each for each in (*others._before, *computing) if each[0] > now]
@@ -157,10 +161,12 @@ class Instances:
             for seat, threads in enumerate(self._candidate.threads)
         ]
         rows = min(self._rows, sum(self._most))
-        counts = [rows] if len(lanes) == 1 else divide(rows, lanes, self._candidate.busy)
+        known = self._candidate.busy
+        counts = [rows] if len(lanes) == 1 else divide(rows, lanes, known)
+        enough = batches(counts, lanes, known, self._rows, self._rate.at(now))
         for seat, count in enumerate(counts):
             if count and not lanes[seat].busy_s:
-                self._dispatch(seat, count, now)
+                self._dispatch(seat, enough[seat], count, now)
         if self._rows and any(not lanes[seat].busy_s for seat in self._idle):
             # they wait for a faster one, which may take longer than expected
             again = now + max(MOMENT_S, self._least_s)
@@ -177,11 +183,11 @@ class Instances:
         # one that is late is expected to be as late again
         return max((max(MOMENT_S, abs(each.expected - now)) for each in ahead), default=0.0)
 
-    def _dispatch(self, seat: int, rows: int, now: float) -> None:
+    def _dispatch(self, seat: int, enough: int, most: int, now: float) -> None:
         parts, taken = [], 0
-        while taken < rows and self._waiting:
+        while taken < enough and self._waiting:
             front = self._waiting[0]
-            count = min(rows - taken, front[1])
+            count = min(most - taken, front[1])
             parts.append((front[0], count))
             taken += count
             front[1] -= count

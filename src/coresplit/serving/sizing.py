@@ -1,0 +1,106 @@
+"""How large the next batch of an instance is; pure.
+
+Everyone who waits for an instance waits for its next batch, so a small one costs less now; a large
+one takes less time for each row, so it costs less later. The batch is chosen that loses least: for
+those who wait now and come meanwhile, while it is computed, and for all who are left behind it,
+until none is (Deb & Serfozo, "Optimal control of batch service queues", Advances in Applied
+Probability 5, 1973). What comes after a batch is estimated as a fluid, in equal batches.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from coresplit.serving.dividing import Lane, Latencies
+
+BETWEEN_S = 2.5e-4
+"""What an instance waits between two batches: for the reply and the next command, and to copy."""
+NEAR = 0.99
+"""A batch of so much of the highest throughput is as good as that of the highest."""
+ENOUGH = 1.5
+"""Where so many of such batches wait, the next one is of that size: the queue is to end."""
+MOST_AHEAD = 10.0
+"""Whoever is left waits for those who come meanwhile too, but never counts more than so often."""
+OVER_S = 3.0
+
+
+class Rate:
+    """Rows that come in a second, lately: an exponential average over ``OVER_S`` seconds."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._at = 0.0
+
+    def come(self, at: float, rows: int) -> None:
+        """So many rows came."""
+        self._rate = self.at(at) + rows / OVER_S
+        self._at = at
+
+    def at(self, now: float) -> float:
+        """Rows per second."""
+        return self._rate * math.exp((self._at - now) / OVER_S)
+
+    def copy(self) -> "Rate":
+        """The same, to go on apart from this one."""
+        other = Rate()
+        other._rate, other._at = self._rate, self._at
+        return other
+
+
+def batches(
+    counts: Sequence[int], lanes: Sequence[Lane], latencies: Latencies, waiting: int, rate: float
+) -> list[int]:
+    """How many rows each lane takes next of those that ``divide`` gives it.
+
+    ``waiting`` are all rows that wait, and ``rate`` those that come in a second: each lane will
+    have its part of both.
+    """
+    all_threads = sum(lane.threads for lane in lanes)
+    found = []
+    for count, lane in zip(counts, lanes, strict=True):
+        share = lane.threads / all_threads
+        own = max(count, round(share * waiting))
+        found.append(next_batch(own, count, lane.threads, latencies, share * rate))
+    return found
+
+
+def next_batch(waiting: int, most: int, threads: int, latencies: Latencies, rate: float) -> int:
+    """How many of the rows that wait for an instance it takes; ``rate`` are those that come.
+
+    As many as it may, ``most``, where too little is known of so large a batch.
+    """
+    whole = min(waiting, most)
+    largest = min(most, latencies.largest(threads))
+    if whole <= 1 or largest < whole:
+        return whole
+    times = {size: latencies.seconds(threads, size) + BETWEEN_S for size in _sizes(largest)}
+    peak = max(size / took for size, took in times.items())
+    full = next(size for size, took in times.items() if size / took >= NEAR * peak)
+    if waiting >= ENOUGH * full:
+        return full
+    ahead = 1 / max(1 / MOST_AHEAD, 1 - rate / peak)
+    best, chosen = math.inf, whole
+    for size in (*(each for each in times if each < whole), whole):
+        took = times.get(size) or latencies.seconds(threads, size) + BETWEEN_S
+        left = waiting - size + rate * took
+        lost = took * (waiting + rate * took / 2) + ahead * _drained(left, times)
+        if lost <= best:
+            best, chosen = lost, size
+    return chosen
+
+
+def _drained(rows: float, times: Mapping[int, float]) -> float:
+    """What is lost by rows that wait, until the last is computed, in the best of equal batches."""
+    least = math.inf
+    for size, took in times.items():
+        if size >= rows:
+            return min(least, rows * took)
+        least = min(least, took * rows * (rows / size + 1) / 2)
+    return least
+
+
+@cache
+def _sizes(largest: int) -> Sequence[int]:
+    """Batches that an instance is made ready for: powers of two, and the largest."""
+    powers = [1 << power for power in range(largest.bit_length())]
+    return powers if powers[-1] == largest else [*powers, largest]
