@@ -225,6 +225,39 @@ def test_an_answer_that_came_as_late_as_the_deadline_counts() -> None:
     assert (scene.status(1), scene.engine.crew.restarts) == (200, 0)
 
 
+def test_requests_are_computed_one_by_one_where_a_batch_saves_nothing() -> None:
+    scene = Scene([1], even()).ready()
+    for number in range(3):
+        scene.ask(number)
+    assert scene.computing(0) == [0]
+    scene.instances[0].answer()
+    assert scene.computing(0) == [1]
+    scene.engine.close()
+
+
+def test_requests_are_computed_together_where_a_batch_saves_much() -> None:
+    scene = Scene([1], Latencies({(1, 1): 0.1, (1, 4): 0.11})).ready()
+    for number in range(4):
+        scene.ask(number)
+    scene.instances[0].answer()
+    assert scene.computing(0) == [1, 2, 3]
+    scene.engine.close()
+
+
+def test_the_rows_of_one_request_are_not_cut_for_a_smaller_batch() -> None:
+    scene = Scene([1], even()).ready()
+    scene.ask(0)
+    scene.ask(1, rows=3)
+    scene.ask(2)
+    scene.instances[0].answer()
+    assert scene.computing(0) == [1]
+    command = scene.instances[0].computing
+    assert command is not None
+    (rows,) = command.rows
+    assert rows.count == 3
+    scene.engine.close()
+
+
 def test_requests_wait_for_each_other_only_until_the_idle_instances_can_be_filled() -> None:
     scene = Scene([1, 1], even(), batch_timeout_s=10.0).ready()
     scene.ask(1, rows=8)

@@ -2,7 +2,8 @@
 
 http       connections and the bodies of requests, which are received where instances read them
 protocol   the Open Inference Protocol: what requests and answers say (pure)
-dividing   which instance takes how many rows next (pure)
+dividing   which instance may take how many rows next (pure)
+sizing     how many of them it takes, for those who wait to lose least (pure)
 queue      requests that wait, whole or in parts (pure)
 sets       which instances serve together, and what a change keeps (pure)
 crew       all instances: started, listened to, replaced, let go
