@@ -282,7 +282,7 @@ class Engine:
     def _enough(self, counts: list[int], lanes: list[Lane], now: float) -> list[int]:
         """How many rows each lane takes next of those that it may."""
         if self._settings.batch_timeout_s:
-            # whoever has requests wait for each other wants them together
+            # requests that were made to wait for each other are computed together
             return counts
         rate = self._arriving.at(now)
         return batches(counts, lanes, self._lineup.latencies, self._queue.rows, rate)

@@ -1,10 +1,10 @@
 """How large the next batch of an instance is; pure.
 
-Everyone who waits for an instance waits for its next batch, so a small one costs less now; a large
-one takes less time for each row, so it costs less later. The batch is chosen that loses least: for
-those who wait now and come meanwhile, while it is computed, and for all who are left behind it,
-until none is (Deb & Serfozo, "Optimal control of batch service queues", Advances in Applied
-Probability 5, 1973). What comes after a batch is estimated as a fluid, in equal batches.
+Everyone who waits for an instance waits for its next batch, so a small batch costs less now. A large
+batch takes less time per row, so it costs less later. The size with the lowest total waiting time
+wins: of those who wait and arrive while it runs, and of those left behind until the queue is empty
+(Deb & Serfozo, "Optimal control of batch service queues", Advances in Applied Probability 5, 1973).
+What happens after the batch is estimated as a fluid, in batches of equal size.
 """
 
 import math
@@ -16,23 +16,23 @@ from coresplit.serving.dividing import Lane, Latencies
 BETWEEN_S = 2.5e-4
 """What an instance waits between two batches: for the reply and the next command, and to copy."""
 NEAR = 0.99
-"""A batch of so much of the highest throughput is as good as that of the highest."""
+"""A batch with this share of the highest throughput is as good as the best."""
 ENOUGH = 1.5
-"""Where so many of such batches wait, the next one is of that size: the queue is to end."""
+"""If this many such batches wait, the next one has that size, so that the queue ends."""
 MOST_AHEAD = 10.0
-"""Whoever is left waits for those who come meanwhile too, but never counts more than so often."""
+"""Those left behind wait longer because others arrive; they count at most this many times."""
 OVER_S = 3.0
 
 
 class Rate:
-    """Rows that come in a second, lately: an exponential average over ``OVER_S`` seconds."""
+    """Rows per second that arrive, as an exponential average over ``OVER_S`` seconds."""
 
     def __init__(self) -> None:
         self._rate = 0.0
         self._at = 0.0
 
     def come(self, at: float, rows: int) -> None:
-        """So many rows came."""
+        """Rows arrived."""
         self._rate = self.at(at) + rows / OVER_S
         self._at = at
 
@@ -41,7 +41,7 @@ class Rate:
         return self._rate * math.exp((self._at - now) / OVER_S)
 
     def copy(self) -> "Rate":
-        """The same, to go on apart from this one."""
+        """An independent copy."""
         other = Rate()
         other._rate, other._at = self._rate, self._at
         return other
@@ -50,10 +50,10 @@ class Rate:
 def batches(
     counts: Sequence[int], lanes: Sequence[Lane], latencies: Latencies, waiting: int, rate: float
 ) -> list[int]:
-    """How many rows each lane takes next of those that ``divide`` gives it.
+    """How many of the rows that ``divide`` gives each lane it takes next.
 
-    ``waiting`` are all rows that wait, and ``rate`` those that come in a second: each lane will
-    have its part of both.
+    ``waiting`` is the number of all rows that wait, ``rate`` the rows that arrive per second. Each
+    lane gets its share of both.
     """
     all_threads = sum(lane.threads for lane in lanes)
     found = []
@@ -65,9 +65,10 @@ def batches(
 
 
 def next_batch(waiting: int, most: int, threads: int, latencies: Latencies, rate: float) -> int:
-    """How many of the rows that wait for an instance it takes; ``rate`` are those that come.
+    """How many of the rows that wait for an instance it takes next, at most ``most``.
 
-    As many as it may, ``most``, where too little is known of so large a batch.
+    ``rate`` is the number of rows that arrive per second. An instance takes all it may if the
+    latency of a batch that large is not known yet.
     """
     whole = min(waiting, most)
     largest = min(most, latencies.largest(threads))
@@ -90,7 +91,7 @@ def next_batch(waiting: int, most: int, threads: int, latencies: Latencies, rate
 
 
 def _drained(rows: float, times: Mapping[int, float]) -> float:
-    """What is lost by rows that wait, until the last is computed, in the best of equal batches."""
+    """Total waiting time of so many rows until all are computed, in the best of equal batches."""
     least = math.inf
     for size, took in times.items():
         if size >= rows:

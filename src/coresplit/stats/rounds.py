@@ -1,9 +1,9 @@
 """Many things measured once in every round, side by side: how each stands to the first; pure.
 
-A value is that of its thing times that of its round. What is left over tells how much each of them
-varies; few rounds tell little of that, so it is moderated by what the others do (Smyth, "Linear
-models and empirical Bayes methods for assessing differential expression", 2004, as in
-``stats.variance``).
+A value is the product of what its thing takes and of how slow its round was. The residuals say how
+much each thing varies. A few rounds say little about that, so the variance of each thing is
+moderated by those of all others (Smyth, "Linear models and empirical Bayes methods for assessing
+differential expression", 2004, as in ``stats.variance``).
 """
 
 import math
@@ -21,8 +21,8 @@ Round = Mapping[str, float]
 def against(first: str, groups: Sequence[Sequence[Round]]) -> dict[str, Contrast]:
     """How many times as fast ``first`` is as each of the others.
 
-    Rounds of one group have the same things in them; each of the others is in one group, with two
-    rounds or more. Where too little is known of how things vary, by the rounds of the two alone.
+    All rounds of a group contain the same things; each of the others is in one group, with two
+    rounds or more. If too little is known of how things vary, each pair is judged by its own rounds.
     """
     spreads = [(_spreads(rounds), len(rounds) - 1) for rounds in groups]
     total = sum((len(found) - 1) * df for found, df in spreads)
@@ -40,7 +40,7 @@ def against(first: str, groups: Sequence[Sequence[Round]]) -> dict[str, Contrast
     contrasts = {}
     for found, df in spreads:
         known = {name: prior.moderated(spread * df, df) for name, spread in found.items()}
-        # it is in all contrasts: were it taken to vary less than it does, many would be wrong
+        # the first is in every contrast: if its variance is underestimated, many are wrong
         own = max(known[first], found[first])
         for name in found:
             if name != first:
@@ -56,11 +56,11 @@ def against(first: str, groups: Sequence[Sequence[Round]]) -> dict[str, Contrast
 
 
 def _spreads(rounds: Sequence[Round]) -> dict[str, float]:
-    """The variance of each thing, but for what all of a round share."""
+    """The variance of each thing, without what all things of a round share."""
     names = list(rounds[0])
     middles = {name: statistics.fmean(each[name] for each in rounds) for name in names}
     shared = [statistics.median(each[name] - middles[name] for name in names) for each in rounds]
-    # the median of a round has its part of each
+    # the median of a round takes a part of each residual
     count = len(names)
     left = (1 + median_variance(count) - 2 / count) * (len(rounds) - 1)
     return {

@@ -13,11 +13,11 @@ _FILE = "weights.pt"
 
 
 def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None:
-    """Put what a module computes with where the same file is mapped by all who call this.
+    """Replace the parameters and buffers of a module by those in a file that every caller maps.
 
-    Values and strides stay as they are; a module with the same ``key`` has the same. Pages are
-    those of the page cache, so that they are in memory once. Raises StorageError where the disk
-    refuses, EnvironmentFault where others can write to the cache.
+    Values and strides do not change; modules with the same ``key`` have the same. The pages are
+    those of the page cache, so they are in memory once. Raises StorageError if the disk refuses,
+    EnvironmentFault if other users can write to the cache.
     """
     own = {
         name: tensor
