@@ -1,7 +1,7 @@
 """How large the next batch of an instance is; pure.
 
-Everyone who waits for an instance waits for its next batch, so a small batch costs less now. A large
-batch takes less time per row, so it costs less later. The size with the lowest total waiting time
+All who wait for an instance wait for its next batch, so a small batch costs less now. A large batch
+takes less time per row, so it costs less later. The size with the lowest total waiting time
 wins: of those who wait and arrive while it runs, and of those left behind until the queue is empty
 (Deb & Serfozo, "Optimal control of batch service queues", Advances in Applied Probability 5, 1973).
 What happens after the batch is estimated as a fluid, in batches of equal size.

@@ -22,7 +22,7 @@ def against(first: str, groups: Sequence[Sequence[Round]]) -> dict[str, Contrast
     """How many times as fast ``first`` is as each of the others.
 
     All rounds of a group contain the same things; each of the others is in one group, with two
-    rounds or more. If too little is known of how things vary, each pair is judged by its own rounds.
+    rounds or more. If too little is known of how things vary, a pair is judged by its own rounds.
     """
     spreads = [(_spreads(rounds), len(rounds) - 1) for rounds in groups]
     total = sum((len(found) - 1) * df for found, df in spreads)
