@@ -55,9 +55,14 @@ def batches(
     ``waiting`` is the number of all rows that wait, ``rate`` the rows that arrive per second. Each
     lane gets its share of both.
     """
+    if max(counts) <= 1:
+        return list(counts)
     all_threads = sum(lane.threads for lane in lanes)
     found = []
     for count, lane in zip(counts, lanes, strict=True):
+        if count <= 1:
+            found.append(count)
+            continue
         share = lane.threads / all_threads
         own = max(count, round(share * waiting))
         found.append(next_batch(own, count, lane.threads, latencies, share * rate))
