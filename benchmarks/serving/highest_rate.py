@@ -27,7 +27,7 @@ from field import Field, say
 from load import Wrong
 from processes import Program
 from targets import Target
-from turns import CLIENTS, open_client, run_once
+from turns import CLIENTS, closed, open_client, run_once
 
 from coresplit.format import format_duration, number, times_exact
 from coresplit.loading.arrivals import Piece
@@ -96,8 +96,7 @@ def most(field: Field) -> float:
     field.program.resume()
     client = open_client(field.own, field.sent(field.own), field.place)
     try:
-        counted = Load(asked="", concurrency=CLIENTS, requests=4 * CLIENTS, timeout=PATIENCE_S)
-        return run_once(client, counted).throughput
+        return run_once(client, closed(CLIENTS, 4 * CLIENTS)).throughput
     finally:
         client.close()
         field.program.pause()
@@ -111,7 +110,7 @@ def searched(
     try:
         client = open_client(target, field.sent(target), field.place)
         try:
-            run_once(client, Load(asked="", concurrency=2, requests=10, timeout=PATIENCE_S))
+            run_once(client, closed(2, 10))
             last = highest(
                 lambda power: holds(client, unit * STEP**power, slo, seed), LOWEST, HIGHEST
             )

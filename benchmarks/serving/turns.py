@@ -28,7 +28,7 @@ def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
     """The three loads of a round; what is due by the clock is the same for every server in it."""
     piece = Piece(length=plan.medium_s, start=plan.medium_rate, end=plan.medium_rate)
     return {
-        "light": _closed(1, plan.light_requests),
+        "light": closed(1, plan.light_requests),
         "medium": Load(
             asked=f"{plan.medium_rate:.2f} requests/s",
             pieces=(piece,),
@@ -36,7 +36,7 @@ def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
             duration=plan.medium_s,
             timeout=_PATIENCE_S,
         ),
-        "saturating": _closed(CLIENTS, plan.saturating_requests),
+        "saturating": closed(CLIENTS, plan.saturating_requests),
     }
 
 
@@ -51,7 +51,8 @@ def words_of(plan: Plan) -> dict[LoadName, str]:
     }
 
 
-def _closed(clients: int, requests: int) -> Load:
+def closed(clients: int, requests: int) -> Load:
+    """Clients that ask again and again, so many requests in all."""
     return Load(
         asked=f"{clients} clients",
         concurrency=clients,
@@ -85,9 +86,9 @@ def planned(program: Program, target: Target, sent: Sent, place: Place, seconds:
     program.resume()
     client = open_client(target, sent, place)
     try:
-        one = run_once(client, _closed(1, 10))
-        run_once(client, _closed(CLIENTS, CLIENTS))
-        most = run_once(client, _closed(CLIENTS, 2 * _FEWEST))
+        one = run_once(client, closed(1, 10))
+        run_once(client, closed(CLIENTS, CLIENTS))
+        most = run_once(client, closed(CLIENTS, 2 * _FEWEST))
     finally:
         client.close()
         program.pause()
@@ -113,7 +114,7 @@ def turn_of(
     try:
         client = open_client(target, sent, place)
         try:
-            run_once(client, msgspec.structs.replace(_closed(2, 1 << 30), duration=_WARMUP_S))
+            run_once(client, msgspec.structs.replace(closed(2, 1 << 30), duration=_WARMUP_S))
             for name, load in loads_of(plan, seed=at[1]).items():
                 before = program.cpu_s()
                 run = run_once(client, load)
