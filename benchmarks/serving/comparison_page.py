@@ -29,7 +29,7 @@ _TITLES: dict[LoadName, str] = {
 _READING = (
     "Every ratio says how many times as good coresplit is: more throughput, or less latency, CPU "
     "or memory; below 1 it is the worse one. It is the median of the ratios within rounds, with "
-    "its 95 % interval. A difference is named where a t test over the rounds shows it, with false "
+    "its 95 % interval. A difference is named if a t test over the rounds shows it, with false "
     "discoveries held at 1 % over all that is tested with a model; all else is equal within 3 %, "
     "which needs a test too, or too close to call. Figures are medians over rounds, the 99th "
     "percentile is of the requests of all rounds. Latency counts from when a request was due."

@@ -15,6 +15,8 @@ FIGURES: dict[Figure, str] = {
     "memory": "memory",
 }
 HEAD = ("server", "requests/s", "p50", "p99", "CPU/request", "resident", "PSS", "failed")
+MOST_NAMED = 6
+WON_OR_LOST = ("faster", "slower")
 _MIB = 1 << 20
 
 
@@ -72,10 +74,12 @@ def summary_of(rows: Sequence[Row], figure: Figure) -> str:
         ("equivalent", "equal within 3 % to"),
         ("unclear", "too close to call against"),
     )
+    # wins and losses are always named
     parts = [
-        f"{text} {len(by[relation])} ({'; '.join(by[relation])})"
+        f"{text} {len(names)}"
+        + (f" ({'; '.join(names)})" if len(names) <= MOST_NAMED or relation in WON_OR_LOST else "")
         for relation, text in texts
-        if relation in by
+        if (names := by.get(relation))
     ]
     return f"{FIGURES[figure]}: coresplit is {listed(parts)}"
 
