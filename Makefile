@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/installed
 demo: $(INSTALLED)
 	$(BIN)/coresplit bench inception --quick
 
-# Three at a time on two cores: the long tests wait for processes most of the time, and none asserts
-# a time. Files keep the order of tests/conftest.py, which has the longest first.
+# Two at a time: the long tests wait for compilers and processes, and none asserts a time. Files
+# keep the order of tests/conftest.py, which has the longest first.
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

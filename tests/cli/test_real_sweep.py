@@ -168,7 +168,7 @@ def test_a_run_is_extended_by_packed_cells_and_planned_with_them(
     ended = subprocess.run(
         [
             *(*COMMAND, "plan", "run", "--batch", str(2 * cores), "--setting", "packed"),
-            *("--optimization", "script", "--measure", "--budget", "1m", "--json"),
+            *("--optimization", "script", "--measure", "--budget", "2m", "--json"),
         ],
         cwd=tmp_path,
         capture_output=True,

@@ -77,7 +77,7 @@ class Process:
                 )
             if spec.serve and spec.serve.quiet_s:
                 # before it can take a core from anybody
-                step_back(self.pid)
+                step_back(self._process, spec.serve.quiet_s)
             # they live as long as the process; where it cannot be started they are closed
             held.pop_all()
         # one that is dead already tells so when it is waited for

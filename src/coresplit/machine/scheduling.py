@@ -1,12 +1,12 @@
 """Stepping back: a process that computes only while nobody else wants its cores."""
 
 import os
+import subprocess
 import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-_TASKS = Path("/proc/self/task")
 _NAMES = {
     os.SCHED_OTHER: "other",
     os.SCHED_BATCH: "batch",
@@ -38,25 +38,33 @@ def may_return() -> bool:
     return found == [True]
 
 
-def step_back(process: int) -> bool:
-    """Have a process of one thread step back, if it could come back; whether it did.
+def step_back(process: subprocess.Popen[bytes], longest_s: float) -> None:
+    """Have a process that has just been started step back, for so many seconds at most.
 
-    Threads that it starts do the same.
+    Threads that it starts do the same. Nothing is done if it could not come back. Its parent brings
+    it back: while other processes use all cores, it might not even get to read a clock.
     """
-    if not may_return():
-        return False
-    with suppress(OSError):
-        os.sched_setscheduler(process, os.SCHED_IDLE, os.sched_param(0))
-        return True
-    return False
+    if may_return():
+        with suppress(OSError):
+            policy = os.sched_getscheduler(0)
+            os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
+            timer = threading.Timer(longest_s, _bring_back, [process, policy])
+            timer.daemon = True
+            timer.start()
 
 
-def come_back(policy: int) -> None:
-    """Give all threads of this process a policy, also those that are started meanwhile.
+def _bring_back(process: subprocess.Popen[bytes], policy: int) -> None:
+    if process.poll() is None:
+        with suppress(OSError):
+            come_back(policy, str(process.pid))
 
-    Raises OSError where that is not allowed.
+
+def come_back(policy: int, process: str = "self") -> None:
+    """Give all threads of a process a policy, also those that are started meanwhile.
+
+    Raises OSError if that is not allowed.
     """
-    while left := [thread for thread, found in _policies().items() if found != policy]:
+    while left := [thread for thread, found in _policies(process).items() if found != policy]:
         for thread in left:
             with suppress(ProcessLookupError):
                 os.sched_setscheduler(thread, policy, os.sched_param(0))
@@ -72,9 +80,9 @@ def name_of(policy: int) -> str:
     return _NAMES.get(policy, str(policy))
 
 
-def _policies() -> dict[int, int]:
+def _policies(process: str = "self") -> dict[int, int]:
     found = {}
-    for task in _TASKS.iterdir():
+    for task in Path(f"/proc/{process}/task").iterdir():
         # threads come and go
         with suppress(ProcessLookupError):
             found[int(task.name)] = os.sched_getscheduler(int(task.name))

@@ -37,7 +37,7 @@ def main(descriptor: int, parent: int, shared: int | None = None) -> None:
     disable_telemetry()
     with End(descriptor) as pipe:
         spec = msgspec.json.decode(pipe.receive(), type=InstanceSpec)
-        quiet = Quiet(spec.serve.quiet_s) if spec.serve and spec.serve.quiet_s else None
+        quiet = Quiet() if spec.serve and spec.serve.quiet_s else None
         if spec.nodes:
             bind_memory(spec.nodes)
         arena = None
