@@ -161,7 +161,7 @@ def test_a_short_sweep_tries_the_allocators_of_the_best_optimization(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.py").write_text(SMALL)
     asked = ServeRequest(
-        target="small:Small", input=("x=3x32x32:float32",), trust=True, budget=16.0
+        target="small:Small", input=("x=3x32x32:float32",), trust=True, budget=40.0
     )
     found = chosen(asked)
     first, second = sorted((tmp_path / "runs").iterdir())
