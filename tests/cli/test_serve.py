@@ -26,8 +26,9 @@ from coresplit import store
 from coresplit.errors import UsageError
 from coresplit.instance import Interrupt
 from coresplit.machine.allocators import usable_allocators
-from coresplit.planner import Capacity, Option, Profile, ProfilePoint, gains
+from coresplit.planner import Capacity, Option, Profile, ProfilePoint, gains, profiles_of
 from coresplit.records import Interval, Variant, split_of
+from coresplit.stats.sampling import judged
 from coresplit.stats.variance import Location
 from coresplit.workflows import serving
 from coresplit.workflows.choosing import Choice, choose
@@ -168,8 +169,13 @@ def test_a_short_sweep_tries_the_allocators_of_the_best_optimization(
     assert second.name == f"{first.name}-best"
     assert set(store.load(first).settings.optimizations) > {"none", "script"}
     swept = store.load(second).settings
-    assert swept.allocators == usable_allocators()
-    assert swept.optimizations == (found.variant.optimization,)
+    (name,) = swept.optimizations
+    known = judged(store.load(first))
+    tried = [each for each in profiles_of(known) if each.variant.optimization == name]
+    # beside other programs the time may be too short for all thread counts, which then come first
+    complete = any(is_whole(each, known) for each in tried)
+    assert swept.allocators == (usable_allocators() if complete else ("default",))
+    assert found.variant.optimization == name or not complete
     # the next time nothing is measured, unless the inputs are others
     assert chosen(msgspec.structs.replace(asked, measure=False)).variant == found.variant
     with pytest.raises(UsageError, match="there is no run"):
