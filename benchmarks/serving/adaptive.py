@@ -24,7 +24,6 @@ import http.client
 import json
 import math
 import os
-import platform
 import random
 import statistics
 import struct
@@ -38,7 +37,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coresplit.machine.inspection import inspect
+from about import machine_line
 
 FEW, MANY = 1, 32
 PHASE_S = 6.0
@@ -294,7 +293,7 @@ def main() -> None:
     asked.add_argument("--rounds", type=int, default=2)
     given = asked.parse_args()
     cores = len(os.sched_getaffinity(0))
-    print(f"{inspect().cpu_model}, {cores} cores, Linux {platform.release()}")
+    print(machine_line())
     print(
         f"{given.model}, {given.optimization}, load average {os.getloadavg()[0]:.2f} at the start"
     )

@@ -16,6 +16,7 @@ import math
 import random
 import statistics
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,12 +28,11 @@ from field import Field, say
 from load import Wrong
 from processes import Program
 from targets import Target
-from turns import CLIENTS, closed, open_client, run_once
+from turns import CLIENTS, closed, open_client, poisson, run_once
 
 from coresplit.format import format_duration, number, times_exact
-from coresplit.loading.arrivals import Piece
-from coresplit.loading.asked import Load
 from coresplit.loading.process.generator import Generator
+from coresplit.loading.search import trial_of
 from coresplit.stats.difference import Contrast, decide
 from coresplit.stats.rounds import against
 from coresplit.workflows.showing.text_table import aligned
@@ -40,7 +40,6 @@ from coresplit.workflows.showing.text_table import aligned
 TIMES, SHARE, REQUESTS = 3.0, 0.95, 120
 STEP, LOWEST, HIGHEST = 1.03, -40, 10
 """Rates are powers of STEP, of what coresplit can do with many clients."""
-PATIENCE_S = 60.0
 
 
 def main() -> None:
@@ -123,33 +122,18 @@ def searched(
 
 def highest(holds: Callable[[int], bool], low: int, high: int) -> int:
     """The last number from ``low`` to ``high`` that holds, by bisection; ``low - 1`` for none."""
-    low -= 1
-    while low < high:
-        middle = low + (high - low + 1) // 2
-        if holds(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    rest = bisect_left(range(low, high + 1), True, key=lambda number: not holds(number))
+    return low + rest - 1
 
 
 def holds(client: Generator, rate: float, slo: float, seed: int) -> bool:
     """Whether a server keeps the latency at a rate: one trial."""
-    duration = REQUESTS / rate
-    allowed = (1 - SHARE) * REQUESTS
-    load = Load(
-        asked=f"{rate:.2f} requests/s",
-        pieces=(Piece(length=duration, start=rate, end=rate),),
-        seed=seed,
-        duration=duration,
-        timeout=PATIENCE_S,
-        within=slo,
-        most_late=allowed,
-    )
-    run = run_once(client, load)
+    load = poisson(rate, REQUESTS / rate, seed)
+    most_late = (1 - SHARE) * REQUESTS
+    run = run_once(client, msgspec.structs.replace(load, within=slo, most_late=most_late))
     if run.generator.limit:
         raise Wrong(f"the client was too slow: {run.generator.limit}")
-    return not run.stopped_early and run.late + run.unfinished <= (1 - SHARE) * run.due
+    return trial_of(run, rate, 100 * SHARE).held
 
 
 def show(own: Target, found: Mapping[Target, Sequence[float]]) -> None:

@@ -18,7 +18,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import random
 import re
 import statistics
@@ -32,12 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from about import machine_line
 from processes import Program
 
 from coresplit import store
 from coresplit.loading.arrivals import Arrival, poisson_arrivals, write_trace
 from coresplit.loading.shapes import constant
-from coresplit.machine.inspection import inspect
 from coresplit.machine.reservation import SHARED
 from coresplit.records import Run
 from coresplit.stats.sampling import judged
@@ -103,8 +102,7 @@ def main() -> None:
     asked.add_argument("--optimization", default="script")
     asked.add_argument("--budget", default="30s", help="of a run")
     given = asked.parse_args()
-    machine = inspect()
-    print(f"{machine.cpu_model}, {len(machine.usable_cores)} cores, Linux {platform.release()}")
+    print(machine_line())
     print(f"load average {os.getloadavg()[0]:.2f} at the start")
     print(
         f"{given.model}, {given.optimization}, {given.rounds} rounds: a run of {given.budget}, "
@@ -194,7 +192,7 @@ def sending_of(point: Point, rate: float, seconds: float, work: Path) -> LoadReq
     path = work / f"{rate:.6f}.trace"
     times = poisson_arrivals(constant(rate), seconds, seed=1)
     write_trace(path, map(Arrival, times))
-    return msgspec.structs.replace(common, trace=str(path), rounds=REPLAYS)
+    return msgspec.structs.replace(common, trace=str(path))
 
 
 def own_cpu_s(program: Program) -> float:

@@ -11,9 +11,9 @@ from targets import Target
 
 from coresplit.errors import CoresplitError
 from coresplit.format import percent
-from coresplit.loading.arrivals import Piece
 from coresplit.loading.asked import Load, Requests
 from coresplit.loading.process.generator import Generator
+from coresplit.loading.shapes import constant
 from coresplit.records.load import LoadRun
 
 CLIENTS = 32
@@ -26,16 +26,9 @@ _FEWEST = 2 * CLIENTS
 
 def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
     """The three loads of a round; what is due by the clock is the same for every server in it."""
-    piece = Piece(length=plan.medium_s, start=plan.medium_rate, end=plan.medium_rate)
     return {
         "light": closed(1, plan.light_requests),
-        "medium": Load(
-            asked=f"{plan.medium_rate:.2f} requests/s",
-            pieces=(piece,),
-            seed=seed,
-            duration=plan.medium_s,
-            timeout=_PATIENCE_S,
-        ),
+        "medium": poisson(plan.medium_rate, plan.medium_s, seed),
         "saturating": closed(CLIENTS, plan.saturating_requests),
     }
 
@@ -58,6 +51,17 @@ def closed(clients: int, requests: int) -> Load:
         concurrency=clients,
         requests=requests,
         duration=_LONGEST_S,
+        timeout=_PATIENCE_S,
+    )
+
+
+def poisson(rate: float, seconds: float, seed: int) -> Load:
+    """Poisson arrivals; those of one seed are the same for every rate, but faster or slower."""
+    return Load(
+        asked=f"{rate:.2f} requests/s",
+        pieces=constant(rate),
+        seed=seed,
+        duration=seconds,
         timeout=_PATIENCE_S,
     )
 

@@ -48,7 +48,8 @@ class Latencies:
 
     def largest(self, threads: int) -> int:
         """The largest batch that is known; 0 for none."""
-        return max(self._batches.get(threads, ()), default=0)
+        batches = self._batches.get(threads)
+        return batches[-1] if batches else 0
 
     def seconds(self, threads: int, batch: int) -> float:
         """What a forward is expected to take; 0 where nothing is known of so many threads."""

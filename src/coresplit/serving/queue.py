@@ -144,9 +144,9 @@ class Queue:
         return tuple(found)
 
     def take(self, enough: int, most: int, ends_at: float) -> tuple[list[Part], list[Job]]:
-        """Parts of ``most`` rows or fewer, of those that have waited longest.
+        """Parts of whole requests until there are ``enough`` rows, of those that waited longest.
 
-        A request is not cut where that would only make ``enough`` rows of more.
+        A request is cut only at ``most`` rows.
 
         Jobs not begun whose deadline is before ``ends_at`` are dropped and given as the second:
         what cannot be answered in time costs the others nothing (Gujarati et al., Clockwork, OSDI

@@ -60,9 +60,6 @@ def batches(
     all_threads = sum(lane.threads for lane in lanes)
     found = []
     for count, lane in zip(counts, lanes, strict=True):
-        if count <= 1:
-            found.append(count)
-            continue
         share = lane.threads / all_threads
         own = max(count, round(share * waiting))
         found.append(next_batch(own, count, lane.threads, latencies, share * rate))

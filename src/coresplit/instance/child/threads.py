@@ -24,15 +24,16 @@ def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[
     confine(cpus)
     before = read_counters(cpus)
     begin = clock()
-    ends = [begin + TRIAL_S * (number + 1) for number in range(MOST_TRIALS)]
-    computing: Sequence[int] = ()
-    # beside other programs some thread may not get to compute in a first trial
-    while ends and len(computing) < len(cpus):
+    end, last = begin + TRIAL_S, begin + MOST_TRIALS * TRIAL_S
+    while True:
         forward()
         took, begin = clock() - begin, clock()
-        if begin >= ends[0]:
-            ends = [end for end in ends if end > begin]
+        if begin >= end:
             computing = busy(before, read_counters(cpus))
+            # beside other programs some thread may not get to compute in a first trial
+            if len(computing) >= len(cpus) or begin >= last:
+                break
+            end = begin + TRIAL_S
     if len(computing) > len(cpus):
         raise PrepareFailed(
             f"{len(computing)} threads compute on {format_cores(len(cpus))}: the library started "
