@@ -39,13 +39,10 @@ class Field:
         self._stack = stack
         self._cpus, client_cpus = places(asked)
         self.place = Place(cpus=tuple(client_cpus), body=work / "body")
-        kept = asked.environments / "runs-onnxruntime"
-        kept.mkdir(exist_ok=True)
-        serve = (model, "--optimization", "onnxruntime")
-        self.own, wide = (
-            coresplit(kept, (*serve, *more), (), setting=setting, model=model)
-            for setting, more in (("default", ()), ("--batch 32", ("--batch", "32")))
-        )
+        self._kept = asked.environments / "runs-onnxruntime"
+        self._kept.mkdir(exist_ok=True)
+        self._model = model
+        self.own = self.coresplit()
         started = self._started(self.own, None)
         if started is None:
             sys.exit(self.left_out[0])
@@ -61,9 +58,15 @@ class Field:
             *("--outputs", described(self._metadata.outputs)),
         )
         self.others = (
-            wide,
+            self.coresplit("--batch", "32"),
             *peers(asked.environments, work, asked.peers, arguments, (), batch=BATCH),
         )
+
+    def coresplit(self, *more: str) -> Target:
+        """coresplit with so many more options than by default."""
+        words = (self._model, "--optimization", "onnxruntime", *more)
+        setting = " ".join(more) or "default"
+        return coresplit(self._kept, words, (), setting=setting, model=self._model)
 
     def sent(self, target: Target) -> Sent:
         """The request that a server gets."""

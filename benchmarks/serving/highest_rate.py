@@ -6,9 +6,15 @@
 FOLDER is what ``comparison.py`` wrote. Each peer takes part in the setting in which its 99th
 percentile was lowest under medium load, and of these the ``--best`` with the lowest. The latency is
 three times the lowest median of any server with one client; 95 % of the requests of a trial must
-keep it, counted from when they were due. In a round every server gets the same arrivals, faster or
-slower: rates are 3 % apart, and a bisection finds the last that holds. Those that are not loaded
-stand still. Ratios are within rounds.
+keep it, counted from when they were due.
+
+A server that knows the latency can refuse what would be late anyway, and then computes what is not:
+coresplit with ``--timeout``, and the peers that have such a setting. coresplit takes part without
+it too, and as ``--slo`` chooses its instances.
+
+In a round every server gets the same arrivals, faster or slower: rates are 4 % apart, and a
+bisection finds the last that holds. Those that are not loaded stand still. Ratios are within
+rounds.
 """
 
 import argparse
@@ -27,7 +33,7 @@ from compared import FEWEST_ROUNDS, Comparison, Row, rows_of
 from field import Field, say
 from load import Wrong
 from processes import Program
-from targets import Target
+from targets import Target, punctual
 from turns import CLIENTS, closed, open_client, poisson, run_once
 
 from coresplit.format import format_duration, number, times_exact
@@ -38,7 +44,7 @@ from coresplit.stats.rounds import against
 from coresplit.workflows.showing.text_table import aligned
 
 TIMES, SHARE, REQUESTS = 3.0, 0.95, 120
-STEP, LOWEST, HIGHEST = 1.03, -40, 10
+STEP, LOWEST, HIGHEST = 1.04, -30, 6
 """Rates are powers of STEP, of what coresplit can do with many clients."""
 
 
@@ -63,12 +69,19 @@ def compare(
 ) -> None:
     """Search with each server in each round, and print what was found."""
     names = best_of(comparison, asked.best)
-    single = min(row.p50 for row in rows_of(comparison)["light"])
-    slo = TIMES * single
+    singles = {row.server.label: row.p50 for row in rows_of(comparison)["light"]}
+    slo = TIMES * min(singles.values())
     field = Field(asked, comparison.model, work, stack)
+    most_ms = f"{1e3 * slo:.0f}ms"
+    own = field.coresplit("--timeout", most_ms)
+    others = [
+        punctual(each, queued_s=slo - singles[each.label], answered_s=slo)
+        for each in field.others
+        if each.label in names
+    ]
     servers = {field.own: field.program}
-    for target in field.others:
-        if target.label in names and (program := field.started(target)) is not None:
+    for target in (own, field.coresplit("--slo", most_ms, "--timeout", most_ms), *others):
+        if (program := field.started(target)) is not None:
             servers[target] = program
     unit = most(field)
     print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")
@@ -78,7 +91,7 @@ def compare(
             rate = searched(field, target, servers[target], unit, slo=slo, seed=round_)
             found[target].append(rate)
             say(f"round {round_ + 1}: {target.label} {number(rate)}/s")
-    show(field.own, found)
+    show(own, found)
 
 
 def best_of(comparison: Comparison, count: int) -> list[str]:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,8 @@ PEERS = HERE / "peers"
 ORDER = (
     "triton", "mosec", "fastapi", "litserve", "mlserver", "bentoml", "rayserve", "torchserve"
 )  # fmt: skip
+PUNCTUAL = ("triton", "mosec", "litserve")
+"""Peers that can be told how long a request may wait; it is refused then and not computed."""
 BATCHING = ("triton", "mosec", "litserve", "bentoml", "rayserve", "torchserve")
 PATHS = {"triton": "/v2/models/model/infer", "torchserve": "/predictions/model"}
 OUTPUTS = 1000
@@ -90,10 +94,15 @@ def tensors(shape: Sequence[int]) -> tuple[str, ...]:
     return ("--inputs", f"x:FP32:{shaped(shape)}", "--outputs", f"output:FP32:{OUTPUTS}")
 
 
+_PORTS = iter(random.sample(range(20_000, 30_000), 10_000))
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
+    """A port given once that no connection takes meanwhile: systems give these higher ones."""
+    for port in _PORTS:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("all ports are in use")
 
 
 def settings(peer: str, cores: int, batch: int) -> dict[str, tuple[str, ...]]:
@@ -136,6 +145,20 @@ def peers(
                 )
             )
     return found
+
+
+def punctual(target: Target, *, queued_s: float, answered_s: float) -> Target:
+    """A peer that refuses what waits too long, where it can be told so.
+
+    mosec counts until the answer, the others until the forward begins.
+    """
+    if target.name not in PUNCTUAL:
+        return target
+    seconds = answered_s if target.name == "mosec" else queued_s
+    most = ("--timeout-ms", f"{max(1, round(1e3 * seconds))}")
+    return msgspec.structs.replace(
+        target, command=(*target.command, *most), setting=f"{target.setting}, timeout"
+    )
 
 
 def coresplit(

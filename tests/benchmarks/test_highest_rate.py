@@ -5,6 +5,23 @@ from comparisons import a_comparison
 from highest_rate import best_of, highest
 from hypothesis import given
 from hypothesis import strategies as st
+from targets import Target, punctual
+
+
+def a_target(name: str) -> Target:
+    return Target(
+        name=name, setting="default", command=("serve",), port=1, path="/", form="raw", shape=(1,)
+    )
+
+
+def test_only_peers_that_can_refuse_what_is_late_are_told_the_latency() -> None:
+    told = punctual(a_target("triton"), queued_s=0.15, answered_s=0.225)
+    assert (told.command, told.label) == (
+        ("serve", "--timeout-ms", "150"),
+        "triton, default, timeout",
+    )
+    assert punctual(a_target("mosec"), queued_s=0.15, answered_s=0.225).command[-1] == "225"
+    assert punctual(a_target("fastapi"), queued_s=0.15, answered_s=0.225) == a_target("fastapi")
 
 
 @given(last=st.integers(-50, 20), low=st.integers(-40, 0), width=st.integers(0, 50))

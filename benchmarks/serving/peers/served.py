@@ -53,6 +53,7 @@ class Options(argparse.Namespace):
     threads: int
     batch: int
     delay_ms: int
+    timeout_ms: int
 
 
 def options() -> Options:
@@ -68,6 +69,7 @@ def options() -> Options:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--delay-ms", type=int, default=0)
+    parser.add_argument("--timeout-ms", type=int, default=0, help="refuse what waited so long")
     return parser.parse_args(os.environ[_ARGUMENTS].split(), Options())
 
 

@@ -53,7 +53,6 @@ if __name__ == "__main__":
     api = Inference(
         max_batch_size=given.batch, batch_timeout=given.delay_ms / 1000, api_path="/infer"
     )
-    server = litserve.LitServer(
-        api, accelerator="cpu", workers_per_device=given.workers, timeout=60, **more
-    )
+    more["timeout"] = given.timeout_ms / 1000 or 60
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=given.workers, **more)
     server.run(host="127.0.0.1", port=given.port, log_level="warning", generate_client_file=False)

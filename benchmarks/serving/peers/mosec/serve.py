@@ -43,7 +43,7 @@ if __name__ == "__main__":
         "MOSEC_ADDRESS": "127.0.0.1",
         "MOSEC_LOG_LEVEL": "warning",
         # the default of 3 s is too short for 32 clients of a slow model
-        "MOSEC_TIMEOUT": "60000",
+        "MOSEC_TIMEOUT": str(given.timeout_ms or 60000),
     }
     server = Server()
     server.append_worker(

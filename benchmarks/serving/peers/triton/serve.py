@@ -36,12 +36,17 @@ if __name__ == "__main__":
     # the only folder for imports that it adds is that of the model
     shutil.copy(here.parent / "served.py", models / "model" / "1")
     delay = f"max_queue_delay_microseconds: {given.delay_ms * 1000}"
-    batching = f"dynamic_batching {{ preferred_batch_size: [ {given.batch} ] {delay} }}"
+    policy = (
+        "default_queue_policy { timeout_action: REJECT"
+        f" default_timeout_microseconds: {given.timeout_ms * 1000} }}"
+    )
+    more = f"{delay} {policy if given.timeout_ms else ''}"
+    batching = f"dynamic_batching {{ preferred_batch_size: [ {given.batch} ] {more} }}"
     text = Template((here / "config.pbtxt").read_text()).substitute(
         inputs=described(given.inputs),
         outputs=described(given.outputs),
         workers=given.workers,
-        batching=batching if given.batch > 1 else "",
+        batching=batching if given.batch > 1 or given.timeout_ms else "",
     )
     (models / "model" / "config.pbtxt").write_text(text)
     shutil.copytree(server / "backends", backends)
