@@ -12,8 +12,16 @@ from pathlib import Path
 
 import jinja2
 import msgspec
-from compared import FEWEST_ROUNDS, JUDGED, Comparison, LoadName, Row, rows_of
-from comparison_words import FIGURES, head_of, line_of, lines_of, standing_text, summary_of
+from compared import JUDGED, Comparison, LoadName, Row, rows_of
+from comparison_words import (
+    FIGURES,
+    head_of,
+    line_of,
+    lines_of,
+    standing_text,
+    summary_of,
+    warnings_of,
+)
 from markupsafe import Markup
 
 import coresplit
@@ -32,7 +40,9 @@ _READING = (
     "its 95 % interval. A difference is named if a t test over the rounds shows it, with false "
     "discoveries held at 1 % over all that is tested with a model; all else is equal within 3 %, "
     "which needs a test too, or too close to call. Figures are medians over rounds, the 99th "
-    "percentile is of the requests of all rounds. Latency counts from when a request was due."
+    "percentile is of the requests of all rounds. Latency counts from when a request was due. "
+    "Every server was started once for each group of servers; what differs between two starts of "
+    "the same server, memory above all, is in no interval."
 )
 _LEFT, _WIDTH, _STEP, _TOP = 150, 420, 20, 8
 _SPAN = 8.0
@@ -87,7 +97,9 @@ def page_of(found: Sequence[Comparison]) -> Page:
         facts=tuple(_fact(each, load) for each in found for load in JUDGED),
         about=tuple(pair for each in found for pair in _about(each, several=len(found) > 1)),
         reading=_READING,
-        warnings=tuple(warning for each in found for warning in _warnings(each)),
+        warnings=tuple(
+            f"{each.title}: {warning}" for each in found for warning in warnings_of(each)
+        ),
         sections=tuple(_section(each) for each in found),
         charts=tuple((each.title, _charts(each)) for each in found),
         version=coresplit.__version__,
@@ -151,13 +163,6 @@ def _fact(comparison: Comparison, load: LoadName) -> Fact:
 def _about(comparison: Comparison, *, several: bool) -> list[tuple[str, str]]:
     before = f"{comparison.title}: " if several else ""
     return [(f"{before}{label}", text) for label, text in comparison.about]
-
-
-def _warnings(comparison: Comparison) -> list[str]:
-    found = [f"{comparison.title}: left out: {line}" for line in comparison.left_out]
-    if comparison.rounds < FEWEST_ROUNDS:
-        found.append(f"{comparison.title}: {comparison.rounds} rounds are too few to compare")
-    return found
 
 
 def _section(comparison: Comparison) -> Section:

@@ -84,13 +84,25 @@ def summary_of(rows: Sequence[Row], figure: Figure) -> str:
     return f"{FIGURES[figure]}: coresplit is {listed(parts)}"
 
 
+def warnings_of(comparison: Comparison) -> Iterator[str]:
+    """What a reader must know before the figures."""
+    for line in comparison.left_out:
+        yield f"left out: {line}"
+    if comparison.limited:
+        yield (
+            f"the client was the limit in {comparison.limited} of {len(comparison.turns)} turns; "
+            "they are in the figures and not in the tests"
+        )
+    if comparison.rounds < FEWEST_ROUNDS:
+        yield f"{comparison.rounds} rounds are too few to compare"
+
+
 def lines_of(comparison: Comparison) -> Iterator[str]:
     """All of a comparison as plain text."""
     yield comparison.title
     yield ""
     yield from aligned([(f"{label}:", text) for label, text in comparison.about])
-    for line in comparison.left_out:
-        yield f"left out: {line}"
+    yield from warnings_of(comparison)
     for load, rows in rows_of(comparison).items():
         yield ""
         yield f"{load} load: {comparison.loads[load]}"

@@ -59,8 +59,11 @@ class Field:
         )
         self.others = (
             self.coresplit("--batch", "32"),
-            *peers(asked.environments, work, asked.peers, arguments, (), batch=BATCH),
-        )
+            *peers(
+                asked.environments, work, asked.peers, arguments, (),
+                cores=len(self._cpus), batch=BATCH,
+            ),
+        )  # fmt: skip
 
     def coresplit(self, *more: str) -> Target:
         """coresplit with so many more options than by default."""

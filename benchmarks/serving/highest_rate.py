@@ -86,11 +86,14 @@ def compare(
     unit = most(field)
     print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")
     found: dict[Target, list[float]] = {target: [] for target in servers}
+    top = unit * STEP**HIGHEST
     for round_ in range(asked.rounds):
         for target in random.Random(round_).sample(list(servers), len(servers)):
             rate = searched(field, target, servers[target], unit, slo=slo, seed=round_)
             found[target].append(rate)
             say(f"round {round_ + 1}: {target.label} {number(rate)}/s")
+    if any(rate >= top for rates in found.values() for rate in rates):
+        print(f"no rate above {number(top)}/s was tried")
     show(own, found)
 
 
@@ -140,7 +143,8 @@ def highest(holds: Callable[[int], bool], low: int, high: int) -> int:
 
 
 def holds(client: Generator, rate: float, slo: float, seed: int) -> bool:
-    """Whether a server keeps the latency at a rate: one trial."""
+    """Whether a server keeps the latency at a rate: one trial, after all before it is done."""
+    run_once(client, closed(1, 3))
     load = poisson(rate, REQUESTS / rate, seed)
     most_late = (1 - SHARE) * REQUESTS
     run = run_once(client, msgspec.structs.replace(load, within=slo, most_late=most_late))

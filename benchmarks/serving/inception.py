@@ -64,7 +64,9 @@ def compare(asked: argparse.Namespace, work: Path, stack: ExitStack) -> None:
         print(f"peers have no {about['optimization']}: they get openvino")
     backend = "onnxruntime" if about["optimization"] == "onnxruntime" else "openvino"
     model = ("--model", str(exported()), "--backend", backend, *tensors(IMAGE))
-    others = peers(asked.environments, work, asked.peers, model, IMAGE, batch=BATCH)
+    others = peers(
+        asked.environments, work, asked.peers, model, IMAGE, cores=len(servers_cpus), batch=BATCH
+    )
     servers |= started(others, client, work, stack, servers_cpus, tagged=False)
     check(servers, own)
     loads = [

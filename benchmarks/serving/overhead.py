@@ -39,7 +39,7 @@ def compare(
     server_cpus, client_cpus = places(asked)
     client = Client(work / "client.log", client_cpus)
     stack.callback(client.program.end)
-    given = (str(run), "--trust", "--split")
+    given, cores = (str(run), "--trust", "--split"), len(server_cpus)
     stamps = work / "stamps.json"
     own = coresplit(kept, (*given, "1x1"), shape, setting="1x1", model="first")
     stamped = coresplit(
@@ -50,9 +50,9 @@ def compare(
     targets = [
         own,
         *(front(shape, http=http) for http in (False, True)),
-        *peers(asked.environments, work, asked.peers, first, shape, batch=1),
+        *peers(asked.environments, work, asked.peers, first, shape, cores=cores, batch=1),
     ]
-    if (cores := len(server_cpus)) > 1:
+    if cores > 1:
         split = f"{cores}x1"
         targets.insert(1, coresplit(kept, (*given, split), shape, setting=split, model="first"))
     size = 4 * targets[0].floats

@@ -118,11 +118,10 @@ def settings(peer: str, cores: int, batch: int) -> dict[str, tuple[str, ...]]:
 
 def peers(
     environments: Path, work: Path, names: Iterable[str], arguments: Sequence[str],
-    shape: tuple[int, ...], *, batch: int,
+    shape: tuple[int, ...], *, cores: int, batch: int,
 ) -> list[Target]:  # fmt: skip
     """Peers whose environment is there, in all their settings; a line for each that is missing."""
     found = []
-    cores = len(os.sched_getaffinity(0))
     for name in names:
         python = environments / name / "bin" / "python"
         if not python.exists():

@@ -17,6 +17,8 @@ import msgspec
 from coresplit.errors import StorageError, TableError, UsageError
 
 _ITERATIONS = 200
+_LONGEST_S = 1e7
+"""Of a trace; what is later is most likely the time of day, in seconds since 1970."""
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,8 +177,13 @@ def _arrival(line: str, where: str) -> Arrival:
         at = float(words[0])
     except ValueError:
         raise TableError(f"{where}: '{words[0]}' is not a number of seconds") from None
-    if not math.isfinite(at) or at < 0:
+    if "_" in words[0] or not math.isfinite(at) or at < 0:
         raise TableError(f"{where}: '{words[0]}' is not a time; it must be 0 or more")
+    if at > _LONGEST_S:
+        raise TableError(
+            f"{where}: {words[0]} s is over {_LONGEST_S / 86400:.0f} days after the beginning; "
+            "subtract the first time from all"
+        )
     if len(words) == 1:
         return Arrival(at)
     rows = words[1]

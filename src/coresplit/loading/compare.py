@@ -12,8 +12,8 @@ FEWEST_ROUNDS = 3
 What = Literal["p50", "p99", "throughput"]
 
 _VALUES: dict[What, Callable[[LoadRun], float | None]] = {
-    "p50": lambda run: run.latency.p50 if run.latency else None,
-    "p99": lambda run: run.latency.p99 if run.latency else None,
+    "p50": lambda run: run.latency.p50 if run.latency and run.tells_latency else None,
+    "p99": lambda run: run.latency.p99 if run.latency and run.tells_latency else None,
     "throughput": lambda run: run.throughput or None,
 }
 
@@ -22,7 +22,8 @@ def compare(first: Sequence[LoadRun], second: Sequence[LoadRun]) -> tuple[LoadCo
     """What the rounds show of both; the runs at the same place were of one round.
 
     A round in which the generator was the bottleneck tells nothing of the servers and is left out,
-    whatever its values. Nothing is said from fewer than three rounds.
+    whatever its values. Nothing is said from fewer than three rounds, nor of latencies where too
+    many requests of a round failed.
     """
     rounds = [
         (one, other)

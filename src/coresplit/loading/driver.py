@@ -250,7 +250,8 @@ class Driver:
     def _too_late(self, now: float) -> bool:
         if math.isinf(self._limits.most_late):
             return False
-        late = self._tally.late + self._pool.overdue(now - self._tally.within)
+        since, until = self._tally.measured_at, now - self._tally.within
+        late = self._tally.late + self._pool.overdue(since, until)
         return late > self._limits.most_late
 
     def _end(self, at: float, *, wait: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Percentiles of latencies, by an HDR histogram of microseconds."""
+"""Percentiles of latencies, and their distribution by an HDR histogram of microseconds."""
 
 import math
 from collections import Counter
@@ -35,18 +35,16 @@ def latency_of(
     for value, count in Counter(min(max(round(s * 1e6), 1), _MOST_US) for s in latencies).items():
         histogram.record_value(value, count)
 
-    def at(share: float) -> float:
-        return float(histogram.get_value_at_percentile(share * 100)) * 1e-6
-
-    count, most = len(latencies), max(latencies)
+    # its own percentiles are a rank too low for half of all counts
+    count, ordered = len(latencies), sorted(latencies)
     found = LoadLatency(
         count=count,
         mean=math.fsum(latencies) / count,
-        p50=min(at(0.5), most),
-        p90=min(at(0.9), most) if beyond(count, 0.9) else None,
-        p99=min(at(0.99), most) if beyond(count, 0.99) else None,
-        p999=min(at(0.999), most) if beyond(count, 0.999) else None,
-        max=most,
+        p50=rank(ordered, 0.5),
+        p90=rank(ordered, 0.9) if beyond(count, 0.9) else None,
+        p99=rank(ordered, 0.99) if beyond(count, 0.99) else None,
+        p999=rank(ordered, 0.999) if beyond(count, 0.999) else None,
+        max=ordered[-1],
     )
     points = tuple(
         (point.percentile / 100, point.value_iterated_to * 1e-6)

@@ -51,7 +51,7 @@ class Tally:
         self.late = 0
         self.waited = 0
         self.splits: list[SplitSeen] = []
-        self._measured_at = begun + warmup
+        self.measured_at = begun + warmup
         self._warmup = warmup
         self._seconds: list[Second] = []
         self._lags = array("d")
@@ -70,7 +70,7 @@ class Tally:
     def due(self, at: float) -> None:
         """A request is due."""
         self.second(at).due += 1
-        if at >= self._measured_at:
+        if at >= self.measured_at:
             self._due += 1
 
     def lag(self, due_at: float, now: float) -> None:
@@ -78,7 +78,7 @@ class Tally:
         late = now - due_at
         second = self.second(now)
         second.lag = max(second.lag, late)
-        if due_at >= self._measured_at:
+        if due_at >= self.measured_at:
             self._lags.append(late)
 
     def answered(self, due_at: float, now: float, rows: int) -> None:
@@ -86,20 +86,20 @@ class Tally:
         took = now - due_at
         self.second(due_at).latencies.append(took)
         self.second(now).answers += 1
-        if due_at >= self._measured_at:
+        if due_at >= self.measured_at:
             self._answered += 1
             self._latencies.append(took)
             self._last_answer = now
             if took > self.within:
                 self.late += 1
-        if self._measured_at <= now < self.ends_at:
+        if self.measured_at <= now < self.ends_at:
             self._in_window += 1
             self._rows += rows
 
     def failed(self, due_at: float, kind: str) -> None:
         """A request failed, or its answer was wrong."""
         self.second(due_at).failed += 1
-        if due_at >= self._measured_at:
+        if due_at >= self.measured_at:
             self._errors[kind] += 1
             self.late += 1
 
@@ -111,7 +111,7 @@ class Tally:
         second.open = open_requests
         second.cpu = (cpu - before) / max(now - at, 1e-9)
         self._ticked = (now, cpu)
-        if self._warm and now >= self._measured_at:
+        if self._warm and now >= self.measured_at:
             self._warm = False
             self._cpu_begun = self._ticked
 
@@ -140,7 +140,7 @@ class Tally:
     ) -> LoadRun:
         """The summary."""
         ended = self.ends_at if math.isfinite(self.ends_at) else self._last_answer
-        window = max(ended - self._measured_at, 0.0)
+        window = max(ended - self.measured_at, 0.0)
         latency, distribution, histogram = latency_of(self._latencies)
         failed = sum(self._errors.values())
         return LoadRun(
@@ -199,7 +199,7 @@ def _shown(at: int, second: Second) -> LoadSecond:
         answers=second.answers,
         failed=second.failed,
         p50=rank(ordered, 0.5) if ordered else None,
-        p99=rank(ordered, 0.99) if ordered else None,
+        p99=rank(ordered, 0.99) if beyond(len(ordered), 0.99) else None,
         max=ordered[-1] if ordered else None,
         open=second.open,
         cpu=second.cpu,

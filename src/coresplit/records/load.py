@@ -7,6 +7,8 @@ import msgspec
 LoadLimit = Literal["", "cpu", "lag"]
 """What made the generator of a load the bottleneck: its core was busy, or requests went out late.
 Empty where it was none."""
+MOST_FAILED = 0.01
+"""Of the requests of a load, up to which the latencies of the others are compared."""
 
 
 class LoadLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -98,6 +100,11 @@ class LoadRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     interrupted: bool = False
     stopped_early: bool = False
 
+    @property
+    def tells_latency(self) -> bool:
+        """Whether hardly any request failed: a server that refuses many is fast with the rest."""
+        return self.failed + self.unfinished <= MOST_FAILED * self.due
+
 
 class LoadCompared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How two servers differ in ``what``: the median of each over rounds, and their ratio.
@@ -146,6 +153,14 @@ class LoadSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     limit: Literal["server", "generator", "none"]
     trials: tuple[LoadTrial, ...]
     finished: bool = True
+
+    @property
+    def too_few(self) -> int | None:
+        """The requests of a trial at ``low``, if none of them can lie beyond the percentile."""
+        found = min((each.count for each in self.trials if each.rate == self.low), default=None)
+        if found is None or found * (1 - self.percentile / 100) >= 1 - 1e-9:
+            return None
+        return found
 
 
 class LoadResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

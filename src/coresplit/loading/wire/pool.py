@@ -75,10 +75,10 @@ class Pool:
             if connection.sending is not None and connection.due_at < before:
                 connection.abort("timeout")
 
-    def overdue(self, before: float) -> int:
-        """How many unfinished requests were due before that time."""
-        return sum(due_at < before for due_at, _ in self._waiting) + sum(
-            each.sending is not None and each.due_at < before for each in self._all
+    def overdue(self, since: float, before: float) -> int:
+        """How many unfinished requests were due between these times."""
+        return sum(since <= due_at < before for due_at, _ in self._waiting) + sum(
+            each.sending is not None and since <= each.due_at < before for each in self._all
         )
 
     async def close(self) -> None:

@@ -53,6 +53,7 @@ def latency_over_time(run: LoadRun, caption: Caption) -> Figure | None:
         ("p99", P99, [each.p99 for each in seconds]),
         ("p50", P50, [each.p50 for each in seconds]),
     ]
+    found = [each for each in found if any(each[2])]
     values = [value for _, _, own in found for value in own if value]
     if not values:
         return None

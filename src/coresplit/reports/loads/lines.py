@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from coresplit.format import format_duration, format_numbers, number, percent, times_exact
 from coresplit.records.load import (
+    MOST_FAILED,
     LoadCompared,
     LoadGenerator,
     LoadLatency,
@@ -74,7 +75,12 @@ def comparison_lines(result: LoadResult) -> Iterator[str]:
             f"warning: in {limited} of {rounds} rounds the generator was the bottleneck; "
             "they are left out"
         )
-    if not result.compared:
+    if not all(run.tells_latency for run in result.runs):
+        yield (
+            f"warning: over {percent(MOST_FAILED)} of the requests of a round failed, so latencies "
+            "are not compared"
+        )
+    elif not result.compared:
         yield "too few rounds to compare the servers"
 
 
@@ -116,6 +122,11 @@ def search_lines(found: LoadSearch) -> Iterator[str]:
     yield f"{whose[found.limit]}; {len(found.trials)} trials"
     if not found.finished:
         yield "warning: the search did not come to its end"
+    if found.too_few is not None:
+        yield (
+            f"warning: a trial had {found.too_few:,} requests, too few for "
+            f"{percentile_text(found.percentile)}; let trials take longer"
+        )
     for trial in sorted(found.trials, key=lambda trial: trial.rate):
         held = "held" if trial.held else "failed"
         limit = " (the generator was the bottleneck)" if trial.limit else ""

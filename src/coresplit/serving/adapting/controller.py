@@ -136,10 +136,12 @@ class Controller:
         self._requests, self._looked_at = 0, at
 
     def look(self, at: float, in_system: int) -> str | None:
-        """The candidate to switch to now; None to stay.
+        """The candidate to switch to now; None to stay, and while a switch is made.
 
         ``in_system`` is how many requests really wait or are computed.
         """
+        if self._before is not None:
+            return None
         for shadow in (*self._shadows.values(), self._real):
             shadow.advance(at)
         gone = {name: shadow.total() - self._rivals[name].total

@@ -17,7 +17,7 @@ from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.adapting.packrat import PackratSwitcher
 from coresplit.serving.adapting.simulation import Replay, Switcher, simulate
 from coresplit.serving.adapting.sources import Closed, Open, Source
-from coresplit.workflows.candidates import Serving, measured, short
+from coresplit.workflows.candidates import Serving, candidate_of, measured, short
 from coresplit.workflows.simulating.request import Servings, SimulateRequest
 
 _MOST_BATCHES = 16
@@ -113,7 +113,11 @@ class Players:
         self._present = present.name
         self._switch_s = request.switch
         self._by_batch, self._planned = _packrat(run, present.profile, servings.cores)
-        for candidates in (self._candidates, self._planned):
+        # a server does not know the noise of its instances
+        self._known = {
+            each.name: candidate_of(each.capacity, each.profile) for each in servings.found
+        }
+        for candidates in (self._candidates, self._planned, self._known):
             for name, each in candidates.items():
                 work_s = each.work_s + request.client
                 candidates[name] = msgspec.structs.replace(each, work_s=work_s)
@@ -133,7 +137,7 @@ class Players:
             cores={name: sum(each.threads) for name, each in self._candidates.items()},
             switch_s=dict.fromkeys(self._candidates, self._switch_s),
         )
-        controller = Controller(self._candidates, self._present, rules)
+        controller = Controller(self._known, self._present, rules)
         return self._changing(self._candidates, self._present, controller, source, seed)
 
     def packrat(self, source: Source, seed: int) -> Replay:

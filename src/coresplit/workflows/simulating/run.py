@@ -161,13 +161,18 @@ class _Work:
             arriving = Arriving(load, sending.rows)
             replay = self._players.fixed(serving.name, arriving.source(0), load.seed)
             found = self._figures(arriving, replay)
-            late = found.refused + sum(took > slo for took in replay.latencies)
+            took = [
+                each
+                for at, each in zip(replay.arrivals, replay.latencies, strict=True)
+                if at >= load.warmup
+            ]
+            late, count = found.refused + sum(each > slo for each in took), len(took)
             trials += 1
             return LoadTrial(
                 rate=rate,
-                held=found.requests > 0 and late <= (1 - percentile / 100) * found.requests + 1e-9,
-                late=late,
-                count=found.requests,
+                held=count > 0 and late <= (1 - percentile / 100) * count + 1e-9,
+                late=min(late, count),
+                count=count,
                 throughput=found.throughput,
                 ended_early=False,
                 limit="",
