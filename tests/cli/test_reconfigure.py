@@ -86,6 +86,8 @@ def test_a_change_is_asked_for_over_tls_by_who_trusts_the_server(
         (("http://127.0.0.1:1/v2/models/m", "--split", "1x1"), "127.0.0.1:1 cannot be asked"),
         (("http://127.0.0.1:1/", "--split", "1x1"), "is not what a server prints"),
         (("file:///v2/models/m", "--split", "1x1"), "is not what a server prints"),
+        (("http://[::1/v2/models/m", "--split", "1x1"), "is not what a server prints"),
+        (("http://127.0.0.1:1/v2/models/modèle", "--split", "1x1"), "is not what a server prints"),
         (
             ("https://127.0.0.1:1/v2/models/m", "--split", "1x1", "--ca", "nowhere"),
             "cannot be used",

@@ -185,6 +185,8 @@ def test_a_trace_may_have_comments_commas_and_rows(tmp_path: Path) -> None:
         ("0\n-1\n", "line 2: '-1' is not a time"),
         ("nan\n", "line 1: 'nan' is not a time"),
         ("inf\n", "line 1: 'inf' is not a time"),
+        ("1_000\n", "line 1: '1_000' is not a time"),
+        ("1764470000.5\n", "line 1: 1764470000.5 s is over 116 days"),
         ("0\nsoon\n", "line 2: 'soon' is not a number of seconds"),
         ("0 1 2\n", "line 1 has 3 values"),
         ("0 0\n", "line 1: '0' is not a number of rows"),

@@ -95,3 +95,13 @@ def test_a_contrast_of_rounds_is_a_t_test_of_their_median() -> None:
     # the variance of the median of three normals is 0.4487 of theirs, which is 0.01
     assert found.error == pytest.approx((0.4487 * 0.01) ** 0.5)
     assert msgspec.structs.asdict(found.inverse())["log"] == -0.2
+
+
+def test_latencies_are_not_compared_where_requests_failed() -> None:
+    failing = [
+        msgspec.structs.replace(each, answered=980, failed=20, errors={"HTTP 429": 20})
+        for each in noisy(1.0, 1)
+    ]
+    assert by_what(compare(failing, noisy(1.5, 2))).keys() == {"throughput"}
+    few = [msgspec.structs.replace(each, answered=990, failed=10) for each in noisy(1.0, 1)]
+    assert by_what(compare(few, noisy(1.5, 2))).keys() == {"p50", "p99", "throughput"}

@@ -207,6 +207,19 @@ def test_a_load_ends_early_once_too_many_are_late(body: Path) -> None:
     assert run.window_s < 59
 
 
+def test_what_is_late_in_the_warm_up_ends_no_load(body: Path) -> None:
+    async def script(seen: Seen) -> bytes | None:
+        if not server_is_warm.is_set():
+            asyncio.get_running_loop().call_later(0.3, server_is_warm.set)
+        await server_is_warm.wait()
+        return OK
+
+    server_is_warm = asyncio.Event()
+    load = steady(50, duration=0.6, warmup=0.4, within=0.1, most_late=3)
+    run, _ = loaded(script, load, body)
+    assert (run.stopped_early, run.due, run.answered) == (False, 10, 10)
+
+
 def test_the_warm_up_is_left_out_of_all_but_the_timeline(body: Path) -> None:
     run, server = loaded(at_once, steady(100, duration=0.5, warmup=0.3), body)
     assert len(server.seen) == 50

@@ -105,3 +105,11 @@ def test_a_trial_holds_if_no_more_are_late_than_lie_beyond_the_percentile(
     assert trial_of(run, 100, percentile).held == held
     stopped = msgspec.structs.replace(run, stopped_early=True)
     assert not trial_of(stopped, 100, percentile).held
+
+
+def test_a_trial_of_too_few_requests_for_its_percentile_is_told() -> None:
+    found = found_by(up_to(100.0))
+    assert found.too_few is None
+    trials = tuple(msgspec.structs.replace(each, count=99) for each in found.trials)
+    assert msgspec.structs.replace(found, trials=trials).too_few == 99
+    assert msgspec.structs.replace(found, low=None).too_few is None

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 from adapting.loads import FAT, SPLITS, THIN
 from scripted import Deaf, Quiet, ScriptedInstance, ScriptedLoop
@@ -15,6 +16,7 @@ from coresplit.serving.queue import Failure, Job
 from coresplit.serving.sets import InstanceSet, Place
 from coresplit.serving.settings import Settings
 from coresplit.serving.switching.adapter import BARRED_S, PREPARE_AGAIN_S, Adapter
+from coresplit.serving.switching.managing import ManagingApp
 from coresplit.serving.switching.switcher import Switcher
 
 CPUS = {"fat": ((0, 1),), "thin": ((0,), (1,))}
@@ -161,6 +163,54 @@ def test_a_set_that_somebody_asked_for_stays_until_the_load_decides_again() -> N
             here.adapter.start()
         here.load(1, 20.0)
         assert here.switcher.active == "fat"
+
+
+def test_another_set_than_the_one_it_named_is_noticed() -> None:
+    with scene() as here:
+        here.load(1, 10.0)
+        here.switcher.switch("thin", lambda outcome: None)
+        assert here.switcher.active == "thin"
+        with here.loop.running():
+            here.load(1, 20.0)
+        assert (here.switcher.active, here.adapter.running) == ("fat", True)
+
+
+class Client:
+    """Somebody who asks for a set, and what was answered."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.statuses: list[int] = []
+        self.head = SimpleNamespace(method="POST")
+        self.app = ManagingApp(
+            "m", scene.switcher, scene.engine.crew, no_offer, adapter=scene.adapter
+        )
+
+    def ask(self, body: bytes) -> None:
+        self.app.complete(self, memoryview(body))  # type: ignore[arg-type]
+
+    def respond(self, status: int, headers: object, parts: object) -> None:
+        self.statuses.append(status)
+
+
+def no_offer(split: str, optimization: str | None) -> InstanceSet:
+    raise AssertionError("nobody asked for a split")
+
+
+def test_a_change_that_fails_leaves_the_load_deciding_and_one_that_is_made_does_not() -> None:
+    with scene(most_bytes=2500, broken="thin") as here:
+        client = Client(here)
+        with here.loop.running():
+            client.ask(b'{"set": "thin"}')
+            assert not here.adapter.running
+            here.loop.advance(1.0)
+            assert (client.statuses, here.adapter.running) == ([500], True)
+            here.broken = ""
+            client.ask(b'{"set": "thin"}')
+            here.loop.advance(1.0)
+            assert (client.statuses, here.adapter.running) == ([500, 200], False)
+            client.app.draining = True
+            client.ask(b'{"set": "fat"}')
+        assert (client.statuses[-1], here.switcher.active) == (503, "thin")
 
 
 def test_a_candidate_that_cannot_serve_is_not_asked_for_again_soon() -> None:

@@ -13,6 +13,7 @@ from coresplit.serving.queue import Failure, Job
 from coresplit.serving.seats import WAITED_S
 from coresplit.serving.sets import InstanceSet, Place
 from coresplit.serving.settings import Settings
+from coresplit.serving.switching import switcher
 from coresplit.serving.switching.switcher import Switcher
 from coresplit.serving.switching.wishes import Outcome
 
@@ -263,20 +264,64 @@ def test_arrivals_are_told(scene: Scene) -> None:
     assert scene.heard == [(1000.0, 3)]
 
 
+def lose_the_active(scene: Scene) -> None:
+    """Instances of "thin" die faster than they can be started again, until "fat" serves."""
+    for _ in range(6):
+        for instance in list(scene.instances):
+            if instance.place.threads == 1 and not instance.gone:
+                instance.die(gone=True)
+        scene.loop.advance(5.0)
+        if scene.engine.active.name == "fat":
+            return
+
+
 def test_a_set_that_waits_warm_serves_where_the_active_one_is_lost(scene: Scene) -> None:
     scene.switch("fat")
     scene.instances[2].get_ready()
     scene.switch("thin")
     assert scene.engine.active.name == "thin"
-    # its instances die faster than they can be started again, so that nothing is expected of them
-    for _ in range(6):
-        for instance in scene.instances[-2:] if scene.instances[3:] else scene.instances[:2]:
-            if not instance.gone:
-                instance.die(gone=True)
-        scene.loop.advance(5.0)
-        if scene.engine.active.name == "fat":
-            break
+    lose_the_active(scene)
     assert scene.engine.active.name == "fat"
     assert "set lost" in [each["event"] for each in scene.switcher.events]
     scene.ask(1)
     assert scene.computing(2) == [1]
+
+
+def test_an_instance_that_is_killed_while_it_prepares_is_started_again(scene: Scene) -> None:
+    scene.switch("fat")
+    scene.instances[2].die(gone=True)
+    scene.loop.advance(0.2)
+    assert (scene.results, scene.instances[3].place.cpus) == ([], (0, 1))
+    scene.instances[3].get_ready()
+    assert scene.results == ["made"]
+    scene.switch("mixed")
+    for _ in range(crew.ATTEMPTS):
+        scene.instances[-1].die(gone=True)
+        scene.loop.advance(5.0)
+    assert scene.results == ["made", "failed"]
+    assert scene.engine.active.name == "fat"
+
+
+def test_a_set_that_waits_for_its_turn_is_not_forgotten(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switcher, "MOST_SETS", 0)
+    scene.switch("fat")
+    scene.switch("mixed")
+    scene.instances[2].get_ready()
+    assert scene.switcher.sets[-1].name == "mixed"
+    scene.instances[3].get_ready()
+    assert scene.results == ["made", "made"]
+
+
+def test_a_change_goes_on_where_the_active_set_is_lost_meanwhile(scene: Scene) -> None:
+    scene.switch("fat")
+    scene.instances[2].get_ready()
+    scene.switch("thin")
+    scene.switcher.know(set_on("far", (4, 5)))
+    scene.switch("far")
+    far = scene.instances[-1]
+    lose_the_active(scene)
+    assert (scene.engine.active.name, scene.results[2:], far.told_to_end) == ("fat", [], False)
+    far.get_ready()
+    assert (scene.engine.active.name, scene.results[2:]) == ("far", ["made"])

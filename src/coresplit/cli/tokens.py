@@ -12,6 +12,6 @@ def read_token(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"the token file {file} cannot be read: {reason}") from error
-    if len(token) < 16 or not token.isascii():
-        raise UsageError(f"the token in {file} must have 16 ASCII characters or more")
+    if len(token) < 16 or not all(" " <= letter <= "~" for letter in token):
+        raise UsageError(f"the token in {file} must be a line of 16 ASCII characters or more")
     return token

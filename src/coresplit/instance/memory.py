@@ -10,15 +10,24 @@ def resident(pid: int) -> int:
     return found[b"VmRSS"] - found[b"RssShmem"]
 
 
+def proportional(pid: int) -> int:
+    """Bytes of a process but those of the arena; what several processes map is divided among them.
+
+    0 where it has ended.
+    """
+    found = _sizes(pid, "smaps_rollup")
+    return found[b"Pss"] - found[b"Pss_Shmem"]
+
+
 def shared(pid: int) -> int:
     """Bytes of the arena that a process has touched; 0 where it has ended."""
     return _sizes(pid)[b"RssShmem"]
 
 
-def _sizes(pid: int) -> dict[bytes, int]:
-    found = {b"VmRSS": 0, b"RssShmem": 0}
+def _sizes(pid: int, told: str = "status") -> dict[bytes, int]:
+    found = {b"VmRSS": 0, b"RssShmem": 0, b"Pss": 0, b"Pss_Shmem": 0}
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 (read every second)
+        with open(f"/proc/{pid}/{told}", "rb") as file:  # noqa: PTH123 (read every second)
             for line in file:
                 name, _, value = line.partition(b":")
                 if name in found:

@@ -205,6 +205,10 @@ class Process:
 
     def death(self) -> InstanceDied | None:
         """How it ended, once it is gone with all its threads; None until then, without waiting."""
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                # what it had started, such as a compiler, is of its group until it is waited for
+                self._signal(signal.SIGKILL)
         code = self._process.poll()
         return None if code is None else death_of(self.spec, code, self._words)
 

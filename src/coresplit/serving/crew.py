@@ -21,8 +21,7 @@ STEADY_S = 5.0
 HOPEFUL_S = 1.0
 """Of an instance that is started again after a longer pause, nothing is expected."""
 ATTEMPTS = 3
-"""An instance that failed so often before it was ever ready is a fault; one that is parked and was
-never steady meanwhile is given up."""
+"""After so many failures that it was never steady between, a parked instance is given up."""
 LOOK_S = 1.0
 DYING_S = 5.0
 """One that has closed its pipe is killed after so long; until then it may say why it ended."""
@@ -251,13 +250,14 @@ class Crew:
         self.restarts += 1
         seat.restarts += 1
         seat.tries = 1 if seat.was_steady else seat.tries + 1
-        seat.fault = seat.fault if was_ready else reason
+        tried_again = isinstance(reason, InstanceDied) and seat.tries < ATTEMPTS
+        seat.fault = seat.fault if was_ready or tried_again else reason
         hopeless = not seat.ready_at and seat.restarts >= ATTEMPTS
         if seat.active and not was_ready and (hopeless or not self.alive):
             self.fault = reason
         first = self._settings.first_pause_s
-        again = min(LONGEST_PAUSE_S, 2 * seat.pause_s)
-        seat.pause_s = first if seat.was_steady or not seat.pause_s else again
+        again = min(LONGEST_PAUSE_S, 2 * seat.pause_s) or first
+        seat.pause_s = first if seat.was_steady else again
         self._observer.lost(seat.number, str(reason))
         if seat.leaving or (not seat.active and seat.tries >= ATTEMPTS):
             self._remove(seat)

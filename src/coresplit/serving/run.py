@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import os
 import resource
 import signal
 import ssl
@@ -31,8 +32,12 @@ T = TypeVar("T")
 MOST_ROWS_OF_A_REQUEST = 1024
 ARENA_BYTES = 1 << 30
 LOOPBACK = "127.0.0.1"
+_MANAGERS = 32
+"""Connections of people who change the instances."""
 _OTHER_FILES = 256
-"""Files that are open beside connections: pipes to instances, libraries, logs."""
+"""Files that are open beside connections: libraries, logs."""
+_FILES_OF_INSTANCES = 8
+"""Of those for each core: two for an instance, of which some wait warm."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +132,7 @@ async def _serve(
     )
     metrics.active(first.name)
     servers: list[HttpServer] = []
-    stack = contextlib.ExitStack()
+    changes = contextlib.ExitStack()
     try:
         engine.open()
         one = await _or_asked(engine.wait_ready(1), asked)
@@ -153,7 +158,8 @@ async def _serve(
             timeout_s=settings.timeout_s,
             token=settings.token,
         )
-        allow_files(settings.limits.connections + _OTHER_FILES)
+        instances = _FILES_OF_INSTANCES * (os.cpu_count() or 1)
+        allow_files(settings.limits.connections + _MANAGERS + instances + _OTHER_FILES)
         # what can never fit is refused for good, not until later
         most = min(settings.limits.body_bytes, settings.arena_bytes)
         front = HttpServer(app, msgspec.structs.replace(settings.limits, body_bytes=most))
@@ -161,14 +167,15 @@ async def _serve(
         await _listen(front, settings.host, settings.port, tls, "port=8081")
         if changing is not None:
             end = await _change(changing, settings, engine, metrics, servers=servers, tls=tls)
-            stack.callback(end)
+            changes.callback(end)
         on_ready(front.port)
         await asked.wait()
+        changes.close()
         log("draining", queued=engine.queued)
         app.draining = True
         return await _or_asked(_drained(engine, front, settings.grace_s), hurried) or False
     finally:
-        stack.close()
+        changes.close()
         engine.close()
         for each in servers:
             each.close()
@@ -188,6 +195,7 @@ async def _change(
     free = math.inf if settings.free_bytes is None else settings.free_bytes
     switcher = switcher_of(changing, engine, metrics, arena=settings.arena_bytes, free=free)
     adapter = adapter_of(changing, engine, switcher)
+    app: ManagingApp | None = None
     if changing.port is not None:
         app = ManagingApp(
             settings.name,
@@ -197,7 +205,7 @@ async def _change(
             adapter=adapter,
             token=settings.token,
         )
-        manager = HttpServer(app, settings.limits)
+        manager = HttpServer(app, msgspec.structs.replace(settings.limits, connections=_MANAGERS))
         servers.append(manager)
         # without a token only this machine may change anything
         host = settings.host if settings.token else LOOPBACK
@@ -207,6 +215,8 @@ async def _change(
         adapter.start()
 
     def end() -> None:
+        if app is not None:
+            app.draining = True
         if adapter is not None:
             adapter.stop()
         switcher.close()

@@ -67,8 +67,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _checked(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.path.startswith("/v2/models/"):
+    try:
+        parts = urllib.parse.urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.path.startswith("/v2/models/")
+    except ValueError:
+        known = False
+    if not known or not url.isascii() or any(letter <= " " for letter in url):
         raise UsageError(
             f"'{url}' is not what a server prints; it is like "
             "http://127.0.0.1:8082/v2/models/resnet50/config"

@@ -23,7 +23,7 @@ from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
 from coresplit.instance.child.weights import map_weights
-from coresplit.instance.memory import resident
+from coresplit.instance.memory import proportional
 from coresplit.instance.messages import (
     Forwards,
     FoundPeak,
@@ -197,7 +197,7 @@ class Worker:
             parameters=self._model.parameters,
             weights=self._model.weights_hash,
             memory=peak_memory(),
-            resident=resident(os.getpid()) if self._server else 0,
+            resident=proportional(os.getpid()) if self._server else 0,
         )
 
     def _facts(self, unchecked: str, *, lossy: bool) -> dict[str, str]:

@@ -54,6 +54,7 @@ class Adapter:
         self._rests_until = 0.0
         self._prepare_at = dict.fromkeys(candidates, 0.0)
         self._switching = False
+        self._again_at = 0.0
 
     @property
     def running(self) -> bool:
@@ -105,6 +106,12 @@ class Adapter:
         if controller is None:
             return
         self._wait(LOOK_S)
+        astray = self._switcher.active != controller.present
+        if astray and not self._switching and now >= self._again_at:
+            # another set serves than the one that was named: by another wish, or as that was lost
+            self.stop()
+            self.start()
+            return
         rested, self._rests_until = self._rests_until, 0.0
         if rested:
             controller.resume(now, self._engine.in_system)
@@ -143,6 +150,7 @@ class Adapter:
             self._controller.switched(now, outcome.set)
         else:
             self._controller.failed(outcome.set, now + BARRED_S)
+            self._again_at = now + BARRED_S
 
     def _prepare(self, now: float) -> None:
         """Have the next candidate wait warm that does not."""

@@ -57,7 +57,7 @@ def switcher_of(
     clock = asyncio.get_running_loop().time
     found = Switcher(engine, hearer, clock, free=left, most_bytes=most)
     for each in changing.known:
-        found.know(each)
+        found.know(each, lasting=True)
     return found
 
 

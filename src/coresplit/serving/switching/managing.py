@@ -63,6 +63,9 @@ class ManagingApp:
         self._offer = offer
         self._adapter = adapter
         self._token = token.encode()
+        self._followed = False
+        """Until a wish was granted: the load decides again if none is."""
+        self.draining = False
 
     def begin(self, exchange: Exchange) -> memoryview | None:
         """Refuse what needs no body."""
@@ -86,6 +89,9 @@ class ManagingApp:
         if exchange.head.method != "POST":
             self._respond(exchange, 200, self.state())
             return
+        if self.draining:
+            self._error(exchange, 503, "the server is shutting down")
+            return
         try:
             asked = _asked(body)
             if asked.adapt is not None:
@@ -97,8 +103,9 @@ class ManagingApp:
             # without the option of the command line that would do something about it
             self._error(exchange, 400, error.what if error.option else str(error))
             return
-        if self._adapter is not None:
+        if self._adapter is not None and self._adapter.running:
             # who asks for a set wants it to stay
+            self._followed = True
             self._adapter.stop()
         self._switcher.know(wanted)
         self._switcher.switch(wanted.name, lambda outcome: self._ended(exchange, outcome))
@@ -152,6 +159,7 @@ class ManagingApp:
             raise CoresplitError("either ask for a set or have it follow the load")
         if self._adapter is None:
             raise CoresplitError("the server was not started to follow the load")
+        self._followed = False
         if asked.adapt:
             self._adapter.start()
         else:
@@ -172,9 +180,15 @@ class ManagingApp:
 
     def _ended(self, exchange: Exchange, outcome: Outcome) -> None:
         told = msgspec.to_builtins(outcome)
-        if outcome.result != "made":
+        if outcome.result == "made":
+            self._followed = False
+        else:
             told["error"] = outcome.reason
-        self._respond(exchange, _STATUSES[outcome.result], told)
+        self._respond(exchange, 503 if self.draining else _STATUSES[outcome.result], told)
+        rests = self._switcher.preparing is None and self._switcher.queued is None
+        if self._followed and rests and not self.draining and self._adapter is not None:
+            self._followed = False
+            self._adapter.start()
 
     def _permitted(self, given: str) -> bool:
         if not self._token:

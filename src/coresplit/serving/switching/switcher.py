@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from coresplit.format import format_size
+from coresplit.instance.memory import resident
 from coresplit.serving.engine import Engine
 from coresplit.serving.sets import InstanceSet, expected_memory, kept, missing
 from coresplit.serving.switching.wishes import Hearer, Outcome, Result, Wish
@@ -43,6 +44,7 @@ class Switcher:
         self._free = free
         self._sets: OrderedDict[str, InstanceSet] = OrderedDict()
         """The last active one first."""
+        self._lasting: set[str] = set()
         self._now: Wish | None = None
         self._next: Wish | None = None
         self.know(engine.active)
@@ -68,9 +70,14 @@ class Switcher:
         """The set that is wanted next."""
         return self._next.wanted.name if self._next else None
 
-    def know(self, each: InstanceSet) -> None:
-        """Keep a set in mind; one of the same name stays, with what was observed of it."""
+    def know(self, each: InstanceSet, *, lasting: bool = False) -> None:
+        """Keep a set in mind, ``lasting`` ones for good.
+
+        One of the same name stays, with what was observed of it.
+        """
         self._sets.setdefault(each.name, each)
+        if lasting:
+            self._lasting.add(each.name)
 
     def resident(self, each: InstanceSet) -> bool:
         """Whether all instances of a set are warm."""
@@ -109,15 +116,19 @@ class Switcher:
             self._begin(wish)
 
     def close(self) -> None:
-        """Nothing is changed any more."""
+        """Nothing is changed any more, and what is being prepared is ended."""
         wishes, self._now, self._next = (self._now, self._next), None, None
         self._engine.on_change = lambda: None
         for wish in wishes:
             if wish is not None:
+                for seat in wish.started:
+                    if not seat.active:
+                        self._crew.drop(seat)
                 self._end(wish, "failed", "the server was stopped")
 
     def _begin(self, wish: Wish) -> None:
         wanted = wish.wanted
+        self.know(wanted)
         if wanted.name == self._engine.active.name:
             self._end(wish, "made", "it serves already")
             return
@@ -157,7 +168,9 @@ class Switcher:
         """
         wanted, active = wish.wanted, self._engine.active
         need = expected_memory(missing(wanted, self._crew.places), self._crew.peak)
-        free = self._free()
+        # what was just killed has not given its memory back yet
+        gone = [each.instance for each in self._crew.seats if each.dismissed and each.instance]
+        free = self._free() + sum(resident(each.pid) for each in gone)
         if need > free and not wish.ahead:
             used = {*active.places, *wanted.places}
             spare = [seat for place, seat in self._crew.places.items() if place not in used]
@@ -240,12 +253,15 @@ class Switcher:
         warm = [place for place, seat in places.items() if seat.ready or seat.batch]
         others = [each for each in self.sets if each.name != active.name]
         stay = kept(active, others, warm, self._crew.memory, self.most_bytes)
+        if self._now is not None:
+            stay = stay | set(self._now.wanted.places)
         for place, seat in places.items():
             if place not in stay:
                 self._crew.drop(seat)
         forgotten = [each.name for each in others if not set(each.places) <= stay]
         for name in forgotten[MOST_SETS:]:
-            del self._sets[name]
+            if name not in self._lasting:
+                del self._sets[name]
 
     def _end(self, wish: Wish, result: Result, reason: str) -> None:
         outcome = Outcome(
