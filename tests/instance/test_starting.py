@@ -5,6 +5,7 @@ import os
 import resource
 import select
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -61,6 +62,20 @@ def test_how_a_process_died_is_known_without_waiting(ending: Callable[[Process],
         process.end()
     finally:
         process.close()
+
+
+def test_what_an_instance_had_started_ends_with_it() -> None:
+    process = Process(SPEC)
+    with subprocess.Popen(["sleep", "60"], process_group=process.pid) as started:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+            end = time.monotonic() + 30
+            while process.death() is None and time.monotonic() < end:
+                time.sleep(0.01)
+            assert started.wait(30) == -signal.SIGKILL
+        finally:
+            process.close()
+            started.kill()
 
 
 def test_a_reply_that_is_none_is_an_error_of_the_instance() -> None:
