@@ -13,6 +13,7 @@ import argparse
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,14 +21,10 @@ import comparison_page
 import msgspec
 from about import end_with_all, machine_line, own_versions, parser, peer_versions, place_line
 from compared import Comparison, Plan, Server, Turn, together
-from field import TITLES, Field, free, options_of, say
+from field import TITLES, Field, options_of, say
 from load import Wrong
-from processes import Program
 from targets import Target
 from turns import planned, turn_of, words_of
-
-_LEFT = 0.25
-"""Of the memory, when no more servers are started beside those that are there."""
 
 
 def main() -> None:
@@ -60,12 +57,16 @@ def compared(
     began = time.time()
     field = Field(asked, model, work, stack)
     own = field.own
-    now = planned(field.program, own, field.sent(own), field.place, asked.seconds)
+    now = planned(own, field.sent(own), field.place, asked.seconds)
+    field.program.end()
     plan = before.plan if before else now
     say(f"{TITLES[model]}: {plan}")
     known = {each.label for each in before.servers} if before else set()
-    waiting = [each for each in field.others if each.label not in known]
-    turns = in_groups(field, waiting, plan, asked.rounds)
+    servers = [own, *(each for each in field.others if each.label not in known)]
+    turns: list[Turn] = []
+    for number in range(asked.rounds):
+        turns += one_round(field, servers, plan, number)
+        say(f"round {number + 1} of {asked.rounds}")
     measured = {turn.server for turn in turns}
     return Comparison(
         model=model,
@@ -94,39 +95,22 @@ def compared(
     )
 
 
-def in_groups(field: Field, waiting: list[Target], plan: Plan, rounds: int) -> list[Turn]:
-    """Rounds of as many servers as fit in the memory, then of the next; coresplit is in all."""
-    turns: list[Turn] = []
-    number = 0
-    while waiting:
-        servers = {field.own: field.program}
-        while waiting and (len(servers) == 1 or free() > _LEFT):
-            target = waiting.pop(0)
-            started = field.started(target)
-            if started is not None:
-                servers[target] = started
-        for round_ in range(rounds):
-            turns += one_round(field, servers, plan, (number, round_))
-            say(f"group {number + 1}, round {round_ + 1} of {rounds}")
-        for target, each in servers.items():
-            if target is not field.own:
-                each.end()
-        number += 1
-    return turns
+def one_round(field: Field, servers: Sequence[Target], plan: Plan, number: int) -> list[Turn]:
+    """Every server once, in an order drawn anew, each started for it and alone on the machine.
 
-
-def one_round(
-    field: Field, servers: dict[Target, Program], plan: Plan, at: tuple[int, int]
-) -> list[Turn]:
-    """Every server once, in an order drawn anew."""
+    Two processes of one server may differ by a quarter, by which memory they got.
+    """
     found: list[Turn] = []
-    drawn = random.Random(f"{at}")
-    for target in drawn.sample(list(servers), len(servers)):
-        sent = field.sent(target)
+    for target in random.Random(number).sample(servers, len(servers)):
+        program = field.started(target)
+        if program is None:
+            continue
         try:
-            found += turn_of(servers[target], target, sent, field.place, plan, at=at)
+            found += turn_of(program, target, field.sent(target), field.place, plan, number=number)
         except Wrong as error:
-            field.leave_out(f"{target.label} in round {at[1] + 1}: {error}")
+            field.leave_out(f"{target.label} in round {number + 1}: {error}")
+        finally:
+            program.end()
     return found
 
 

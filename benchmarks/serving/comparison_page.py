@@ -41,8 +41,7 @@ _READING = (
     "discoveries held at 1 % over all that is tested with a model; all else is equal within 3 %, "
     "which needs a test too, or too close to call. Figures are medians over rounds, the 99th "
     "percentile is of the requests of all rounds. Latency counts from when a request was due. "
-    "Every server was started once for each group of servers; what differs between two starts of "
-    "the same server, memory above all, is in no interval."
+    "Every server was started anew in each round, and was alone on the machine."
 )
 _LEFT, _WIDTH, _STEP, _TOP = 150, 420, 20, 8
 _SPAN = 8.0

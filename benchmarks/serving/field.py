@@ -25,7 +25,7 @@ _LOOK_S = 0.3
 
 
 class Field:
-    """coresplit, which has begun, and its peers with the ONNX file that it has exported.
+    """coresplit, which has begun as ``program``, and its peers with the file that it has exported.
 
     ``own`` is coresplit as it is by default, ``others`` are yet to be started, ``left_out`` says
     what cannot be measured, and ``apart`` how far outputs were from those of coresplit.
@@ -83,7 +83,7 @@ class Field:
         return "; ".join(lines[begin:end])
 
     def started(self, target: Target) -> Program | None:
-        """A server that answers right, standing still; None where it does not."""
+        """A server that answers right; None where it does not."""
         return self._started(target, self.sent(target))
 
     def leave_out(self, line: str) -> None:
@@ -94,7 +94,7 @@ class Field:
         print(f"left out: {line}", flush=True)
 
     def _started(self, target: Target, sent: Sent | None) -> Program | None:
-        """Without ``sent`` it is coresplit, which is asked for its model first, and goes on."""
+        """Without ``sent`` it is coresplit, which is asked for its model."""
         log = self._work / f"{target.label}.log".replace("/", "-")
         program = Program(
             target.command, log, cwd=target.cwd, env=target.env, cpus=self._cpus
@@ -107,9 +107,7 @@ class Field:
             last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
             self.leave_out(f"{target.label}: {fault}; {' / '.join(last[-3:])}")
             return None
-        if sent is not None:
-            program.pause()
-        say(f"started {target.label} in {time.monotonic() - begin:.1f} s, {free():.0%} free")
+        say(f"started {target.label} in {time.monotonic() - begin:.1f} s")
         return program
 
     def _awaited(self, program: Program, target: Target, sent: Sent | None) -> str:
@@ -157,13 +155,6 @@ def options_of(target: Target) -> str:
             continue
         found.append(word)
     return " ".join(found) or "none"
-
-
-def free() -> float:
-    """The share of the memory that is available."""
-    sizes = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    found = [int(sizes[name].split()[0]) for name in ("MemAvailable", "MemTotal")]
-    return found[0] / found[1]
 
 
 def say(text: str) -> None:

@@ -13,7 +13,7 @@ coresplit with ``--timeout``, and the peers that have such a setting. coresplit 
 it too, and as ``--slo`` chooses its instances.
 
 In a round every server gets the same arrivals, faster or slower: rates are 4 % apart, and a
-bisection finds the last that holds. Those that are not loaded stand still. Ratios are within
+bisection finds the last that holds. Every server is started anew in each round. Ratios are within
 rounds.
 """
 
@@ -32,7 +32,6 @@ from about import describe, parser
 from compared import FEWEST_ROUNDS, Comparison, Row, rows_of
 from field import Field, say
 from load import Wrong
-from processes import Program
 from targets import Target, punctual
 from turns import CLIENTS, closed, open_client, poisson, run_once
 
@@ -79,17 +78,15 @@ def compare(
         for each in field.others
         if each.label in names
     ]
-    servers = {field.own: field.program}
-    for target in (own, field.coresplit("--slo", most_ms, "--timeout", most_ms), *others):
-        if (program := field.started(target)) is not None:
-            servers[target] = program
+    servers = (field.own, own, field.coresplit("--slo", most_ms, "--timeout", most_ms), *others)
     unit = most(field)
+    field.program.end()
     print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")
     found: dict[Target, list[float]] = {target: [] for target in servers}
     top = unit * STEP**HIGHEST
     for round_ in range(asked.rounds):
-        for target in random.Random(round_).sample(list(servers), len(servers)):
-            rate = searched(field, target, servers[target], unit, slo=slo, seed=round_)
+        for target in random.Random(round_).sample(servers, len(servers)):
+            rate = searched(field, target, unit, slo=slo, seed=round_)
             found[target].append(rate)
             say(f"round {round_ + 1}: {target.label} {number(rate)}/s")
     if any(rate >= top for rates in found.values() for rate in rates):
@@ -108,20 +105,18 @@ def best_of(comparison: Comparison, count: int) -> list[str]:
 
 def most(field: Field) -> float:
     """Requests per second that coresplit answers to many clients."""
-    field.program.resume()
     client = open_client(field.own, field.sent(field.own), field.place)
     try:
         return run_once(client, closed(CLIENTS, 4 * CLIENTS)).throughput
     finally:
         client.close()
-        field.program.pause()
 
 
-def searched(
-    field: Field, target: Target, program: Program, unit: float, *, slo: float, seed: int
-) -> float:
-    """The highest rate of a server that holds; 0 where none does."""
-    program.resume()
+def searched(field: Field, target: Target, unit: float, *, slo: float, seed: int) -> float:
+    """The highest rate of a server that holds, which is started for it; 0 where none does."""
+    program = field.started(target)
+    if program is None:
+        return 0.0
     try:
         client = open_client(target, field.sent(target), field.place)
         try:
@@ -132,7 +127,7 @@ def searched(
         finally:
             client.close()
     finally:
-        program.pause()
+        program.end()
     return unit * STEP**last if last >= LOWEST else 0.0
 
 

@@ -7,11 +7,11 @@ Serves a model with one instance of two threads and with two of one thread, and 
 closed loops of 1, 4 and 16 clients, and with Poisson arrivals at 30, 60 and 80 % of what the
 simulation says it can do with 16 clients. The same arrivals are simulated.
 
-A machine's speed drifts within minutes by more than is to be shown. So a run is measured in every
-round just before its loads, which are simulated from this run alone; an error is the median over
-rounds of simulated over real. Where the load shares the cores with the server, what it took of them
-for a request is simulated too: users have it elsewhere. Errors without it are told as well. Both
-servers run; what is not measured stands still.
+A machine's speed drifts within minutes by more than is to be shown, and so do two processes of one
+server. So a run is measured in every round just before its loads, which are simulated from this run
+alone, and the servers are started from it, one after the other; an error is the median over rounds
+of simulated over real. Where the load shares the cores with the server, what it took of them for a
+request is simulated too: users have it elsewhere. Errors without it are told as well.
 """
 
 import argparse
@@ -108,16 +108,18 @@ def main() -> None:
         f"{given.model}, {given.optimization}, {given.rounds} rounds: a run of {given.budget}, "
         f"{given.seconds:g} s a load"
     )
-    with ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        first = measured_run(given, work, 0)
-        servers = {split: served(work / "0", split, work, stack) for split in SPLITS}
-        found: dict[Point, list[Measured]] = {}
+    found: dict[Point, list[Measured]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
         for number in range(given.rounds):
-            run = measured_run(given, work, number) if number else first
-            for point in random.Random(number).sample(points(), len(points())):
-                each = compared(point, run, servers[point.split], work, given.seconds)
-                found.setdefault(point, []).append(each)
+            run, drawn = measured_run(given, work, number), random.Random(number)
+            for split in drawn.sample(SPLITS, len(SPLITS)):
+                with ExitStack() as stack:
+                    server = served(work / f"{number}", split, work, stack)
+                    own = [each for each in points() if each.split == split]
+                    for point in drawn.sample(own, len(own)):
+                        each = compared(point, run, server, work, given.seconds)
+                        found.setdefault(point, []).append(each)
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
     show(found)
 
@@ -138,7 +140,7 @@ def measured_run(given: argparse.Namespace, work: Path, number: int) -> Run:
 
 
 def served(run: Path, split: str, work: Path, stack: ExitStack) -> tuple[Program, str]:
-    """A server, standing still, and its address."""
+    """A server, and its address."""
     log = work / f"{split}.log"
     words = (*COMMAND, "serve", str(run), "--split", split, "--port", "0")
     program = Program(words, log, env={SHARED: "1"})
@@ -147,7 +149,6 @@ def served(run: Path, split: str, work: Path, stack: ExitStack) -> tuple[Program
     while time.monotonic() < end and not program.ended:
         if ready := re.search(r"^ready +(\S+)", log.read_text(), re.MULTILINE):
             loaded(ready[1], f"--concurrency=4 --duration={WARM_UP_S}s".split())
-            program.pause()
             return program, ready[1]
         time.sleep(0.1)
     sys.exit(f"the server of {split} was not ready:\n{log.read_text()}")
@@ -165,11 +166,9 @@ def compared(
     sending = sending_of(point, rate, seconds, work)
     given = {"concurrency": sending.concurrency, "trace": sending.trace, "duration": f"{seconds}s"}
     options = [f"--{name}={value}" for name, value in given.items() if value is not None]
-    program.resume()
     spent = own_cpu_s(program)
     load = loaded(url, options)
     spent = own_cpu_s(program) - spent
-    program.pause()
     client = load["generator"]["cpu"] / load["throughput"]
     return Measured(
         real=Figures(

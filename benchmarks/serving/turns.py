@@ -1,4 +1,4 @@
-"""Turns of the comparison: one server under its three loads while all others stand still."""
+"""Turns of the comparison: one server under its three loads, alone on the machine."""
 
 from pathlib import Path
 
@@ -85,9 +85,8 @@ def open_client(target: Target, sent: Sent, place: Place) -> Generator:
     return Generator(requests, place.cpus, lambda: False)
 
 
-def planned(program: Program, target: Target, sent: Sent, place: Place, seconds: float) -> Plan:
+def planned(target: Target, sent: Sent, place: Place, seconds: float) -> Plan:
     """Loads that take about so long each with coresplit, from what it does now."""
-    program.resume()
     client = open_client(target, sent, place)
     try:
         one = run_once(client, closed(1, 10))
@@ -95,7 +94,6 @@ def planned(program: Program, target: Target, sent: Sent, place: Place, seconds:
         most = run_once(client, closed(CLIENTS, 2 * _FEWEST))
     finally:
         client.close()
-        program.pause()
     if one.failed or most.failed:
         raise Wrong(f"requests failed: {one.errors or most.errors}")
     return Plan(
@@ -107,19 +105,15 @@ def planned(program: Program, target: Target, sent: Sent, place: Place, seconds:
 
 
 def turn_of(
-    program: Program, target: Target, sent: Sent, place: Place, plan: Plan, *, at: tuple[int, int]
+    program: Program, target: Target, sent: Sent, place: Place, plan: Plan, *, number: int
 ) -> list[Turn]:
-    """One server in a round; ``at`` is the number of its group and of the round.
-
-    Raises Wrong where it does not answer.
-    """
+    """One server in the round of that number; raises Wrong where it does not answer."""
     found = []
-    program.resume()
     try:
         client = open_client(target, sent, place)
         try:
             run_once(client, msgspec.structs.replace(closed(2, 1 << 30), duration=_WARMUP_S))
-            for name, load in loads_of(plan, seed=at[1]).items():
+            for name, load in loads_of(plan, seed=number).items():
                 before = program.cpu_s()
                 run = run_once(client, load)
                 used = program.cpu_s() - before
@@ -129,8 +123,8 @@ def turn_of(
                 found.append(
                     Turn(
                         server=target.label,
-                        group=at[0],
-                        round=at[1],
+                        group=0,
+                        round=number,
                         load=name,
                         answered=run.answered,
                         errors=run.errors,
@@ -148,8 +142,6 @@ def turn_of(
             client.close()
     except CoresplitError as error:
         raise Wrong(str(error)) from error
-    finally:
-        program.pause()
     return found
 
 

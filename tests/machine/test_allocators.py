@@ -18,6 +18,7 @@ from coresplit.machine.allocators import (
     release_memory,
     usable_allocators,
 )
+from coresplit.machine.kernel_files import HUGE_PAGES
 
 FOLDER = f"/usr/lib/{os.uname().machine}-linux-gnu"
 TCMALLOC = f"{FOLDER}/libtcmalloc_minimal.so.4"
@@ -63,9 +64,9 @@ print(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
 
 
 def linux(tmp_path: Path, release: str = "") -> Path:
-    """A machine with glibc, tcmalloc and jemalloc."""
+    """A machine with glibc, huge pages for those who ask, tcmalloc and jemalloc."""
     files = {f"{FOLDER}/libc.so.6": "", TCMALLOC: "", JEMALLOC: "", "/etc/os-release": release}
-    return write(tmp_path, files)
+    return write(tmp_path, {**files, HUGE_PAGES: "always [madvise] never"})
 
 
 def answer(code: str, environment: Mapping[str, str]) -> list[str]:
@@ -113,6 +114,28 @@ def test_tuned_glibc_joins_its_tunables_to_those_kept(tmp_path: Path) -> None:
     assert allocator_environment("glibc_tuned", caller, linux(tmp_path)) == {
         "GLIBC_TUNABLES": f"glibc.cpu.x86_shstk=off:{MALLOC_TUNABLES}"
     }
+
+
+def test_huge_pages_are_asked_for_beside_the_tuning(tmp_path: Path) -> None:
+    assert allocator_environment("glibc_huge", {}, linux(tmp_path)) == {
+        "GLIBC_TUNABLES": f"{MALLOC_TUNABLES}:glibc.malloc.hugetlb=1"
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("always madvise [never]", "which are off; as root: echo madvise >"),
+        ("", "which are off"),
+        ("[always] madvise never", "every allocator gets huge pages here"),
+    ],
+)
+def test_huge_pages_are_asked_for_where_that_changes_anything(
+    tmp_path: Path, file: str, said: str
+) -> None:
+    root = write(linux(tmp_path), {HUGE_PAGES: file})
+    assert said in (missing_allocator("glibc_huge", root) or "")
+    assert "glibc_huge" not in usable_allocators(root)
 
 
 @pytest.mark.parametrize(("name", "library"), [("tcmalloc", TCMALLOC), ("jemalloc", JEMALLOC)])
@@ -271,7 +294,7 @@ def test_asking_for_the_allocator_leaves_no_memory_behind() -> None:
         assert int(answer(code, environment_of(name))[0]) < 8 * 2**20
 
 
-@pytest.mark.parametrize("name", ["default", "glibc_tuned"])
+@pytest.mark.parametrize("name", ["default", "glibc_tuned", "glibc_huge"])
 def test_room_that_was_freed_before_hides_no_allocator(name: str) -> None:
     # the last block keeps the heap from shrinking, so that a hole of 300 MB stays below it
     code = f"held = [b'x' * 10**5 for _ in range(3001)]; del held[:3000]; {ASK}"

@@ -61,9 +61,15 @@ def latency(cell: Cell) -> float:
     spread = serial + (1 - serial) / threads
     overhead = {"none": 0.012, "compile": 0.004, "openvino": 0.0012}.get(name, 0.003)
     pages = 0.25 / (1 + math.exp(-(math.log2(batch) - 5)))
-    pages *= {"default": 1.0, "glibc_tuned": 0.15, "tcmalloc": 0.12, "jemalloc": 1.7}[
-        cell.allocator
-    ] * (1.0 if name in ("none", "script", "trace", "channels_last", "compile") else 0.25)
+    pages *= {
+        "default": 1.0,
+        "glibc_tuned": 0.15,
+        "glibc_huge": 0.1,
+        "tcmalloc": 0.12,
+        "jemalloc": 1.7,
+    }[cell.allocator] * (
+        1.0 if name in ("none", "script", "trace", "channels_last", "compile") else 0.25
+    )
     far = 1.0
     if cell.mapping == "interleave" and threads > 1:
         far = 1.09 - 0.028 * math.log2(batch)
@@ -163,7 +169,9 @@ def _measurement(
         )
     light = cell.batch >= light_from
     samples = tuple(middle * rng.uniform(0.99, 1.01) for _ in range(3 if light else 12))
-    faults = {"default": 3300, "glibc_tuned": 66, "tcmalloc": 40, "jemalloc": 5200}
+    faults = {
+        "default": 3300, "glibc_tuned": 66, "glibc_huge": 5, "tcmalloc": 40, "jemalloc": 5200
+    }  # fmt: skip
     seen = evidence(cell, samples)
     return Measurement(
         cell=cell,

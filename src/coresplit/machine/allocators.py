@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from coresplit.errors import EnvironmentFault
-from coresplit.machine.kernel_files import below, read_text
+from coresplit.machine.kernel_files import HUGE_PAGES, below, huge_pages, read_text
 from coresplit.units import unknown_name
 
 ALLOCATORS = {
     "default": "the C library's allocator, default settings",
     "glibc_tuned": "glibc's allocator, tuned to keep freed memory; nothing to install",
+    "glibc_huge": "the same in transparent huge pages; nothing to install",
     "tcmalloc": "Google's tcmalloc, default settings",
     "jemalloc": "jemalloc, default settings",
 }
@@ -25,6 +26,10 @@ MALLOC_TUNABLES = (
     "glibc.malloc.trim_threshold=68719476736"
 )
 """Keeps freed blocks in the heap. Older glibc ignores thresholds above 32 MiB, not mmap_max=0."""
+HUGE_TUNABLES = f"{MALLOC_TUNABLES}:glibc.malloc.hugetlb=1"
+"""And asks for transparent huge pages."""
+TUNABLES = {"glibc_tuned": MALLOC_TUNABLES, "glibc_huge": HUGE_TUNABLES}
+_HUGE_SINCE = (2, 35)
 
 # prefixes, since full, minimal and versioned builds of an allocator share them
 _LIBRARIES = ("tcmalloc", "jemalloc", "mimalloc", "tbbmalloc", "snmalloc", "rpmalloc", "hoard")
@@ -40,6 +45,7 @@ _PACKAGES = {
 _FAMILIES = {"ubuntu": "debian", "rhel": "fedora", "centos": "fedora"}
 _BLOCK = 64 * 2**20
 _JEMALLOC_ALL_ARENAS = 4096
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ")
 
 
 def allocator_environment(
@@ -47,7 +53,8 @@ def allocator_environment(
 ) -> dict[str, str]:
     """The environment of a child process that runs under an allocator, from its caller's.
 
-    Every allocator runs with its own defaults, except that ``glibc_tuned`` keeps freed memory.
+    Every allocator runs with its own defaults, except that ``glibc_tuned`` keeps freed memory, and
+    ``glibc_huge`` also asks for huge pages.
     Allocator libraries are removed from LD_PRELOAD and ``glibc.malloc`` entries from
     GLIBC_TUNABLES, other entries stay; variables that allocators read are dropped. Raises
     UsageError for an unknown name and EnvironmentFault if the allocator is not installed.
@@ -65,8 +72,8 @@ def allocator_environment(
         for entry in environment.get("GLIBC_TUNABLES", "").split(":")
         if not entry.startswith("glibc.malloc.")
     ]
-    if name == "glibc_tuned":
-        tunables.append(MALLOC_TUNABLES)
+    if name in TUNABLES:
+        tunables.append(TUNABLES[name])
     elif name != "default":
         preload.insert(0, find_library(name, root) or "")
     kept = {key: value for key, value in environment.items() if not key.startswith(_VARIABLES)}
@@ -86,10 +93,10 @@ def missing_allocator(name: str, root: Path = Path("/")) -> str | None:
         raise unknown_name("allocator", name, ALLOCATORS)
     if name == "default":
         return None
-    if name == "glibc_tuned":
-        if has_glibc(root):
-            return None
-        return "the allocator glibc_tuned needs glibc, but this machine has another C library"
+    if name in TUNABLES:
+        if not has_glibc(root):
+            return f"the allocator {name} needs glibc, but this machine has another C library"
+        return _no_huge_pages(root) if name == "glibc_huge" else None
     if find_library(name, root) is not None:
         return None
     return f"the allocator {name} is not installed; {how_to_install(name, root)}"
@@ -111,6 +118,22 @@ def how_to_install(name: str, root: Path) -> str:
 def usable_allocators(root: Path = Path("/")) -> tuple[str, ...]:
     """The names of the allocators that can be used here."""
     return tuple(name for name in ALLOCATORS if missing_allocator(name, root) is None)
+
+
+def _no_huge_pages(root: Path) -> str | None:
+    """Why no allocator can ask for huge pages, or need not."""
+    found = re.match(r"(\d+)\.(\d+)", platform.libc_ver()[1])
+    if root == Path("/") and found and (int(found[1]), int(found[2])) < _HUGE_SINCE:
+        return f"the allocator glibc_huge needs glibc 2.35, but this is {found[0]}"
+    match huge_pages(root):
+        case "madvise":
+            return None
+        case "always":
+            return "the allocator glibc_huge is not needed: every allocator gets huge pages here"
+    return (
+        "the allocator glibc_huge needs transparent huge pages, which are off; as root: "
+        f"echo madvise > {HUGE_PAGES}"
+    )
 
 
 def has_glibc(root: Path = Path("/")) -> bool:
@@ -142,9 +165,10 @@ def loaded_allocator() -> str:
     """The allocator that this process really uses, whatever was requested.
 
     It is named after the library that provides ``malloc``. The C library is ``glibc_tuned`` if a
-    large block stays in memory after it is freed, else ``default``; an unknown library gives its
-    file name. Call it in the main thread: glibc keeps large blocks only in the heap of that
-    thread. Allocates and frees 64 MiB; raises MemoryError if it cannot.
+    large block stays in memory after it is freed, ``glibc_huge`` if huge pages were asked for it
+    too, else ``default``; an unknown library gives its file name. Call it in the main thread: glibc
+    keeps large blocks only in the heap of that thread. Allocates and frees 64 MiB; raises
+    MemoryError if it cannot.
     """
     path = _library_of_malloc()
     named = _allocator_in(path)
@@ -152,7 +176,10 @@ def loaded_allocator() -> str:
         return named
     if re.match(r"(libc\.|libc-|ld-musl)", Path(path).name) is None:
         return Path(path).name or "unknown"
-    return "glibc_tuned" if _keeps_freed_blocks() else "default"
+    kept, huge = _large_block()
+    if not kept:
+        return "default"
+    return "glibc_huge" if huge else "glibc_tuned"
 
 
 def release_memory() -> bool:
@@ -210,8 +237,10 @@ def _library_of_malloc() -> str:
     return os.fsdecode(found.path or b"")
 
 
-def _keeps_freed_blocks() -> bool:
-    """Whether the end of a freed block is still in memory, according to mincore(2).
+def _large_block() -> tuple[bool, bool]:
+    """Whether the end of a freed block is still in memory, and huge pages were asked for it.
+
+    The first is according to mincore(2), the second to smaps of proc(5).
 
     Page faults of a second block would show it too, but huge pages and sandboxes such as gVisor,
     which count none, make their number ambiguous. By default glibc maps a new block above 32 MiB
@@ -228,11 +257,23 @@ def _keeps_freed_blocks() -> bool:
     pages = _BLOCK // page - 1
     first = (block + size) // page * page - pages * page
     ctypes.memset(first, 1, pages * page)
+    huge = _advised(first)
     library.free(ctypes.c_void_p(block))
     resident = (ctypes.c_ubyte * pages)()
     refused = library.mincore(ctypes.c_void_p(first), ctypes.c_size_t(pages * page), resident)
     release_memory()
-    return not refused and sum(byte & 1 for byte in resident) > pages // 2
+    return not refused and sum(byte & 1 for byte in resident) > pages // 2, huge
+
+
+def _advised(address: int) -> bool:
+    """Whether the memory there has the flag of madvise(MADV_HUGEPAGE)."""
+    inside = False
+    for line in (read_text(Path("/proc/self/smaps")) or "").splitlines():
+        if found := _MAPPING.match(line):
+            inside = int(found[1], 16) <= address < int(found[2], 16)
+        elif inside and line.startswith("VmFlags:"):
+            return "hg" in line.split()
+    return False
 
 
 class _MallInfo(ctypes.Structure):

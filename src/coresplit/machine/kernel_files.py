@@ -8,6 +8,8 @@ NODES = "/sys/devices/system/node"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 """The unit of CPU times in /proc, in seconds."""
 
+HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
+
 
 def below(root: Path, absolute: str) -> Path:
     """The absolute path on the machine with its file tree at ``root``."""
@@ -39,3 +41,9 @@ def read_fields(path: Path) -> dict[str, int]:
         if len(words) >= 2 and words[1].isdecimal():
             fields[words[0]] = int(words[1])
     return fields
+
+
+def huge_pages(root: Path = Path("/")) -> str:
+    """Who gets transparent huge pages: ``always``, ``madvise``, ``never``; empty if unknown."""
+    text = read_text(below(root, HUGE_PAGES)) or ""
+    return text.partition("[")[2].partition("]")[0]

@@ -88,7 +88,7 @@ _MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
     "--allocator",
     type=Names("allocator", allocators),
     metavar="LIST",
-    help="default, glibc_tuned, tcmalloc, jemalloc.",
+    help="default, glibc_tuned, glibc_huge, tcmalloc, jemalloc.",
 )
 @click.option(
     "--setting",

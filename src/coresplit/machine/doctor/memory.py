@@ -8,20 +8,19 @@ import msgspec
 
 from coresplit.format import format_size
 from coresplit.machine.allocators import (
-    MALLOC_TUNABLES,
+    TUNABLES,
     find_library,
     has_glibc,
     how_to_install,
     usable_allocators,
 )
 from coresplit.machine.cgroups import available_memory
-from coresplit.machine.kernel_files import below, read_fields, read_text
+from coresplit.machine.kernel_files import HUGE_PAGES, below, huge_pages, read_fields
 from coresplit.records import Machine
 
 LITTLE_MEMORY = 4 * 2**30
 _SWAP_IN_USE = 64 * 2**20
 _TORCH_HUGE = "THP_MEM_ALLOC_ENABLE=1"
-_THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,8 +40,11 @@ def allocator_remedy(root: Path = Path("/")) -> str:
     """How to run with the allocators there are, and how to install more."""
     usable = usable_allocators(root)
     steps: list[str] = ["measure with another allocator"] if len(usable) > 1 else []
-    if "glibc_tuned" in usable:
-        steps.append(f"glibc_tuned outside of coresplit: set GLIBC_TUNABLES={MALLOC_TUNABLES}")
+    steps += [
+        f"{name} outside of coresplit: set GLIBC_TUNABLES={tunables}"
+        for name, tunables in TUNABLES.items()
+        if name in usable
+    ]
     for name in ("tcmalloc", "jemalloc"):
         library = find_library(name, root)
         steps.append(
@@ -85,22 +87,21 @@ def _allocator(root: Path) -> Iterator[Advice]:
 def _huge_pages(root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
     if environment.get("THP_MEM_ALLOC_ENABLE", "0") != "0":
         return
-    text = read_text(below(root, _THP)) or ""
-    chosen = text.partition("[")[2].partition("]")[0]
+    chosen = huge_pages(root)
     if chosen == "madvise":
         yield Advice(
             what="transparent huge pages are used only on request (madvise): memory "
             "comes in 4 KiB pages, with a page fault for each",
-            remedy=f"set {_TORCH_HUGE} so that PyTorch requests them (other libraries do not), "
-            f"or as root: echo always > {_THP}",
+            remedy=f"measure with the allocator glibc_huge, or set {_TORCH_HUGE} so that PyTorch "
+            f"alone requests them, or as root: echo always > {HUGE_PAGES}",
             severity="note",
         )
     elif chosen == "never":
         yield Advice(
             what="transparent huge pages are off (never): memory comes in 4 KiB pages, with a "
             "page fault for each",
-            remedy=f"as root: echo madvise > {_THP}; then set {_TORCH_HUGE} so that PyTorch "
-            "requests them",
+            remedy=f"as root: echo madvise > {HUGE_PAGES}; then measure with the allocator "
+            "glibc_huge",
             severity="note",
         )
 

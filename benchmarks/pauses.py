@@ -1,0 +1,73 @@
+"""How long does the first forward after a pause take, beside one right after another?
+
+    python benchmarks/pauses.py [MODEL [OPTIMIZATION [ROUNDS]]]
+
+A sweep times forwards back to back. A server with little to do times them after pauses, in which a
+core may go to sleep, a virtual one be taken away, and caches be filled by others. One pinned
+instance on all cores computes single inputs. A round has every pause once, in a random order: one
+forward that is not counted, the pause, and the forward whose time counts. Printed is the median of
+the ratios to a forward without a pause within rounds, with its 95 % interval.
+"""
+
+import random
+import statistics
+import sys
+import time
+
+from coresplit.format import format_duration, times_exact
+from coresplit.instance import InstanceSpec, Process
+from coresplit.machine.inspection import inspect
+from coresplit.machine.placement import place
+from coresplit.models import ModelSpec
+from coresplit.stats.summary import median_interval
+
+PAUSES_S = (0.0, 0.005, 0.02, 0.05, 0.2)
+ROUNDS, FEWEST = 100, 6
+LIMIT_S = 600.0
+
+
+def main() -> None:
+    given = dict(enumerate(sys.argv[1:]))
+    model, optimization = given.get(0, "mobilenet_v3_large"), given.get(1, "script")
+    rounds = int(given.get(2, ROUNDS))
+    if rounds < FEWEST:
+        sys.exit(f"{rounds} rounds are too few; give {FEWEST} or more")
+    machine = inspect()
+    process = Process(
+        InstanceSpec(
+            model=ModelSpec(name=model),
+            optimization=optimization,
+            cpus=place(machine.cores, machine.usable, "sequential"),
+            home=machine.usable_cores,
+        )
+    )
+    try:
+        process.wait_ready()
+        process.time_forward_passes(1, 10, LIMIT_S, LIMIT_S, warmup=10)
+        found = [one_round(process) for _ in range(rounds)]
+    finally:
+        process.close()
+    print(f"{machine.cpu_model}, {machine.usable} usable cores; {model}, {optimization}")
+    print(f"{'pause':>10}{'forward':>12}{'times as long':>16}{'95 % interval':>22}")
+    for pause in PAUSES_S:
+        ratios = [each[pause] / each[0.0] for each in found]
+        low, high = median_interval(ratios)
+        took = format_duration(statistics.median(each[pause] for each in found))
+        print(
+            f"{pause * 1e3:>7.0f} ms{took:>12}{times_exact(statistics.median(ratios)):>16}"
+            f"{f'{times_exact(low)} to {times_exact(high)}':>22}"
+        )
+
+
+def one_round(process: Process) -> dict[float, float]:
+    """Seconds of a forward after each pause."""
+    found = {}
+    for pause in random.sample(PAUSES_S, len(PAUSES_S)):
+        process.time_forward_passes(1, 1, LIMIT_S, LIMIT_S, warmup=1)
+        time.sleep(pause)
+        (found[pause],) = process.time_forward_passes(1, 1, LIMIT_S, LIMIT_S, warmup=0).durations
+    return found
+
+
+if __name__ == "__main__":
+    main()
