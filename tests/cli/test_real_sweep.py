@@ -105,7 +105,7 @@ def samples_of(run: Run) -> dict[str, tuple[float, ...]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of a complete small sweep."""
     folder = tmp_path_factory.mktemp("finished")
-    ended = bench("inception", *SMALL, "--budget", "120s", "--out", "run", "--json", folder=folder)
+    ended = bench("inception", *SMALL, "--budget", "60s", "--out", "run", "--json", folder=folder)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["cells"].keys() <= {"measured", "light", "unstable"}
     return folder / "run"
@@ -168,7 +168,7 @@ def test_a_run_is_extended_by_packed_cells_and_planned_with_them(
     ended = subprocess.run(
         [
             *(*COMMAND, "plan", "run", "--batch", str(2 * cores), "--setting", "packed"),
-            *("--optimization", "script", "--measure", "--budget", "2m", "--json"),
+            *("--optimization", "script", "--measure", "--budget", "1m", "--json"),
         ],
         cwd=tmp_path,
         capture_output=True,
