@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jinja2
 import msgspec
-from compared import JUDGED, Comparison, LoadName, Row, rows_of
+from compared import JUDGED, Comparison, Figure, LoadName, Row, rows_of
 from comparison_words import (
     FIGURES,
     head_of,
@@ -43,6 +43,11 @@ _READING = (
     "percentile is of the requests of all rounds. Latency counts from when a request was due. "
     "Every server was started anew in each round, and was alone on the machine."
 )
+HEADLINES: tuple[tuple[LoadName, Figure], ...] = (
+    *((load, figures[0]) for load, figures in JUDGED.items()),
+    ("saturating", "memory"),
+)
+"""What is drawn, and counted at the top: by what servers are ranked, and memory."""
 _LEFT, _WIDTH, _STEP, _TOP = 150, 420, 20, 8
 _SPAN = 8.0
 """A chart reaches from an eighth to eight times."""
@@ -93,7 +98,7 @@ def page_of(found: Sequence[Comparison]) -> Page:
         title="coresplit serve beside its peers",
         created=", ".join(dict.fromkeys(date(each.created_at) for each in found)),
         sentence=", ".join(each.title for each in found) + ". Losses are shown as plainly as wins.",
-        facts=tuple(_fact(each, load) for each in found for load in JUDGED),
+        facts=tuple(_fact(each, *one) for each in found for one in HEADLINES),
         about=tuple(pair for each in found for pair in _about(each, several=len(found) > 1)),
         reading=_READING,
         warnings=tuple(
@@ -147,8 +152,7 @@ def write(folder: Path) -> list[Path]:
     return [page, text]
 
 
-def _fact(comparison: Comparison, load: LoadName) -> Fact:
-    figure = JUDGED[load][0]
+def _fact(comparison: Comparison, load: LoadName, figure: Figure) -> Fact:
     rows = rows_of(comparison)[load]
     standings = [row.standings[figure] for row in rows if figure in row.standings]
     ahead = sum(each.relation == "faster" for each in standings)
@@ -156,7 +160,7 @@ def _fact(comparison: Comparison, load: LoadName) -> Fact:
     value = f"{ahead} wins, {behind} losses" if standings else "not compared"
     rest = len(standings) - ahead - behind
     note = f"{FIGURES[figure]}, {rest} equal or too close to call"
-    return Fact(label=f"{comparison.title}: {load}", value=value, note=note)
+    return Fact(label=f"{comparison.title}: {load} load", value=value, note=note)
 
 
 def _about(comparison: Comparison, *, several: bool) -> list[tuple[str, str]]:
@@ -212,8 +216,9 @@ def _line(comparison: Comparison, row: Row, load: LoadName) -> Line:
 
 def _charts(comparison: Comparison) -> tuple[Chart, ...]:
     found = []
-    for load, rows in rows_of(comparison).items():
-        figure = JUDGED[load][0]
+    by_load = rows_of(comparison)
+    for load, figure in HEADLINES:
+        rows = by_load[load]
         marks: list[Mark] = []
         for row in rows:
             standing = row.standings.get(figure)
@@ -230,7 +235,7 @@ def _charts(comparison: Comparison) -> tuple[Chart, ...]:
                     )
                 )
         if marks:
-            what = "throughput" if figure == "throughput" else "median latency"
+            what = "median latency" if figure == "p50" else FIGURES[figure]
             found.append(
                 Chart(
                     title=f"{_TITLES[load]}, {what}: how many times as good coresplit is",
