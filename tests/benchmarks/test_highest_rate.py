@@ -2,7 +2,7 @@
 
 import msgspec
 from comparisons import a_comparison
-from highest_rate import best_of, highest
+from highest_rate import STRIDE, best_of, highest
 from hypothesis import given
 from hypothesis import strategies as st
 from targets import Target, punctual
@@ -25,7 +25,9 @@ def test_only_peers_that_can_refuse_what_is_late_are_told_the_latency() -> None:
 
 
 @given(last=st.integers(-50, 20), low=st.integers(-40, 0), width=st.integers(0, 50))
-def test_the_last_that_holds_is_found_in_few_trials(last: int, low: int, width: int) -> None:
+def test_the_last_that_holds_is_found_from_above_in_few_trials(
+    last: int, low: int, width: int
+) -> None:
     tried = []
 
     def holds(power: int) -> bool:
@@ -34,7 +36,8 @@ def test_the_last_that_holds_is_found_in_few_trials(last: int, low: int, width: 
 
     high = low + width
     assert highest(holds, low, high) == max(low - 1, min(high, last))
-    assert len(tried) == len(set(tried)) <= (width + 2).bit_length()
+    assert len(tried) == len(set(tried)) <= -(-(high - max(low, last)) // STRIDE) + 3
+    assert min(tried) > min(last, high) - STRIDE or last < low
     assert all(low <= power <= high for power in tried)
 
 
