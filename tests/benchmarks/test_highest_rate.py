@@ -36,7 +36,7 @@ def test_the_last_that_holds_is_found_from_above_in_few_trials(
 
     high = low + width
     assert highest(holds, low, high) == max(low - 1, min(high, last))
-    assert len(tried) == len(set(tried)) <= -(-(high - max(low, last)) // STRIDE) + 3
+    assert len(tried) == len(set(tried)) <= max(0, high - max(low, last)) // STRIDE + 4
     assert min(tried) > min(last, high) - STRIDE or last < low
     assert all(low <= power <= high for power in tried)
 
