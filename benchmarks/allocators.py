@@ -13,13 +13,12 @@ import argparse
 import random
 import statistics
 
+from inputs import started
+
 from coresplit.format import format_duration, percent, times_exact
-from coresplit.instance import InstanceSpec, Process
 from coresplit.machine.allocators import usable_allocators
 from coresplit.machine.inspection import inspect
 from coresplit.machine.kernel_files import huge_pages
-from coresplit.machine.placement import place
-from coresplit.models import ModelSpec
 from coresplit.stats.summary import median_interval
 
 FORWARDS, WARMUP, FEWEST = 30, 5, 6
@@ -58,17 +57,8 @@ def main() -> None:
 def latency(model: str, optimization: str, allocator: str, batch: int) -> float:
     """The median latency of a new process, in seconds."""
     machine = inspect()
-    process = Process(
-        InstanceSpec(
-            model=ModelSpec(name=model),
-            optimization=optimization,
-            cpus=place(machine.cores, machine.usable, "sequential"),
-            home=machine.usable_cores,
-            allocator=allocator,
-        )
-    )
+    process = started(machine, model, optimization, machine.usable, allocator=allocator)
     try:
-        process.wait_ready()
         timed = process.time_forward_passes(batch, FORWARDS, LIMIT_S, LIMIT_S, warmup=WARMUP)
     finally:
         process.close()

@@ -66,7 +66,8 @@ def main() -> None:
         for optimization in arguments.optimizations.split(","):
             for threads in parse_numbers(arguments.threads, "threads"):
                 pair = [
-                    started(machine, model, optimization, threads, kind) for kind in (first, second)
+                    started(machine, model, optimization, threads, kind=kind)
+                    for kind in (first, second)
                 ]
                 try:
                     for batch in batches:
@@ -78,7 +79,10 @@ def main() -> None:
     print(f"took {time.monotonic() - begin:.0f} s")
 
 
-def started(machine: Machine, model: str, optimization: str, threads: int, kind: Inputs) -> Process:
+def started(
+    machine: Machine, model: str, optimization: str, threads: int, *,
+    kind: Inputs = "hot", allocator: str = "default",
+) -> Process:  # fmt: skip
     """A ready instance on the first cores."""
     process = Process(
         InstanceSpec(
@@ -87,6 +91,7 @@ def started(machine: Machine, model: str, optimization: str, threads: int, kind:
             cpus=place(machine.cores, threads, "sequential"),
             home=machine.usable_cores,
             inputs=kind,
+            allocator=allocator,
         )
     )
     process.wait_ready()

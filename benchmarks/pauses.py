@@ -14,11 +14,11 @@ import statistics
 import sys
 import time
 
+from inputs import started
+
 from coresplit.format import format_duration, times_exact
-from coresplit.instance import InstanceSpec, Process
+from coresplit.instance import Process
 from coresplit.machine.inspection import inspect
-from coresplit.machine.placement import place
-from coresplit.models import ModelSpec
 from coresplit.stats.summary import median_interval
 
 PAUSES_S = (0.0, 0.005, 0.02, 0.05, 0.2)
@@ -33,16 +33,8 @@ def main() -> None:
     if rounds < FEWEST:
         sys.exit(f"{rounds} rounds are too few; give {FEWEST} or more")
     machine = inspect()
-    process = Process(
-        InstanceSpec(
-            model=ModelSpec(name=model),
-            optimization=optimization,
-            cpus=place(machine.cores, machine.usable, "sequential"),
-            home=machine.usable_cores,
-        )
-    )
+    process = started(machine, model, optimization, machine.usable)
     try:
-        process.wait_ready()
         process.time_forward_passes(1, 10, LIMIT_S, LIMIT_S, warmup=10)
         found = [one_round(process) for _ in range(rounds)]
     finally:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 import onnx
 from onnx import TensorProto, helper
+from targets import free_port
 
 from coresplit.machine.reservation import SHARED
 
@@ -121,14 +121,6 @@ def coresplit(model: Model) -> Iterator[int]:
         # nothing is timed
         with _running(list(words), Path(folder, "log"), {SHARED: "1"}, port):
             yield port
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -22,6 +22,11 @@ def beyond(count: int, share: float) -> bool:
     return count * (1 - share) >= 1 - 1e-9
 
 
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The rank of some values, in order; None where there are too few to have one beyond it."""
+    return rank(ordered, share) if beyond(len(ordered), share) else None
+
+
 def latency_of(
     latencies: Sequence[float],
 ) -> tuple[LoadLatency | None, tuple[tuple[float, float], ...], str]:
@@ -41,9 +46,9 @@ def latency_of(
         count=count,
         mean=math.fsum(latencies) / count,
         p50=rank(ordered, 0.5),
-        p90=rank(ordered, 0.9) if beyond(count, 0.9) else None,
-        p99=rank(ordered, 0.99) if beyond(count, 0.99) else None,
-        p999=rank(ordered, 0.999) if beyond(count, 0.999) else None,
+        p90=percentile(ordered, 0.9),
+        p99=percentile(ordered, 0.99),
+        p999=percentile(ordered, 0.999),
         max=ordered[-1],
     )
     points = tuple(

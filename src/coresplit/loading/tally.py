@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 
-from coresplit.loading.percentiles import beyond, latency_of, rank
+from coresplit.loading.percentiles import latency_of, percentile, rank
 from coresplit.records.load import (
     LoadGenerator,
     LoadLimit,
@@ -171,7 +171,7 @@ class Tally:
         ended, after = self._cpu_ended or (time.monotonic(), time.process_time())
         spent = (after - before) / max(ended - at, 1e-9)
         lags = sorted(self._lags)
-        lag = rank(lags, 0.99) if beyond(len(lags), 0.99) else None
+        lag = percentile(lags, 0.99)
         return LoadGenerator(
             limit=limit_of(spent, lag, p99),
             cpu=spent,
@@ -199,7 +199,7 @@ def _shown(at: int, second: Second) -> LoadSecond:
         answers=second.answers,
         failed=second.failed,
         p50=rank(ordered, 0.5) if ordered else None,
-        p99=rank(ordered, 0.99) if beyond(len(ordered), 0.99) else None,
+        p99=percentile(ordered, 0.99),
         max=ordered[-1] if ordered else None,
         open=second.open,
         cpu=second.cpu,

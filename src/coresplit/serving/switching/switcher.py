@@ -121,9 +121,7 @@ class Switcher:
         self._engine.on_change = lambda: None
         for wish in wishes:
             if wish is not None:
-                for seat in wish.started:
-                    if not seat.active:
-                        self._crew.drop(seat)
+                self._drop_started(wish)
                 self._end(wish, "failed", "the server was stopped")
 
     def _begin(self, wish: Wish) -> None:
@@ -234,12 +232,15 @@ class Switcher:
 
     def _give_up(self, wish: Wish, result: Result, reason: str) -> None:
         self._now = None
-        for seat in wish.started:
-            if not seat.active:
-                self._crew.drop(seat)
+        self._drop_started(wish)
         self._let_go()
         self._end(wish, result, reason)
         self._go_on()
+
+    def _drop_started(self, wish: Wish) -> None:
+        for seat in wish.started:
+            if not seat.active:
+                self._crew.drop(seat)
 
     def _go_on(self) -> None:
         if self._next is not None and self._now is None:

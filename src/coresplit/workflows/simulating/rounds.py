@@ -9,7 +9,7 @@ import msgspec
 
 from coresplit.loading.arrivals import Arrival, read_trace
 from coresplit.loading.asked import Load, times_of
-from coresplit.loading.percentiles import beyond, rank
+from coresplit.loading.percentiles import percentile, rank
 from coresplit.planner import Profile, plan
 from coresplit.records import Run
 from coresplit.serving.adapting.controller import Controller, Rules
@@ -80,7 +80,7 @@ class Arriving:
             refused=replay.refused,
             mean=math.fsum(ordered) / count if count else math.nan,
             p50=rank(ordered, 0.5) if count else math.nan,
-            p99=rank(ordered, 0.99) if beyond(count, 0.99) else None,
+            p99=percentile(ordered, 0.99),
             cost=math.sqrt(math.fsum(each * each for each in ordered) / count)
             if count
             else math.nan,
