@@ -5,12 +5,11 @@
 
 FOLDER is what ``comparison.py`` wrote. Each peer takes part in the setting in which its 99th
 percentile was lowest under medium load, and of these the ``--best`` with the lowest. The latency is
-three times the lowest median of any server with one client; 95 % of the requests of a trial must
-keep it, counted from when they were due.
+three times the lowest median of any of them with one client, measured before the search; 95 % of
+the requests of a trial must keep it, counted from when they were due.
 
-A server that knows the latency can refuse what would be late anyway, and then computes what is not:
-coresplit with ``--timeout``, and the peers that have such a setting. coresplit takes part without
-it too, and as ``--slo`` chooses its instances.
+A server that knows the latency can refuse what would be late, and then computes what is not:
+coresplit with ``--timeout``, and the peers that have such a setting. All take part without it too.
 
 In a round every server gets the same arrivals, faster or slower: rates are 4 % apart, and the
 highest that holds is looked for from above. Every server is started anew in each round. Ratios are
@@ -36,13 +35,16 @@ from targets import Target, punctual
 from turns import CLIENTS, closed, open_client, poisson, run_once
 
 from coresplit.format import format_duration, number, times_exact
+from coresplit.loading.asked import Load
 from coresplit.loading.process.generator import Generator
 from coresplit.loading.search import trial_of
+from coresplit.records.load import LoadRun
 from coresplit.stats.difference import Contrast, decide
 from coresplit.stats.rounds import against
 from coresplit.workflows.showing.text_table import aligned
 
 TIMES, SHARE, REQUESTS = 3.0, 0.95, 120
+SINGLES = 100
 STEP, LOWEST, HIGHEST = 1.04, -30, 6
 """Rates are powers of STEP, of what coresplit can do with many clients."""
 STRIDE = 4
@@ -69,19 +71,17 @@ def compare(
 ) -> None:
     """Search with each server in each round, and print what was found."""
     names = best_of(comparison, asked.best)
-    singles = {row.server.label: row.p50 for row in rows_of(comparison)["light"]}
-    slo = TIMES * min(singles.values())
     field = Field(asked, comparison.model, work, stack)
+    unit = asked_of(field, field.own, closed(CLIENTS, 4 * CLIENTS)).throughput
+    field.program.end()
+    plain = [field.own, *(each for each in field.others if each.label in names)]
+    timed = {each: single(field, each) for each in plain}
+    singles = {each: seconds for each, seconds in timed.items() if math.isfinite(seconds)}
+    slo = TIMES * min(singles.values())
     most_ms = f"{1e3 * slo:.0f}ms"
     own = field.coresplit("--timeout", most_ms)
-    others = [
-        punctual(each, queued_s=slo - singles[each.label], answered_s=slo)
-        for each in field.others
-        if each.label in names
-    ]
-    servers = (field.own, own, field.coresplit("--slo", most_ms, "--timeout", most_ms), *others)
-    unit = most(field)
-    field.program.end()
+    told = [punctual(each, queued_s=slo - singles[each], answered_s=slo) for each in singles]
+    servers = tuple(dict.fromkeys((own, *singles, *told)))
     print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")
     found: dict[Target, list[float]] = {target: [] for target in servers}
     top = unit * STEP**HIGHEST
@@ -104,11 +104,24 @@ def best_of(comparison: Comparison, count: int) -> list[str]:
     return [row.server.label for row in best.values()][:count]
 
 
-def most(field: Field) -> float:
-    """Requests per second that coresplit answers to many clients."""
-    client = open_client(field.own, field.sent(field.own), field.place)
+def single(field: Field, target: Target) -> float:
+    """The median latency of a server with one client, for which it is started; infinite without."""
+    program = field.started(target)
+    if program is None:
+        return math.inf
     try:
-        return run_once(client, closed(CLIENTS, 4 * CLIENTS)).throughput
+        latency = asked_of(field, target, closed(1, SINGLES)).latency
+    finally:
+        program.end()
+    return math.inf if latency is None else latency.p50
+
+
+def asked_of(field: Field, target: Target, load: Load) -> LoadRun:
+    """One load of a server that runs, warmed up before."""
+    client = open_client(target, field.sent(target), field.place)
+    try:
+        run_once(client, closed(2, 10))
+        return run_once(client, load)
     finally:
         client.close()
 

@@ -101,6 +101,11 @@ class Cache:
             _describe(path, _Manifest(kind=kind, key=dict(key), files=None))
         return path
 
+    def holds(self, path: Path) -> bool:
+        """Whether a folder is an entry that is as it was built, and nobody else's."""
+        named = path.parent == self.root and _NAME.fullmatch(path.name)
+        return bool(named) and _is_whole(path)
+
     def entries(self) -> list[Entry]:
         """Every entry, damaged ones too, the last used first."""
         found = [_entry(path) for path in self._folders()]

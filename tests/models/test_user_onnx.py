@@ -156,7 +156,7 @@ def test_a_model_of_any_type_is_tried_and_prepared(tmp_path: Path, kind: int) ->
     model = built(path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = model.make_inputs(2, 0)
-    (output,) = OnnxRuntimeModel(session).bind(inputs)()
+    (output,) = OnnxRuntimeModel(session, path).bind(inputs)()
     assert torch.equal(output, inputs[0])
 
 

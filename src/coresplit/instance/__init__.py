@@ -4,6 +4,9 @@
     process.Process  --- messages, a pipe --> child.main: pin, import torch, prepare, read back
                     <-- Ready / Timed / Failure --- child.timing
 
+A library that does without PyTorch serves in ``child.light``: ``child.main`` is started again in
+the same process, and loads what ``child.handover`` has kept.
+
 An instance of a server is sent ``Infer`` instead, and reads and writes tensors in an ``Arena`` of
 ``transport`` that it shares with the front; ``fake_server`` stands in for it in tests.
 

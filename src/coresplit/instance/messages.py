@@ -13,12 +13,15 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     ``batches`` are those of its forwards, 1 among them; each is run before it is ready.
     ``arena_size`` is that of the arena it is given, in bytes. For ``quiet_s`` seconds at most it
-    is prepared only while nobody else wants its cores. Raises ValueError for batches that are none.
+    is prepared only while nobody else wants its cores. ``handover`` is what an instance with the
+    same model and optimization has told, empty without one. Raises ValueError for batches that are
+    none.
     """
 
     batches: tuple[int, ...]
     arena_size: int
     quiet_s: float = 0.0
+    handover: str = ""
 
     def __post_init__(self) -> None:
         if 1 not in self.batches or min(self.batches) < 1:
@@ -125,7 +128,8 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     library, ``prepare_s`` from there to ready. ``input_s`` is what each input of a small batch took
     in a first forward, in seconds: a rough idea before anything is measured. ``quietly`` says
     whether it stepped back meanwhile, and ``scheduling`` has the policies of its threads after it
-    should have; empty where nobody asked it to.
+    should have; empty where nobody asked it to. ``handover`` is a folder from which instances like
+    it are prepared without PyTorch; empty where they cannot be.
     """
 
     threads: int
@@ -150,6 +154,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     weights: str
     memory: int
     resident: int = 0
+    handover: str = ""
 
 
 class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="timed"):

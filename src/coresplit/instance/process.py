@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -43,15 +44,22 @@ class Process:
     Start it from the main thread: the kernel ends it with the thread that started it, as it does
     when that is killed. One that serves is given the arena of the server; ValueError is raised
     where that is not the one its spec tells of, and OSError where no process can be started.
+    ``on_ready`` hears what was read back.
 
     Every call raises an ``InstanceError``: InstanceDied with the child's last words,
     InstanceTimeout (the child is then ended), or what went wrong inside it.
     """
 
-    def __init__(self, spec: InstanceSpec, arena: Arena | None = None) -> None:
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        arena: Arena | None = None,
+        on_ready: Callable[[Ready], None] = lambda ready: None,
+    ) -> None:
         if (spec.serve and spec.serve.arena_size) != (arena and arena.size):
             raise ValueError("an instance that serves needs the arena that its spec tells of")
         self.spec = spec
+        self._on_ready = on_ready
         self._ready: Ready | None = None
         self._paused_at: float | None = None
         self._paused_s = 0.0
@@ -222,10 +230,12 @@ class Process:
     def _checked(self, ready: Ready) -> Ready:
         check_readback(self.spec, ready)
         prepare_s = max(0.0, ready.prepare_s - self._paused_s)
+        self._on_ready(ready)
         return msgspec.structs.replace(ready, prepare_s=prepare_s)
 
     def _next(self) -> Reply | None:
-        self._require_open()
+        if self._channel.fileno() < 0:
+            raise InstanceError(f"{self.spec} is closed")
         try:
             message = self._channel.poll()
             reply: Reply | None = None
@@ -243,10 +253,6 @@ class Process:
 
     def _unheard(self) -> InstanceDied:
         return InstanceDied(f"{self.spec} has closed its pipe")
-
-    def _require_open(self) -> None:
-        if self._channel.fileno() < 0:
-            raise InstanceError(f"{self.spec} is closed")
 
     def _receive(self, timeout: float, interrupt: Interrupt | None) -> Reply:
         end = time.monotonic() + timeout
@@ -290,9 +296,5 @@ class Process:
 def _environment(spec: InstanceSpec) -> dict[str, str]:
     kept = instance_environment(os.environ, spec.cpus, spec.allocator)
     root = str(Path(coresplit.__file__).parents[1])
-    paths = [root, *filter(None, [kept.get("PYTHONPATH")])]
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONFAULTHANDLER": "1",
-    }
+    paths = os.pathsep.join([root, *filter(None, [kept.get("PYTHONPATH")])])
+    return {**kept, "PYTHONPATH": paths, "PYTHONFAULTHANDLER": "1"}

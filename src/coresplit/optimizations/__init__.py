@@ -2,6 +2,7 @@
 
 from coresplit.optimizations.accuracy.compare import (
     CONSTANT,
+    LEAST_SPREAD,
     MAX_ERROR,
     Comparison,
     compare,
@@ -23,6 +24,7 @@ from coresplit.optimizations.registry import (
 __all__ = [
     "ACCURACY_INPUTS",
     "CONSTANT",
+    "LEAST_SPREAD",
     "MAX_ERROR",
     "OPTIMIZATIONS",
     "Comparison",

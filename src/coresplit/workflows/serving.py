@@ -71,17 +71,24 @@ def run_server(
     local = LocalHost(choice.spec, choice.machine, "hot")
     model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
     offers = Offers(choice, local)
+    # where instances with an optimization are prepared from, once one of them was
+    handed: dict[str, str] = {}
 
     def start(place: Place, quietly: bool, arena: Arena) -> ServingInstance:
         served = Serve(
             batches=offers.batches(place),
             arena_size=arena.size,
             quiet_s=QUIET_S if quietly else 0.0,
+            handover=handed.get(place.optimization, ""),
         )
         variant = Variant(place.optimization, choice.variant.mapping, place.allocator)
         spec = local.spec_on(variant, place.cpus, served)
         if model is None:
-            return Process(spec, arena)
+            return Process(
+                spec,
+                arena,
+                lambda ready: handed.update({place.optimization: ready.handover}),
+            )
         # a formula serves too, in real time: each output is the first bytes of its row
         latency = partial(model.latency, place.optimization, spec.threads)
         return FakeServing(spec, arena, latency)

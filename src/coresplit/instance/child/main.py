@@ -1,9 +1,14 @@
 """The process behind an instance: ``python -m coresplit.instance.child.main DESCRIPTOR PARENT``.
 
-An instance of a server is given the descriptor of its arena as a third number.
+An instance of a server is given the descriptor of its arena as a third number. Where the library of
+its model does without PyTorch, the program is started again in the same process once the model is
+prepared, so that PyTorch takes no memory; a fourth number is then the descriptor of what it knows.
 """
 
+import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +22,7 @@ from coresplit.instance.messages import (
     FindPeak,
     Infer,
     InstanceSpec,
+    Ready,
     Reply,
 )
 from coresplit.instance.transport import Arena
@@ -25,32 +31,61 @@ from coresplit.machine.numa import bind_memory
 from coresplit.optimizations.libraries import disable_telemetry
 
 if TYPE_CHECKING:
+    from coresplit.instance.child.light import Light
     from coresplit.instance.child.worker import Worker
 
 
-def main(descriptor: int, parent: int, shared: int | None = None) -> None:
+class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a process knows when its program is started again.
+
+    ``started_s`` is how old it was when its libraries were imported, ``memory`` the most it took.
+    """
+
+    spec: InstanceSpec
+    started_s: float | None = None
+    memory: int = 0
+
+
+def main(descriptor: int, parent: int, shared: int | None = None, known: int | None = None) -> None:
     """Prepare the model that the first message names, then answer commands until told to end.
 
-    ``shared`` is the descriptor of the arena.
+    ``shared`` is the descriptor of the arena, ``known`` that of what is known already.
     """
     die_with_parent(parent)
     disable_telemetry()
     with End(descriptor) as pipe:
-        spec = msgspec.json.decode(pipe.receive(), type=InstanceSpec)
-        quiet = Quiet() if spec.serve and spec.serve.quiet_s else None
-        if spec.nodes:
-            bind_memory(spec.nodes)
+        if known is None:
+            begun = Begun(spec=msgspec.json.decode(pipe.receive(), type=InstanceSpec))
+        else:
+            with open(known, "rb") as file:  # noqa: PTH123 (a descriptor)
+                begun = msgspec.json.decode(file.read(), type=Begun)
+        serve = begun.spec.serve
+        quiet = Quiet() if serve and serve.quiet_s else None
+        if begun.spec.nodes:
+            bind_memory(begun.spec.nodes)
         arena = None
-        if spec.serve is not None and shared is not None:
-            arena = Arena.attach(shared, spec.serve.arena_size)
-        _serve(pipe, spec, arena, quiet)
+        if serve is not None and shared is not None:
+            arena = Arena.attach(shared, serve.arena_size)
+        _serve(pipe, begun, arena, quiet, first=known is None)
 
 
-def _serve(pipe: End, spec: InstanceSpec, arena: Arena | None, quiet: Quiet | None) -> None:
-    from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
+def _start_again(begun: Begun) -> None:
+    """Start the program again in this process; returns only where the kernel refuses."""
+    known = os.memfd_create("coresplit", 0)
+    os.write(known, msgspec.json.encode(begun))
+    os.lseek(known, 0, os.SEEK_SET)
+    # as it was started, with three numbers behind the options of Python
+    words = [*sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 4], str(known)]
+    with suppress(OSError):
+        os.execv(sys.executable, words)
+    os.close(known)
 
+
+def _serve(
+    pipe: End, begun: Begun, arena: Arena | None, quiet: Quiet | None, *, first: bool
+) -> None:
     try:
-        worker = Worker(spec, arena)
+        worker = _light(begun, arena) or _whole(begun, arena, first=first)
         ready = worker.ready if quiet is None else quiet.ended(worker.ready)
     except (UsageError, EnvironmentFault, StorageError) as error:
         failure = Failure(
@@ -71,7 +106,41 @@ def _serve(pipe: End, spec: InstanceSpec, arena: Arena | None, quiet: Quiet | No
         _send(pipe, _answer(worker, command))
 
 
-def _answer(worker: "Worker", command: Command) -> Reply:
+def _light(begun: Begun, arena: Arena | None) -> "Light | None":
+    """An instance of what another one has prepared; None where there is none."""
+    serve = begun.spec.serve
+    if serve is None or not serve.handover or arena is None:
+        return None
+    from coresplit.instance.child.light import Light  # noqa: PLC0415 (only servers need it)
+
+    try:
+        return Light(begun.spec, serve, arena, started_s=begun.started_s, memory=begun.memory)
+    except Exception as error:
+        print(_one_line(error), file=sys.stderr, flush=True)
+    # whatever it was, preparing the model with PyTorch shows it too, or does without
+    _start_again(msgspec.structs.replace(begun, spec=_with(begun.spec, handover="")))
+    return None
+
+
+def _whole(begun: Begun, arena: Arena | None, *, first: bool) -> "Worker":
+    """An instance that prepares the model; one that serves may then start again without PyTorch."""
+    from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
+
+    def hand_over(folder: Path, ready: Ready) -> None:
+        spec = _with(begun.spec, handover=str(folder))
+        _start_again(Begun(spec=spec, started_s=ready.start_s, memory=ready.memory))
+
+    # whoever has been started again stays as it is
+    return Worker(begun.spec, arena, hand_over if first and arena is not None else None)
+
+
+def _with(spec: InstanceSpec, handover: str) -> InstanceSpec:
+    assert spec.serve is not None
+    serve = msgspec.structs.replace(spec.serve, handover=handover)
+    return msgspec.structs.replace(spec, serve=serve)
+
+
+def _answer(worker: "Worker | Light", command: Command) -> Reply:
     try:
         if isinstance(command, Infer):
             return worker.infer(command)

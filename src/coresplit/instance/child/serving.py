@@ -1,13 +1,13 @@
 """Rows of requests from an arena through a prepared model, and their outputs back into it."""
 
 import gc
+import math
+import re
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from coresplit.errors import InstanceError, PrepareFailed
 from coresplit.instance.child.batching import Piece, forwards
@@ -15,9 +15,17 @@ from coresplit.instance.child.texts import WrongText, rows_in, tensor_in
 from coresplit.instance.child.whole import Whole, Wholes
 from coresplit.instance.messages import Infer, Inferred, Rows, Text
 from coresplit.instance.transport import Arena
-from coresplit.optimizations import CompiledModel, Forward
+from coresplit.optimizations.arrays import ArrayForward, Arrays
 from coresplit.records import ModelInput, ModelOutput
 
+Bind = Callable[[Arrays, ArrayForward | None], ArrayForward]
+"""Makes a forward over arrays, as ``ArrayModel.over`` does."""
+
+SHARED = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+)
+"""Types that PyTorch and numpy share."""
 WARMUP = 2
 _ALL_TAKEN = ("",)
 
@@ -34,38 +42,39 @@ class Server:
     """A forward for each batch, over one buffer for each input.
 
     ``buffers`` are of the largest batch and hold inputs that the model takes; every batch is run
-    twice over them. Raises PrepareFailed where outputs do not follow the batch.
+    twice over them. Outputs are of the types that ``stored_as`` names. Raises PrepareFailed where
+    they do not follow the batch.
     """
 
     def __init__(
         self,
-        prepared: CompiledModel,
+        bind: Bind,
         arena: Arena,
         *,
         inputs: tuple[ModelInput, ...],
         outputs: tuple[ModelOutput, ...],
-        buffers: tuple[Tensor, ...],
+        buffers: Arrays,
         batches: Sequence[int],
     ) -> None:
         self._inputs = inputs
         self._outputs = outputs
         self._arena = arena
         self._sizes = tuple(sorted(set(batches)))
-        buffers = tuple(each.contiguous() for each in buffers)
-        self._buffers = tuple(_bytes_of(each) for each in buffers)
+        buffers = tuple(map(np.ascontiguousarray, buffers))
+        self._buffers = tuple(each.reshape(-1).view(np.uint8) for each in buffers)
         self._row_bytes = tuple(each[0].nbytes for each in buffers)
-        self._dtypes = tuple(getattr(torch, each.dtype) for each in outputs)
+        self._dtypes = tuple(stored_as(each.dtype) for each in outputs)
         self._output_bytes = tuple(
-            torch.empty(each.shape, dtype=dtype, device="meta").nbytes
+            math.prod(each.shape) * dtype.itemsize
             for each, dtype in zip(outputs, self._dtypes, strict=True)
         )
-        self._forwards: dict[int, Forward] = {}
+        self._forwards: dict[int, ArrayForward] = {}
         for batch in self._sizes:
-            self._forwards[batch] = prepared.bind(tuple(each[:batch] for each in buffers))
+            self._forwards[batch] = bind(tuple(each[:batch] for each in buffers), None)
             for _ in range(WARMUP):
                 self._check(batch, self._forwards[batch](), PrepareFailed)
         self._wholes = Wholes(
-            prepared,
+            bind,
             arena,
             buffers,
             self._forwards,
@@ -126,7 +135,7 @@ class Server:
             if output.shape != target.shape:
                 self._check(whole.batch, outputs, InstanceError)
             # some runtimes give 32-bit integers where the model has 64
-            target.copy_(output)
+            np.copyto(target, output, casting="unsafe")
         return compute_s
 
     def _part(self, rows: Rows) -> _Part:
@@ -168,20 +177,19 @@ class Server:
                 else:
                     target.data[:] = source
 
-    def _scatter(
-        self, parts: Sequence[_Part], pieces: Sequence[Piece], outputs: Sequence[Tensor]
-    ) -> None:
+    def _scatter(self, parts: Sequence[_Part], pieces: Sequence[Piece], outputs: Arrays) -> None:
         for index, (output, dtype) in enumerate(zip(outputs, self._dtypes, strict=True)):
             # some runtimes give 32-bit integers where the model has 64
-            source = _bytes_of(output.to(dtype)).data
+            whole = np.ascontiguousarray(output, dtype)
+            source = whole.reshape(-1).view(np.uint8).data
             size = self._output_bytes[index]
             for part, first, at, count in pieces:
                 target = parts[part].outputs[index][first * size : (first + count) * size]
                 target[:] = source[at * size : (at + count) * size]
 
-    def _check(self, batch: int, outputs: Sequence[Tensor], error: type[InstanceError]) -> None:
+    def _check(self, batch: int, outputs: Arrays, error: type[InstanceError]) -> None:
         for output, known in zip(outputs, self._outputs, strict=True):
-            if tuple(output.shape) != (batch, *known.shape):
+            if output.shape != (batch, *known.shape):
                 raise error(
                     f"output '{known.name}' is of shape {list(output.shape)} for a batch of "
                     f"{batch} where {[batch, *known.shape]} was expected, so the rows of requests "
@@ -189,23 +197,14 @@ class Server:
                 )
 
 
-def described(names: Sequence[str], outputs: Sequence[Tensor]) -> tuple[ModelOutput, ...]:
-    """What is known of outputs [N, ...]: their names are ``names`` or, without any, numbers."""
-    if not names:
-        several = len(outputs) > 1
-        names = [f"output_{n}" if several else "output" for n in range(len(outputs))]
-    return tuple(
-        ModelOutput(
-            name=name,
-            shape=tuple(output.shape[1:]),
-            dtype=str(output.dtype).removeprefix("torch."),
-        )
-        for name, output in zip(names, outputs, strict=True)
-    )
+def stored_as(dtype: str) -> "np.dtype[Any]":
+    """The type of elements in the arena: integers for one that numpy lacks, such as bfloat16.
 
-
-def _bytes_of(tensor: Tensor) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
-    """The bytes of a tensor, row-major: its own where it lies so, else those of a copy."""
-    plain = tensor.detach().resolve_conj().resolve_neg().contiguous()
-    found: np.ndarray[tuple[int], np.dtype[np.uint8]] = plain.view(-1).view(torch.uint8).numpy()
-    return found
+    Raises ValueError for a name that says nothing of its size.
+    """
+    if dtype in SHARED:
+        return np.dtype(dtype)
+    bits = re.search(r"\d+", dtype)
+    if bits is None:
+        raise ValueError(f"a tensor of type {dtype} cannot be sent")
+    return np.dtype(f"uint{bits[0]}")

@@ -1,16 +1,14 @@
 """Requests that are a whole batch each, computed from where their bytes lie in the arena."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from coresplit.instance.messages import Rows
 from coresplit.instance.transport import ALIGNMENT, Arena
-from coresplit.optimizations import CompiledModel, Forward
+from coresplit.optimizations.arrays import ArrayForward, Arrays
 
 MOST_KEPT = 1024
 
@@ -24,8 +22,8 @@ class Whole(NamedTuple):
     batch: int
     copied: tuple[tuple[memoryview, memoryview], ...]
     truths: tuple[tuple[NDArray[np.bool_], NDArray[np.uint8]], ...]
-    forward: Forward
-    outputs: tuple[Tensor, ...]
+    forward: ArrayForward
+    outputs: Arrays
 
     def gather(self) -> None:
         """Copy what the forward does not read from the arena."""
@@ -45,14 +43,14 @@ class Wholes:
 
     def __init__(
         self,
-        prepared: CompiledModel,
+        bind: Callable[[Arrays, ArrayForward | None], ArrayForward],
         arena: Arena,
-        buffers: tuple[Tensor, ...],
-        forwards: Mapping[int, Forward],
+        buffers: Arrays,
+        forwards: Mapping[int, ArrayForward],
         *,
-        outputs: Sequence[tuple[tuple[int, ...], torch.dtype, int]],
+        outputs: Sequence[tuple[tuple[int, ...], "np.dtype[Any]", int]],
     ) -> None:
-        self._prepared = prepared
+        self._bind = bind
         self._arena = arena
         self._buffers = buffers
         self._forwards = forwards
@@ -83,25 +81,23 @@ class Wholes:
         for at, buffer in zip(offsets, self._buffers, strict=True):
             staged = buffer[: rows.count]
             source = self._arena.view(at, staged.nbytes)
-            if staged.dtype != torch.bool and at % ALIGNMENT == 0:
-                inputs.append(_tensor(source, tuple(staged.shape), staged.dtype))
+            if staged.dtype != np.bool_ and at % ALIGNMENT == 0:
+                inputs.append(_array(source, staged.shape, staged.dtype))
                 continue
             inputs.append(staged)
-            if staged.dtype == torch.bool:
+            if staged.dtype == np.bool_:
                 # a truth value that is neither 0 nor 1 is read one way here, another there
-                truths.append((staged.view(-1).numpy(), np.frombuffer(source, np.uint8)))
+                truths.append((staged.reshape(-1), np.frombuffer(source, np.uint8)))
             else:
-                copied.append((staged.view(-1).view(torch.uint8).numpy().data, source))
+                copied.append((staged.reshape(-1).view(np.uint8).data, source))
         outputs = tuple(
-            _tensor(self._arena.view(at, rows.count * size), (rows.count, *shape), dtype)
+            _array(self._arena.view(at, rows.count * size), (rows.count, *shape), dtype)
             for at, (shape, dtype, size) in zip(rows.outputs, self._outputs, strict=True)
         )
         if len(copied) + len(truths) < len(inputs):
-            forward = self._prepared.bind(tuple(inputs), like=forward)
+            forward = self._bind(tuple(inputs), forward)
         return Whole(rows.count, tuple(copied), tuple(truths), forward, outputs)
 
 
-def _tensor(view: memoryview, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    if not len(view):
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(view, dtype=dtype).view(shape)
+def _array(view: memoryview, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+    return np.frombuffer(view, dtype).reshape(shape)

@@ -18,7 +18,9 @@ from coresplit.cache import Cache
 from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError, UsageError
 from coresplit.format import format_share
 from coresplit.instance.child import peak
-from coresplit.instance.child.serving import Server, described
+from coresplit.instance.child.handover import Handover
+from coresplit.instance.child.serving import Server
+from coresplit.instance.child.tensors import described, over_arrays
 from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
@@ -35,7 +37,7 @@ from coresplit.instance.messages import (
 )
 from coresplit.instance.transport import Arena
 from coresplit.machine.allocators import loaded_allocator, release_memory
-from coresplit.machine.counters import peak_memory
+from coresplit.machine.counters import peak_memory, process_age
 from coresplit.machine.numa import bound_nodes
 from coresplit.machine.topology import last_level_cache
 from coresplit.models import Survey, build, survey, survey_onnx
@@ -49,6 +51,7 @@ from coresplit.optimizations import (
     optimization_named,
     reference,
 )
+from coresplit.optimizations.arrays import ArrayModel
 from coresplit.records import UNCHECKED
 
 CHECK_INPUTS = 4
@@ -61,16 +64,24 @@ Forward = Callable[[], tuple[Tensor, ...]]
 class Worker:
     """The prepared model, its inputs, and what was read back after preparing.
 
-    An instance of a server has an ``arena`` too, and has run every batch it serves.
+    An instance of a server has an ``arena`` too, and has run every batch it serves. Before that
+    ``hand_over`` hears where its model can be loaded without PyTorch, if it can.
 
     Raises UsageError, EnvironmentFault or StorageError where the model itself cannot be used, and
     PrepareFailed where the optimization cannot, as when its outputs differ from eager ones beyond
     MAX_ERROR though it is not lossy.
     """
 
-    def __init__(self, spec: InstanceSpec, arena: Arena | None = None) -> None:
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        arena: Arena | None = None,
+        hand_over: Callable[[Path, Ready], None] | None = None,
+    ) -> None:
         begin = time.monotonic()
         self.spec = spec
+        self._server: Server | None = None
+        self._input_s = 0.0
         # OpenMP has bound this thread to one core when it was loaded; another library would
         # take that for all the cores there are
         os.sched_setaffinity(0, spec.home[: spec.threads])
@@ -92,7 +103,8 @@ class Worker:
         with _of_the_optimization():
             self._prepared = optimization.prepare(request)
             self.forward = self._prepared.bind(example)
-            comparison = compare(expected, self.forward())
+            outputs = self.forward()
+            comparison = compare(expected, outputs)
             if optimization.lossy:
                 comparison = measure_accuracy_drop(
                     request, self._prepared, eager, spec.model.seed, name=spec.optimization
@@ -103,6 +115,11 @@ class Worker:
             comparison = msgspec.structs.replace(comparison, unchecked="")
         del eager, request
         if spec.serve is not None:
+            if hand_over is not None and isinstance(self._prepared, ArrayModel):
+                ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
+                folder = self._left(self._prepared, ready, example, outputs, identity)
+                if folder is not None:
+                    hand_over(folder, ready)
             self._let_go(identity)
         self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS
         self._server = self._serving(spec, arena)
@@ -142,16 +159,37 @@ class Worker:
                     map_weights(kept, key, Cache())
         release_memory()
 
+    def _left(
+        self,
+        prepared: ArrayModel,
+        ready: Ready,
+        example: tuple[Tensor, ...],
+        outputs: tuple[Tensor, ...],
+        identity: str,
+    ) -> Path | None:
+        """Where others find what has been prepared; None without a cache."""
+        left = Handover(
+            artifact=prepared.artifact,
+            ready=ready,
+            inputs=tuple(each.numpy() for each in example),
+            outputs=tuple(each.numpy() for each in outputs),
+        )
+        key = {"model": identity, "library": ready.facts["library"]}
+        with suppress(StorageError, EnvironmentFault):
+            return left.keep({**key, "optimization": self.spec.optimization}, Cache())
+        return None
+
     def _serving(self, spec: InstanceSpec, arena: Arena | None) -> Server | None:
         if spec.serve is None or arena is None:
             return None
         with _of_the_optimization():
+            inputs = self._model.make_inputs(max(spec.serve.batches), seed=spec.model.seed)
             return Server(
-                self._prepared,
+                over_arrays(self._prepared, self._outputs),
                 arena,
                 inputs=self._model.inputs,
                 outputs=self._outputs,
-                buffers=self._model.make_inputs(max(spec.serve.batches), seed=spec.model.seed),
+                buffers=tuple(each.contiguous().numpy() for each in inputs),
                 batches=spec.serve.batches,
             )
 
@@ -183,7 +221,7 @@ class Worker:
             cpus=confined_to(),
             nodes=bound_nodes(),
             allocator=loaded_allocator(),
-            start_s=_age() - (time.monotonic() - begin),
+            start_s=process_age() - (time.monotonic() - begin),
             prepare_s=time.monotonic() - begin,
             input_s=self._input_s,
             error=0.0 if comparison.unchecked else comparison.error,
@@ -258,10 +296,3 @@ def _digest(outputs: tuple[Tensor, ...]) -> str:
     for tensor in outputs:
         digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:_DIGITS]
-
-
-def _age() -> float:
-    """Seconds since this process was started."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started

@@ -14,7 +14,7 @@ MAX_ERROR = 1e-3
 LEAST_CLASSES = 20
 CONSTANT = "they hardly depend on the input"
 NOT_FINITE = "they contain NaN or infinity; check the weights and the range of integer inputs"
-_LEAST_SPREAD = 1e-6
+LEAST_SPREAD = 1e-6
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,7 +136,7 @@ class _Floats:
 
     def moves(self) -> bool:
         """Whether the reference varies with its input."""
-        return self._sum is not None and self._spread() > _LEAST_SPREAD * self._size()
+        return self._sum is not None and self._spread() > LEAST_SPREAD * self._size()
 
     def error(self) -> float:
         """The largest difference over the scale; 0 if the reference is not finite."""

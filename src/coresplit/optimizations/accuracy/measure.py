@@ -40,7 +40,7 @@ def reference(request: PrepareRequest) -> CompiledModel:
         )
     from coresplit.optimizations.onnxruntime import session_of  # noqa: PLC0415
 
-    return session_of(request, str(request.onnx), optimized=False)
+    return session_of(request.onnx, request.threads, optimized=False)
 
 
 def measure_accuracy_drop(

@@ -7,12 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from coresplit.optimizations.base import CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import disable_telemetry, versions
-from coresplit.optimizations.onnx_export import export_key, onnx_file
-from coresplit.optimizations.openvino.runtime import compiled
+from coresplit.optimizations.openvino.runtime import OpenVinoModel, compiled
 
 SAMPLES = 64
 SEED = 8
@@ -26,7 +23,12 @@ def prepare(request: PrepareRequest) -> CompiledModel:
     Raises PrepareFailed if no convolution or matrix product runs in int8.
     """
     folder = request.cache.get("int8", _key(request), lambda at: _quantize(request, at))
-    prepared = compiled(folder / _FILE, request.cpus, precision="f32")
+    return load(folder / _FILE, request.cpus)
+
+
+def load(path: Path, cpus: tuple[int, ...]) -> OpenVinoModel:
+    """A quantized model, compiled for the CPU; raises PrepareFailed as ``prepare`` does."""
+    prepared = compiled(path, cpus, "f32", loaded_by=f"{__name__}:load")
     prepared.facts["precision"] = "int8"
     prepared.state_operators("int8", _INT8)
     prepared.facts["calibration inputs"] = str(SAMPLES)
@@ -34,10 +36,12 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 
 
 def _key(request: PrepareRequest) -> dict[str, str]:
+    from coresplit.optimizations.onnx_export import export_key  # noqa: PLC0415 (imports torch)
+
     return {
         **export_key(request),
         **versions("openvino", "nncf"),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu": _capability(),
         "seed": str(SEED),
         "samples": str(SAMPLES),
         "overflow": "half the range of weights without VNNI",
@@ -54,6 +58,8 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
     import nncf  # noqa: PLC0415
     import openvino  # noqa: PLC0415
 
+    from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415 (imports torch)
+
     file = onnx_file(request)
     # OpenVINO keeps to the affinity mask that its threads started under
     os.sched_setaffinity(0, request.cpus)
@@ -65,9 +71,15 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
             nncf.Dataset(_samples(request)),
             subset_size=SAMPLES,
             model_type=nncf.ModelType.TRANSFORMER if text else None,
-            advanced_parameters=_advanced(nncf, torch.backends.cpu.get_cpu_capability()),
+            advanced_parameters=_advanced(nncf, _capability()),
         )
     openvino.save_model(quantized, folder / _FILE, compress_to_fp16=False)
+
+
+def _capability() -> str:
+    import torch  # noqa: PLC0415
+
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def _advanced(nncf: Any, capability: str) -> Any:  # noqa: ANN401 (its library has no types)

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, Forward, PrepareRequest
+from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays, Artifact
+from coresplit.optimizations.base import CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import disable_telemetry
-from coresplit.optimizations.onnx_export import onnx_file
 
 Precision = Literal["f32", "bf16"]
 
@@ -22,7 +19,9 @@ _HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 
 def prepare_float32(request: PrepareRequest) -> CompiledModel:
     """The model's ONNX file, compiled for the CPU."""
-    return compiled(onnx_file(request), request.cpus, precision="f32")
+    from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415 (imports torch)
+
+    return load_float32(onnx_file(request), request.cpus)
 
 
 def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
@@ -30,18 +29,31 @@ def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
 
     Raises PrepareFailed if no convolution or matrix product runs in bfloat16.
     """
-    prepared = compiled(onnx_file(request), request.cpus, precision="bf16")
+    from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415 (imports torch)
+
+    return load_bfloat16(onnx_file(request), request.cpus)
+
+
+def load_float32(path: Path, cpus: tuple[int, ...]) -> "OpenVinoModel":
+    """A model file, compiled for the CPU."""
+    return compiled(path, cpus, "f32", loaded_by=f"{__name__}:load_float32")
+
+
+def load_bfloat16(path: Path, cpus: tuple[int, ...]) -> "OpenVinoModel":
+    """The same in bfloat16; raises PrepareFailed as ``prepare_bfloat16`` does."""
+    prepared = compiled(path, cpus, "bf16", loaded_by=f"{__name__}:load_bfloat16")
     prepared.state_operators("bf16", ("bf16",))
     return prepared
 
 
-class OpenVinoModel:
+class OpenVinoModel(ArrayModel):
     """A compiled model and the settings it reports; inputs and outputs are not copied."""
 
-    def __init__(self, model: Any, precision: Precision) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, precision: Precision, artifact: Artifact) -> None:  # noqa: ANN401
         from openvino import get_version  # noqa: PLC0415
 
         self._model = model
+        self._artifact = artifact
         self.facts = {
             "library": f"OpenVINO {get_version().partition('-')[0]}",
             "precision": _TITLES[precision],
@@ -52,6 +64,11 @@ class OpenVinoModel:
     def threads(self) -> int:
         """Threads of its single stream, as the compiled model reports them."""
         return int(self._model.get_property("INFERENCE_NUM_THREADS"))
+
+    @property
+    def artifact(self) -> Artifact:
+        """The model file."""
+        return self._artifact
 
     def state_operators(self, name: str, kinds: tuple[str, ...]) -> None:
         """Add to the facts how many convolutions and matrix products run in one of these types.
@@ -71,8 +88,8 @@ class OpenVinoModel:
             )
         self.facts[f"{name} operators"] = f"{running} of {found.total()}"
 
-    def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
-        """One forward over these tensors; the next call overwrites the outputs."""
+    def over(self, inputs: Arrays, like: ArrayForward | None = None) -> ArrayForward:
+        """One forward over these arrays; the next call overwrites the outputs."""
         if isinstance(like, _Forward):
             return _Forward(like.request, self._model, inputs)
         return _Forward(_Request(self._model.create_infer_request()), self._model, inputs)
@@ -89,28 +106,31 @@ class _Request:
 class _Forward:
     """Inputs that OpenVINO reads without owning them, and the request that they take turns in."""
 
-    def __init__(self, request: _Request, model: Any, inputs: tuple[Tensor, ...]) -> None:  # noqa: ANN401
-        from openvino import Tensor as Shared  # noqa: PLC0415
+    def __init__(self, request: _Request, model: Any, arrays: Arrays) -> None:  # noqa: ANN401
+        from openvino import Tensor  # noqa: PLC0415
 
-        arrays = [tensor.contiguous().numpy() for tensor in inputs]
         self.request = request
         self._arrays = arrays
-        tensors = [Shared(array, shared_memory=True) for array in arrays]
+        tensors = [Tensor(array, shared_memory=True) for array in arrays]
         self._inputs = list(zip(model.inputs, tensors, strict=True))
         self._outputs = model.outputs
 
-    def __call__(self) -> tuple[Tensor, ...]:
+    def __call__(self) -> Arrays:
         request = self.request.request
         if self.request.user is not self:
             for port, tensor in self._inputs:
                 request.set_tensor(port, tensor)
             self.request.user = self
         request.infer()
-        return tuple(torch.from_numpy(request.get_tensor(i).data) for i in self._outputs)
+        return tuple(request.get_tensor(output).data for output in self._outputs)
 
 
-def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVinoModel:
+def compiled(
+    path: Path, cpus: tuple[int, ...], precision: Precision, *, loaded_by: str
+) -> OpenVinoModel:
     """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a dynamic batch.
+
+    ``loaded_by`` names the function that would do all of this again.
 
     OpenVINO's threads return to the affinity mask under which they were first started whenever
     they begin to compute, so this binds the calling thread to ``cpus``. Raises PrepareFailed if a
@@ -130,7 +150,7 @@ def compiled(path: Path, cpus: tuple[int, ...], precision: Precision) -> OpenVin
     core = openvino.Core()
     model = core.compile_model(core.read_model(path), "CPU", asked)
     require_settings(model, asked)
-    return OpenVinoModel(model, precision)
+    return OpenVinoModel(model, precision, Artifact(path=str(path), loaded_by=loaded_by))
 
 
 def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: ANN401

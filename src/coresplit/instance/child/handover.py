@@ -1,0 +1,103 @@
+"""What an instance that was prepared with PyTorch leaves to those that do without."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from coresplit.cache import Cache
+from coresplit.errors import PrepareFailed
+from coresplit.instance.messages import Ready
+from coresplit.optimizations import LEAST_SPREAD, MAX_ERROR
+from coresplit.optimizations.arrays import Arrays, Artifact
+
+_FACTS, _EXAMPLE = "facts.json", "example.npz"
+
+
+class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    artifact: Artifact
+    ready: Ready
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """A prepared model: where it is loaded from, what is known of it, and an example.
+
+    ``ready`` is what the instance that prepared it found, with its comparison with eager PyTorch.
+    ``outputs`` are what its model computed from ``inputs``, arrays [N, ...].
+    """
+
+    artifact: Artifact
+    ready: Ready
+    inputs: Arrays
+    outputs: Arrays
+
+    def keep(self, key: Mapping[str, str], cache: Cache) -> Path:
+        """The folder in the cache where it is kept; ``key`` names everything that it depends on.
+
+        Raises StorageError if the disk refuses, EnvironmentFault if other users can write there.
+        """
+
+        def write(folder: Path) -> None:
+            facts = _Facts(artifact=self.artifact, ready=self.ready)
+            (folder / _FACTS).write_bytes(msgspec.json.encode(facts))
+            np.savez(folder / _EXAMPLE, *self.inputs, *self.outputs)
+
+        return cache.get("handover", {**key, "artifact": self.artifact.path}, write)
+
+    @classmethod
+    def take(cls, folder: Path, cache: Cache) -> "Handover":
+        """What is kept in a folder; raises PrepareFailed unless it is there as it was left."""
+        facts = None
+        if cache.holds(folder):
+            facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=_Facts)
+        if facts is None or not _is_there(Path(facts.artifact.path), cache):
+            raise PrepareFailed("what another instance has prepared is gone from the cache")
+        with np.load(folder / _EXAMPLE, allow_pickle=False) as file:
+            arrays = tuple(file[f"arr_{n}"] for n in range(len(file.files)))
+        count = len(facts.ready.inputs)
+        return cls(
+            artifact=facts.artifact,
+            ready=facts.ready,
+            inputs=arrays[:count],
+            outputs=arrays[count:],
+        )
+
+    def check(self, found: Arrays) -> None:
+        """Raise PrepareFailed where outputs of the example are others than before.
+
+        They may differ as much as those of an optimization from eager PyTorch.
+        """
+        allowed = max(MAX_ERROR, self.ready.error)
+        far = max(map(apart, self.outputs, found), default=0.0)
+        if len(found) != len(self.outputs) or not far <= allowed:
+            raise PrepareFailed(f"outputs of the loaded model differ by {far:.2g} from before")
+
+
+def apart(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    """How far outputs [N, ...] are from others, as ``Comparer`` defines it; at worst infinite.
+
+    The scale of outputs that do not vary over N is their magnitude. NaN and infinity must be where
+    they were, and integers what they were.
+    """
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return np.inf
+    if expected.dtype.kind not in "fc" or not expected.size:
+        return 0.0 if np.array_equal(expected, found) else np.inf
+    finite = np.isfinite(expected)
+    if not np.array_equal(finite, np.isfinite(found)):
+        return np.inf
+    wide = np.where(finite, expected, 0).astype(np.result_type(expected, np.float64))
+    difference = float(np.abs(np.where(finite, found, 0) - wide).max())
+    spread = float(np.abs(wide - wide.mean(0)).max())
+    size = float(np.abs(wide).max())
+    scale = spread if spread > LEAST_SPREAD * size else size
+    if not difference:
+        return 0.0
+    return difference / scale if scale else np.inf
+
+
+def _is_there(path: Path, cache: Cache) -> bool:
+    return cache.holds(path.parent) if cache.root in path.parents else path.is_file()

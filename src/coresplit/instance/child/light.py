@@ -1,0 +1,100 @@
+"""An instance of a server without PyTorch, whose model another one has prepared and compared."""
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from coresplit.cache import Cache
+from coresplit.instance.child.handover import Handover
+from coresplit.instance.child.serving import Server
+from coresplit.instance.child.threads import confined_to, settle
+from coresplit.instance.child.timing import rest, time_forwards
+from coresplit.instance.memory import proportional
+from coresplit.instance.messages import (
+    Forwards,
+    FoundPeak,
+    Infer,
+    Inferred,
+    InstanceSpec,
+    Serve,
+    Timed,
+)
+from coresplit.instance.transport import Arena
+from coresplit.machine.allocators import loaded_allocator, release_memory
+from coresplit.machine.counters import peak_memory, process_age
+from coresplit.machine.numa import bound_nodes
+from coresplit.optimizations.arrays import Arrays
+
+
+class Light:
+    """The loaded model, and what was read back.
+
+    ``started_s`` is after how many seconds this process was ready to prepare, and ``memory`` the
+    most that it took, where it has prepared the model itself before it did without PyTorch.
+
+    Raises PrepareFailed where the model is not to be had or computes something else than before.
+    """
+
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        serve: Serve,
+        arena: Arena,
+        *,
+        started_s: float | None = None,
+        memory: int = 0,
+    ) -> None:
+        started_s = process_age() if started_s is None else started_s
+        os.sched_setaffinity(0, spec.home[: spec.threads])
+        left = Handover.take(Path(serve.handover), Cache())
+        self._cpus, self._example = spec.cpus, left.inputs
+        self._model = model = left.artifact.load(spec.cpus)
+        forward = model.over(left.inputs)
+        left.check(forward())
+        input_s = settle(spec.cpus, forward, time.monotonic) / len(left.inputs[0])
+        self._server = Server(
+            model.over,
+            arena,
+            inputs=left.ready.inputs,
+            outputs=left.ready.outputs,
+            buffers=_repeated(left.inputs, max(serve.batches)),
+            batches=serve.batches,
+        )
+        release_memory()
+        self.ready = msgspec.structs.replace(
+            left.ready,
+            threads=model.threads,
+            cpus=confined_to(),
+            nodes=bound_nodes(),
+            allocator=loaded_allocator(),
+            start_s=started_s,
+            prepare_s=process_age() - started_s,
+            input_s=input_s,
+            facts=left.ready.facts | model.facts,
+            memory=max(memory, peak_memory()),
+            resident=proportional(os.getpid()),
+            handover=serve.handover,
+        )
+
+    def infer(self, command: Infer) -> Inferred:
+        """Compute rows of requests."""
+        return self._server.infer(command)
+
+    def time(self, command: Forwards) -> Timed:
+        """Time forwards of ``command.batch`` inputs."""
+        forward = self._model.over(_repeated(self._example, command.batch))
+        timed = time_forwards(forward, command, self._cpus, self.ready.threads)
+        rest()
+        return timed
+
+    def find_peak(self) -> FoundPeak:
+        """Raises ValueError: PyTorch measures that."""
+        raise ValueError("an instance without PyTorch cannot measure what its cores can do")
+
+
+def _repeated(example: Arrays, batch: int) -> Arrays:
+    """The rows of the example, again and again until there are so many."""
+    return tuple(np.resize(each, (batch, *each.shape[1:])) for each in example)

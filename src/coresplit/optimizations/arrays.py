@@ -1,0 +1,77 @@
+"""Models of libraries that compute on numpy's arrays: they run in a process without PyTorch too."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from coresplit.optimizations.base import Forward
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Arrays = tuple[NDArray[Any], ...]
+ArrayForward = Callable[[], Arrays]
+"""Runs one forward and returns its outputs, which the next call may overwrite."""
+
+
+class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file from which a prepared model is loaded again, without PyTorch.
+
+    ``loaded_by`` is ``module:function``, imported on use; it takes the path and the logical CPUs.
+    """
+
+    path: str
+    loaded_by: str
+
+    def load(self, cpus: tuple[int, ...]) -> "ArrayModel":
+        """The model, to run on these CPUs; raises whatever the library raises."""
+        module, _, function = self.loaded_by.partition(":")
+        loaded: ArrayModel = getattr(import_module(module), function)(Path(self.path), cpus)
+        return loaded
+
+
+class ArrayModel(ABC):
+    """A ``CompiledModel`` that reads and returns arrays; ``facts`` as there."""
+
+    facts: dict[str, str]
+
+    @property
+    @abstractmethod
+    def threads(self) -> int:
+        """Intra-op threads that the library reports."""
+
+    @property
+    @abstractmethod
+    def artifact(self) -> Artifact:
+        """What it was loaded from."""
+
+    @abstractmethod
+    def over(self, inputs: Arrays, like: ArrayForward | None = None) -> ArrayForward:
+        """A forward over C-contiguous arrays, which are not copied; ``like`` as for ``bind``."""
+
+    def bind(self, inputs: "tuple[Tensor, ...]", like: Forward | None = None) -> Forward:
+        """One forward over these tensors, in the order of the model's inputs."""
+        arrays = tuple(tensor.contiguous().numpy() for tensor in inputs)
+        same = like.over if isinstance(like, _OverTensors) else None
+        return _OverTensors(self.over(arrays, same))
+
+
+class _OverTensors:
+    def __init__(self, over: ArrayForward) -> None:
+        self.over = over
+
+    def __call__(self) -> "tuple[Tensor, ...]":
+        return tuple(map(_tensor, self.over()))
+
+
+def _tensor(output: NDArray[Any]) -> "Tensor":
+    from torch import from_numpy  # noqa: PLC0415
+
+    # numpy has two types of 64 bits without a sign, and torch takes the other one
+    return from_numpy(output.view(np.uint64) if output.dtype == np.uint64 else output)
