@@ -9,7 +9,8 @@ three times the lowest median of any of them with one client, measured before th
 the requests of a trial must keep it, counted from when they were due.
 
 A server that knows the latency can refuse what would be late, and then computes what is not:
-coresplit with ``--timeout``, and the peers that have such a setting. All take part without it too.
+coresplit with ``--timeout``, here with the instances that ``--slo`` chooses, and the peers that
+have such a setting. All take part without it too.
 
 In a round every server gets the same arrivals, faster or slower: rates are 4 % apart, and the
 highest that holds is looked for from above. Every server is started anew in each round. Ratios are
@@ -79,7 +80,7 @@ def compare(
     singles = {each: seconds for each, seconds in timed.items() if math.isfinite(seconds)}
     slo = TIMES * min(singles.values())
     most_ms = f"{1e3 * slo:.0f}ms"
-    own = field.coresplit("--timeout", most_ms)
+    own = field.coresplit("--slo", most_ms, "--timeout", most_ms)
     told = [punctual(each, queued_s=slo - singles[each], answered_s=slo) for each in singles]
     servers = tuple(dict.fromkeys((own, *singles, *told)))
     print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")

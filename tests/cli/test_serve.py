@@ -93,13 +93,13 @@ def test_a_difference_that_noise_could_have_made_is_not_named() -> None:
     (vague,) = gains(capacity(4, 0.3, 0.2), [slow])
     assert vague.relation == "unclear"
     assert vague.ratio == pytest.approx(4 / 3)
-    said = said_of("r", fast, [(slow, clear), (slow, vague)], ServeRequest(target="fake"))
+    said = said_of("r", fast, [(slow, clear), (slow, vague)])
     assert "33 % more throughput than 1 instance of 1 thread" in said[2]
     assert "too close to call" in said[2]
     assert "measure again" not in said[1]
     shaky = msgspec.structs.replace(fast.full, doubts=("unstable",))
     doubted = msgspec.structs.replace(fast, full=shaky)
-    assert "measure again" in said_of("r", doubted, [], ServeRequest(target="fake"))[1]
+    assert "measure again" in said_of("r", doubted, [])[1]
 
 
 def test_a_latency_allows_more_throughput(run: Path) -> None:

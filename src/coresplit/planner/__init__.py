@@ -28,7 +28,7 @@ from coresplit.planner.plan import (
 )
 from coresplit.planner.profile import Profile, ProfilePoint, cores_of, interpolated, profiles_of
 from coresplit.planner.select import lossless, select
-from coresplit.planner.serving import TOLERANCE, Capacity, best_capacity, capacities_of, gains
+from coresplit.planner.serving import Capacity, best_capacity, capacities_of, gains
 from coresplit.planner.solver import largest_batch, nearest_batches
 from coresplit.planner.verification import (
     Judgement,
@@ -43,7 +43,6 @@ from coresplit.planner.verification import (
 
 __all__ = [
     "RIVALS",
-    "TOLERANCE",
     "Best",
     "Capacity",
     "Judgement",

@@ -59,19 +59,16 @@ def capacities_of(profile: Profile, cores: int, limit_s: float = math.inf) -> li
     return found
 
 
-def best_capacity(
-    found: Iterable[Capacity], tolerance: float | None = TOLERANCE
-) -> Capacity | None:
+def best_capacity(found: Iterable[Capacity]) -> Capacity | None:
     """The highest throughput of those that answer a single request about as fast as any.
 
-    ``tolerance`` is how much longer a single request may take, as a share; None for any. None
-    where there is nothing to choose from.
+    None where there is nothing to choose from.
     """
     there = list(found)
     if not there:
         return None
     lowest = min(each.first_s for each in there)
-    near = [each for each in there if tolerance is None or each.first_s <= (1 + tolerance) * lowest]
+    near = [each for each in there if each.first_s <= (1 + TOLERANCE) * lowest]
     return max(near, key=lambda each: (each.throughput, -each.first_s))
 
 

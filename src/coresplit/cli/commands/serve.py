@@ -32,7 +32,7 @@ _MIB = 1 << 20
 @click.argument("target", type=Model(), metavar="MODEL|RUN")
 @click.option("--batch", type=click.IntRange(1), metavar="B", help="Fastest for batches of B.")
 @click.option(
-    "--slo", type=Duration(), metavar="TIME", help="Highest throughput within a latency: 100ms."
+    "--slo", type=Duration(), metavar="TIME", help="Most requests answered within a latency: 100ms."
 )
 @click.option("--split", metavar="SPLIT", help="Instances x threads: 2x1, 1x8+4x2. No measuring.")
 @click.option("--optimization", type=Name(optimizations), help="Default the best lossless one.")

@@ -6,29 +6,52 @@ from coresplit.format import format_duration, listed, number, on_threads, percen
 from coresplit.planner import Capacity, Speedup
 from coresplit.records import Piece, Split
 from coresplit.stats.difference import Relation
-from coresplit.workflows.serve_request import ServeRequest
 
 
 def said_of(
     run: str,
     found: Capacity,
     rivals: Sequence[tuple[Capacity, Speedup]],
-    request: ServeRequest,
 ) -> tuple[str, ...]:
     """Three lines: what was chosen, why, and how it compares; the last one only with rivals."""
     goal = (
-        f"the most throughput with every batch within {format_duration(request.slo)}"
-        if request.slo is not None
-        else "the most throughput while a single request takes at most 10 % more than the fastest"
+        "the most throughput while a single request takes at most 10 % more than the fastest: "
+        f"{number(found.throughput)} inputs/s"
     )
+    return _lines(run, found, rivals, goal, "throughput")
+
+
+def said_within(
+    run: str,
+    found: Capacity,
+    rivals: Sequence[tuple[Capacity, Speedup]],
+    *,
+    slo_s: float,
+    rate: float,
+) -> tuple[str, ...]:
+    """The same for instances that hold a latency at the highest rate, in requests per second."""
+    goal = (
+        f"the most requests with 99 % of them answered within {format_duration(slo_s)}: "
+        f"{number(rate)} requests/s that come at random"
+    )
+    return _lines(run, found, rivals, goal, "requests in time")
+
+
+def _lines(
+    run: str,
+    found: Capacity,
+    rivals: Sequence[tuple[Capacity, Speedup]],
+    goal: str,
+    what: str,
+) -> tuple[str, ...]:
     lines = (
         f"serving {found.variant} as {_split(found.split)}",
-        f"{goal}: {number(found.throughput)} inputs/s, {format_duration(found.first_s)} for one "
+        f"{goal}, {format_duration(found.first_s)} for one "
         f"(predicted from run {run}{_doubt(found, rivals)})",
     )
     if not rivals:
         return lines
-    return *lines, f"compared: {listed([_against(found, *rival) for rival in rivals])}"
+    return *lines, f"compared: {listed([_against(found, *rival, what) for rival in rivals])}"
 
 
 def _doubt(found: Capacity, rivals: Sequence[tuple[Capacity, Speedup]]) -> str:
@@ -51,15 +74,15 @@ def _instances(piece: Piece) -> str:
     return f"{count} of {on_threads(piece.threads)}"
 
 
-def _against(found: Capacity, rival: Capacity, gain: Speedup) -> str:
+def _against(found: Capacity, rival: Capacity, gain: Speedup, what: str) -> str:
     name = listed([_instances(piece) for piece in rival.split.pieces])
     if rival.variant != found.variant:
         name += f" of {rival.variant}"
     share = percent(abs(gain.ratio - 1))
     said: dict[Relation, str] = {
-        "faster": f"{share} more throughput than {name}",
-        "slower": f"{share} less throughput than {name}, but faster for one request",
-        "equivalent": f"the same throughput as {name}",
-        "unclear": f"throughput too close to call against {name}",
+        "faster": f"{share} more {what} than {name}",
+        "slower": f"{share} less {what} than {name}, but faster for one request",
+        "equivalent": f"the same {what} as {name}",
+        "unclear": f"{what} too close to call against {name}",
     }
     return said[gain.relation]
