@@ -194,6 +194,20 @@ def _p99(turns: Sequence[Turn]) -> float | None:
     return float(first.get_value_at_percentile(100 * math.ceil(0.99 * count) / count)) * 1e-6
 
 
+def share_within(comparison: Comparison, label: str, load: LoadName, seconds: float) -> float:
+    """Which share of a server's answers under a load took at most so long, of all rounds."""
+    within = total = 0
+    for turn in _turns(comparison, label, load):
+        found = HdrHistogram.decode(turn.histogram)
+        total += found.total_count
+        within += sum(
+            step.count_added_in_this_iter_step
+            for step in found.get_recorded_iterator()
+            if step.value_iterated_to <= seconds * 1e6
+        )
+    return within / total if total else 0.0
+
+
 def _turns(comparison: Comparison, label: str, load: LoadName) -> list[Turn]:
     return [turn for turn in comparison.turns if turn.server == label and turn.load == load]
 

@@ -138,7 +138,8 @@ class Field:
             f"{each.name}={'x'.join(map(str, each.shape[1:]))}:" for each in self._metadata.inputs
         )
         for entry in Cache().entries():
-            names = [each.rpartition(":")[0] + ":" for each in entry.key.get("inputs", "").split()]
+            # as ModelInput writes them: name=shape:dtype, and the range of integers
+            names = [each.partition(":")[0] + ":" for each in entry.key.get("inputs", "").split()]
             if entry.kind == "onnx" and " ".join(names) == inputs:
                 return entry.path / "model.onnx"
         sys.exit(f"there is no ONNX file with inputs {inputs}")

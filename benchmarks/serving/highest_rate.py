@@ -3,10 +3,11 @@
     python benchmarks/serving/highest_rate.py --environments DIR --results FOLDER
         [--models inception,resnet50] [--best N] [--rounds N]
 
-FOLDER is what ``comparison.py`` wrote. Each peer takes part in the setting in which its 99th
-percentile was lowest under medium load, and of these the ``--best`` with the lowest. The latency is
-three times the lowest median of any of them with one client, measured before the search; 95 % of
-the requests of a trial must keep it, counted from when they were due.
+FOLDER is what ``comparison.py`` wrote. Each peer takes part in the setting in which most requests
+under medium load took at most three times the lowest median of any server with one client, and of
+these the ``--best`` with the most. Here the latency is three times the lowest median of any of
+them, measured before the search; 95 % of the requests of a trial must keep it, counted from when
+they were due.
 
 A server that knows the latency can refuse what would be late, and then computes what is not:
 coresplit with ``--timeout``, here with the instances that ``--slo`` chooses, and the peers that
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import msgspec
 from about import describe, parser
-from compared import FEWEST_ROUNDS, Comparison, Row, rows_of
+from compared import FEWEST_ROUNDS, Comparison, rows_of, share_within
 from field import Field, say
 from load import Wrong
 from targets import Target, punctual
@@ -98,11 +99,13 @@ def compare(
 
 def best_of(comparison: Comparison, count: int) -> list[str]:
     """The labels of the best settings of the best peers under medium load."""
-    best: dict[str, Row] = {}
-    for row in sorted(rows_of(comparison)["medium"], key=lambda row: row.p99 or row.p50):
-        if row.server.name != "coresplit":
-            best.setdefault(row.server.name, row)
-    return [row.server.label for row in best.values()][:count]
+    slo = TIMES * min(row.p50 for row in rows_of(comparison)["light"])
+    peers = [each for each in comparison.servers if each.name != "coresplit"]
+    shares = {each: share_within(comparison, each.label, "medium", slo) for each in peers}
+    best: dict[str, str] = {}
+    for each in sorted(peers, key=lambda each: -shares[each]):
+        best.setdefault(each.name, each.label)
+    return list(best.values())[:count]
 
 
 def single(field: Field, target: Target) -> float:

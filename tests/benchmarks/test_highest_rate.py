@@ -1,6 +1,8 @@
 """The search for the highest rate that holds, and who takes part in it. No server is started."""
 
 import msgspec
+import pytest
+from compared import share_within
 from comparisons import a_comparison
 from highest_rate import STRIDE, best_of, highest
 from hypothesis import given
@@ -54,3 +56,11 @@ def test_each_peer_takes_part_once_in_its_best_setting_and_coresplit_is_no_peer(
     assert best_of(comparison, 9)[0] == "double"
     assert sorted(best_of(comparison, 9)) == ["double", "twin", "wild"]
     assert best_of(comparison, 1) == ["double"]
+
+
+def test_the_share_of_answers_within_a_latency_is_that_of_all_rounds() -> None:
+    # a round has multiples of 4 ms up to 200, the next one of 8 ms up to 400
+    made = a_comparison(rounds=2, answered=50)
+    assert share_within(made, "half", "medium", 0.0501) == pytest.approx(0.18, abs=0.011)
+    assert share_within(made, "half", "medium", 1.0) == 1.0
+    assert share_within(made, "no such server", "medium", 1.0) == 0.0

@@ -45,7 +45,9 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             (folder / _FACTS).write_bytes(msgspec.json.encode(facts))
             np.savez(folder / _EXAMPLE, *self.inputs, *self.outputs)
 
-        return cache.get("handover", {**key, "artifact": self.artifact.path}, write)
+        # what an older version has left cannot be read by one that knows other facts
+        known = " ".join(Ready.__struct_fields__)
+        return cache.get("handover", {**key, "artifact": self.artifact.path, "facts": known}, write)
 
     @classmethod
     def take(cls, folder: Path, cache: Cache) -> "Handover":
