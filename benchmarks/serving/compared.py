@@ -186,26 +186,32 @@ def _p99(turns: Sequence[Turn]) -> float | None:
     """The 99th percentile of all requests of all rounds; None of too few."""
     if sum(turn.answered for turn in turns) < FEWEST_FOR_P99:
         return None
-    first, *others = [HdrHistogram.decode(turn.histogram) for turn in turns]
-    for each in others:
-        first.add(each)
+    found = _histogram(turns)
     # as elsewhere: 99 % of the requests do not exceed it, where hdrh rounds to the nearest
-    count = first.get_total_count()
-    return float(first.get_value_at_percentile(100 * math.ceil(0.99 * count) / count)) * 1e-6
+    count = found.get_total_count()
+    return float(found.get_value_at_percentile(100 * math.ceil(0.99 * count) / count)) * 1e-6
 
 
 def share_within(comparison: Comparison, label: str, load: LoadName, seconds: float) -> float:
     """Which share of a server's answers under a load took at most so long, of all rounds."""
-    within = total = 0
-    for turn in _turns(comparison, label, load):
-        found = HdrHistogram.decode(turn.histogram)
-        total += found.total_count
-        within += sum(
-            step.count_added_in_this_iter_step
-            for step in found.get_recorded_iterator()
-            if step.value_iterated_to <= seconds * 1e6
-        )
-    return within / total if total else 0.0
+    turns = _turns(comparison, label, load)
+    if not turns:
+        return 0.0
+    found = _histogram(turns)
+    within = sum(
+        step.count_added_in_this_iter_step
+        for step in found.get_recorded_iterator()
+        if step.value_iterated_to <= seconds * 1e6
+    )
+    return float(within / found.get_total_count())
+
+
+def _histogram(turns: Sequence[Turn]) -> HdrHistogram:
+    """The latencies of all turns, in microseconds."""
+    first, *others = [HdrHistogram.decode(turn.histogram) for turn in turns]
+    for each in others:
+        first.add(each)
+    return first
 
 
 def _turns(comparison: Comparison, label: str, load: LoadName) -> list[Turn]:

@@ -110,6 +110,16 @@ def test_a_latency_allows_more_throughput(run: Path) -> None:
         chosen(ServeRequest(target=str(run), slo=0.001))
 
 
+def test_what_is_chosen_for_a_latency_is_not_compared_with_itself(tmp_path: Path) -> None:
+    alone = coresplit.bench(FORMULA, threads=(4,), batches=(1, 2), out=tmp_path / "run").path
+    # what people use who do not measure is the only thing there is
+    found = chosen(ServeRequest(target=str(alone), slo=0.05, optimization="none"))
+    assert found.split.cells == ((4, 2),)
+    what, why = found.reasons
+    assert "1 instance of 4 threads" in what
+    assert "99 %" in why
+
+
 def test_a_batch_takes_the_split_of_its_plan(run: Path) -> None:
     found = chosen(ServeRequest(target=str(run), batch=8))
     # as fast as four instances of one thread, so the simplest is taken

@@ -8,7 +8,9 @@ import pytest
 from served_rows import Front, make_importable, model, spec
 
 from coresplit.cache import VARIABLE, Cache
+from coresplit.instance import Process
 from coresplit.instance.messages import InstanceSpec, Ready, Serve
+from coresplit.machine.numa import memory_can_be_bound
 from coresplit.models import build
 
 pytestmark = pytest.mark.slow
@@ -32,9 +34,9 @@ def fronts() -> Iterator[list[Front]]:
         each.close()
 
 
-def after(ready: Ready, optimization: str, **changes: object) -> InstanceSpec:
+def after(ready: Ready, optimization: str) -> InstanceSpec:
     """The spec of an instance that is prepared from what another has left."""
-    found = spec(optimization, **changes)
+    found = spec(optimization)
     assert isinstance(found.serve, Serve)
     serve = msgspec.structs.replace(found.serve, handover=ready.handover)
     return msgspec.structs.replace(found, serve=serve)
@@ -102,9 +104,20 @@ def test_an_instance_prepares_the_model_where_the_handover_is_gone_or_damaged(
     assert bits(fronts[1]) == bits(fronts[2]) == expected
 
 
-def test_an_instance_of_a_sweep_keeps_pytorch() -> None:
-    from coresplit.instance import Process
+@pytest.mark.skipif(not memory_can_be_bound(), reason="memory cannot be bound here")
+def test_an_instance_tells_its_own_memory_nodes_not_those_of_the_one_before(
+    fronts: list[Front],
+) -> None:
+    fronts.append(Front(spec("onnxruntime", nodes=(0,))))
+    first = fronts[0].ready()
+    # there is no such node
+    elsewhere = msgspec.structs.replace(after(first, "onnxruntime"), nodes=(1023,))
+    fronts.append(Front(elsewhere))
+    assert first.facts["memory nodes"] == "0"
+    assert fronts[1].ready().facts["memory nodes"] == "not bound"
 
+
+def test_an_instance_of_a_sweep_keeps_pytorch() -> None:
     process = Process(msgspec.structs.replace(spec("onnxruntime"), serve=None))
     try:
         assert process.wait_ready().handover == ""

@@ -43,7 +43,6 @@ def held(serving: Serving, *rates: float) -> Holding:
 
 def late_of(serving: Serving, rate: float, slo_s: float, round_: int) -> int:
     """How many of a round's requests are late, found anew."""
-
     chance = random.Random(round_)
     due = list(accumulate(chance.expovariate(1.0) for _ in range(REQUESTS)))
     candidate = msgspec.structs.replace(serving.candidate, limit_s=slo_s)

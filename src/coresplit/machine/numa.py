@@ -54,6 +54,14 @@ def bound_nodes() -> tuple[int, ...] | None:
     return tuple(node for node in range(_MOST_NODES) if policy[1][node // 64] >> node % 64 & 1)
 
 
+def binding_facts(wanted: Collection[int]) -> dict[str, str]:
+    """The nodes that memory of this thread is bound to, where any are wanted, as a fact by name."""
+    if not wanted:
+        return {}
+    bound = bound_nodes()
+    return {"memory nodes": ",".join(map(str, bound)) if bound else "not bound"}
+
+
 def memory_can_be_bound() -> bool:
     """Whether this process may bind memory; it tries by setting its current policy again."""
     policy = _get()

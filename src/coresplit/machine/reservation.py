@@ -10,7 +10,6 @@ import os
 import shlex
 import socket
 import struct
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Self
 
 from coresplit.errors import CoresInUse
 from coresplit.format import format_duration, format_numbers
+from coresplit.machine.counters import process_age
 from coresplit.machine.topology import siblings
 
 SHARED = "CORESPLIT_SHARED_CORES"
@@ -119,11 +119,9 @@ def _described(pid: int) -> str:
     folder = Path(f"/proc/{pid}")
     try:
         words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        age = max(1.0, process_age(pid))
     except OSError:
         return f"process {pid}"
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    age = max(1.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
     names = [Path(word).name for word in words]
     if "coresplit" in names:
         words = ["coresplit", *words[names.index("coresplit") + 1 :]]

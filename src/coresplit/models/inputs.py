@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from coresplit.errors import UsageError
-from coresplit.models.input_spec import limits, require_range
+from coresplit.models.input_spec import DTYPES, limits, require_range
 from coresplit.records import ModelInput
 
 _SCENES = 8
@@ -19,13 +19,7 @@ _CHANNELS = 3
 _SEEDS = 2**64
 _LARGEST_DRAWN = 2**63 - 2
 _STRIDE = 0x9E3779B97F4A7C15
-_DTYPES = {
-    name: getattr(torch, name)
-    for name in (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64", "complex64", "complex128"),
-    )
-}
+_DTYPES = {name: getattr(torch, name) for name in DTYPES}
 
 
 def generate(inputs: Sequence[ModelInput], batch: int, seed: int) -> tuple[Tensor, ...]:

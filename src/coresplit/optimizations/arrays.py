@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Arrays = tuple[NDArray[Any], ...]
 ArrayForward = Callable[[], Arrays]
 """Runs one forward and returns its outputs, which the next call may overwrite."""
+Bind = Callable[[Arrays, ArrayForward | None], ArrayForward]
+"""Makes a forward over arrays, as ``ArrayModel.over`` does."""
 
 
 class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -49,11 +49,16 @@ def frontier(
     That is for a single request and for as many as there may be, of batches that take at most
     ``limit_s``. The fastest for a single request comes first.
     """
-    pairs = [(each, one) for one in profiles for each in capacities_of(one, cores, limit_s)]
-    pairs.sort(key=lambda pair: (pair[0].first_s, -pair[0].throughput))
+    return unbeaten(
+        [(each, one) for one in profiles for each in capacities_of(one, cores, limit_s)]
+    )
+
+
+def unbeaten(pairs: Iterable[tuple[Capacity, Profile]]) -> list[tuple[Capacity, Profile]]:
+    """Those that no other one beats both ways, in the order of ``frontier``."""
     found: list[tuple[Capacity, Profile]] = []
     most = 0.0
-    for capacity, profile in pairs:
+    for capacity, profile in sorted(pairs, key=lambda pair: (pair[0].first_s, -pair[0].throughput)):
         if capacity.throughput > most:
             most = capacity.throughput
             found.append((capacity, profile))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ from coresplit.stats.lossy import lossy_of
 from coresplit.stats.sampling import judged
 from coresplit.sweep import Progress
 from coresplit.workflows import planning
-from coresplit.workflows.candidates import frontier, serving_of
+from coresplit.workflows.candidates import serving_of, unbeaten
 from coresplit.workflows.conditions import require_same, spec_again
 from coresplit.workflows.finding import is_whole, measured_run, newest_run
 from coresplit.workflows.places import machine_for
@@ -34,7 +35,13 @@ from coresplit.workflows.request import DEFAULT_OPTIMIZATIONS, Note, spec_of
 from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, parse_split
 from coresplit.workflows.showing.choice_text import said_of, said_within
-from coresplit.workflows.simulating.holding import PERCENTILE, holding, most_held, ratios
+from coresplit.workflows.simulating.holding import (
+    PERCENTILE,
+    Holding,
+    holding,
+    most_held,
+    ratios,
+)
 
 MOST_BATCH = 32
 """Largest batch of a split that was told without a run."""
@@ -141,16 +148,22 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
         return _split_of_run(run, request, spec, machine, profiles)
     if request.batch is not None:
         return _for_batch(run, request, spec, machine)
-    limit_s = math.inf if request.slo is None else request.slo
-    pairs = [
-        (each, profile)
-        for profile in profiles
-        for each in capacities_of(profile, machine.usable, limit_s)
-    ]
-    if request.slo is not None:
-        found, reasons = _within(run, request.slo, profiles, machine, dict(pairs))
+    capacities = [each for one in profiles for each in capacities_of(one, machine.usable)]
+    if not capacities:
+        raise UsageError(
+            f"run {run.name} has no latency of a single input",
+            "measure batch 1 too, or give a split: {option}",
+            "split=2x1",
+        )
+    if request.slo is None:
+        found, reasons = _fastest(run, capacities)
     else:
-        found, reasons = _fastest(run, [each for each, _ in pairs])
+        pairs = {
+            each: one
+            for one in profiles
+            for each in capacities_of(one, machine.usable, request.slo)
+        }
+        found, reasons = _within(run, request.slo, pairs, min(one.first_s for one in capacities))
     profile = next(each for each in profiles if each.variant == found.variant)
     return Choice(
         spec=spec,
@@ -158,7 +171,7 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
         variant=found.variant,
         split=found.split,
         most_rows=max(batch for _, batch in found.split.cells),
-        limit_s=limit_s,
+        limit_s=math.inf if request.slo is None else request.slo,
         latencies=latencies_of(profile, found.split),
         reasons=reasons,
         profiles=profiles,
@@ -168,44 +181,33 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
 def _fastest(run: Run, capacities: list[Capacity]) -> tuple[Capacity, tuple[str, ...]]:
     """The instances with the most throughput of those that are fast for one, and why these."""
     found = best_capacity(capacities)
-    if found is None:
-        raise _nothing_single(run)
+    assert found is not None
     rivals = _rivals(found, capacities)
     return found, said_of(run.name, found, list(zip(rivals, gains(found, rivals), strict=True)))
 
 
 def _within(
-    run: Run,
-    slo_s: float,
-    profiles: tuple[Profile, ...],
-    machine: Machine,
-    pairs: Mapping[Capacity, Profile],
+    run: Run, slo_s: float, pairs: Mapping[Capacity, Profile], least_s: float
 ) -> tuple[Capacity, tuple[str, ...]]:
     """The instances that hold a latency at the highest rate of requests, and why these."""
-    able = frontier(profiles, machine.usable, slo_s)
-    best = most_held([holding(serving_of(run, *each), slo_s) for each in able])
+
+    @cache
+    def held(capacity: Capacity) -> Holding:
+        return holding(serving_of(run, capacity, pairs[capacity]), slo_s)
+
+    best = most_held([held(each) for each, _ in unbeaten(pairs.items())])
     if best is None:
-        whole = [each.first_s for one in profiles for each in capacities_of(one, machine.usable)]
-        if not whole:
-            raise _nothing_single(run)
-        least = min(whole)
         raise UsageError(
             f"nothing answers within {format_duration(slo_s)}, not even {PERCENTILE:g} % of few "
-            f"requests; the fastest takes {format_duration(least)}"
+            f"requests; the fastest takes {format_duration(least_s)}"
         )
     found = best.serving.capacity
     rivals = _rivals(found, list(pairs))
-    held = [holding(serving_of(run, each, pairs[each]), slo_s) for each in rivals]
-    compared = list(zip(rivals, ratios(best, held), strict=True))
-    return found, said_within(run.name, found, compared, slo_s=slo_s, rate=best.rate)
-
-
-def _nothing_single(run: Run) -> UsageError:
-    return UsageError(
-        f"run {run.name} has no latency of a single input",
-        "measure batch 1 too, or give a split: {option}",
-        "split=2x1",
+    compared = list(zip(rivals, ratios(best, list(map(held, rivals))), strict=True))
+    reasons = said_within(
+        run.name, found, compared, slo_s=slo_s, percentile=PERCENTILE, rate=best.rate
     )
+    return found, reasons
 
 
 def _rivals(found: Capacity, capacities: list[Capacity]) -> list[Capacity]:

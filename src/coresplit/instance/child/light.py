@@ -25,7 +25,7 @@ from coresplit.instance.messages import (
 from coresplit.instance.transport import Arena
 from coresplit.machine.allocators import loaded_allocator, release_memory
 from coresplit.machine.counters import peak_memory, process_age
-from coresplit.machine.numa import bound_nodes
+from coresplit.machine.numa import binding_facts, bound_nodes
 from coresplit.optimizations.arrays import Arrays
 
 
@@ -73,7 +73,7 @@ class Light:
             start_s=started_s,
             prepare_s=process_age() - started_s,
             input_s=input_s,
-            facts=left.ready.facts | model.facts,
+            facts=left.ready.facts | model.facts | binding_facts(spec.nodes),
             memory=max(memory, peak_memory()),
             resident=proportional(os.getpid()),
             handover=serve.handover,

@@ -4,7 +4,7 @@ import gc
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +15,10 @@ from coresplit.instance.child.texts import WrongText, rows_in, tensor_in
 from coresplit.instance.child.whole import Whole, Wholes
 from coresplit.instance.messages import Infer, Inferred, Rows, Text
 from coresplit.instance.transport import Arena
-from coresplit.optimizations.arrays import ArrayForward, Arrays
+from coresplit.models.input_spec import DTYPES
+from coresplit.optimizations.arrays import ArrayForward, Arrays, Bind
 from coresplit.records import ModelInput, ModelOutput
 
-Bind = Callable[[Arrays, ArrayForward | None], ArrayForward]
-"""Makes a forward over arrays, as ``ArrayModel.over`` does."""
-
-SHARED = (
-    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-    *("float16", "float32", "float64", "complex64", "complex128"),
-)
-"""Types that PyTorch and numpy share."""
 WARMUP = 2
 _ALL_TAKEN = ("",)
 
@@ -202,7 +195,7 @@ def stored_as(dtype: str) -> "np.dtype[Any]":
 
     Raises ValueError for a name that says nothing of its size.
     """
-    if dtype in SHARED:
+    if dtype in DTYPES:
         return np.dtype(dtype)
     bits = re.search(r"\d+", dtype)
     if bits is None:

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from coresplit.instance.child.serving import SHARED, Bind, stored_as
+from coresplit.instance.child.serving import stored_as
+from coresplit.models.input_spec import DTYPES
 from coresplit.optimizations import CompiledModel, Forward
-from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays
+from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays, Bind
 from coresplit.records import ModelOutput
 
 
@@ -57,7 +58,7 @@ class _OverArrays:
 def _array(tensor: Tensor, stored: "np.dtype[Any]") -> NDArray[Any]:
     """The elements of a tensor, where they lie unless they have yet to be computed."""
     plain = tensor.detach().resolve_conj().resolve_neg()
-    if str(plain.dtype).removeprefix("torch.") not in SHARED:
+    if str(plain.dtype).removeprefix("torch.") not in DTYPES:
         plain = plain.contiguous().view(getattr(torch, stored.name))
     found: NDArray[Any] = plain.numpy()
     return found

@@ -1,6 +1,6 @@
 """Requests that are a whole batch each, computed from where their bytes lie in the arena."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from coresplit.instance.messages import Rows
 from coresplit.instance.transport import ALIGNMENT, Arena
-from coresplit.optimizations.arrays import ArrayForward, Arrays
+from coresplit.optimizations.arrays import ArrayForward, Arrays, Bind
 
 MOST_KEPT = 1024
 
@@ -43,7 +43,7 @@ class Wholes:
 
     def __init__(
         self,
-        bind: Callable[[Arrays, ArrayForward | None], ArrayForward],
+        bind: Bind,
         arena: Arena,
         buffers: Arrays,
         forwards: Mapping[int, ArrayForward],

@@ -38,7 +38,7 @@ from coresplit.instance.messages import (
 from coresplit.instance.transport import Arena
 from coresplit.machine.allocators import loaded_allocator, release_memory
 from coresplit.machine.counters import peak_memory, process_age
-from coresplit.machine.numa import bound_nodes
+from coresplit.machine.numa import binding_facts, bound_nodes
 from coresplit.machine.topology import last_level_cache
 from coresplit.models import Survey, build, survey, survey_onnx
 from coresplit.optimizations import (
@@ -244,10 +244,7 @@ class Worker:
             facts[UNCHECKED] = unchecked
         if lossy:
             facts["lossy"] = "yes"
-        if self.spec.nodes:
-            bound = bound_nodes()
-            facts["memory nodes"] = ",".join(map(str, bound)) if bound else "not bound"
-        return facts
+        return facts | binding_facts(self.spec.nodes)
 
     def _survey(self, example: tuple[Tensor, ...]) -> Survey:
         if self._model.onnx is not None:

@@ -27,11 +27,13 @@ def said_within(
     rivals: Sequence[tuple[Capacity, Speedup]],
     *,
     slo_s: float,
+    percentile: float,
     rate: float,
 ) -> tuple[str, ...]:
     """The same for instances that hold a latency at the highest rate, in requests per second."""
     goal = (
-        f"the most requests with 99 % of them answered within {format_duration(slo_s)}: "
+        f"the most requests with {percentile:g} % of them answered within "
+        f"{format_duration(slo_s)}: "
         f"{number(rate)} requests/s that come at random"
     )
     return _lines(run, found, rivals, goal, "requests in time")
