@@ -65,10 +65,10 @@ class Field:
             ),
         )  # fmt: skip
 
-    def coresplit(self, *more: str) -> Target:
+    def coresplit(self, *more: str, setting: str = "") -> Target:
         """coresplit with so many more options than by default."""
         words = (self._model, "--optimization", "onnxruntime", *more)
-        setting = " ".join(more) or "default"
+        setting = setting or " ".join(more) or "default"
         return coresplit(self._kept, words, (), setting=setting, model=self._model)
 
     def sent(self, target: Target) -> Sent:

@@ -6,8 +6,8 @@
 FOLDER is what ``comparison.py`` wrote. Each peer takes part in the setting in which most requests
 under medium load took at most three times the lowest median of any server with one client, and of
 these the ``--best`` with the most. Here the latency is three times the lowest median of any of
-them, measured before the search; 95 % of the requests of a trial must keep it, counted from when
-they were due.
+them, measured anew in each round, as machines become faster and slower; 95 % of the requests of a
+trial must keep it, counted from when they were due.
 
 A server that knows the latency can refuse what would be late, and then computes what is not:
 coresplit with ``--timeout``, here with the instances that ``--slo`` chooses, and the peers that
@@ -24,7 +24,7 @@ import random
 import statistics
 import tempfile
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,6 +47,8 @@ from coresplit.workflows.showing.text_table import aligned
 
 TIMES, SHARE, REQUESTS = 3.0, 0.95, 120
 SINGLES = 100
+OWN_SETTING = "--slo and --timeout"
+OWN = f"coresplit, {OWN_SETTING}"
 STEP, LOWEST, HIGHEST = 1.04, -30, 6
 """Rates are powers of STEP, of what coresplit can do with many clients."""
 STRIDE = 4
@@ -77,24 +79,38 @@ def compare(
     unit = asked_of(field, field.own, closed(CLIENTS, 4 * CLIENTS)).throughput
     field.program.end()
     plain = [field.own, *(each for each in field.others if each.label in names)]
-    timed = {each: single(field, each) for each in plain}
+    print(f"\n{comparison.title}: {field.reasons()}")
+    rounds = [one_round(field, plain, unit, number) for number in range(asked.rounds)]
+    within = ", ".join(format_duration(each.slo) for each in rounds)
+    print(f"{SHARE:.0%} within {within}, which is {TIMES:g} times the lowest median of a round")
+    top = unit * STEP**HIGHEST
+    if any(rate >= top for each in rounds for rate in each.rates.values()):
+        print(f"no rate above {number(top)}/s was tried")
+    show(OWN, [each.rates for each in rounds])
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What was asked for in a round, in seconds, and the highest rate of each server by label."""
+
+    slo: float
+    rates: Mapping[str, float]
+
+
+def one_round(field: Field, plain: Sequence[Target], unit: float, round_: int) -> Round:
+    """The latency of a single request of each server, and then the highest rates, in two orders."""
+    drawn = random.Random(round_)
+    timed = {each: single(field, each) for each in drawn.sample(plain, len(plain))}
     singles = {each: seconds for each, seconds in timed.items() if math.isfinite(seconds)}
     slo = TIMES * min(singles.values())
     most_ms = f"{1e3 * slo:.0f}ms"
-    own = field.coresplit("--slo", most_ms, "--timeout", most_ms)
+    own = field.coresplit("--slo", most_ms, "--timeout", most_ms, setting=OWN_SETTING)
     told = [punctual(each, queued_s=slo - singles[each], answered_s=slo) for each in singles]
     servers = tuple(dict.fromkeys((own, *singles, *told)))
-    print(f"\n{comparison.title}: {SHARE:.0%} within {format_duration(slo)}, {field.reasons()}")
-    found: dict[Target, list[float]] = {target: [] for target in servers}
-    top = unit * STEP**HIGHEST
-    for round_ in range(asked.rounds):
-        for target in random.Random(round_).sample(servers, len(servers)):
-            rate = searched(field, target, unit, slo=slo, seed=round_)
-            found[target].append(rate)
-            say(f"round {round_ + 1}: {target.label} {number(rate)}/s")
-    if any(rate >= top for rates in found.values() for rate in rates):
-        print(f"no rate above {number(top)}/s was tried")
-    show(own, found)
+    rates = {}
+    for target in drawn.sample(servers, len(servers)):
+        rates[target.label] = searched(field, target, unit, slo=slo, seed=round_)
+        say(f"round {round_ + 1}: {target.label} {number(rates[target.label])}/s")
+    return Round(slo, rates)
 
 
 def best_of(comparison: Comparison, count: int) -> list[str]:
@@ -174,36 +190,31 @@ def holds(client: Generator, rate: float, slo: float, seed: int) -> bool:
     return trial_of(run, rate, 100 * SHARE).held
 
 
-def show(own: Target, found: Mapping[Target, Sequence[float]]) -> None:
+def show(own: str, rounds: Sequence[Mapping[str, float]]) -> None:
     """The rates of all rounds, the best first, and how coresplit stands to each."""
-    held = {each.label: rates for each, rates in found.items() if all(rates)}
+    labels = sorted({label for each in rounds for label in each})
+    found = {label: [each.get(label, 0.0) for each in rounds] for label in labels}
+    held = [label for label, rates in found.items() if all(rates)]
     contrasts: dict[str, Contrast] = {}
-    if own.label in held and len(held) > 1:
+    if own in held and len(held) > 1:
         # a lower rate is as if it took longer
-        logs = ({name: -math.log(rate) for name, rate in each.items()} for each in _rounds(held))
-        contrasts = against(own.label, [list(logs)])
+        logs = [{label: -math.log(each[label]) for label in held} for each in rounds]
+        contrasts = against(own, [logs])
     relations = dict(zip(contrasts, decide(list(contrasts.values())), strict=True))
     rows = [("server", "requests/s", "rounds", "coresplit's, times as high")]
-    for target in sorted(found, key=lambda each: -statistics.median(found[each])):
+    for label in sorted(found, key=lambda each: -statistics.median(found[each])):
         said = ""
-        if target.label in contrasts:
-            contrast = contrasts[target.label]
+        if label in contrasts:
+            contrast = contrasts[label]
             low, high = contrast.bounds
             relation = {"unclear": ", too close to call", "equivalent": ", equal within 3 %"}
             said = (
                 f"{times_exact(contrast.ratio)} ({times_exact(low)} to "
-                f"{times_exact(high)}){relation.get(relations[target.label], '')}"
+                f"{times_exact(high)}){relation.get(relations[label], '')}"
             )
-        rounds = ", ".join(number(each) for each in found[target])
-        middle = number(statistics.median(found[target]))
-        rows.append((target.label, middle, rounds, said))
+        rates = ", ".join(number(each) for each in found[label])
+        rows.append((label, number(statistics.median(found[label])), rates, said))
     print("\n".join(aligned(rows)), flush=True)
-
-
-def _rounds(rates: Mapping[str, Sequence[float]]) -> Iterator[dict[str, float]]:
-    """The rates of every server in each round."""
-    for each in zip(*rates.values(), strict=True):
-        yield dict(zip(rates, each, strict=True))
 
 
 if __name__ == "__main__":
