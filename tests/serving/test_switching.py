@@ -180,7 +180,7 @@ def test_an_instance_with_other_weights_does_not_serve(scene: Scene) -> None:
     assert scene.instances[2].told_to_end
     scene.instances[2].be_gone()
     scene.loop.advance(1.0)
-    assert "weights of the model are not those" in scene.outcomes[0].reason
+    assert "weights of the model differ from those" in scene.outcomes[0].reason
     assert scene.engine.active.name == "thin"
 
 
