@@ -212,7 +212,7 @@ def test_what_memory_cannot_hold_is_refused(scene: Scene) -> None:
     poor = Scene(free=999)
     poor.switch("fat")
     assert poor.results == ["refused"]
-    assert "need about 1000 B of memory, and 999 B are free" in poor.outcomes[0].reason
+    assert "need about 1000 B of memory, but only 999 B are free" in poor.outcomes[0].reason
     poor.switch("thin")
     assert poor.outcomes[1].reason == "it serves already"
 
