@@ -26,8 +26,8 @@ _log = logging.getLogger("coresplit.serving")
 class Spread:
     """A histogram: the number of values in each bucket, and their sum.
 
-    prometheus_client's Histogram takes ten times as long per value, several times per request. This
-    one is converted only when metrics are read.
+    prometheus_client's Histogram takes ten times as long per value, and a request observes several.
+    This one is converted only when metrics are read.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
