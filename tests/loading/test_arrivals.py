@@ -99,7 +99,7 @@ def test_a_shape_is_read(text: str, pieces: list[tuple[float, float, float]]) ->
         ("step:-5@5s", "'-5' is not a rate"),
         ("step:nan@5s", "'nan' is not a rate"),
         ("step:0@5s", "never asks for a request"),
-        ("ramp:5@5s", "one to end with"),
+        ("ramp:5@5s", "a first and a last rate"),
         ("spike:5..50@10s", "after a slash"),
         ("spike:5..50@10s/10s", "shorter than the total time"),
         ("diurnal:5@10m", "two rates"),

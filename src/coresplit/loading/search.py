@@ -70,7 +70,7 @@ class _Ended(Exception):
 def search(
     measure: Measure, first: float, *, slo: float, percentile: float, precision: float
 ) -> LoadSearch:
-    """Return an interval around the rate, no wider than ``precision`` unless trials disagree."""
+    """Find the rate within an interval no wider than ``precision``, unless trials disagree."""
     tried = _Search(measure)
     finished = True
     try:
