@@ -1,8 +1,8 @@
 """When requests are due: constant spacing, Poisson processes and traces; pure, no clock.
 
 A rate over time is a sequence of pieces. Constant spacing puts request ``k`` where the integral of
-the rate exceeds ``k``. A Poisson process of a changing rate is drawn by thinning: candidates come at
-the highest rate of a piece, and each is kept with the probability of the rate over that highest
+the rate exceeds ``k``. A Poisson process with a changing rate is drawn by thinning: candidates come
+at the highest rate of a piece, and each is kept with the probability of the rate over that highest
 rate (Lewis & Shedler, "Simulation of nonhomogeneous Poisson processes by thinning", Naval Research
 Logistics Quarterly 26(3), 1979).
 """
