@@ -165,7 +165,7 @@ def test_a_wrong_text_is_refused_and_its_neighbours_are_computed(
 def test_nothing_but_wrong_text_needs_no_forward(front: Front) -> None:
     wrong = front.rows(1, [front.text("{}")] * 3)
     found = front.infer(wrong)
-    assert found.refused == ("input 'x': no list of values",)
+    assert found.refused == ("input 'x': not a list of values",)
     assert found.compute_s == 0.0
 
 

@@ -27,7 +27,7 @@ def check_readback(spec: InstanceSpec, ready: Ready) -> None:
 
 
 def check_threads(spec: InstanceSpec, evidence: Evidence) -> None:
-    """Raise ReadbackMismatch unless busy threads have separate cores or may use all of the spec.
+    """Raise ReadbackMismatch unless each busy thread has its own core or may run on all of them.
 
     OpenVINO's threads keep resetting their affinity to all cores of their process; there are never
     more of them than cores.
