@@ -40,9 +40,9 @@ class Comparer:
 
     in double precision; the error of several outputs is the largest. The scale excludes the mean
     over the inputs, because a network that ignores its input would match the mean as well; the
-    difference includes it, so a constant offset counts. An output that varies with its input by less
-    than a millionth of its magnitude is a constant, and its scale is its magnitude. The error is
-    infinite if shapes or data types differ, if integers differ, or if the outputs contain NaN or
+    difference includes it, so a constant offset counts. An output that varies with its input by
+    less than a millionth of its magnitude is a constant, and its scale is its magnitude. The error
+    is infinite if shapes or data types differ, if integers differ, or if the outputs contain NaN or
     infinity and the reference does not.
 
     Equality proves nothing if every floating-point output is a constant, or if the reference

@@ -104,7 +104,7 @@ class _Request:
 
 
 class _Forward:
-    """Inputs that OpenVINO reads without owning them, and the request shared with other forwards."""
+    """Inputs that OpenVINO reads without owning them, and a request that forwards may share."""
 
     def __init__(self, request: _Request, model: Any, arrays: Arrays) -> None:  # noqa: ANN401
         from openvino import Tensor  # noqa: PLC0415
