@@ -60,7 +60,7 @@ class AnyChecker:
         self._verify = verify
 
     def check(self, request: Prepared, answer: Answer) -> str:
-        """What is wrong, by kind; empty where nothing is."""
+        """Return the kind of error, or an empty string if the answer is right."""
         if answer.status != 200:
             return f"status {answer.status}"
         if not self._verify:
@@ -84,7 +84,7 @@ class InferChecker:
         self._verify = verify
 
     def check(self, request: Prepared, answer: Answer) -> str:
-        """What is wrong, by kind; empty where nothing is."""
+        """Return the kind of error, or an empty string if the answer is right."""
         if answer.status != 200:
             return f"status {answer.status}"
         known: _Known | None = request.expected
