@@ -51,7 +51,9 @@ class Arena:
     def view(self, offset: int, size: int) -> memoryview:
         """Return writable bytes from ``offset`` on; raises ValueError if outside the arena."""
         if not 0 <= offset <= offset + size <= self.size:
-            raise ValueError(f"bytes {offset} to {offset + size} are not in the arena of {self.size}")
+            raise ValueError(
+                f"bytes {offset} to {offset + size} are not in the arena of {self.size}"
+            )
         return memoryview(self._map)[offset : offset + size]
 
     def release(self, offset: int, size: int) -> None:
