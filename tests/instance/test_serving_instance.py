@@ -165,7 +165,7 @@ def test_a_wrong_text_is_refused_and_its_neighbours_are_computed(
 def test_nothing_but_wrong_text_needs_no_forward(front: Front) -> None:
     wrong = front.rows(1, [front.text("{}")] * 3)
     found = front.infer(wrong)
-    assert found.refused == ("input 'x': no list of values",)
+    assert found.refused == ("input 'x': not a list of values",)
     assert found.compute_s == 0.0
 
 
@@ -284,7 +284,7 @@ def test_a_file_keeps_the_names_of_its_outputs_while_it_is_measured_too(tmp_path
 
 @pytest.mark.parametrize("batches", [(), (2, 4), (0, 1), (-1, 1)])
 def test_batches_without_1_are_refused(batches: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="must be above 0, and 1 one of them"):
+    with pytest.raises(ValueError, match="must be above 0 and include 1"):
         Serve(batches=batches, arena_size=SIZE)
 
 
@@ -292,6 +292,6 @@ def test_an_instance_of_a_server_needs_the_arena_that_was_told() -> None:
     arena = Arena.create(SIZE // 2)
     for wanted, given in itertools.product([spec(), spec(serve=None)], [None, arena]):
         if wanted.serve or given:
-            with pytest.raises(ValueError, match="needs the arena that its spec tells of"):
+            with pytest.raises(ValueError, match="needs an arena of the size in its spec"):
                 Process(wanted, given)
     arena.close()

@@ -83,7 +83,7 @@ def test_a_reply_that_is_none_is_an_error_of_the_instance() -> None:
     try:
         process._channel.hand_over().close()
         process._channel._framing.feed(b"\0\0\0\2{}")
-        with pytest.raises(InstanceError, match="what is no reply"):
+        with pytest.raises(InstanceError, match="sent an invalid reply"):
             process.poll()
     finally:
         process.close()

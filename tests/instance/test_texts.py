@@ -64,8 +64,8 @@ def test_truth_values_may_be_written_as_numbers() -> None:
         ("[1,2,3,4]", "x=2x2", 2, "input 'x': 4 values where 8 were expected"),
         ("[1,2,3,4,5,6,7,8]", "x=2x2", 1, "input 'x': 8 values where 4 were expected"),
         ("[]", "x=2x2", None, "input 'x': 0 values where 4 were expected"),
-        ("[[1,2],[3,4]]", "x=2x2", None, "input 'x': nested 2 deep where flat or 3 fits"),
-        ("[[[1,2,3]]]", "x=2x2", None, "input 'x': of shape [1, 3] a row where [2, 2] fits"),
+        ("[[1,2],[3,4]]", "x=2x2", None, "input 'x': nested 2 deep, must be flat or 3"),
+        ("[[[1,2,3]]]", "x=2x2", None, "input 'x': a row has shape [1, 3], must be [2, 2]"),
         ("[[[1,2],[3]]]", "x=2x2", None, "input 'x': its inner lists are of different lengths"),
         ('["1"]', "x=1", None, "input 'x': Expected `float`, got `str` - at `$[0]`"),
         ("[[1], 2]", "x=1", None, "input 'x': Expected `array`, got `int` - at `$[1]`"),
@@ -82,9 +82,9 @@ def test_truth_values_may_be_written_as_numbers() -> None:
         ("[1]", "x=1:complex64", None, "input 'x': complex numbers have no JSON; send them in"),
         ("[NaN]", "x=1", None, "input 'x': JSON is malformed: invalid character"),
         ("[1, 2", "x=1", None, "input 'x': Input data was truncated"),
-        ("1", "x=1", None, "input 'x': no list of values"),
-        ("", "x=1", None, "input 'x': no list of values"),
-        ("[" * 100_000, "x=1", None, "input 'x': nested 100000 deep where flat or 2 fits"),
+        ("1", "x=1", None, "input 'x': not a list of values"),
+        ("", "x=1", None, "input 'x': not a list of values"),
+        ("[" * 100_000, "x=1", None, "input 'x': nested 100000 deep, must be flat or 2"),
     ],
 )
 def test_a_wrong_text_is_told_why(text: str, wanted: str, rows: int | None, expected: str) -> None:

@@ -69,7 +69,7 @@ def test_an_arena_cannot_be_shrunk_or_grown(size: int) -> None:
 
 def test_an_arena_of_another_size_is_not_attached() -> None:
     arena = Arena.create(SIZE)
-    with pytest.raises(ValueError, match=f"has {SIZE} bytes where {SIZE + 1} were named"):
+    with pytest.raises(ValueError, match=f"has {SIZE} bytes instead of {SIZE + 1}"):
         Arena.attach(arena.fd, SIZE + 1)
     arena.close()
 

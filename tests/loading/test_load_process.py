@@ -81,7 +81,7 @@ def test_a_process_that_dies_is_one_line(asked: Requests) -> None:
         os.kill(generator.pid, signal.SIGKILL)
 
     try:
-        with pytest.raises(EnvironmentFault, match="the process of the load ended with code -9"):
+        with pytest.raises(EnvironmentFault, match="the load process ended with code -9"):
             generator.load(steady(20, duration=600), kill)
     finally:
         generator.close()

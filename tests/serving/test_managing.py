@@ -96,7 +96,7 @@ def test_there_is_nothing_else_on_the_port(server: tuple[str, str]) -> None:
 def test_a_web_page_may_not_ask(server: tuple[str, str]) -> None:
     status, found = call(server[1], {"split": "1x1"}, Origin="http://example.org")
     assert status == 403
-    assert "pages of the web" in str(found["error"])
+    assert "web pages" in str(found["error"])
 
 
 def test_without_the_token_nothing_is_told(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_the_caller_may_take_more_or_fewer_rows_than_a_batch() -> None:
         (request_of(x_input(), parameters=[]), "'parameters': expected `object`, got `array`"),
         (request_of(), "expected 1 inputs but got 0 inputs for model 'one': 'x' missing"),
         (request_of(x_input(name="z")), "unexpected input 'z': model 'one' takes 'x'"),
-        (request_of(x_input(), x_input()), "input 'x' is there twice"),
+        (request_of(x_input(), x_input()), "input 'x' is given twice"),
         (request_of(x_input(name="z" * 999)), f"unexpected input '{'z' * 100}…'"),
         (request_of(x_input(datatype="FP64")), "input 'x' has datatype FP32, not 'FP64'"),
         (request_of(x_input(datatype="BYTES")), "datatype FP32, not 'BYTES'"),
@@ -237,7 +237,7 @@ def test_the_caller_may_take_more_or_fewer_rows_than_a_batch() -> None:
         ),
         (
             request_of(x_input(), outputs=[{"name": "y"}, {"name": "y"}]),
-            "output 'y' is asked for twice",
+            "output 'y' is requested twice",
         ),
         (
             request_of(x_input(), outputs=[{"name": "y", "parameters": {"classification": 3}}]),
@@ -289,13 +289,13 @@ def test_a_bad_request_is_refused_by_the_name_of_the_field(request_: object, wor
     ("body", "words"),
     [
         (b"", "the body is empty"),
-        (b"{", "the request is no valid JSON: Input data was truncated"),
-        (b'{"junk": [1,]}', "the request is no valid JSON: trailing comma in array (byte"),
-        (b'{"junk": [NaN]}', "the request is no valid JSON: invalid character (byte"),
-        (b'{"inputs": []} {}', "the request is no valid JSON: trailing characters (byte"),
+        (b"{", "the request is not valid JSON: Input data was truncated"),
+        (b'{"junk": [1,]}', "the request is not valid JSON: trailing comma in array (byte"),
+        (b'{"junk": [NaN]}', "the request is not valid JSON: invalid character (byte"),
+        (b'{"inputs": []} {}', "the request is not valid JSON: trailing characters (byte"),
         (b'{"junk": "\xff"}', "the request's JSON is not UTF-8 from byte 10"),
         (b'{"junk": "\xed\xa0\x80"}', "the request's JSON is not UTF-8 from byte 10"),
-        (b'{"junk": "\\ud800"}', "the request is no valid JSON"),
+        (b'{"junk": "\\ud800"}', "the request is not valid JSON"),
         (b'{"junk": ' + b"[" * 100 + b"]" * 100 + b"}", "JSON is nested deeper than 100"),
         (b'{"a":' * 101 + b"1" + b"}" * 101, "JSON is nested deeper than 100"),
         (b"[" * 250_000, "JSON is nested deeper than 100"),
@@ -314,17 +314,17 @@ def test_what_is_no_readable_json_is_refused(body: bytes, words: str) -> None:
         (b'{"a":[' + b"{}," * 400_000 + b'{}], "inputs":[]}', "more than 10000 objects"),
         (
             b'{"inputs":[{"name":"x","datatype":"FP32","shape":[' + b"1," * 50_000 + b"1]}]}",
-            "'inputs[0].shape' has 100003 bytes of JSON, and at most 65536 are read",
+            "'inputs[0].shape' has 100003 bytes of JSON, but at most 65536 are read",
         ),
         (
             b'{"inputs":[],"parameters":{' + b'"a":1,' * 20_000 + b'"b":1}}',
-            "'parameters' has 120007 bytes of JSON, and at most 65536 are read",
+            "'parameters' has 120007 bytes of JSON, but at most 65536 are read",
         ),
         (
             b'{"inputs":[],"outputs":[{"name":"y","parameters":{"a":"' + b"b" * 70_000 + b'"}}]}',
-            "'outputs[0].parameters' has 70008 bytes of JSON, and at most 65536 are read",
+            "'outputs[0].parameters' has 70008 bytes of JSON, but at most 65536 are read",
         ),
-        (b'{"inputs":[],"id":"' + b"a" * 65_537 + b'"}', "'id' has 65537 characters, and at most"),
+        (b'{"inputs":[],"id":"' + b"a" * 65_537 + b'"}', "'id' has 65537 characters, but at most"),
     ],
     ids=["inputs", "unknown", "shape", "parameters", "of an output", "id"],
 )
@@ -360,8 +360,8 @@ def test_brackets_in_strings_and_side_by_side_are_no_nesting() -> None:
 @pytest.mark.parametrize(
     ("size", "tail", "words"),
     [
-        (12, bytes(12), "input 'x' of shape [2,2] and datatype FP32 takes 16 bytes, and its"),
-        (16, bytes(15), "'binary_data_size' 16, and 15 bytes are left in the body"),
+        (12, bytes(12), "input 'x' of shape [2,2] and datatype FP32 takes 16 bytes, but its"),
+        (16, bytes(15), "'binary_data_size' 16, but only 15 bytes are left in the body"),
         (16, bytes(17), "unexpected additional data: 1 bytes after the last input"),
     ],
 )
@@ -382,10 +382,10 @@ def test_a_header_length_outside_the_body_is_refused(length: int) -> None:
 
 def test_a_raw_binary_body_needs_one_input_and_whole_rows() -> None:
     message = refused(b"", bytes(24), 0, signature=TWO)
-    assert "a raw binary request needs a model with one input, and 'm' has 2" in message
+    assert "a raw binary request needs a model with one input, but 'm' has 2" in message
     for size in (0, 7, 9):
         message = refused(b"", bytes(size), 0)
-        assert message == f"input 'x' takes 8 bytes a row, and the raw binary body has {size}"
+        assert message == f"input 'x' takes 8 bytes a row, but the raw binary body has {size}"
 
 
 def test_inputs_of_different_rows_are_refused() -> None:
@@ -470,8 +470,8 @@ def test_a_number_that_json_lacks_is_refused_by_the_name_of_its_output(value: fl
         )
     assert caught.value.status == 400
     assert caught.value.message == (
-        "output 'y' holds NaN or infinity, which JSON cannot: ask for it as binary data, by "
-        "parameter 'binary_data'"
+        "output 'y' holds NaN or infinity, which JSON cannot represent: request it as binary data, "
+        "with parameter 'binary_data'"
     )
     binary = InferRequest(rows=1, inputs=(), outputs=(Wanted("y", 0, True),))
     assert write_infer(TWO, binary, [[y.data]])[1][1] == y.tobytes()
@@ -484,7 +484,7 @@ def test_an_output_of_a_wrong_size_is_the_fault_of_the_model() -> None:
         )
     assert caught.value.status == 500
     assert caught.value.message == (
-        "output 'y' of shape [3, 2] and datatype FP32 takes 24 bytes, and the model gave 16"
+        "output 'y' of shape [3, 2] and datatype FP32 takes 24 bytes, but the model gave 16"
     )
 
 

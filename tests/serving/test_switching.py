@@ -180,7 +180,7 @@ def test_an_instance_with_other_weights_does_not_serve(scene: Scene) -> None:
     assert scene.instances[2].told_to_end
     scene.instances[2].be_gone()
     scene.loop.advance(1.0)
-    assert "weights of the model are not those" in scene.outcomes[0].reason
+    assert "weights of the model differ from those" in scene.outcomes[0].reason
     assert scene.engine.active.name == "thin"
 
 
@@ -212,7 +212,7 @@ def test_what_memory_cannot_hold_is_refused(scene: Scene) -> None:
     poor = Scene(free=999)
     poor.switch("fat")
     assert poor.results == ["refused"]
-    assert "need about 1000 B of memory, and 999 B are free" in poor.outcomes[0].reason
+    assert "need about 1000 B of memory, but only 999 B are free" in poor.outcomes[0].reason
     poor.switch("thin")
     assert poor.outcomes[1].reason == "it serves already"
 

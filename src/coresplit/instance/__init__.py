@@ -1,20 +1,20 @@
-"""Instances: pinned processes that hold one prepared model, and a fake one for exact tests.
+"""Instances: pinned processes that each hold one prepared model, and a fake one for exact tests.
 
     parent                                   child process
     process.Process  --- messages, a pipe --> child.main: pin, import torch, prepare, read back
                     <-- Ready / Timed / Failure --- child.timing
 
-A library that does without PyTorch serves in ``child.light``: ``child.main`` is started again in
-the same process, and loads what ``child.handover`` has kept.
+A library that does not need PyTorch serves in ``child.light``: ``child.main`` is started again in
+the same process and loads what ``child.handover`` has stored.
 
-An instance of a server is sent ``Infer`` instead, and reads and writes tensors in an ``Arena`` of
-``transport`` that it shares with the front; ``fake_server`` stands in for it in tests.
+An instance of a server receives ``Infer`` instead, and reads and writes tensors in an ``Arena`` of
+``transport`` that it shares with the front; ``fake_server`` replaces it in tests.
 
-``ensemble`` starts several at the same moment: the copies of a packed cell, or a split. ``host``
-is where they run.
+``ensemble`` starts several forwards at the same moment: of the copies of a packed cell, or of a
+split. ``host`` starts and places instances.
 
-What is measured through an instance is what a server would run: timing is one command among
-others, and lives in ``child.timing`` alone.
+Measuring and serving use the same instances: timing is one command among others, and only
+``child.timing`` knows about it.
 """
 
 from coresplit.instance.disturbing import disturbed_entry

@@ -1,4 +1,4 @@
-"""Both ends of the pipe between a parent, which need not wait for a message, and its child."""
+"""Both ends of the pipe between a parent, which never has to wait for a message, and its child."""
 
 import socket
 
@@ -8,7 +8,7 @@ _MOST = 2**16
 
 
 class Channel:
-    """The parent's end of a socket pair; ``End`` is at the other."""
+    """The parent's end of a socket pair; ``End`` is the child's."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -19,7 +19,7 @@ class Channel:
         return self._ours.fileno()
 
     def hand_over(self) -> socket.socket:
-        """The other end, to be passed on and then closed by the caller."""
+        """Return the other end; the caller passes it on and then closes it."""
         return self._theirs
 
     def send(self, message: bytes) -> None:
@@ -27,11 +27,11 @@ class Channel:
         self._ours.sendall(framed(message))
 
     def poll(self) -> bytes | None:
-        """The next whole message of those that have arrived, None where there is none.
+        """Return the next complete message that has arrived, or None; never waits.
 
-        Never waits. A descriptor that is no longer readable says nothing of messages that were
-        read along with an earlier one, so ask until there is none. Raises EOFError once the other
-        end is closed and all messages are taken.
+        Call it until it returns None: one read may bring several messages, and the descriptor is
+        not readable for those already read. Raises EOFError once the other end is closed and all
+        messages are taken.
         """
         try:
             return _next(self._ours, self._framing, socket.MSG_DONTWAIT)
@@ -62,16 +62,16 @@ class End:
         self._socket.sendall(framed(message))
 
     def receive(self) -> bytes:
-        """Wait for the next whole message; raises EOFError once the parent has closed its end."""
+        """Wait for the next message; raises EOFError once the parent has closed its end."""
         return _next(self._socket, self._framing)
 
     def close(self) -> None:
-        """Close it."""
+        """Close this end."""
         self._socket.close()
 
 
 def _next(end: socket.socket, framing: Framing, flags: int = 0) -> bytes:
-    """The next whole message; raises EOFError at the end, BlockingIOError as ``flags`` say."""
+    """Receive a complete message; raises EOFError at the end, BlockingIOError if ``flags`` say."""
     while (message := framing.message()) is None:
         try:
             data = end.recv(_MOST, flags)

@@ -1,4 +1,4 @@
-"""What the journal is told of a disturbed visit or round, and who did it."""
+"""The journal entry for a disturbed visit or round, with the process that disturbed it."""
 
 import time
 
@@ -8,7 +8,7 @@ from coresplit.stats.contention import Disturbance
 
 
 def disturbed_entry(cell: Cell | None, found: Disturbance, host: Host) -> Disturbed:
-    """The entry for a visit of ``cell``, None for a round of a verification, disturbed just now."""
+    """Return the entry for a just disturbed visit of ``cell``; None for a verification round."""
     cpus = () if found.cpu is None else (found.cpu,)
     return Disturbed(
         at=time.time(),

@@ -1,4 +1,4 @@
-"""Instances that run at the same time, each on cores of its own."""
+"""Instances that run at the same time, each on its own cores."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,17 +20,17 @@ ATTEMPTS = 4
 
 
 class Member(Instance, Protocol):
-    """An instance whose forwards can be begun at a moment, beside those of others."""
+    """An instance that can start a forward at a given moment, together with others."""
 
     def begin(self, batch: int, start_at: float) -> None:
-        """Have one forward start at a moment of the monotonic clock; ``finish`` waits for it."""
+        """Start one forward at ``start_at`` on the monotonic clock; ``finish`` waits for it."""
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
-        """What the forward that was begun took."""
+        """Return the timing of the forward that was begun."""
 
 
 class Ensemble:
-    """Instances with a batch each, started together round by round.
+    """Instances, each with a batch, started together round by round.
 
     ``members`` are (instance, batch). ``clock`` is the monotonic one that the instances share.
     Every call raises the InstanceError of the first member that fails.
@@ -47,16 +47,17 @@ class Ensemble:
     def wait_ready(
         self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
     ) -> tuple[Ready, ...]:
-        """Block until all are ready, at most ``timeout`` seconds for each."""
+        """Block until all are ready, up to ``timeout`` seconds for each."""
         return tuple(instance.wait_ready(interrupt, timeout) for instance, _ in self._members)
 
     def round(
         self, timeout: float, interrupt: Interrupt | None = None, notice: float = NOTICE_S
     ) -> Timed:
-        """One forward of each, begun at the same moment; lasts until the last one has ended.
+        """Run one forward of each, started at the same moment; timed until the last one ends.
 
-        It begins ``notice`` seconds from now. A round that a member began late, as after making
-        its inputs, is repeated with more notice; LateStart is raised where that does not help.
+        The forwards start ``notice`` seconds from now. If a member starts late, for example because
+        it had to make its inputs, the round is repeated with more notice; if that does not help,
+        LateStart is raised.
         """
         for attempt in range(ATTEMPTS):
             timed, late_s = self.attempt(timeout, interrupt, notice * 2**attempt)
@@ -73,7 +74,7 @@ class Ensemble:
     def attempt(
         self, timeout: float, interrupt: Interrupt | None = None, notice: float = NOTICE_S
     ) -> tuple[Timed, float]:
-        """A round that is not repeated, and by how many seconds the latest member began late."""
+        """Run a round without repeating it; return it and how late the latest member began (s)."""
         start_at = self._clock() + notice
         for instance, batch in self._members:
             instance.begin(batch, start_at)
@@ -98,8 +99,8 @@ class Ensemble:
 class Pack:
     """Copies of one instance that fill the cores, measured as if they were one.
 
-    A forward of a pack is a round of all copies with the same batch, and its duration that of
-    the slowest. What is counted is the sum over the copies.
+    A forward of a pack is a round of all copies with the same batch; its duration is that of the
+    slowest. Counters are summed over the copies.
     """
 
     def __init__(
@@ -112,24 +113,24 @@ class Pack:
     def wait_ready(
         self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
     ) -> Ready:
-        """Block until all copies are ready; what the first reads back, with the memory of all."""
+        """Block until all copies are ready; return the first one's answer with the total memory."""
         ready = [copy.wait_ready(interrupt, timeout) for copy in self._copies]
         return msgspec.structs.replace(ready[0], memory=sum(each.memory for each in ready))
 
     def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
-        """Whether every copy is ready or has failed, after at most ``timeout`` seconds."""
+        """True if every copy is ready or has failed within ``timeout`` seconds."""
         deadline = self._clock() + timeout
         return all(
             copy.answered(max(0.0, deadline - self._clock()), interrupt) for copy in self._copies
         )
 
     def pause(self) -> None:
-        """Have all copies compute nothing until they are resumed."""
+        """Pause all copies until they are resumed."""
         for copy in self._copies:
             copy.pause()
 
     def resume(self) -> None:
-        """Have all copies go on."""
+        """Resume all copies."""
         for copy in self._copies:
             copy.resume()
 
@@ -143,10 +144,10 @@ class Pack:
         *,
         warmup: int = 0,
     ) -> Timed:
-        """Up to ``count`` rounds after ``warmup`` others, starting none after ``seconds``.
+        """Time up to ``count`` rounds after ``warmup`` others, starting none after ``seconds``.
 
-        All times are in seconds; these count from the end of the warm-up. A round that could not
-        be started together is left out; LateStart is raised where that leaves none.
+        All times are in seconds; ``seconds`` counts from the end of the warm-up. Rounds that could
+        not be started together are left out; LateStart is raised if none remains.
         """
         ensemble = Ensemble([(copy, batch) for copy in self._copies], self._clock)
         deadline = self._clock() + timeout
@@ -154,7 +155,7 @@ class Pack:
         def left() -> float:
             return max(0.0, deadline - self._clock())
 
-        # no data, so it does not matter whether these start together
+        # these are not recorded, so they need not start together
         before = [ensemble.attempt(left(), interrupt)[0].durations[0] for _ in range(warmup)]
         begin = self._clock()
         rounds: list[Timed] = []
@@ -181,7 +182,7 @@ class Pack:
         )
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """What the cores of the first copy can do at most, while the others are idle."""
+        """Measure the peak speed of the first copy's cores, while the others are idle."""
         return self._copies[0].find_peak(timeout, interrupt)
 
     def close(self) -> None:

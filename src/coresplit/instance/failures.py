@@ -1,4 +1,4 @@
-"""What the parent makes of a child that failed: a typed error with the child's words."""
+"""Turn a failed child into a typed error with the child's last output."""
 
 import os
 import signal
@@ -17,17 +17,17 @@ _LAST_BYTES = 4096
 
 
 def error_of(spec: InstanceSpec, reply: Reply) -> InstanceError:
-    """The error that a failure stands for, or that a reply is when another one was expected."""
+    """Return the error for a failure, or for a reply of an unexpected type."""
     if isinstance(reply, Failure):
         named = _FAILURES[reply.kind]
-        # what is wrong with the model is so in every instance
+        # a fault of the model is the same in every instance
         what = reply.message if named is ModelFault else f"{spec}: {reply.message}"
         return named(what, reply.remedy, reply.option)
     return InstanceError(f"{spec} answered with {type(reply).__name__}")
 
 
 def death_of(spec: InstanceSpec, code: int, words: IO[bytes]) -> InstanceDied:
-    """How a process ended, by its exit code as ``subprocess`` has it, and what it wrote last."""
+    """Return the error for a dead process, from ``subprocess``'s exit code and its last output."""
     how = f"ended with exit code {code}"
     if code < 0:
         # real-time signals have no names
@@ -43,6 +43,6 @@ def _last_words(words: IO[bytes]) -> str:
     words.seek(0, os.SEEK_END)
     words.seek(max(0, words.tell() - _LAST_BYTES))
     lines = words.read().decode(errors="replace").strip().splitlines()
-    # what follows a crash is a trace of it, which ends in names of modules
+    # a crash is followed by its traceback, which ends in names of modules
     fatal = next((line for line in lines if line.startswith("Fatal Python error")), None)
     return (fatal or lines[-1]).strip() if lines else ""

@@ -1,4 +1,4 @@
-"""A supported fake: latencies by formula, on a clock that only the fake moves."""
+"""A supported fake: latencies from a formula, on a clock that only the fake moves."""
 
 import math
 import time
@@ -17,22 +17,22 @@ Formula = Callable[[InstanceSpec, int, int], float]
 
 
 class FakeClock:
-    """Seconds that pass only when told to."""
+    """A clock that only moves when told to."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """The current time in seconds."""
+        """Return the current time in seconds."""
         return self.now
 
 
 class FakeInstance:
-    """An instance whose forwards take what a formula says, without a process or a wait.
+    """An instance with latencies from a formula, without a process or real waiting.
 
-    ``memory`` gives the peak memory in bytes of a batch, ``throttled`` the throttled periods of
-    a forward, ``signs`` those of a visit that began at a moment and took so many seconds, and an
-    InstanceError that the formula raises is raised to the caller.
+    ``memory`` returns the peak memory in bytes of a batch, ``throttled`` the throttled periods of a
+    forward, ``faults`` its minor page faults, and ``signs`` the signs of a visit from its start
+    and its duration in seconds. An InstanceError raised by the formula reaches the caller.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class FakeInstance:
         self._begun = (0, 0.0, 0.0)
 
     def wait_ready(self, interrupt: Interrupt | None = None, timeout: float = math.inf) -> Ready:
-        """Ready after ``prepare_s`` of fake time."""
+        """Return after ``prepare_s`` seconds of fake time."""
         self._require_open()
         if not self.answered(timeout, interrupt):
             self.closed = True
@@ -86,7 +86,7 @@ class FakeInstance:
         )
 
     def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
-        """Whether it is ready after at most ``timeout`` seconds of fake time."""
+        """True if it is ready within ``timeout`` seconds of fake time."""
         asked = interrupt is not None and interrupt.requested
         waited = 0.0 if asked else min(self._unready_s, timeout)
         self._clock.now += waited
@@ -95,11 +95,11 @@ class FakeInstance:
         return self._unready_s <= 0.0
 
     def pause(self) -> None:
-        """Get no nearer to being ready."""
+        """Stop preparing until resumed."""
         self.paused = self._unready_s > 0.0
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue preparing."""
         self.paused = False
 
     def time_forward_passes(
@@ -112,7 +112,7 @@ class FakeInstance:
         *,
         warmup: int = 0,
     ) -> Timed:
-        """Forwards by the formula, those of the warm-up too; the clock advances by their sum."""
+        """Time forwards by the formula; the clock advances by their sum, with the warm-up."""
         self.wait_ready()
         if interrupt is not None and interrupt.requested_at is not None:
             timeout = min(timeout, interrupt.requested_at + GRACE_S - time.monotonic())
@@ -132,14 +132,14 @@ class FakeInstance:
         )
 
     def begin(self, batch: int, start_at: float) -> None:
-        """Note when the forward starts; the clock stands still, as others may run beside it."""
+        """Note when the forward starts; the clock does not move, because others may run too."""
         self.wait_ready()
         done = self._counts.get(batch, 0)
         self._counts[batch] = done + 1
         self._begun = batch, start_at, self._formula(self.spec, batch, done)
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
-        """The clock advances to the end of the forward, unless it is beyond it already."""
+        """Move the clock to the end of the forward, unless it is already later."""
         batch, start_at, duration = self._begun
         if math.isinf(duration) or duration > timeout:
             self._clock.now = max(self._clock.now, start_at + timeout)
@@ -155,7 +155,7 @@ class FakeInstance:
         )
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """A hundred thousand million operations a second for each thread, in no time."""
+        """Return 1e11 operations per second for each thread, without taking time."""
         self._require_open()
         speed = 1e11 * self.spec.threads
         return FoundPeak(
@@ -203,9 +203,10 @@ class FakeInstance:
 
 
 class FakeHost:
-    """A place for fake instances: ``start`` makes that of a cell, ``start_on`` one on given CPUs.
+    """A host of fake instances: ``start`` starts one for a cell, ``start_on`` one on given CPUs.
 
-    ``available_memory`` and ``free_for`` give bytes, ``culprit`` names who disturbs logical CPUs.
+    ``available_memory`` and ``free_for`` return bytes, ``culprit`` the process that disturbs
+    logical CPUs.
     """
 
     def __init__(
@@ -230,17 +231,17 @@ class FakeHost:
         self._place = place
 
     def start(self, cell: Cell) -> Instance:
-        """The instance of a cell."""
+        """Start the instance of a cell."""
         assert self._start is not None
         return self._start(cell)
 
     def start_on(self, variant: Variant, cpus: tuple[int, ...]) -> Member:
-        """An instance on these logical CPUs."""
+        """Start an instance on these logical CPUs."""
         assert self._start_on is not None
         return self._start_on(variant, cpus)
 
     def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
-        """The logical CPUs of instances of so many threads: the first ones in order, by default."""
+        """Return the logical CPUs of instances with these thread counts; by default in order."""
         if self._place is not None:
             return self._place(threads, mapping)
         ends = list(accumulate(threads, initial=0))

@@ -1,4 +1,4 @@
-"""A machine that is not there: instances whose forwards take what a formula says, in no time."""
+"""A fake machine: instances with latencies from a formula, without real time passing."""
 
 import math
 import random
@@ -14,13 +14,13 @@ from coresplit.models import FakeModel, ModelSpec
 from coresplit.records import Cell, Core, Machine, Mapping, Variant
 
 NOISE = 0.003
-"""Relative standard deviation of a forward, drawn from its instance, batch and number."""
+"""Relative standard deviation of a forward; seeded by its instance, batch and number."""
 PREPARE_S = 0.5
 MEMORY = 64 * 2**30
 
 
 def fake_machine(model: FakeModel) -> Machine:
-    """The machine as a record."""
+    """Return the record of the machine."""
     return Machine(
         cpu_model="fake processor",
         cores=tuple(Core(cpu=cpu) for cpu in range(model.cores)),
@@ -34,7 +34,7 @@ def fake_machine(model: FakeModel) -> Machine:
 
 
 class FakeMachine:
-    """The host of instances of a fake model; time passes only as their forwards do."""
+    """The host of instances of a fake model; only their forwards make time pass."""
 
     def __init__(self, spec: ModelSpec, model: FakeModel, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -44,7 +44,7 @@ class FakeMachine:
         self._cores = fake_machine(model).cores
 
     def start(self, cell: Cell) -> Instance:
-        """The instance of a cell."""
+        """Start the instance of a cell."""
         if cell.setting == "packed":
             copies = [cell.threads] * (self._model.cores // cell.threads)
             places = self.place(copies, cell.mapping)
@@ -52,7 +52,7 @@ class FakeMachine:
         return self.start_on(cell.variant, place(self._cores, cell.threads, cell.mapping))
 
     def start_on(self, variant: Variant, cpus: tuple[int, ...]) -> Member:
-        """An instance on these logical CPUs."""
+        """Start an instance on these logical CPUs."""
         spec = InstanceSpec(
             model=self._spec,
             optimization=variant.optimization,
@@ -65,19 +65,19 @@ class FakeMachine:
         return FakeInstance(spec, self._latency, self.clock, prepare_s=PREPARE_S, input_s=first_s)
 
     def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
-        """The logical CPUs of instances of so many threads that run at the same time."""
+        """Return the logical CPUs of instances with these thread counts that run together."""
         return place_together(self._cores, threads, mapping)
 
     def available_memory(self) -> int:
-        """Bytes, of which there are always enough."""
+        """Return the memory in bytes; it is always free."""
         return MEMORY
 
     def free_for(self, cell: Cell) -> int:
-        """Bytes, of which there are always enough."""
+        """Return the memory in bytes; it is always free."""
         return MEMORY
 
     def culprit(self, cpus: Collection[int]) -> str:
-        """Nobody."""
+        """Return an empty name: no process disturbs this machine."""
         return ""
 
     def _latency(self, spec: InstanceSpec, batch: int, done: int) -> float:

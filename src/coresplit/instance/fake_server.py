@@ -35,33 +35,33 @@ from coresplit.records import ModelInput, ModelOutput
 
 Fault = Literal["die", "hang", "fail"]
 
-# above any process id that Linux gives, so that no signal to a fake meets anybody
+# above any process id of Linux, so that a signal to a fake reaches no process
 _PIDS = itertools.count(2**22 + 1)
 
 
 def row_bytes(tensor: ModelInput | ModelOutput) -> int:
-    """How many bytes one row of it has."""
+    """Return the bytes of one row of a tensor."""
     bits = 8 if tensor.dtype == "bool" else int(re.sub(r"\D", "", tensor.dtype))
     return math.prod(tensor.shape) * bits // 8
 
 
 def fake_output(row: bytes, index: int, size: int) -> bytes:
-    """What output ``index`` of ``size`` bytes is for a row of the first input.
+    """Return output ``index`` of ``size`` bytes for a row of the first input.
 
-    The first output is the row itself, cut or filled up with zeros; in each further one, all bytes
-    of the row are combined with its index by xor.
+    Each byte of the row is combined with the index by xor, so the first output is the row itself.
+    The result is cut to ``size`` or padded with zeros.
     """
     return bytes(byte ^ index for byte in row[:size]).ljust(size, b"\0")
 
 
 class FakeServing:
-    """Answers as ``Process`` does for a server, from a thread that sleeps instead of computing.
+    """Answers a server like ``Process``, from a thread that sleeps instead of computing.
 
-    A command for ``n`` rows takes ``latency(n)`` seconds of real time, and outputs are those of
-    ``fake_output``, so that rows which were mixed up are seen. ``fault`` is asked about each row
-    of the first input when its command begins: one that it has ``die`` or ``hang`` never answers,
-    with ``fail`` the answer is a Failure. It is ready after ``prepare_s`` seconds, or ``unready``
-    is why not. ``seen`` has the commands in the order they began.
+    A command for ``n`` rows takes ``latency(n)`` seconds of real time. Outputs come from
+    ``fake_output``, so that mixed-up rows are noticed. ``fault`` is called with each row of the
+    first input when its command begins: after ``die`` or ``hang`` the command is never answered,
+    after ``fail`` the answer is a Failure. After ``prepare_s`` seconds it is ready, or answers
+    ``unready`` if that is given. ``seen`` lists the commands in the order they began.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class FakeServing:
         return self._ready
 
     def fileno(self) -> int:
-        """Descriptor that is readable once ``poll`` has something to say."""
+        """Descriptor that is readable once ``poll`` has something to return."""
         return self._channel.fileno()
 
     def send(self, command: Command) -> None:
@@ -121,7 +121,7 @@ class FakeServing:
             raise self._death() from error
 
     def poll(self) -> Reply | None:
-        """The next reply, None where there is none yet; raises InstanceDied."""
+        """Return the next reply, None if there is none yet; raises InstanceDied."""
         try:
             message = self._channel.poll()
         except (EOFError, OSError) as error:
@@ -134,12 +134,12 @@ class FakeServing:
         return reply
 
     def die(self) -> None:
-        """End as if killed, whatever it computes."""
+        """End as if killed, even while computing."""
         self._cut()
         self._thread.join()
 
     def hang(self) -> None:
-        """Answer nothing from now on, also what it computes already."""
+        """Answer nothing from now on, including the command in progress."""
         self._hung.set()
 
     def end(self) -> None:
@@ -147,11 +147,11 @@ class FakeServing:
         self._cut()
 
     def death(self) -> InstanceDied | None:
-        """How it ended, None while its thread may still write; never waits."""
+        """Return how it ended, None while its thread may still write; never waits."""
         return None if self._thread.is_alive() else self._death()
 
     def close(self) -> None:
-        """End it; harmless when it has ended already."""
+        """End it; does nothing if it has ended already."""
         if not self._closed:
             self.die()
             self._closed = True
@@ -162,7 +162,7 @@ class FakeServing:
 
     def _cut(self) -> None:
         self._ended.set()
-        # one that is cut already says so
+        # raised if it is cut already
         with suppress(OSError):
             self._theirs.shutdown(socket.SHUT_RDWR)
 
@@ -180,13 +180,13 @@ class FakeServing:
         self._cut()
 
     def _sleep(self, seconds: float) -> bool:
-        """Whether it lives and answers after so many seconds; a hung one sleeps until its end."""
+        """Sleep; True if it still lives and answers. A hung one sleeps until its end."""
         if self._ended.wait(seconds):
             return False
         return not (self._hung.is_set() and self._ended.wait())
 
     def _answer(self, command: Infer) -> Reply | None:
-        """The reply, None where there is none because it died or hung until its end."""
+        """Return the reply, or None if it died or hung until its end."""
         started_at = time.perf_counter()
         self.seen.append(command)
         try:
@@ -215,7 +215,7 @@ class FakeServing:
         )
 
     def _read(self, command: Infer) -> tuple[list[list[bytes]], tuple[str, ...]]:
-        """Rows of the first input by request, none of those whose texts are wrong, and why."""
+        """Return the rows of the first input by request, none for a wrong text, and the errors."""
         from coresplit.instance.child.texts import WrongText  # noqa: PLC0415 (imports numpy)
 
         rows: list[list[bytes]] = []

@@ -1,4 +1,4 @@
-"""Whole messages out of a stream of bytes: each has its length before it."""
+"""Length-prefixed messages in a stream of bytes."""
 
 import struct
 
@@ -6,26 +6,26 @@ _HEADER = struct.Struct("!i")
 
 
 def framed(message: bytes) -> bytes:
-    """A message with its length before it; raises ValueError for one of 2 GiB or more."""
+    """Return a message prefixed with its length; raises ValueError for 2 GiB or more."""
     if len(message) >= 2**31:
         raise ValueError(f"a message of {len(message)} bytes is too long")
     return _HEADER.pack(len(message)) + message
 
 
 class Framing:
-    """Takes bytes as they arrive, cut anywhere, and gives messages in order."""
+    """Takes bytes as they arrive, in any pieces, and returns messages in order."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Add what has arrived."""
+        """Add bytes that have arrived."""
         self._bytes += data
 
     def message(self) -> bytes | None:
-        """The next whole message, None until there is one.
+        """Return the next complete message, None until there is one.
 
-        Raises ValueError where the stream says that a message is of 2 GiB or more.
+        Raises ValueError if the stream announces a message of 2 GiB or more.
         """
         if len(self._bytes) < _HEADER.size:
             return None

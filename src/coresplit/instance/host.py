@@ -1,4 +1,4 @@
-"""Where instances run: starting and placing them, and what is free and who disturbs there."""
+"""The host of instances: starts and places them, knows free memory and disturbing processes."""
 
 import itertools
 import time
@@ -23,38 +23,38 @@ Start = Callable[[InstanceSpec], Member]
 
 
 class Host(Protocol):
-    """What a sweep, a verification or a server needs of the place where its instances run."""
+    """The host that a sweep, a verification or a server runs its instances on."""
 
     def clock(self) -> float:
-        """Seconds on the monotonic clock that the instances share."""
+        """Return the seconds of the monotonic clock that the instances share."""
 
     def start(self, cell: Cell) -> Instance:
-        """Start the instance of a cell: copies on all cores where it is packed."""
+        """Start the instance of a cell; for a packed cell, copies on all cores."""
 
     def start_on(self, variant: Variant, cpus: tuple[int, ...]) -> Member:
         """Start an instance on these logical CPUs."""
 
     def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
-        """The logical CPUs of instances of so many threads that run at the same time."""
+        """Return the logical CPUs of instances with these thread counts that run together."""
 
     def available_memory(self) -> int:
-        """Bytes that are free."""
+        """Return the free memory in bytes."""
 
     def free_for(self, cell: Cell) -> int:
-        """Bytes that the instance of a cell can still get: of its NUMA nodes where it is bound."""
+        """Return the bytes free for the instance of a cell, on its NUMA nodes if it is bound."""
 
     @property
     def together(self) -> int:
         """How many instances may prepare at once."""
 
     def culprit(self, cpus: Collection[int]) -> str:
-        """The process that used these logical CPUs most, of all where none are given; or empty."""
+        """Return the process that used these CPUs most, or all CPUs if none given; may be empty."""
 
 
 class LocalHost:
     """The usable cores of this machine, for instances of one model.
 
-    ``start_process`` starts an instance. Reads memory, NUMA nodes and other processes when asked.
+    ``start_process`` starts an instance. Memory, NUMA nodes and other processes are read on demand.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class LocalHost:
         self._neighbours = Neighbours()
 
     def clock(self) -> float:
-        """Seconds on the monotonic clock."""
+        """Return the seconds of the monotonic clock."""
         return time.perf_counter()
 
     def start(self, cell: Cell) -> Instance:
-        """Start the instance of a cell; those that prepare at once do so on different cores."""
+        """Start the instance of a cell; instances that prepare together use different cores."""
         if cell.setting == "packed":
             copies = self._machine.usable // cell.threads
             places = self.place([cell.threads] * copies, cell.mapping)
@@ -88,15 +88,15 @@ class LocalHost:
         return self._started(variant, cpus, home=cpus)
 
     def place(self, threads: Sequence[int], mapping: Mapping) -> Sequence[tuple[int, ...]]:
-        """The logical CPUs of instances of so many threads that run at the same time."""
+        """Return the logical CPUs of instances with these thread counts that run together."""
         return place_together(self._cores, threads, mapping)
 
     def available_memory(self) -> int:
-        """Bytes that are free on this machine, or under the limit of its container."""
+        """Return the bytes free on this machine or within the limit of its container."""
         return available_memory()
 
     def free_for(self, cell: Cell) -> int:
-        """Bytes that an instance can still get: less than all where its memory is bound."""
+        """Return the bytes free for an instance, on its NUMA nodes if its memory is bound."""
         # the copies of a packed cell are spread over all nodes
         bound = self._machine.nodes > 1 and cell.setting == "isolated"
         cpus = place(self._cores, cell.threads, cell.mapping) if bound else ()
@@ -105,11 +105,11 @@ class LocalHost:
 
     @property
     def together(self) -> int:
-        """How many instances may prepare at once: one a core, as far as memory goes."""
+        """How many instances may prepare at once: one per core, if memory allows."""
         return max(1, min(self._machine.usable, available_memory() // PREPARING_MEMORY))
 
     def culprit(self, cpus: Collection[int]) -> str:
-        """The process that used these logical CPUs most, of all where none are given; or empty."""
+        """Return the process that used these CPUs most, or all CPUs if none given; may be empty."""
         return self._neighbours.busiest(cpus)
 
     def spec_on(
@@ -119,7 +119,7 @@ class LocalHost:
         serve: Serve | None = None,
         home: tuple[int, ...] | None = None,
     ) -> InstanceSpec:
-        """What an instance on these logical CPUs is told."""
+        """Return the settings of an instance on these logical CPUs."""
         return InstanceSpec(
             model=self._model,
             optimization=variant.optimization,

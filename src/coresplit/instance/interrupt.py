@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to end well: the first asks, the second insists."""
+"""Ctrl-C handling: the first asks for an orderly end, the second ends at once."""
 
 import os
 import signal
@@ -21,15 +21,15 @@ class Interrupt:
 
     @property
     def requested(self) -> bool:
-        """Whether an end has been asked for."""
+        """True once an end has been requested."""
         return self.requested_at is not None
 
     def fileno(self) -> int:
-        """Descriptor that is readable once an end has been asked for."""
+        """Descriptor that is readable once an end has been requested."""
         return self._read
 
     def request(self) -> None:
-        """Ask for an end, as the first Ctrl-C does."""
+        """Request an end, as the first Ctrl-C does."""
         if self.requested_at is None:
             self.requested_at = time.monotonic()
             os.write(self._write, b"!")

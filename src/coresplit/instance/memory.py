@@ -2,25 +2,25 @@
 
 
 def resident(pid: int) -> int:
-    """Resident bytes of a process but those of the arena; 0 where it has ended.
+    """Return the resident bytes of a process without the arena; 0 if it has ended.
 
-    Pages of the arena that it has touched are resident too, and stay so, but are not its own.
+    Pages of the arena that it has touched stay resident too, but are not its own.
     """
     found = _sizes(pid)
     return found[b"VmRSS"] - found[b"RssShmem"]
 
 
 def proportional(pid: int) -> int:
-    """Bytes of a process but those of the arena; what several processes map is divided among them.
+    """Return the bytes of a process without the arena; shared pages are divided among processes.
 
-    0 where it has ended.
+    0 if it has ended.
     """
     found = _sizes(pid, "smaps_rollup")
     return found[b"Pss"] - found[b"Pss_Shmem"]
 
 
 def shared(pid: int) -> int:
-    """Bytes of the arena that a process has touched; 0 where it has ended."""
+    """Return the bytes of the arena that a process has touched; 0 if it has ended."""
     return _sizes(pid)[b"RssShmem"]
 
 

@@ -1,4 +1,4 @@
-"""What parent and child say to each other, as JSON over a pipe."""
+"""The messages between parent and child: JSON over a pipe."""
 
 from typing import Literal
 
@@ -9,13 +9,13 @@ from coresplit.records import Evidence, Inputs, Mapping, ModelInput, ModelOutput
 
 
 class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an instance of a server needs to know.
+    """The settings of an instance of a server.
 
-    ``batches`` are those of its forwards, 1 among them; each is run before it is ready.
-    ``arena_size`` is that of the arena it is given, in bytes. For ``quiet_s`` seconds at most it
-    is prepared only while nobody else wants its cores. ``handover`` is what an instance with the
-    same model and optimization has told, empty without one. Raises ValueError for batches that are
-    none.
+    ``batches`` are the batches of its forwards, including 1; each is run before it is ready.
+    ``arena_size`` is the size of its arena in bytes. For up to ``quiet_s`` seconds it is prepared
+    only while no other process wants its cores. ``handover`` is the folder reported by an instance
+    with the same model and optimization, empty without one. Raises ValueError if batches lack 1 or
+    have one below it.
     """
 
     batches: tuple[int, ...]
@@ -25,16 +25,16 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         if 1 not in self.batches or min(self.batches) < 1:
-            raise ValueError(f"batches {self.batches} must be above 0, and 1 one of them")
+            raise ValueError(f"batches {self.batches} must be above 0 and include 1")
 
 
 class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that makes one instance differ from another.
+    """The settings of one instance.
 
-    ``cpus`` has one logical CPU per thread, ``nodes`` the NUMA nodes its memory is bound to, none
-    where the machine has one. While the model is prepared the threads may run on the first of
-    ``home``, as many as there are threads, so that instances which will share their cores do not
-    queue for them. With ``inputs`` rotate no forward sees the input of the one before. ``serve``
+    ``cpus`` has one logical CPU per thread, ``nodes`` the NUMA nodes its memory is bound to; empty
+    if the machine has one node. While the model is prepared, its threads may run on the first CPUs
+    of ``home``, as many as there are threads, so that instances which will share cores do not queue
+    for them. If ``inputs`` is ``rotate``, no forward sees the input of the previous one. ``serve``
     is set for an instance of a server.
     """
 
@@ -54,7 +54,7 @@ class InstanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return len(self.cpus)
 
     def __str__(self) -> str:
-        """Name the instance as messages do."""
+        """Return the name of the instance for messages."""
         extra = "" if self.allocator == "default" else f" {self.allocator}"
         return f"instance {self.optimization} t={self.threads}{extra}"
 
@@ -64,9 +64,9 @@ class Forwards(
 ):
     """Run up to ``count`` forwards of one batch, starting none after ``seconds``.
 
-    ``warmup`` forwards come before them and are no data; the seconds count from their end. The
-    first that counts starts at ``start_at`` on the monotonic clock, which all processes of a
-    machine share; None for at once.
+    ``warmup`` forwards run before them and are not counted; the seconds start at their end. The
+    first counted forward starts at ``start_at`` on the monotonic clock, which all processes of a
+    machine share; None starts it at once.
     """
 
     batch: int
@@ -79,14 +79,14 @@ class Forwards(
 class FindPeak(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="find_peak"
 ):
-    """Measure what the cores of the instance can do at most."""
+    """Measure the peak speed of the instance's cores."""
 
 
 class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """JSON text of one whole input tensor, of which rows from ``skip`` on are wanted.
+    """JSON text of one complete input tensor, of which the rows from ``skip`` on are wanted.
 
-    It is ``size`` bytes at ``offset`` in the arena: a list, flat or nested as the tensor is.
-    ``rows`` is how many rows it must have; None asks for those that are wanted at least.
+    It has ``size`` bytes at ``offset`` in the arena: a list, flat or nested like the tensor.
+    ``rows`` is how many rows it must have; None accepts any text with at least the wanted rows.
     """
 
     offset: int
@@ -98,9 +98,9 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``count`` rows of one request within a forward.
 
-    ``inputs`` has for each input of the model the offset in the arena of the first row that is
-    wanted, little-endian and row-major with the others behind it, or its JSON text. ``outputs``
-    has for each output the offset where its first row goes, in the same form.
+    ``inputs`` has, for each input of the model, its JSON text or the offset in the arena of its
+    first wanted row; the rows follow each other, little-endian and row-major. ``outputs`` has, for
+    each output, the offset where its first row goes, in the same format.
     """
 
     count: int
@@ -118,18 +118,18 @@ Command = Forwards | FindPeak | Infer
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ready"):
-    """The model is prepared. Settings are as read back inside the child, memory in bytes.
+    """The model is prepared. Settings are read back inside the child; memory is in bytes.
 
-    ``memory`` is the most since the start, ``resident`` what an instance of a server has now.
-    ``nodes`` are those that memory is bound to, None where that cannot be told. ``error`` is the
-    outputs' relative error against eager over ``compared`` inputs, and ``agreement`` the share of
-    them with the same top-1 class, where there are enough classes. ``facts`` are what the library
-    of the optimization stated. ``start_s`` counts from the start of the process to the imported
-    library, ``prepare_s`` from there to ready. ``input_s`` is what each input of a small batch took
-    in a first forward, in seconds: a rough idea before anything is measured. ``quietly`` says
-    whether it stepped back meanwhile, and ``scheduling`` has the policies of its threads after it
-    should have; empty where nobody asked it to. ``handover`` is a folder from which instances like
-    it are prepared without PyTorch; empty where they cannot be.
+    ``memory`` is the peak since the start, ``resident`` the current memory of an instance of a
+    server. ``nodes`` are the NUMA nodes that memory is bound to, None if unknown. ``error`` is the
+    outputs' relative error against eager over ``compared`` inputs, ``agreement`` the share of them
+    with the same top-1 class, if there are enough classes. ``facts`` are reported by the
+    optimization's library. ``start_s`` is the time from the start of the process until the library
+    is imported, ``prepare_s`` from there until ready. ``input_s`` is the seconds per input of a
+    first forward of a small batch: a rough estimate before anything is measured. ``quietly`` says
+    whether it was prepared in the background; ``scheduling`` has the policies of its threads after
+    that, empty if it was not asked for. ``handover`` is a folder from which instances like it are
+    prepared without PyTorch; empty if that is impossible.
     """
 
     threads: int
@@ -158,13 +158,13 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="timed"):
-    """Durations of single forwards in seconds, in order, and what was counted around them.
+    """Durations of single forwards in seconds, in order, and the counters around them.
 
-    ``begun_at`` and ``ended_at`` are those of the first and the last forward on the monotonic
-    clock. Of instances that ran together, a duration is a round's, and ``copies`` has those of
-    every instance, round by round. ``warmup`` has the durations of the forwards that were run
-    before these and are no data: nothing was counted around them but peak memory. ``signs`` tell
-    whether the forwards had their cores to themselves; None where nobody looked.
+    ``begun_at`` and ``ended_at`` are the start of the first and the end of the last forward on the
+    monotonic clock. For instances that ran together, each duration is that of a round, and
+    ``copies`` has those of every instance, round by round. ``warmup`` has the durations of the
+    forwards run before; except for peak memory, the counters exclude them. ``signs`` show whether
+    the forwards had their cores to themselves; None if that was not checked.
     """
 
     durations: tuple[float, ...]
@@ -179,7 +179,7 @@ class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class FoundPeak(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="found_peak"
 ):
-    """Operations per second of a matrix product by number type, bytes per second of a copy."""
+    """Operations per second of a matrix product by number type; bytes per second of a copy."""
 
     matmul_flops: dict[str, float]
     memory_bandwidth: float
@@ -190,9 +190,9 @@ class Inferred(
 ):
     """The outputs are in the arena.
 
-    ``compute_s`` is what the forwards took, in seconds; ``started_at`` and ``ended_at`` are on
-    the monotonic clock, around what was copied and decoded too. ``refused`` has a text for each
-    of the rows: empty where they were computed, else what is wrong with their JSON.
+    ``compute_s`` is the duration of the forwards in seconds; ``started_at`` and ``ended_at`` are on
+    the monotonic clock and include copying and decoding. ``refused`` has a text for each of the
+    command's ``rows``: empty if they were computed, else the error in their JSON.
     """
 
     compute_s: float
@@ -204,9 +204,9 @@ class Inferred(
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="failure"):
     """The command failed inside the child.
 
-    ``model`` is a mistake in naming a model or its weights, or a library that the model lacks;
-    ``prepare`` is any other failure before ready. The child ends after these, and goes on after
-    ``memory`` and ``forward``.
+    ``model`` is a wrong model or weights, or a missing library that the model needs; ``prepare`` is
+    any other failure before ready. The child ends after these two, and continues after ``memory``
+    and ``forward``.
     """
 
     kind: Literal["model", "prepare", "memory", "forward"]

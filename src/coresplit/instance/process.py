@@ -34,20 +34,19 @@ from coresplit.instance.transport import Arena
 from coresplit.machine.environment import instance_environment
 from coresplit.machine.scheduling import step_back
 
-# made once: for a union of types that takes twenty times as long as to decode one
+# created once: for a union of types this takes twenty times as long as decoding one message
 _REPLIES = msgspec.json.Decoder(Reply)
 
 
 class Process:
-    """A pinned child process. It is started at once and prepares while the caller goes on.
+    """A pinned child process. It starts at once and prepares while the caller continues.
 
-    Start it from the main thread: the kernel ends it with the thread that started it, as it does
-    when that is killed. One that serves is given the arena of the server; ValueError is raised
-    where that is not the one its spec tells of, and OSError where no process can be started.
-    ``on_ready`` hears what was read back.
+    Start it from the main thread: the kernel kills it when the thread that started it ends. An
+    instance that serves gets the arena of the server; raises ValueError if its size is not that of
+    the spec, and OSError if no process can be started. ``on_ready`` gets the settings read back.
 
-    Every call raises an ``InstanceError``: InstanceDied with the child's last words,
-    InstanceTimeout (the child is then ended), or what went wrong inside it.
+    Calls raise an ``InstanceError``: InstanceDied with the child's last output, InstanceTimeout
+    (the child is then killed), or the error inside the child.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Process:
         on_ready: Callable[[Ready], None] = lambda ready: None,
     ) -> None:
         if (spec.serve and spec.serve.arena_size) != (arena and arena.size):
-            raise ValueError("an instance that serves needs the arena that its spec tells of")
+            raise ValueError("an instance that serves needs an arena of the size in its spec")
         self.spec = spec
         self._on_ready = on_ready
         self._ready: Ready | None = None
@@ -78,17 +77,17 @@ class Process:
                     stdout=self._words,
                     stderr=self._words,
                     pass_fds=[theirs.fileno(), *shared],
-                    # a terminal's Ctrl-C goes to the parent alone, which decides what is finished;
-                    # in a session of its own the kernel would give it as much time as all others
-                    # have together (sched_autogroup_enabled), also where it has stepped back
+                    # a terminal's Ctrl-C only reaches the parent, which decides what to finish; in
+                    # its own session, the kernel would give it as much time as all other processes
+                    # together (sched_autogroup_enabled), even in the background
                     process_group=0,
                 )
             if spec.serve and spec.serve.quiet_s:
-                # before it can take a core from anybody
+                # before it can take a core from another process
                 step_back(self._process, spec.serve.quiet_s)
-            # they live as long as the process; where it cannot be started they are closed
+            # kept open as long as the process, but closed if it cannot be started
             held.pop_all()
-        # one that is dead already tells so when it is waited for
+        # if the child is dead already, the next wait reports it
         with suppress(OSError):
             self._channel.send(msgspec.json.encode(spec))
 
@@ -100,10 +99,10 @@ class Process:
     def wait_ready(
         self, interrupt: Interrupt | None = None, timeout: float = PREPARE_TIMEOUT_S
     ) -> Ready:
-        """Block until the model is prepared and the settings read back are as asked.
+        """Block until the model is prepared and the settings read back match the spec.
 
-        Raises ModelFault where the model or its weights cannot be what was asked for, or where a
-        library for it is missing.
+        Raises ModelFault if the model or its weights are not as requested, or if a library that
+        the model needs is missing.
         """
         if self._ready is None:
             try:
@@ -116,7 +115,7 @@ class Process:
         return self._ready
 
     def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
-        """Whether ``wait_ready`` would not block, after at most ``timeout`` seconds.
+        """True if ``wait_ready`` would not block; waits up to ``timeout`` seconds for that.
 
         An interrupt ends the wait early.
         """
@@ -126,13 +125,13 @@ class Process:
         return pipe in wait([pipe, *([interrupt.fileno()] if interrupt else [])], timeout)
 
     def pause(self) -> None:
-        """Stop the process, and the compilers it has started, until it is resumed."""
+        """Stop the process and the compilers it has started, until it is resumed."""
         if self._paused_at is None and self._ready is None:
             self._paused_at = time.monotonic()
             self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Have a paused process go on."""
+        """Continue a paused process."""
         if self._paused_at is not None:
             self._signal(signal.SIGCONT)
             self._paused_s += time.monotonic() - self._paused_at
@@ -150,22 +149,22 @@ class Process:
     ) -> Timed:
         """Time up to ``count`` forwards of ``batch``, starting none after ``seconds``.
 
-        ``warmup`` forwards come first, whatever they take, and are no data; the seconds count
-        from their end. All durations are in seconds. At ``timeout``, or ten seconds after an
-        interrupt, the process is ended and InstanceTimeout raised. ReadbackMismatch is raised
-        where a thread that computed was not alone on a core of the instance.
+        ``warmup`` forwards come first, however long they take, and are not counted; ``seconds``
+        starts at their end. All durations are in seconds. After ``timeout``, or ten seconds after
+        an interrupt, the process is killed and InstanceTimeout raised. Raises ReadbackMismatch if a
+        thread that computed was not alone on a core of the instance.
         """
         self.wait_ready(interrupt)
         self._ask(Forwards(batch=batch, count=count, seconds=seconds, warmup=warmup))
         return self.finish(timeout, interrupt)
 
     def begin(self, batch: int, start_at: float) -> None:
-        """Have one forward start at ``start_at`` on the monotonic clock, or late, but at once."""
+        """Start one forward at ``start_at`` on the monotonic clock, or at once if that is past."""
         self.wait_ready()
         self._ask(Forwards(batch=batch, count=1, seconds=1.0, start_at=start_at))
 
     def finish(self, timeout: float, interrupt: Interrupt | None = None) -> Timed:
-        """What the forwards took that were begun; ``timeout`` as for ``time_forward_passes``."""
+        """Return the timing of forwards begun; ``timeout`` as for ``time_forward_passes``."""
         reply = self._receive(timeout, interrupt)
         if not isinstance(reply, Timed):
             raise error_of(self.spec, reply)
@@ -173,7 +172,7 @@ class Process:
         return reply
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """Measure what its cores can do at most; ``timeout`` as for ``time_forward_passes``."""
+        """Measure the peak speed of its cores; ``timeout`` as for ``time_forward_passes``."""
         self.wait_ready(interrupt)
         self._ask(FindPeak())
         reply = self._receive(timeout, interrupt)
@@ -182,7 +181,7 @@ class Process:
         return reply
 
     def fileno(self) -> int:
-        """Descriptor for an event loop: readable once ``poll`` has something to say."""
+        """Descriptor for an event loop: readable once ``poll`` has something to return."""
         return self._channel.fileno()
 
     def send(self, command: Command) -> None:
@@ -193,11 +192,11 @@ class Process:
             raise self._unheard() from error
 
     def poll(self) -> Reply | None:
-        """The next reply that has arrived whole, without waiting; None where there is none.
+        """Return the next complete reply without waiting, or None if there is none.
 
         Call it until it returns None, since one read may bring several replies. The first is
-        Ready, checked as by ``wait_ready``, or a Failure, after which the child ends.
-        ReadbackMismatch is raised where its settings are not as asked.
+        Ready, checked as in ``wait_ready``, or a Failure, after which the child ends.
+        Raises ReadbackMismatch if its settings do not match the spec.
         """
         try:
             reply = self._next()
@@ -208,20 +207,20 @@ class Process:
         return reply
 
     def end(self) -> None:
-        """Kill the process without waiting until it is gone."""
+        """Kill the process without waiting for its end."""
         self._signal(signal.SIGKILL)
 
     def death(self) -> InstanceDied | None:
-        """How it ended, once it is gone with all its threads; None until then, without waiting."""
+        """Return how it ended, None until all its threads have; never waits."""
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                # what it had started, such as a compiler, is of its group until it is waited for
+                # its children, such as compilers, stay in its group until it is waited for
                 self._signal(signal.SIGKILL)
         code = self._process.poll()
         return None if code is None else death_of(self.spec, code, self._words)
 
     def close(self) -> None:
-        """End the process at once: it holds nothing that is not held elsewhere."""
+        """Kill the process at once: it has no state that must be saved."""
         self._kill()
         self._channel.close()
         self._words.close()
@@ -242,7 +241,7 @@ class Process:
             if message is not None:
                 reply = _REPLIES.decode(message)
         except (ValueError, msgspec.MsgspecError) as error:
-            raise InstanceError(f"{self.spec} answered with what is no reply") from error
+            raise InstanceError(f"{self.spec} sent an invalid reply") from error
         return reply
 
     def _ask(self, command: Command) -> None:
@@ -287,7 +286,7 @@ class Process:
         self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the child and to what it has started, which are a group of their own."""
+        """Send a signal to the child and its children, which form their own process group."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)

@@ -1,4 +1,4 @@
-"""What the rest of coresplit needs of an instance, whether it is a process, several or a fake."""
+"""The interfaces of an instance, which may be a process, several processes or a fake."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ PREPARE_TIMEOUT_S = 1800.0
 
 
 class Instance(Protocol):
-    """What a sweep needs of an instance; ``Process`` is the real one."""
+    """An instance as a sweep uses it; ``Process`` is the real one."""
 
     spec: InstanceSpec
 
@@ -20,13 +20,13 @@ class Instance(Protocol):
         """Block until the model is prepared; the same answer at every call."""
 
     def answered(self, timeout: float, interrupt: Interrupt | None = None) -> bool:
-        """Whether ``wait_ready`` would not block, after at most ``timeout`` seconds."""
+        """True if ``wait_ready`` would not block; waits up to ``timeout`` seconds for that."""
 
     def pause(self) -> None:
-        """Compute nothing until resumed, while it is being prepared."""
+        """Pause the preparation until resumed."""
 
     def resume(self) -> None:
-        """Go on; harmless where it is not paused."""
+        """Continue preparing; does nothing if it is not paused."""
 
     def time_forward_passes(
         self,
@@ -40,18 +40,18 @@ class Instance(Protocol):
     ) -> Timed:
         """Time up to ``count`` forwards after ``warmup`` others, starting none after ``seconds``.
 
-        The seconds count from the end of the warm-up, ``timeout`` from its beginning.
+        ``seconds`` counts from the end of the warm-up, ``timeout`` from its start.
         """
 
     def find_peak(self, timeout: float, interrupt: Interrupt | None = None) -> FoundPeak:
-        """Measure what its cores can do at most."""
+        """Measure the peak speed of its cores."""
 
     def close(self) -> None:
-        """End it; harmless when it has ended already."""
+        """End it; does nothing if it has ended already."""
 
 
 class ServingInstance(Protocol):
-    """What a server needs of an instance: an event loop never waits for it."""
+    """An instance as a server uses it: no call but ``close`` makes the event loop wait."""
 
     spec: InstanceSpec
 
@@ -60,30 +60,30 @@ class ServingInstance(Protocol):
         """Process id."""
 
     def fileno(self) -> int:
-        """Descriptor that is readable once ``poll`` has something to say."""
+        """Descriptor that is readable once ``poll`` has something to return."""
 
     def send(self, command: Command) -> None:
         """Send a command; replies come in the same order. Raises InstanceDied."""
 
     def poll(self) -> Reply | None:
-        """The next reply, None where there is none yet; raises an InstanceError.
+        """Return the next reply, None if there is none yet; raises an InstanceError.
 
-        Call it until it returns None, since one read may bring several replies. One that died
-        may touch the arena until ``death`` says how.
+        Call it until it returns None, since one read may bring several replies. A dying instance
+        may touch the arena until ``death`` returns an error.
         """
 
     def end(self) -> None:
-        """Have it end, without waiting for that; harmless when it has ended already."""
+        """Kill it without waiting for its end; does nothing if it has ended already."""
 
     def death(self) -> InstanceDied | None:
-        """How it ended, None while it may still read or write; never waits."""
+        """Return how it ended, None while it may still read or write; never waits."""
 
     def close(self) -> None:
-        """End it and wait for that; harmless when it has ended already."""
+        """Kill it and wait for its end; does nothing if it has ended already."""
 
 
 def not_ready(spec: InstanceSpec) -> InstanceTimeout:
-    """The error of an instance that took too long to be ready."""
+    """Return the error for an instance that took too long to be ready."""
     return InstanceTimeout(
         f"{spec} was not ready in time and was ended",
         "a larger budget gives it more time, and what it compiled is kept",

@@ -1,4 +1,4 @@
-"""Whether an instance runs as it was asked to."""
+"""Check that an instance runs with the settings of its spec."""
 
 import os
 
@@ -10,7 +10,7 @@ from coresplit.records import Evidence
 
 
 def check_readback(spec: InstanceSpec, ready: Ready) -> None:
-    """Raise ReadbackMismatch where an instance does not run as it was asked to."""
+    """Raise ReadbackMismatch if the settings read back differ from the spec."""
     pairs: dict[str, tuple[object, object]] = {
         "threads": (spec.threads, ready.threads),
         "cores": (sorted(spec.cpus), sorted(ready.cpus)),
@@ -27,9 +27,9 @@ def check_readback(spec: InstanceSpec, ready: Ready) -> None:
 
 
 def check_threads(spec: InstanceSpec, evidence: Evidence) -> None:
-    """Each busy thread has a core of the instance to itself, or moves among all of them.
+    """Raise ReadbackMismatch unless each busy thread has its own core or may run on all of them.
 
-    OpenVINO's threads take the cores of their process for theirs again and again; there are never
+    OpenVINO's threads keep resetting their affinity to all cores of their process; there are never
     more of them than cores.
     """
     allowed = [parse_cpu_list(text) for text in evidence.thread_cores]

@@ -1,4 +1,4 @@
-"""Memory that a server's front shares with its instances, and which parts of it are taken."""
+"""Memory that a server's front shares with its instances, and the allocation of its blocks."""
 
 import ctypes
 import fcntl
@@ -8,17 +8,16 @@ from bisect import bisect_left, insort
 from contextlib import suppress
 
 ALIGNMENT = 64
-"""Libraries compute alike on what is aligned so, as their own memory is."""
+"""Alignment of libraries' own buffers; with it they compute the same results on the arena."""
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Arena:
-    """Bytes that the front and every instance see, under no name.
+    """Anonymous memory shared by the front and all instances.
 
-    They are gone once the last process that holds them has ended, however that ends. No process
-    can shrink them, so that none can have another killed by SIGBUS. Raises OSError where the
-    kernel refuses them.
+    It is freed when the last process that holds it ends, even by a crash. No process can shrink it,
+    so none can cause a SIGBUS in another. Raises OSError if the kernel refuses the memory.
     """
 
     def __init__(self, fd: int, size: int) -> None:
@@ -28,7 +27,7 @@ class Arena:
 
     @classmethod
     def create(cls, size: int) -> "Arena":
-        """New bytes, all zero; pages take memory once they are written."""
+        """Create an arena of zeros; a page takes memory once it is written."""
         fd = os.memfd_create("coresplit", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(fd, size)
@@ -40,25 +39,27 @@ class Arena:
 
     @classmethod
     def attach(cls, fd: int, size: int) -> "Arena":
-        """The bytes behind a descriptor that another process has passed on; it is owned from now.
+        """Open the arena of a descriptor passed on by another process; takes ownership of it.
 
-        Raises ValueError where they are not ``size`` bytes.
+        Raises ValueError if the arena does not have ``size`` bytes.
         """
         found = os.fstat(fd).st_size
         if found != size:
-            raise ValueError(f"the arena has {found} bytes where {size} were named")
+            raise ValueError(f"the arena has {found} bytes instead of {size}")
         return cls(fd, size)
 
     def view(self, offset: int, size: int) -> memoryview:
-        """The bytes from ``offset`` on, writable; raises ValueError for any outside the arena."""
+        """Return writable bytes from ``offset`` on; raises ValueError if outside the arena."""
         if not 0 <= offset <= offset + size <= self.size:
-            raise ValueError(f"bytes {offset} to {offset + size} are not in {self.size}")
+            raise ValueError(
+                f"bytes {offset} to {offset + size} are not in the arena of {self.size}"
+            )
         return memoryview(self._map)[offset : offset + size]
 
     def release(self, offset: int, size: int) -> None:
-        """Give the whole pages within back to the kernel; they read as zero from then on.
+        """Return the complete pages of a range to the kernel; they then read as zeros.
 
-        Where the kernel cannot take them back, nothing happens.
+        Does nothing if the kernel cannot take them back.
         """
         first = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
         length = (offset + size) // mmap.PAGESIZE * mmap.PAGESIZE - first
@@ -68,7 +69,7 @@ class Arena:
             self._map.madvise(mmap.MADV_REMOVE, first, length)
 
     def close(self) -> None:
-        """Let go of the bytes; views that are left keep them until they go too."""
+        """Release the memory; remaining views keep it until they are released too."""
         if self.fd < 0:
             return
         os.close(self.fd)
@@ -78,7 +79,7 @@ class Arena:
 
 
 def _punch_hole(fd: int, offset: int, length: int) -> bool:
-    """Whether the file system took the bytes back."""
+    """Free a range of a file; True if the file system did."""
     fallocate = getattr(ctypes.CDLL(None), "fallocate", None)
     if fallocate is None:
         return False
@@ -87,30 +88,30 @@ def _punch_hole(fd: int, offset: int, length: int) -> bool:
 
 
 class Blocks:
-    """Which blocks of ``size`` bytes are taken, each at a multiple of ``align``.
+    """Allocates blocks within ``size`` bytes, each at a multiple of ``align``.
 
-    Raises ValueError for sizes below 1.
+    Raises ValueError if ``size`` or ``align`` is below 1.
     """
 
     def __init__(self, size: int, align: int = 4096) -> None:
         if size < 1 or align < 1:
-            raise ValueError(f"{size} bytes cannot be dealt out by {align}")
+            raise ValueError(f"{size} bytes cannot be divided into blocks of {align}")
         self.taken = 0
         self._align = align
         self._whole = size // align * align
-        # (first, end) of every gap, in order and never touching each other
+        # (first, end) of every gap, sorted and never adjacent
         self._gaps = [(0, self._whole)] if self._whole else []
         self._sizes: dict[int, int] = {}
 
     def holds(self, *sizes: int) -> bool:
-        """Whether blocks of these sizes fit together where nothing else is taken."""
+        """True if blocks of these sizes fit together into empty memory."""
         return sum(map(self._rounded, sizes)) <= self._whole
 
     def take(self, size: int) -> int | None:
-        """The offset of a new block in the first gap where it fits, None where none is.
+        """Take a block in the first gap that fits; return its offset, None if there is no such gap.
 
-        Its size is rounded up to a multiple of ``align``; 0 takes as much as 1. Raises ValueError
-        for a size below 0.
+        The size is rounded up to a multiple of ``align``, also from 0. Raises ValueError for a size
+        below 0.
         """
         if size < 0:
             raise ValueError(f"a block cannot have {size} bytes")
@@ -125,7 +126,7 @@ class Blocks:
         return None
 
     def give(self, offset: int) -> None:
-        """Give a block back; raises ValueError where none was taken at ``offset``."""
+        """Free a block; raises ValueError if none is taken at ``offset``."""
         size = self._sizes.pop(offset, None)
         if size is None:
             raise ValueError(f"no block is taken at {offset}")

@@ -1,11 +1,11 @@
-"""Loading a model server: when requests are due, sending them, and what came of it.
+"""Load a model server: schedule requests, send them and summarize the answers.
 
-arrivals     when requests are due; ``shapes`` how a rate over time is written (pure)
-asked        what to send to whom, and how much
-wire         HTTP from the side of the client
-protocols    what is sent to a server, and what its answers must be
-driver       sends what is due; ``timer`` rings, ``tally`` counts, ``percentiles`` has latencies
+arrivals     when requests are due; ``shapes`` parses a rate over time (pure)
+asked        the options of a load: server, requests, rate and duration
+wire         the HTTP client
+protocols    builds requests and checks answers, by protocol
+driver       sends requests when due, with ``timer``, ``tally`` (counts) and ``percentiles``
 watch        asks the server how its model is split
-one          one load, from what is asked to what it showed
-process      the pinned process that does it
+one          runs one load, from its options to its summary
+process      the pinned process that runs loads
 """

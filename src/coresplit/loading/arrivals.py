@@ -1,8 +1,8 @@
 """When requests are due: constant spacing, Poisson processes and traces; pure, no clock.
 
-A rate over time is a row of pieces. Constant spacing puts request ``k`` where the integral of the
-rate exceeds ``k``. A Poisson process of a changing rate is drawn by thinning: candidates come at
-the highest rate of a piece, and each is kept with the probability of the rate over that highest
+A rate over time is a sequence of pieces. Constant spacing puts request ``k`` where the integral of
+the rate exceeds ``k``. A Poisson process with a changing rate is drawn by thinning: candidates come
+at the highest rate of a piece, and each is kept with the probability of the rate over that highest
 rate (Lewis & Shedler, "Simulation of nonhomogeneous Poisson processes by thinning", Naval Research
 Logistics Quarterly 26(3), 1979).
 """
@@ -18,14 +18,14 @@ from coresplit.errors import StorageError, TableError, UsageError
 
 _ITERATIONS = 200
 _LONGEST_S = 1e7
-"""Of a trace; what is later is most likely the time of day, in seconds since 1970."""
+"""Longest trace; a later time is most likely absolute, in seconds since 1970."""
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """``length`` seconds in which the rate goes from ``start`` to ``end`` requests per second.
 
-    It does so in a straight line, or, where ``wave`` is set, in one wave of a cosine from ``start``
-    up to ``end`` and back.
+    The rate changes linearly, or, if ``wave`` is set, as one period of a cosine from ``start`` to
+    ``end`` and back.
     """
 
     length: float
@@ -39,7 +39,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.start, self.end)
 
     def rate(self, at: float) -> float:
-        """Requests per second, ``at`` seconds after its beginning."""
+        """Return the requests per second, ``at`` seconds after the start of the piece."""
         if self.start == self.end:
             return self.start
         if self.wave:
@@ -49,7 +49,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         return self.start + (self.end - self.start) * share
 
     def due(self, at: float) -> float:
-        """The integral of the rate over its first ``at`` seconds."""
+        """Return the integral of the rate over the first ``at`` seconds."""
         if self.start == self.end:
             return self.start * at
         if self.wave:
@@ -60,7 +60,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         return self.start * at + (self.end - self.start) * at * at / (2 * self.length)
 
     def reaches(self, count: float) -> float:
-        """When the integral begins to exceed ``count``, which it does within the piece."""
+        """Return when the integral first exceeds ``count``, which must be within the piece."""
         if self.start == self.end:
             return count / self.start
         low, high = 0.0, self.length
@@ -76,19 +76,19 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A request that is due ``at`` seconds after the beginning, with so many rows; 0 for any."""
+    """A request due ``at`` seconds after the start, with ``rows`` rows; 0 for the default."""
 
     at: float
     rows: int = 0
 
 
 def total_of(pieces: Sequence[Piece]) -> float:
-    """Length of all pieces in seconds."""
+    """Return the total length of the pieces in seconds."""
     return sum(piece.length for piece in pieces)
 
 
 def forever(pieces: Sequence[Piece], duration: float) -> Iterator[Piece]:
-    """The pieces, again and again, until ``duration`` seconds are full."""
+    """Repeat the pieces until ``duration`` seconds are covered."""
     left = duration
     while left > 0:
         for piece in pieces:
@@ -99,7 +99,7 @@ def forever(pieces: Sequence[Piece], duration: float) -> Iterator[Piece]:
 
 
 def constant_arrivals(pieces: Iterable[Piece], duration: float) -> Iterator[float]:
-    """Seconds at which requests are due, evenly spaced as the rate has it, before ``duration``."""
+    """Yield the seconds before ``duration`` at which requests are due, evenly spaced by rate."""
     begun, done, number = 0.0, 0.0, 0
     for piece in pieces:
         whole = piece.due(piece.length)
@@ -113,13 +113,13 @@ def constant_arrivals(pieces: Iterable[Piece], duration: float) -> Iterator[floa
 
 
 def poisson_arrivals(pieces: Iterable[Piece], duration: float, seed: int) -> Iterator[float]:
-    """Seconds at which requests are due, as a Poisson process of the rate, before ``duration``."""
+    """Yield the seconds before ``duration`` at which requests are due, by a Poisson process."""
     drawn = random.Random(seed)
     begun = 0.0
     for piece in pieces:
         peak = piece.peak
         at = drawn.expovariate(peak) if peak > 0 else math.inf
-        # the process has no memory, so each piece may begin afresh
+        # the process has no memory, so each piece can start independently
         while at < piece.length:
             if begun + at >= duration:
                 return
@@ -132,10 +132,11 @@ def poisson_arrivals(pieces: Iterable[Piece], duration: float, seed: int) -> Ite
 
 
 def read_trace(path: Path) -> tuple[Arrival, ...]:
-    """Read when requests are due: a line each with seconds since the beginning, and maybe rows.
+    """Read a trace: one line per request, with seconds since the start and optionally rows.
 
     Values are separated by spaces or a comma; lines that begin with ``#`` are comments. Raises
-    TableError with file and line for what is empty, out of order, negative or not a number.
+    UsageError if the file cannot be read, TableError with file and line if a line is empty, out of
+    order, negative or not a number.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -154,12 +155,12 @@ def read_trace(path: Path) -> tuple[Arrival, ...]:
             )
         found.append(arrival)
     if not found:
-        raise TableError(f"{path} has no request; write a line for each: seconds, and maybe rows")
+        raise TableError(f"{path} has no request; write one per line: seconds, optionally rows")
     return tuple(found)
 
 
 def write_trace(path: Path, arrivals: Iterable[Arrival]) -> None:
-    """Write arrivals so that ``read_trace`` reads the same."""
+    """Write arrivals in the format of ``read_trace``."""
     lines = [f"{each.at!r} {each.rows}" if each.rows else repr(each.at) for each in arrivals]
     try:
         path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
@@ -172,7 +173,7 @@ def _arrival(line: str, where: str) -> Arrival:
     if not words:
         raise TableError(f"{where} is empty; remove it")
     if len(words) > 2:
-        raise TableError(f"{where} has {len(words)} values; write seconds, and maybe rows")
+        raise TableError(f"{where} has {len(words)} values; write seconds, optionally rows")
     try:
         at = float(words[0])
     except ValueError:
@@ -181,7 +182,7 @@ def _arrival(line: str, where: str) -> Arrival:
         raise TableError(f"{where}: '{words[0]}' is not a time; it must be 0 or more")
     if at > _LONGEST_S:
         raise TableError(
-            f"{where}: {words[0]} s is over {_LONGEST_S / 86400:.0f} days after the beginning; "
+            f"{where}: {words[0]} s is over {_LONGEST_S / 86400:.0f} days after the start; "
             "subtract the first time from all"
         )
     if len(words) == 1:

@@ -1,4 +1,4 @@
-"""What the process of a load is told: which requests to whom, and how many when."""
+"""The options of a load: server, requests, rate and duration."""
 
 import math
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ Arrivals = Literal["constant", "poisson"]
 
 
 class Requests(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to ask of whom.
+    """The server and the requests to send it.
 
-    ``model`` completes a URL that names none. ``inputs`` are shapes of rows where the server leaves
-    them open, such as ``ids=128``. ``body`` is a file; ``authority`` one of certificates.
-    ``variants`` different inputs are sent in turn, drawn from ``seed``.
+    ``model`` completes a URL that names no model. ``inputs`` gives the row shapes that the server
+    leaves open, such as ``ids=128``. ``body`` is a file to send, ``authority`` a certificate file.
+    ``variants`` different inputs, generated from ``seed``, are sent in turn.
     """
 
     url: str
@@ -42,11 +42,11 @@ class Requests(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to load; times in seconds.
+    """One load; times in seconds.
 
-    Closed with ``concurrency`` clients, or open with the rate of ``pieces``, which begin again at
-    their end, or with a ``trace``. It ends after ``duration`` or ``requests``, whichever is first.
-    Where ``within`` is set, the load ends early once more than ``most_late`` requests took longer.
+    The loop is closed with ``concurrency`` clients, or open with the rate of ``pieces``, which
+    repeat, or with a ``trace``. The load ends after ``duration`` or ``requests``, whichever comes
+    first. With ``within``, it ends early once more than ``most_late`` requests took longer.
     """
 
     asked: str
@@ -66,7 +66,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 def times_of(load: Load, arrivals: tuple[Arrival, ...] = ()) -> Iterator[tuple[float, int]]:
-    """When requests are due, with their rows, 0 for any; for a closed loop as many as are taken."""
+    """Yield when requests are due and their rows, 0 for the default; endless in a closed loop."""
     if load.concurrency is not None:
         while True:
             yield 0.0, 0

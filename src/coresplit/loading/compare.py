@@ -1,4 +1,4 @@
-"""How two servers differ, from loads in rounds; pure."""
+"""Compare two servers from loads run in rounds; pure."""
 
 import math
 import statistics
@@ -19,11 +19,11 @@ _VALUES: dict[What, Callable[[LoadRun], float | None]] = {
 
 
 def compare(first: Sequence[LoadRun], second: Sequence[LoadRun]) -> tuple[LoadCompared, ...]:
-    """What the rounds show of both; the runs at the same place were of one round.
+    """Compare two servers; runs at the same index belong to one round.
 
-    A round in which the generator was the bottleneck tells nothing of the servers and is left out,
-    whatever its values. Nothing is said from fewer than three rounds, nor of latencies where too
-    many requests of a round failed.
+    A round in which the generator was the bottleneck says nothing about the servers and is left
+    out. A metric is omitted if fewer than three rounds remain, or if a round has no value for it:
+    no throughput, or no usable latency because too many of its requests failed.
     """
     rounds = [
         (one, other)

@@ -1,8 +1,8 @@
-"""Sending requests when they are due, whatever becomes of those before them.
+"""Send requests when they are due, whether or not earlier ones were answered.
 
-Latency counts from when a request was due, not from when it could be sent: a server that stalls
-is late for all that came meanwhile, which a generator that waits with it would never ask (Tene,
-"How NOT to Measure Latency", Strange Loop 2015).
+Latency counts from when a request was due, not from when it could be sent. If a server stalls, all
+requests due meanwhile are late; a generator that waited for it would never send them and so miss
+the delay (Tene, "How NOT to Measure Latency", Strange Loop 2015).
 """
 
 import asyncio
@@ -25,26 +25,26 @@ from coresplit.loading.wire.request import Prepared
 _SWEEP_S = 0.05
 _HEARTBEAT_S = 0.02
 _AT_ONCE = 64
-"""Requests that are sent before answers are looked at."""
+"""Requests sent in a row before answers are processed."""
 _AFTER_FAILURE_S = 0.1
 FIRST_CONNECTIONS = 8
 
 Due = tuple[float, Prepared]
-"""When a request is due, in seconds since the beginning, and what to send."""
+"""When a request is due, in seconds since the start, and what to send."""
 
 
 class Checker(Protocol):
-    """Whether an answer is right."""
+    """Checks answers."""
 
     def check(self, request: Prepared, answer: Answer) -> str:
-        """What is wrong, by kind; empty where nothing is."""
+        """Return the kind of error, or an empty string if the answer is right."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """When a load ends, times in seconds: with what comes first.
+    """When a load ends; times in seconds.
 
-    After ``duration``, after ``requests``, or once ``most_late`` of them were late. A request fails
-    ``timeout`` after it was due.
+    It ends after ``duration``, after ``requests``, or once more than ``most_late`` of them are
+    late, whichever comes first. A request fails ``timeout`` after it was due.
     """
 
     duration: float = math.inf
@@ -55,10 +55,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Driver:
-    """Loads one server once; ``schedule`` says what to send.
+    """Loads one server once with the requests of ``schedule``.
 
-    Open without ``clients``: a request is sent at its time. Closed with them: each sends what comes
-    next ``think`` seconds after its last answer, and the times of the schedule are ignored.
+    With ``clients`` 0 the loop is open: each request is sent at its time. Else it is closed: each
+    client sends the next request ``think`` seconds after its last answer, and the times of the
+    schedule are ignored.
     """
 
     def __init__(
@@ -95,16 +96,16 @@ class Driver:
 
     @property
     def unfinished(self) -> int:
-        """Requests that are due and have neither been answered nor failed."""
+        """The number of requests due that have neither been answered nor failed."""
         return self._pool.unfinished
 
     @property
     def connections(self) -> int:
-        """How many there were at most."""
+        """The largest number of connections open at once."""
         return self._pool.largest
 
     async def run(self) -> int:
-        """Load until all requests have ended or were given up; how many were left unfinished."""
+        """Load until all requests have ended or been given up; return how many are unfinished."""
         await self._pool.open(self._clients or min(FIRST_CONNECTIONS, self._limits.connections))
         await asyncio.sleep(max(0.0, self._begun - time.monotonic()))
         if self._clients:
@@ -123,11 +124,11 @@ class Driver:
             await self._pool.close()
 
     def stop(self) -> None:
-        """End now; what is out is left unfinished."""
+        """End now; in-flight requests are left unfinished."""
         self.interrupted = True
         self._end(time.monotonic(), wait=False)
 
-    # what is due
+    # sending
 
     def _ring(self) -> None:
         now = time.monotonic()
@@ -153,11 +154,11 @@ class Driver:
             self._timer.set(self._next[0])
 
     def _advance(self) -> None:
-        """Find what is due next in an open loop."""
+        """Take the next request of an open loop."""
         self._next = None
         found = self._take()
         if found is None:
-            # a schedule that ends before its time has no more due, but the time goes on
+            # a schedule may run out of requests before the duration has passed
             if self._taken >= self._limits.requests or math.isinf(self._limits.duration):
                 self._end(math.inf)
         elif found[0] < self._limits.duration:
@@ -176,7 +177,7 @@ class Driver:
         self._timer.set(min(self._beat_at, self._thinking[0] if self._thinking else math.inf))
 
     def _ask(self, now: float) -> None:
-        """A client asks, if there is more to ask."""
+        """Send the next request of a client, if there is one."""
         found = self._take()
         if found is None:
             self._end(math.inf)
@@ -185,7 +186,7 @@ class Driver:
         self._pool.send(now, found[1])
 
     def _again(self, now: float, pause: float) -> None:
-        """A client has its answer, or its error."""
+        """Let a client that got its answer or error continue after ``pause`` seconds."""
         if not self._clients or self._ending:
             return
         if pause <= 0:
@@ -204,7 +205,7 @@ class Driver:
     # called by the pool
 
     def answered(self, request: Prepared, due_at: float, answer: Answer) -> None:
-        """An answer came, right or wrong."""
+        """Count an answer, right or wrong."""
         wrong = self._check(request, answer)
         if wrong:
             self._tally.failed(due_at, wrong)
@@ -215,20 +216,20 @@ class Driver:
             self._settle()
 
     def failed(self, due_at: float, reason: str) -> None:
-        """No answer came."""
+        """Count a request that got no answer."""
         self._tally.failed(due_at, reason)
         self._again(time.monotonic(), max(self._think, _AFTER_FAILURE_S))
         if self._ending:
             self._settle()
 
     def waits(self) -> None:
-        """A request waits for a connection, as there may be no more of them."""
+        """Count a request that waits because all connections are in use."""
         self._tally.waited += 1
 
     # the end
 
     async def _watch(self) -> None:
-        """Give up what is out for too long, end in time, and count seconds."""
+        """Time out requests, end the load in time, and record every second."""
         next_second = self._begun + 1
         ends_at = self._begun + self._limits.duration
         while True:
@@ -255,7 +256,7 @@ class Driver:
         return late > self._limits.most_late
 
     def _end(self, at: float, *, wait: bool = True) -> None:
-        """Nothing more is due from ``at`` on; infinite for the last answer."""
+        """Send nothing due from ``at`` on; infinity means the time of the last answer."""
         if not self._ending:
             self._ending = True
             self._next = None

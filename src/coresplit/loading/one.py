@@ -1,4 +1,4 @@
-"""One load on the event loop, from what is asked to what it showed."""
+"""One load on the event loop, from its options to its summary."""
 
 import asyncio
 import math
@@ -25,9 +25,10 @@ async def load_once(
     on_driver: Callable[[Driver], None] = lambda driver: None,
     on_second: Callable[[int, Second], None] = lambda at, second: None,
 ) -> LoadRun:
-    """Load the server once; ``on_driver`` hears whom to stop, ``on_second`` every second.
+    """Load the server once and return the summary.
 
-    Raises TableError for a trace that cannot be read.
+    ``on_driver`` gets the driver, so that it can be stopped; ``on_second`` is called every second.
+    Raises UsageError if the trace cannot be read, TableError if a line of it is wrong.
     """
     arrivals = read_trace(Path(load.trace)) if load.trace is not None else ()
     for rows in sorted({each.rows for each in arrivals} or {0}):

@@ -1,4 +1,4 @@
-"""Percentiles of latencies, and their distribution by an HDR histogram of microseconds."""
+"""Percentiles of latencies, and their distribution as an HDR histogram in microseconds."""
 
 import math
 from collections import Counter
@@ -9,38 +9,38 @@ from coresplit.records.load import LoadLatency
 _MOST_US = 24 * 3600 * 1_000_000
 _DIGITS = 3
 _TICKS = 5
-"""Points of the distribution for each halving of what lies beyond."""
+"""Points of the distribution for each halving of the remaining tail."""
 
 
 def rank(ordered: Sequence[float], share: float) -> float:
-    """The smallest of some values, in order, that at least ``share`` of them do not exceed."""
+    """Return the smallest of the sorted values that at least ``share`` of them do not exceed."""
     return ordered[max(math.ceil(share * len(ordered) - 1e-9), 1) - 1]
 
 
 def beyond(count: int, share: float) -> bool:
-    """Whether so many values have one that lies beyond ``share`` of them."""
+    """True if at least one of ``count`` values lies beyond ``share`` of them."""
     return count * (1 - share) >= 1 - 1e-9
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The rank of some values, in order; None where there are too few to have one beyond it."""
+    """Return the percentile of sorted values, or None if there are too few to have one beyond."""
     return rank(ordered, share) if beyond(len(ordered), share) else None
 
 
 def latency_of(
     latencies: Sequence[float],
 ) -> tuple[LoadLatency | None, tuple[tuple[float, float], ...], str]:
-    """Percentiles, the distribution, and the encoded histogram; None and empty without any."""
+    """Return percentiles, distribution and encoded histogram; None and empty for no latencies."""
     if not latencies:
         return None, (), ""
     from hdrh.histogram import HdrHistogram  # noqa: PLC0415 (an extra)
 
     histogram = HdrHistogram(1, _MOST_US, _DIGITS)
-    # a value at a time costs 7 us each; there are few different ones
+    # each call costs 7 us, and there are few distinct values
     for value, count in Counter(min(max(round(s * 1e6), 1), _MOST_US) for s in latencies).items():
         histogram.record_value(value, count)
 
-    # its own percentiles are a rank too low for half of all counts
+    # the histogram's own percentiles are one rank too low for half of all counts
     count, ordered = len(latencies), sorted(latencies)
     found = LoadLatency(
         count=count,

@@ -1,4 +1,4 @@
-"""The highest rate that holds a latency: bracketing, bisection, repetition at the end; pure."""
+"""Find the highest rate that holds a latency: bracket, bisect, then repeat to confirm; pure."""
 
 import math
 from collections.abc import Callable
@@ -12,11 +12,11 @@ _WIDER = 2.0
 _MOST_TRIALS = 60
 
 Measure = Callable[[float], LoadTrial | None]
-"""Loads the server at a rate; None where the user wants an end."""
+"""Loads the server at a rate; returns None if the user stopped it."""
 
 
 def trial_of(run: LoadRun, rate: float, percentile: float) -> LoadTrial:
-    """Whether a load held: no more than the share beyond ``percentile`` was late or failed."""
+    """Return whether a load held: at most the share beyond ``percentile`` was late or failed."""
     late = run.late + run.unfinished
     allowed = (1 - percentile / 100) * run.due
     return LoadTrial(
@@ -38,7 +38,7 @@ class _Search:
         self._measure = measure
 
     def tried(self, rate: float, times: int) -> str:
-        """``held`` or ``failed`` if all of so many trials say so, else ``mixed``."""
+        """Return ``held`` or ``failed`` if all of ``times`` trials agree, else ``mixed``."""
         own = [trial for trial in self.trials if trial.rate == rate]
         while len(own) < times and len({trial.held for trial in own}) < 2:
             if len(self.trials) >= _MOST_TRIALS:
@@ -56,7 +56,7 @@ class _Search:
         return [trial for trial in self.trials if trial.rate == rate]
 
     def best(self, holds: bool) -> float | None:
-        """The highest rate at which all trials held, or the lowest at which all failed."""
+        """Return the highest rate at which all trials held, or the lowest at which all failed."""
         rates = {trial.rate for trial in self.trials}
         sure = [r for r in rates if all(t.held == holds for t in self.all_of(r))]
         often = [rate for rate in sure if len(self.all_of(rate)) >= REPEATS]
@@ -64,13 +64,13 @@ class _Search:
 
 
 class _Ended(Exception):
-    """The user wants an end, or there were too many trials."""
+    """The user stopped the search, or there were too many trials."""
 
 
 def search(
     measure: Measure, first: float, *, slo: float, percentile: float, precision: float
 ) -> LoadSearch:
-    """Find the rate; it ends with an interval no wider than ``precision``, or as trials differ."""
+    """Find the rate within an interval no wider than ``precision``, unless trials disagree."""
     tried = _Search(measure)
     finished = True
     try:
@@ -82,12 +82,12 @@ def search(
         finished = False
     low, high = tried.best(True), tried.best(False)
     if low is not None and high is not None and high < low:
-        # a lower rate failed in the only trial it had: the higher one was tried more often
+        # a lower rate failed in its only trial, but the higher one was tried more often
         above = [t.rate for t in tried.trials if t.rate > low]
         high = min((r for r in above if not any(t.held for t in tried.all_of(r))), default=None)
     limit: Literal["server", "generator", "none"] = "none" if high is None else "server"
     if any(trial.limit for trial in tried.all_of(high)):
-        # what holds, holds however late the generator was; what fails may be its fault
+        # a late generator cannot make a rate hold, but it can make one fail
         limit = "generator"
     return LoadSearch(
         slo=slo,
@@ -101,7 +101,7 @@ def search(
 
 
 def _bracket(tried: _Search, first: float) -> tuple[float | None, float | None]:
-    """A rate that held and twice that, which failed."""
+    """Return a rate that held and twice that rate, which failed; None for one not found."""
     rate = first
     if tried.tried(rate, 1) == "held":
         while tried.tried(rate * 2, 1) == "held":
@@ -117,7 +117,7 @@ def _bracket(tried: _Search, first: float) -> tuple[float | None, float | None]:
 
 
 def _bisect(tried: _Search, low: float, high: float, precision: float) -> tuple[float, float]:
-    """Closer bounds; near the end most of three trials decide."""
+    """Return closer bounds; near the end, the majority of three trials decides."""
     while high / low > 1 + precision:
         middle = math.sqrt(low * high)
         times = 1 if high / low > 1 + 4 * precision else REPEATS
@@ -133,7 +133,7 @@ def _bisect(tried: _Search, low: float, high: float, precision: float) -> tuple[
 
 
 def _confirm(tried: _Search, low: float, high: float, precision: float) -> None:
-    """Go outwards until all trials of a rate below hold, and all of one above fail."""
+    """Move outwards until all trials of the lower rate hold and all of the upper one fail."""
     step = 1 + precision
     while tried.tried(low, REPEATS) != "held" and low > LEAST_RATE:
         low /= step

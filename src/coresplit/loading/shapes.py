@@ -1,7 +1,7 @@
-"""How the shape of a load is written: ``step:5,50@30s``; pure.
+"""Parse the shape of a load, such as ``step:5,50@30s``; pure.
 
-step:5,50@30s,5@10s    5 for 30 s, 50 for 30 s, 5 for 10 s; a rate without a time takes the next
-ramp:5..50@60s         from 5 to 50 in a straight line; more points as ramp:5..50@60s..5@20s
+step:5,50@30s,5@10s    5 for 30 s, 50 for 30 s, 5 for 10 s; a missing time is that of the next rate
+ramp:5..50@60s         from 5 to 50, linearly; more points as ramp:5..50@60s..5@20s
 spike:5..50@10s/60s    5, but 50 for 10 s in the middle of 60 s
 diurnal:5..50@10m      from 5 up to 50 and back within 10 minutes, as a cosine
 ramp:0..50@30s + step:50@60s    one after the other
@@ -22,11 +22,11 @@ _EXAMPLES = {
 }
 KINDS = tuple(_EXAMPLES)
 FOREVER_S = 1e12
-"""Of a rate without an end; infinity could not be written as JSON."""
+"""Length of a rate without an end; JSON cannot store infinity."""
 
 
 def parse_shape(text: str) -> tuple[Piece, ...]:
-    """The pieces of a shape; UsageError says what is wrong and gives an example."""
+    """Return the pieces of a shape; raises UsageError with the mistake and an example."""
     pieces: list[Piece] = []
     for part in text.split("+"):
         kind, colon, rest = part.strip().partition(":")
@@ -45,7 +45,7 @@ def parse_shape(text: str) -> tuple[Piece, ...]:
 
 
 def constant(rate: float) -> tuple[Piece, ...]:
-    """One rate without an end."""
+    """Return the pieces of a constant rate without an end."""
     return (Piece(length=FOREVER_S, start=rate, end=rate),)
 
 
@@ -65,7 +65,7 @@ def _step(text: str) -> list[Piece]:
 def _ramp(text: str) -> list[Piece]:
     first, *others = text.split("..")
     if not others:
-        raise _Unreadable("it needs a rate to begin with and one to end with")
+        raise _Unreadable("it needs a first and a last rate")
     pieces: list[Piece] = []
     start, length = _rate(first), None
     for word in reversed(others):
@@ -81,11 +81,11 @@ def _ramp(text: str) -> list[Piece]:
 def _spike(text: str) -> list[Piece]:
     rest, slash, whole = text.partition("/")
     if not slash:
-        raise _Unreadable("it needs the whole time behind a slash")
+        raise _Unreadable("it needs the total time after a slash")
     base, peak, width = _two(rest)
     total = _time(whole)
     if width >= total:
-        raise _Unreadable("the spike must be shorter than the whole")
+        raise _Unreadable("the spike must be shorter than the total time")
     side = (total - width) / 2
     low = Piece(length=side, start=base, end=base)
     return [low, Piece(length=width, start=peak, end=peak), low]
@@ -112,7 +112,7 @@ def _timed(word: str, default: float | None) -> tuple[float, float]:
     if at:
         return _rate(rate), _time(time)
     if default is None:
-        raise _Unreadable(f"'{word.strip()}' has no time behind an @")
+        raise _Unreadable(f"'{word.strip()}' has no time after an @")
     return _rate(rate), default
 
 

@@ -1,4 +1,4 @@
-"""What came of the requests of one load: counts, latencies by second, and the summary."""
+"""Results of one load: counts, latencies by second, and the summary."""
 
 import math
 import time
@@ -16,9 +16,9 @@ from coresplit.records.load import (
 )
 
 BUSY = 0.9
-"""From this share of a core on, the generator is taken for the bottleneck."""
+"""The generator counts as the bottleneck if it uses at least this share of a core."""
 SHARE = 0.1
-"""And from this share of the 99th percentile that its own lateness makes up."""
+"""It also does if its own lateness exceeds this share of the 99th percentile."""
 LEAST_LAG_S = 1e-3
 
 
@@ -38,10 +38,10 @@ class Second:
 
 
 class Tally:
-    """Counts one load that begins at ``begun`` of the monotonic clock.
+    """Counts the requests of one load that starts at ``begun`` of the monotonic clock.
 
-    ``warmup`` seconds are left out of all but the seconds. ``within`` is the latency above which an
-    answer is late, infinite for none.
+    The first ``warmup`` seconds only appear in the values by second. ``within`` is the latency
+    above which an answer is late; infinity for no limit.
     """
 
     def __init__(self, begun: float, warmup: float, within: float) -> None:
@@ -68,13 +68,13 @@ class Tally:
         self._warm = warmup > 0
 
     def due(self, at: float) -> None:
-        """A request is due."""
+        """Count a request that is due."""
         self.second(at).due += 1
         if at >= self.measured_at:
             self._due += 1
 
     def lag(self, due_at: float, now: float) -> None:
-        """The generator turned to what was due, so much later."""
+        """Record how late the generator handled what was due."""
         late = now - due_at
         second = self.second(now)
         second.lag = max(second.lag, late)
@@ -82,7 +82,7 @@ class Tally:
             self._lags.append(late)
 
     def answered(self, due_at: float, now: float, rows: int) -> None:
-        """A right answer came."""
+        """Count a right answer."""
         took = now - due_at
         self.second(due_at).latencies.append(took)
         self.second(now).answers += 1
@@ -97,14 +97,14 @@ class Tally:
             self._rows += rows
 
     def failed(self, due_at: float, kind: str) -> None:
-        """A request failed, or its answer was wrong."""
+        """Count a request that failed or got a wrong answer."""
         self.second(due_at).failed += 1
         if due_at >= self.measured_at:
             self._errors[kind] += 1
             self.late += 1
 
     def tick(self, open_requests: int) -> None:
-        """About once a second: how many requests are out, and what the CPU did."""
+        """Record the in-flight requests and the CPU time; called about once a second."""
         now, cpu = time.monotonic(), time.process_time()
         at, before = self._ticked
         second = self.second(at)
@@ -116,12 +116,12 @@ class Tally:
             self._cpu_begun = self._ticked
 
     def end(self, at: float) -> None:
-        """No more is due from then on, infinite for the last answer; answers still come."""
+        """Mark the end of what is due, infinity for the last answer; answers may still come."""
         self.ends_at = at
         self._cpu_ended = (time.monotonic(), time.process_time())
 
     def second(self, at: float) -> Second:
-        """The second that a time lies in."""
+        """Return the second that contains a time."""
         index = max(int(at - self.begun), 0)
         seconds = self._seconds
         while len(seconds) <= index:
@@ -138,7 +138,7 @@ class Tally:
         interrupted: bool,
         stopped_early: bool,
     ) -> LoadRun:
-        """The summary."""
+        """Return the summary."""
         ended = self.ends_at if math.isfinite(self.ends_at) else self._last_answer
         window = max(ended - self.measured_at, 0.0)
         latency, distribution, histogram = latency_of(self._latencies)
@@ -183,7 +183,7 @@ class Tally:
 
 
 def limit_of(cpu: float, lag_p99: float | None, p99: float | None) -> LoadLimit:
-    """Whether the generator was the bottleneck: see ``BUSY`` and ``SHARE``."""
+    """Return why the generator was the bottleneck, by ``BUSY`` and ``SHARE``; empty if not."""
     if cpu >= BUSY:
         return "cpu"
     if lag_p99 is None or lag_p99 < LEAST_LAG_S:

@@ -1,4 +1,4 @@
-"""A timer that is exact: loops of asyncio round to milliseconds, which would count as latency."""
+"""A precise timer: asyncio rounds to milliseconds, which would count as latency."""
 
 import asyncio
 import ctypes
@@ -22,7 +22,7 @@ class _Spec(ctypes.Structure):
 
 
 class Timer:
-    """Calls ``due`` once at a time of the monotonic clock, on the event loop; by timerfd."""
+    """Calls ``due`` once, on the event loop, at a time of the monotonic clock; uses timerfd."""
 
     def __init__(self, due: Callable[[], None]) -> None:
         self._due = due
@@ -37,7 +37,7 @@ class Timer:
         self._loop.add_reader(self._fd, self._ring)
 
     def set(self, at: float) -> None:
-        """Ring at ``at``, or at once if that has passed; what was set before is forgotten."""
+        """Ring at ``at``, or at once if that has passed; replaces the time set before."""
         # zero would switch the timer off
         whole, part = divmod(max(int(at * 1e9), 1), 1_000_000_000)
         self._spec.value_s, self._spec.value_ns = whole, part
@@ -54,5 +54,5 @@ class Timer:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
-            return  # it was set anew meanwhile
+            return  # the timer was set again meanwhile
         self._due()

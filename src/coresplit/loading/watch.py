@@ -1,4 +1,4 @@
-"""Asking a server once a second how its model is split, so that a timeline can show it."""
+"""Ask a server once a second how its model is split, so that a timeline can show it."""
 
 import asyncio
 import time
@@ -24,9 +24,9 @@ class _Config(msgspec.Struct):
 
 
 def split_of(body: bytes) -> tuple[int, str] | None:
-    """How many instances a configuration has, and in which groups; None where it does not say.
+    """Return the number of instances of a configuration and its split; None if it has no groups.
 
-    One group is told by its count alone, as it has the name of the model.
+    A single group is shown by its count alone, because it has the name of the model.
     """
     try:
         groups = msgspec.json.decode(body, type=_Config).instance_group
@@ -43,7 +43,7 @@ def split_of(body: bytes) -> tuple[int, str] | None:
 async def watch_split(
     source: Source, headers: tuple[tuple[str, str], ...], begun: float, seen: list[SplitSeen]
 ) -> None:
-    """Append what changes to ``seen``, until cancelled; not where the server does not say."""
+    """Append each new split to ``seen`` until cancelled; return if the server reports none."""
     if not source.config_path:
         return
     head = head_of(source.address, "GET", source.config_path, headers, 0)

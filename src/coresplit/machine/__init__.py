@@ -1,1 +1,1 @@
-"""What this machine is, what it allows, and what happened on it while something was timed."""
+"""This machine: its hardware, its limits, and its counters during timed work."""

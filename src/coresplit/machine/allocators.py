@@ -1,4 +1,4 @@
-"""The allocators of a cell: how a child process gets one, and which one it really has."""
+"""The allocators of a cell: how to give a child process one, and how to check which one it has."""
 
 import ctypes
 import mmap
@@ -27,11 +27,11 @@ MALLOC_TUNABLES = (
 )
 """Keeps freed blocks in the heap. Older glibc ignores thresholds above 32 MiB, not mmap_max=0."""
 HUGE_TUNABLES = f"{MALLOC_TUNABLES}:glibc.malloc.hugetlb=1"
-"""And asks for transparent huge pages."""
+"""Also asks for transparent huge pages."""
 TUNABLES = {"glibc_tuned": MALLOC_TUNABLES, "glibc_huge": HUGE_TUNABLES}
 _HUGE_SINCE = (2, 35)
 
-# prefixes, since full, minimal and versioned builds of an allocator share them
+# prefixes, because full, minimal and versioned builds of an allocator share them
 _LIBRARIES = ("tcmalloc", "jemalloc", "mimalloc", "tbbmalloc", "snmalloc", "rpmalloc", "hoard")
 _VARIABLES = ("MALLOC_", "TCMALLOC_", "JE_MALLOC_", "MIMALLOC_")
 _FOLDERS = ("lib64", "lib", "usr/lib64", "usr/lib", "usr/local/lib64", "usr/local/lib")
@@ -51,7 +51,7 @@ _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ")
 def allocator_environment(
     name: str, environment: Mapping[str, str], root: Path = Path("/")
 ) -> dict[str, str]:
-    """The environment of a child process that runs under an allocator, from its caller's.
+    """Return the environment of a child process that uses an allocator, based on its caller's.
 
     Every allocator runs with its own defaults, except that ``glibc_tuned`` keeps freed memory, and
     ``glibc_huge`` also asks for huge pages.
@@ -85,7 +85,7 @@ def allocator_environment(
 
 
 def missing_allocator(name: str, root: Path = Path("/")) -> str | None:
-    """What is missing for the allocator and how to install it; None if it can be used.
+    """Return what the allocator lacks and how to install it; None if it can be used.
 
     Raises UsageError for an unknown name.
     """
@@ -103,7 +103,7 @@ def missing_allocator(name: str, root: Path = Path("/")) -> str | None:
 
 
 def how_to_install(name: str, root: Path) -> str:
-    """How to install ``tcmalloc`` or ``jemalloc`` on this system, as the end of a sentence."""
+    """Return how to install ``tcmalloc`` or ``jemalloc`` here, as the end of a sentence."""
     text = read_text(below(root, "/etc/os-release")) or ""
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     stated = [fields.get(key, "").strip("\"'") for key in ("ID", "ID_LIKE")]
@@ -116,12 +116,12 @@ def how_to_install(name: str, root: Path) -> str:
 
 
 def usable_allocators(root: Path = Path("/")) -> tuple[str, ...]:
-    """The names of the allocators that can be used here."""
+    """Return the names of the allocators that can be used on this machine."""
     return tuple(name for name in ALLOCATORS if missing_allocator(name, root) is None)
 
 
 def _no_huge_pages(root: Path) -> str | None:
-    """Why no allocator can ask for huge pages, or need not."""
+    """Return why no allocator can ask for huge pages, or why none needs to; None if one can."""
     found = re.match(r"(\d+)\.(\d+)", platform.libc_ver()[1])
     if root == Path("/") and found and (int(found[1]), int(found[2])) < _HUGE_SINCE:
         return f"the allocator glibc_huge needs glibc 2.35, but this is {found[0]}"
@@ -137,16 +137,16 @@ def _no_huge_pages(root: Path) -> str | None:
 
 
 def has_glibc(root: Path = Path("/")) -> bool:
-    """Whether the C library of this process, or of a recorded machine, is glibc."""
+    """True if the C library of this process, or of a recorded machine, is glibc."""
     if root == Path("/"):
         return platform.libc_ver()[0] == "glibc"
     return any(True for _ in _library_files("libc.so.6", root))
 
 
 def find_library(name: str, root: Path = Path("/")) -> str | None:
-    """Absolute path of a shared library such as ``tcmalloc`` on the machine, or None.
+    """Return the absolute path of a shared library such as ``tcmalloc``, or None.
 
-    The full library is preferred to a ``_minimal`` one, a versioned name to a bare one.
+    The full library is preferred to a ``_minimal`` one, a versioned name to an unversioned one.
     """
     fitting = [
         path
@@ -162,12 +162,12 @@ def find_library(name: str, root: Path = Path("/")) -> str | None:
 
 
 def loaded_allocator() -> str:
-    """The allocator that this process really uses, whatever was requested.
+    """Return the allocator that this process really uses, whatever was requested.
 
     It is named after the library that provides ``malloc``. The C library is ``glibc_tuned`` if a
-    large block stays in memory after it is freed, ``glibc_huge`` if huge pages were asked for it
-    too, else ``default``; an unknown library gives its file name. Call it in the main thread: glibc
-    keeps large blocks only in the heap of that thread. Allocates and frees 64 MiB; raises
+    large block stays in memory after it is freed, ``glibc_huge`` if the block also asked for huge
+    pages, else ``default``; an unknown library gives its file name. Call it in the main thread:
+    glibc keeps large blocks only in the heap of that thread. Allocates and frees 64 MiB; raises
     MemoryError if it cannot.
     """
     path = _library_of_malloc()
@@ -185,7 +185,7 @@ def loaded_allocator() -> str:
 def release_memory() -> bool:
     """Return freed memory to the kernel; False if the allocator cannot do that on request.
 
-    Every allocator in the process is asked, whichever one is in use.
+    All allocators loaded in the process are asked, whichever one is in use.
     """
     library = ctypes.CDLL(None)
     known = False
@@ -206,7 +206,7 @@ def release_memory() -> bool:
 
 
 def _allocator_in(path: str) -> str | None:
-    """The allocator that a library path belongs to, such as ``tcmalloc``, or None."""
+    """Return the allocator that a library path belongs to, such as ``tcmalloc``, or None."""
     file = Path(path).name
     return next((name for name in _LIBRARIES if file.startswith(f"lib{name}")), None)
 
@@ -231,21 +231,21 @@ class _SharedObject(ctypes.Structure):
 def _library_of_malloc() -> str:
     library = ctypes.CDLL(None)
     found = _SharedObject()
-    # every allocator replaces this too; malloc may resolve to a Python that is not a PIE
+    # every allocator also replaces this; malloc may resolve to a Python that is not a PIE
     function = ctypes.cast(library.malloc_usable_size, ctypes.c_void_p)
     library.dladdr(function, ctypes.byref(found))
     return os.fsdecode(found.path or b"")
 
 
 def _large_block() -> tuple[bool, bool]:
-    """Whether the end of a freed block is still in memory, and huge pages were asked for it.
+    """Return whether a freed block's end is still in memory, and whether it asked for huge pages.
 
-    The first is according to mincore(2), the second to smaps of proc(5).
+    The first comes from mincore(2), the second from smaps of proc(5).
 
-    Page faults of a second block would show it too, but huge pages and sandboxes such as gVisor,
-    which count none, make their number ambiguous. By default glibc maps a new block above 32 MiB
-    unless freed memory has room for it; so the block is larger than all freed memory, and only its
-    end is touched.
+    Page faults of a second block would show the first too, but their number is ambiguous with huge
+    pages and in sandboxes such as gVisor, which count none. By default glibc maps a new block above
+    32 MiB unless freed memory has room for it; so the block is larger than all freed memory, and
+    only its end is touched.
     """
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
@@ -266,7 +266,7 @@ def _large_block() -> tuple[bool, bool]:
 
 
 def _advised(address: int) -> bool:
-    """Whether the memory there has the flag of madvise(MADV_HUGEPAGE)."""
+    """True if the memory at an address has the flag of madvise(MADV_HUGEPAGE)."""
     inside = False
     for line in (read_text(Path("/proc/self/smaps")) or "").splitlines():
         if found := _MAPPING.match(line):
@@ -289,7 +289,7 @@ class _MallInfo(ctypes.Structure):
 
 
 def _free_in_heap(library: ctypes.CDLL) -> int:
-    """Bytes in freed blocks that glibc keeps; 0 if it is too old to report them."""
+    """Return the bytes in freed blocks that glibc keeps; 0 if it is too old to report them."""
     if not hasattr(library, "mallinfo2"):
         return 0
     library.mallinfo2.restype = _MallInfo

@@ -1,6 +1,6 @@
 """CPU quota, memory limit and throttling of the process's own cgroup and every level above it.
 
-A limit anywhere between the process and the root holds, so every level is read. Version 1 has
+A limit at any level between the process and the root applies, so every level is read. Version 1 has
 one hierarchy per controller, version 2 a single one, and a hybrid machine has both.
 """
 
@@ -19,7 +19,7 @@ _DEFAULT_PERIOD_US = 100_000
 class Throttling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often and how long quotas stopped this process's cgroups, since they were created.
 
-    ``seconds`` adds the time of every CPU that was held back, so it can exceed wall time.
+    ``seconds`` adds the time of every throttled CPU, so it can exceed wall time.
     """
 
     periods: int
@@ -36,18 +36,18 @@ class _Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cpu_levels(root: Path = Path("/")) -> tuple[Path, ...]:
-    """Folders that may hold a CPU quota, from the own cgroup up to the root of each hierarchy."""
+    """Return the folders that may have a CPU quota, from the own cgroup up to each root."""
     return _levels("cpu", root)
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """The smallest CPU quota over all levels, in cores; None where there is no quota."""
+    """Return the smallest CPU quota over all levels, in cores; None if there is no quota."""
     quotas = [_level_quota(folder) for folder in cpu_levels(root)]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def parse_cpu_max(text: str) -> float | None:
-    """Cores in the text of ``cpu.max``: ``150000 100000`` is 1.5, ``max 100000`` is None.
+    """Return the cores in a ``cpu.max`` text: ``150000 100000`` is 1.5, ``max 100000`` is None.
 
     Raises ValueError for anything else.
     """
@@ -60,17 +60,17 @@ def parse_cpu_max(text: str) -> float | None:
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
-    """The smallest memory limit over all levels in bytes; None where there is none.
+    """Return the smallest memory limit over all levels in bytes; None if there is none.
 
-    ``memory.high`` of version 2 counts too: above it the kernel slows the process down to
-    reclaim, which spoils a measurement as surely as the end of the process does.
+    ``memory.high`` of version 2 counts too: above it, the kernel slows the process down to reclaim
+    memory, which spoils a measurement.
     """
     limits = [_level_limit(folder) for folder in _levels("memory", root)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def available_memory(root: Path = Path("/")) -> int:
-    """Bytes this process can still take: of the machine, and below the limit of every level.
+    """Return the bytes this process can still use: free on the machine and within every limit.
 
     Cache that the kernel drops first (``inactive_file``) counts as free, as in ``MemAvailable``.
     """
@@ -84,10 +84,10 @@ def available_memory(root: Path = Path("/")) -> int:
 
 
 def throttle_counters(root: Path = Path("/")) -> Throttling:
-    """Throttled periods and seconds, summed over all levels.
+    """Return throttled periods and seconds, summed over all levels.
 
-    The kernel counts a throttling only at the level whose quota ran out, so the sum grows
-    exactly when some level was throttled; a maximum would hide a level with a smaller count.
+    The kernel counts throttling only at the level whose quota ran out, so the sum grows exactly
+    when some level was throttled; a maximum would hide a level with a smaller count.
     """
     periods = 0
     seconds = 0.0
@@ -129,7 +129,7 @@ def _level_usage(folder: Path) -> int:
 
 
 def _levels(controller: str, root: Path) -> tuple[Path, ...]:
-    """Existing folders from the own cgroup to the mount point, for version 1 and 2 together."""
+    """Return the existing folders from the own cgroup to the mount point, for versions 1 and 2."""
     paths = _own_paths(root)
     mounts = _mounts(root)
     found: list[Path] = []
@@ -141,7 +141,7 @@ def _levels(controller: str, root: Path) -> tuple[Path, ...]:
             if mount.unified == unified and (unified or controller in mount.controllers)
         ]
         if path is not None and fitting:
-            # The same hierarchy may be mounted twice; the mount that shows most levels is right.
+            # A hierarchy may be mounted twice; use the mount that shows the most levels.
             chains = [_chain(path, mount, root) for mount in fitting]
             longest = max(chains, key=len)
             found.extend(longest)
@@ -151,7 +151,7 @@ def _levels(controller: str, root: Path) -> tuple[Path, ...]:
 def _chain(path: str, mount: _Mount, root: Path) -> list[Path]:
     top = below(root, mount.point)
     shown = mount.shown.rstrip("/")
-    # Inside a cgroup namespace the path can lie outside of what is mounted: only the top is known.
+    # In a cgroup namespace the path can be outside of the mount; then only the top is known.
     if ".." in path.split("/") or not (path == shown or path.startswith(shown + "/")):
         return [top]
     names = [name for name in path[len(shown) :].split("/") if name]
@@ -160,7 +160,7 @@ def _chain(path: str, mount: _Mount, root: Path) -> list[Path]:
 
 
 def _own_paths(root: Path) -> dict[str, str]:
-    """Cgroup path of this process by controller; version 2 has the empty name."""
+    """Return the cgroup path of this process by controller; version 2 has the empty name."""
     paths: dict[str, str] = {}
     for line in (read_text(below(root, "/proc/self/cgroup")) or "").splitlines():
         number, _, rest = line.partition(":")
@@ -171,7 +171,7 @@ def _own_paths(root: Path) -> dict[str, str]:
 
 
 def _mounts(root: Path) -> list[_Mount]:
-    """Every cgroup mount of /proc/self/mountinfo (proc(5): fields 4, 5, and 9 to 11)."""
+    """Return every cgroup mount of /proc/self/mountinfo (proc(5): fields 4, 5, and 9 to 11)."""
     mounts: list[_Mount] = []
     for line in (read_text(below(root, "/proc/self/mountinfo")) or "").splitlines():
         head, separator, tail = line.partition(" - ")

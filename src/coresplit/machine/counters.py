@@ -54,9 +54,9 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Counters(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reading: the same counters since some start; ``wall_s`` is the monotonic clock.
+    """One reading of the same counters, since an arbitrary start; ``wall_s`` is monotonic.
 
-    ``busy_s`` maps every logical CPU of the machine to the seconds that something ran on it.
+    ``busy_s`` maps every logical CPU of the machine to the seconds it was busy.
     """
 
     threads: tuple[ThreadTime, ...]
@@ -64,7 +64,7 @@ class Counters(Change, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
-    """Read everything once; steal is that of the given logical CPUs."""
+    """Read all counters once; steal is that of the given logical CPUs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     throttling = throttle_counters(root)
     ticks = _cpu_ticks(root)
@@ -89,13 +89,13 @@ def read_counters(cpus: Collection[int], root: Path = Path("/")) -> Counters:
 
 
 def difference(before: Counters, after: Counters) -> Change:
-    """The change from ``before`` to ``after``; never negative, even if the cgroup changed."""
+    """Return the change between readings; never negative, even if the cgroup changed."""
     fields = Change.__struct_fields__
     return Change(**{name: max(getattr(after, name) - getattr(before, name), 0) for name in fields})
 
 
 def busy(before: Counters, after: Counters, share: float = 0.05) -> tuple[int, ...]:
-    """The threads that computed for more than ``share`` of the wall time, ascending by id.
+    """Return the threads that computed for over ``share`` of the wall time, ascending by id.
 
     Growth within the resolution of the thread clock does not count.
     """
@@ -112,7 +112,7 @@ def busy(before: Counters, after: Counters, share: float = 0.05) -> tuple[int, .
 def busy_threads(
     before: Counters, after: Counters, share: float = 0.05, root: Path = Path("/")
 ) -> tuple[str, ...]:
-    """Allowed CPU list of every busy thread, such as ``("0", "1")``, ascending by thread id.
+    """Return the CPU list allowed for every busy thread, such as ``("0", "1")``, by thread id.
 
     Threads that ended after the reading are left out, so call this right after it.
     """
@@ -120,7 +120,7 @@ def busy_threads(
 
 
 def allowed_lists(threads: Iterable[int], root: Path = Path("/")) -> dict[int, str]:
-    """The CPUs each of these threads may run on, without threads that have ended."""
+    """Return the CPUs each of these threads may run on, without threads that have ended."""
     allowed = {}
     for thread in threads:
         status = read_text(below(root, f"/proc/self/task/{thread}/status")) or ""
@@ -131,7 +131,7 @@ def allowed_lists(threads: Iterable[int], root: Path = Path("/")) -> dict[int, s
 
 
 def steal_seconds(cpus: Collection[int] | None, root: Path = Path("/")) -> float:
-    """Seconds that the hypervisor ran something else, summed over these CPUs or, for None, all."""
+    """Return stolen seconds (the hypervisor ran others), summed over CPUs; None means all CPUs."""
     names = {"cpu"} if cpus is None else {f"cpu{cpu}" for cpu in cpus}
     return _stolen(_cpu_ticks(root), names)
 
@@ -141,7 +141,7 @@ def _stolen(ticks: Mapping[str, Sequence[int]], names: Collection[str]) -> float
 
 
 def _cpu_ticks(root: Path) -> dict[str, list[int]]:
-    """The counters of ``cpu`` (all of them), ``cpu0`` and so on, as /proc/stat has them."""
+    """Return the counters of ``cpu`` (the sum), ``cpu0`` and so on, as in /proc/stat."""
     found = {}
     for line in (read_text(below(root, "/proc/stat")) or "").splitlines():
         if not line.startswith("cpu"):
@@ -152,7 +152,7 @@ def _cpu_ticks(root: Path) -> dict[str, list[int]]:
 
 
 def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
-    """CPU time of every live thread, in nanoseconds if the kernel counts them, else in ticks."""
+    """Return the CPU time of every thread, from nanoseconds if the kernel has them, else ticks."""
     times: list[ThreadTime] = []
     try:
         folders = sorted(below(root, "/proc/self/task").iterdir(), key=lambda path: int(path.name))
@@ -180,7 +180,7 @@ def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
 
 
 def _ticks(stat: str) -> int | None:
-    """User and system ticks, fields 14 and 15 of proc(5) stat.
+    """Return user plus system ticks, fields 14 and 15 of proc(5) stat; None if missing.
 
     The name in field 2 may contain spaces and brackets, so fields are counted after the last one.
     """
@@ -189,14 +189,14 @@ def _ticks(stat: str) -> int | None:
 
 
 def peak_memory(root: Path = Path("/")) -> int:
-    """Largest resident size in bytes since the start or the last reset; 0 if unknown."""
+    """Return the largest resident size in bytes since the start or last reset; 0 if unknown."""
     return 1024 * read_fields(below(root, "/proc/self/status")).get("VmHWM", 0)
 
 
 def reset_peak_memory(root: Path = Path("/")) -> bool:
     """Reset ``peak_memory`` to the current size; False if the kernel refuses.
 
-    Writes 5 to clear_refs (proc(5)). ``ru_maxrss`` is no alternative, as it never decreases.
+    Writes 5 to clear_refs (proc(5)). ``ru_maxrss`` is no alternative: it never decreases.
     """
     try:
         below(root, "/proc/self/clear_refs").write_text("5")
@@ -219,6 +219,6 @@ def die_with_parent(parent: int) -> None:
 
 
 def process_age(process: int | Literal["self"] = "self") -> float:
-    """Seconds since a process was started; raises OSError where it has ended."""
+    """Return the seconds since a process was started; raises OSError if it has ended."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) * TICK_S

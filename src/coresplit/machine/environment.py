@@ -1,4 +1,4 @@
-"""The environment that an instance runs in: its variables, and the versions of its libraries."""
+"""The environment of an instance: its variables and the versions of its libraries."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ SPEED_VARIABLES = (
 def instance_environment(
     environment: Mapping[str, str], cpus: Sequence[int], allocator: str
 ) -> dict[str, str]:
-    """The caller's environment with threads, cores and allocator replaced by those of an instance.
+    """Return the caller's environment with the threads, cores and allocator of an instance.
 
     Each of the logical ``cpus`` runs one thread. Raises UsageError for an unknown allocator and
     EnvironmentFault if it is not installed.
@@ -48,7 +48,7 @@ def instance_environment(
 
 
 def not_inherited(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that an instance does not inherit unchanged, in their order."""
+    """Return the variables that an instance does not inherit unchanged, in their order."""
     given = instance_environment(environment, (0,), "default")
     return tuple(
         name
@@ -60,11 +60,11 @@ def not_inherited(environment: Mapping[str, str]) -> tuple[str, ...]:
 def software(
     libraries: Collection[str] = LIBRARIES, environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Version of Python, the C library and each installed library, and ``SPEED_VARIABLES``.
+    """Return versions of Python, the C library and installed libraries, and ``SPEED_VARIABLES``.
 
-    ``libraries`` are the distributions that the optimizations of a run use: others must not keep
-    it from being resumed. Variables are those of an instance, without entries that choose an
-    allocator, since a cell has its own.
+    ``libraries`` are the distributions that the optimizations of a run use: others must not
+    prevent resuming it. Variables are those of an instance, without entries that choose an
+    allocator, because each cell has its own.
     """
     variables = os.environ if environment is None else environment
     inherited = allocator_environment("default", variables)

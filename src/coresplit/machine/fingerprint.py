@@ -1,4 +1,4 @@
-"""The fingerprint that decides whether a run may be resumed here."""
+"""The fingerprint that decides whether a run may be resumed on this machine."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from coresplit.records import Machine, ModelInfo
 
 
 def fingerprint(machine: Machine, software: Mapping[str, str], model: ModelInfo) -> dict[str, str]:
-    """Everything that must be equal for a run to be resumed, as text by name.
+    """Return everything that must be equal for a run to be resumed, as text by name.
 
     ``software`` maps a library to its version.
     """
@@ -27,7 +27,7 @@ def fingerprint(machine: Machine, software: Mapping[str, str], model: ModelInfo)
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """The differences of two fingerprints, such as ``kernel: 6.1 there, 6.8 here``.
+    """Return the differences of two fingerprints, such as ``kernel: 6.1 there, 6.8 here``.
 
     Memory may differ by 1 GiB: the kernel reserves a different amount at every boot.
     """

@@ -12,10 +12,10 @@ from coresplit.records import Machine
 
 
 def inspect(root: Path = Path("/"), mask: Collection[int] | None = None) -> Machine:
-    """The machine below ``root``, as seen by a process with this affinity mask.
+    """Return the machine below ``root``, as seen by a process with this affinity mask.
 
-    ``mask`` defaults to that of this process. ``nodes`` is the number of NUMA nodes that have
-    CPUs, ``logical_cpus`` that of all online CPUs, inside the mask or not.
+    ``mask`` defaults to that of this process. ``nodes`` is the number of NUMA nodes with CPUs,
+    ``logical_cpus`` that of all online CPUs, inside the mask or not.
     """
     if mask is None:
         mask = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""Reading small kernel files below a root, which may be a recorded tree."""
+"""Read small kernel files below a root, which may be a recorded tree."""
 
 import os
 from pathlib import Path
@@ -12,12 +12,12 @@ HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
 def below(root: Path, absolute: str) -> Path:
-    """The absolute path on the machine with its file tree at ``root``."""
+    """Return an absolute path of the machine whose file tree is at ``root``."""
     return root / absolute.lstrip("/")
 
 
 def read_text(path: Path) -> str | None:
-    """The stripped text of a file, or None if it is missing or unreadable."""
+    """Return the stripped text of a file, or None if it is missing or unreadable."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -25,7 +25,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_int(path: Path) -> int | None:
-    """The integer in a file, or None if there is none."""
+    """Return the integer in a file, or None if there is none."""
     text = read_text(path)
     try:
         return None if text is None else int(text)
@@ -34,7 +34,7 @@ def read_int(path: Path) -> int | None:
 
 
 def read_fields(path: Path) -> dict[str, int]:
-    """Name and first number of every line such as ``MemTotal: 24 kB`` or ``nr_throttled 3``."""
+    """Return name and first number of lines such as ``MemTotal: 24 kB`` or ``nr_throttled 3``."""
     fields: dict[str, int] = {}
     for line in (read_text(path) or "").splitlines():
         words = line.replace(":", " ", 1).split()
@@ -44,6 +44,6 @@ def read_fields(path: Path) -> dict[str, int]:
 
 
 def huge_pages(root: Path = Path("/")) -> str:
-    """Who gets transparent huge pages: ``always``, ``madvise``, ``never``; empty if unknown."""
+    """Return the mode of huge pages: ``always``, ``madvise`` or ``never``; empty if unknown."""
     text = read_text(below(root, HUGE_PAGES)) or ""
     return text.partition("[")[2].partition("]")[0]

@@ -1,4 +1,4 @@
-"""Which CPUs a server on this machine uses: those its processes and threads are bound to."""
+"""Find the CPUs that a server on this machine uses: those its threads are bound to."""
 
 import contextlib
 import re
@@ -12,10 +12,10 @@ _LISTEN = "0A"
 
 
 def server_cpus(port: int, everything: frozenset[int], root: Path = Path("/")) -> frozenset[int]:
-    """CPUs that whoever listens on ``port`` is bound to, with all its descendants.
+    """Return the CPUs that the processes listening on ``port`` and their descendants are bound to.
 
-    Threads that are bound to none may run anywhere: they count only where no other is bound.
-    ``everything`` for such a server; empty where nobody listens, or it is hidden.
+    Unbound threads are ignored if others are bound; if none is bound, the result is ``everything``.
+    It is empty if no process listens, or if the process is hidden.
     """
     pids = _listeners(port, root)
     if not pids:
@@ -36,7 +36,7 @@ def _listeners(port: int, root: Path) -> set[int]:
 
 
 def _port(address: str) -> int:
-    """The port of ``0100007F:1F90``."""
+    """Return the port of an address such as ``0100007F:1F90``."""
     return int(address.rpartition(":")[2], 16)
 
 
@@ -50,7 +50,7 @@ def _holds(pid: int, inodes: set[str], root: Path) -> bool:
 
 
 def _family(pids: set[int], root: Path) -> set[int]:
-    """Processes and all that they started."""
+    """Return processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for pid in _pids(root):
         fields = (read_text(below(root, f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()

@@ -20,8 +20,8 @@ _Spent = dict[int, tuple[str, float]]
 class Neighbours:
     """Compares the CPU time of all processes with that at the last call.
 
-    The process ``own`` and its descendants are left out. A process that has ended or that a
-    container hides is not found; nothing here raises.
+    The process ``own`` and its descendants are left out. A process that has ended or that is hidden
+    by a container is not found. Never raises.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Neighbours:
         self._grown: list[tuple[float, int, str]] = []
 
     def busiest(self, cpus: Collection[int]) -> str:
-        """Such as ``python (process 4711)``; empty if no process used these CPUs much."""
+        """Return for example ``python (process 4711)``; empty if no process used them much."""
         now = self._clock()
         if not self._grown or now - self._at >= RECENT_S:
             after = self._read()
@@ -55,7 +55,7 @@ class Neighbours:
         return ""
 
     def _read(self) -> _Spent:
-        """Name and CPU seconds of every process that is not a descendant of ``own``."""
+        """Return name and CPU seconds of every process that is not a descendant of ``own``."""
         found: _Spent = {}
         parents: dict[int, int] = {}
         for pid in self._numbers("/proc"):
@@ -76,20 +76,20 @@ class Neighbours:
         return False
 
     def _numbers(self, folder: str) -> list[int]:
-        """The ids of the processes or threads in a folder of /proc."""
+        """Return the ids of the processes or threads in a folder of /proc."""
         try:
             return [int(p.name) for p in below(self._root, folder).iterdir() if p.name.isdecimal()]
         except OSError:
             return []
 
     def _places(self, pid: int) -> set[int]:
-        """The logical CPUs that the threads of a process ran on last."""
+        """Return the logical CPUs that the threads of a process last ran on."""
         folder = f"/proc/{pid}/task"
         stats = [self._stat(f"{folder}/{one}/stat")[1] for one in self._numbers(folder)]
         return {int(fields[_CPU]) for fields in stats if len(fields) > _CPU}
 
     def _stat(self, path: str) -> tuple[str, list[str]]:
-        """The name of a process or thread, and the fields after it."""
+        """Return the name of a process or thread, and the fields after it."""
         head, _, rest = (read_text(below(self._root, path)) or "").rpartition(")")
         shown = "".join(letter for letter in head.partition("(")[2] if letter.isprintable())
         return shown, rest.split()

@@ -1,4 +1,4 @@
-"""Binding memory to the NUMA nodes of the cores that use it.
+"""Bind memory to the NUMA nodes of the cores that use it.
 
 ``set_mempolicy`` and ``get_mempolicy`` are called as raw system calls, so libnuma is not needed.
 A policy belongs to a thread and is inherited by the threads it starts.
@@ -23,17 +23,17 @@ _BITS = ctypes.c_ulong(_MOST_NODES + 1)
 
 
 def nodes_of(cpus: Collection[int], machine: Machine) -> tuple[int, ...]:
-    """The NUMA nodes of these logical CPUs, ascending."""
+    """Return the NUMA nodes of these logical CPUs, ascending."""
     return tuple(sorted({core.node for core in machine.cores if core.cpu in cpus}))
 
 
 def bind_memory(nodes: Collection[int]) -> bool:
     """Allocate memory of this thread, and of threads it starts later, on these NUMA nodes only.
 
-    Of several nodes the kernel takes the one nearest to the thread that first touches a page, so
-    every thread has its memory nearby, and none is on a node without threads of the instance. So
-    the policy is MPOL_BIND, not MPOL_INTERLEAVE. Returns False and binds nothing if the kernel
-    refuses (Docker forbids the call without CAP_SYS_NICE) or a node has no memory.
+    Of several nodes, the kernel uses the one nearest to the thread that first touches a page, so
+    every thread has its memory nearby, and no memory is on a node without threads of the instance.
+    Therefore the policy is MPOL_BIND, not MPOL_INTERLEAVE. Returns False and binds nothing if the
+    kernel refuses (Docker forbids the call without CAP_SYS_NICE) or a node has no memory.
     """
     mask = _Mask()
     for node in nodes:
@@ -47,7 +47,7 @@ def bind_memory(nodes: Collection[int]) -> bool:
 
 
 def bound_nodes() -> tuple[int, ...] | None:
-    """The NUMA nodes that memory of this thread is bound to; None if unbound or unknown."""
+    """Return the NUMA nodes that this thread's memory is bound to; None if unbound or unknown."""
     policy = _get()
     if policy is None or policy[0] & _MODE != _BIND:
         return None
@@ -55,7 +55,7 @@ def bound_nodes() -> tuple[int, ...] | None:
 
 
 def binding_facts(wanted: Collection[int]) -> dict[str, str]:
-    """The nodes that memory of this thread is bound to, where any are wanted, as a fact by name."""
+    """Return the nodes that this thread's memory is bound to as a fact; empty if none is wanted."""
     if not wanted:
         return {}
     bound = bound_nodes()
@@ -63,13 +63,13 @@ def binding_facts(wanted: Collection[int]) -> dict[str, str]:
 
 
 def memory_can_be_bound() -> bool:
-    """Whether this process may bind memory; it tries by setting its current policy again."""
+    """True if this process may bind memory; tries it by setting the current policy again."""
     policy = _get()
     return policy is not None and _set(policy[0], policy[1] if any(policy[1]) else None)
 
 
 def free_memory(nodes: Collection[int], root: Path = Path("/")) -> int | None:
-    """Bytes available on these NUMA nodes: free memory and cache that can be dropped.
+    """Return the bytes available on these NUMA nodes: free memory and cache that can be dropped.
 
     None if they are all the nodes that have memory, so that binding excludes nothing. The kernel
     kills a bound process that needs more than this, even if other nodes have free memory.
@@ -101,7 +101,7 @@ def _get() -> "tuple[int, ctypes.Array[ctypes.c_uint64]] | None":
 
 
 def _call(which: int) -> Callable[..., int] | None:
-    """System call 0 (set) or 1 (get) of this architecture; None if its number is unknown."""
+    """Return system call 0 (set) or 1 (get) of this architecture; None if it is unknown."""
     numbers = _CALLS.get(platform.machine())
     if numbers is None:
         return None

@@ -8,7 +8,7 @@ from coresplit.records import Core, Mapping
 
 
 def place(cores: Sequence[Core], threads: int, mapping: Mapping) -> tuple[int, ...]:
-    """The logical CPU ids for ``threads`` threads, one physical core each, in thread order.
+    """Return the logical CPUs of ``threads`` threads, one physical core each, in thread order.
 
     ``sequential`` takes the cores in their order: fast ones first, filling one socket and node
     after another. ``interleave`` alternates between sockets and, within a socket, between its
@@ -30,11 +30,11 @@ def place(cores: Sequence[Core], threads: int, mapping: Mapping) -> tuple[int, .
 def place_together(
     cores: Sequence[Core], threads: Sequence[int], mapping: Mapping
 ) -> tuple[tuple[int, ...], ...]:
-    """The logical CPU ids of instances that run at the same time, disjoint, in the order given.
+    """Return the disjoint logical CPUs of instances that run together, in the order given.
 
-    ``sequential`` keeps an instance within one NUMA node if one has room for it, starting with
-    those of most threads; ``interleave`` gives each the next of the interleaved cores. Raises
-    UsageError like ``place``, for the sum of the threads.
+    ``sequential`` keeps an instance within one NUMA node if one has room for it, starting with the
+    instances with the most threads; ``interleave`` gives each the next of the interleaved cores.
+    Raises UsageError like ``place``, for the sum of the threads.
     """
     place(cores, sum(threads), mapping)
     if mapping == "interleave":
@@ -73,12 +73,13 @@ def _in_turn(groups: Sequence[Sequence[Core]]) -> list[Core]:
 
 
 def thread_environment(cpus: Sequence[int]) -> dict[str, str]:
-    """The environment that binds the threads of a child process to these logical CPUs.
+    """Return the environment that binds the threads of a child process to these logical CPUs.
 
-    One OpenMP thread and one place per CPU, in the order given, each thread bound to its place.
+    It sets one OpenMP thread and one place per CPU, in the order given, each thread bound to its
+    place.
     OpenMP runtimes read this when they are loaded, so it must be set before the process starts.
     ``OMP_DYNAMIC`` and ``MKL_DYNAMIC`` are off, because runtimes could otherwise use fewer
-    threads. Each runtime keeps its default wait policy, which is what users run.
+    threads. Each runtime keeps its default wait policy, which users run with.
     """
     count = str(len(cpus))
     return {

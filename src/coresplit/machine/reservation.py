@@ -1,8 +1,8 @@
-"""Cores reserved for one measurement at a time, over all users and folders of the machine.
+"""Reserve cores for one measurement at a time, across all users and folders of the machine.
 
 A core is reserved by binding a socket in Linux's abstract namespace. That needs no file, which
-others could create or keep, tells which process holds the core, and frees it as soon as that
-process ends in any way. Containers with separate networks do not see each other.
+others could create or keep, shows which process holds the core, and frees it as soon as that
+process ends in any way. Containers with separate networks do not see each other's reservations.
 """
 
 import errno
@@ -34,9 +34,9 @@ class Reservation:
         self._held: dict[int, socket.socket] = {}
 
     def take(self, cpus: Iterable[int], root: Path = Path("/")) -> None:
-        """Reserve the physical cores of these logical CPUs, all or none, beside those held.
+        """Reserve the physical cores of these logical CPUs, all or none, in addition to those held.
 
-        Raises CoresInUse, with the processes that hold some of them.
+        Raises CoresInUse if other processes hold some of them, and names these processes.
         """
         if shares_cores():
             return
@@ -79,7 +79,7 @@ class Reservation:
 
 
 def shares_cores() -> bool:
-    """Whether the user allows measuring on cores that others use at the same time."""
+    """True if the user allows measuring on cores that others use at the same time."""
     return bool(os.environ.get(SHARED))
 
 
@@ -88,11 +88,11 @@ def _address(core: int) -> str:
 
 
 def _bound(core: int) -> socket.socket | None:
-    """The socket that holds a core; None if another process holds it."""
+    """Reserve a core and return the socket; None if another process holds it."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         held.bind(_address(core))
-        # lets the kernel tell others which process listens
+        # so that the kernel tells others which process listens
         held.listen(_BACKLOG)
     except OSError as error:
         held.close()
@@ -103,7 +103,7 @@ def _bound(core: int) -> socket.socket | None:
 
 
 def _holder(core: int) -> str:
-    """The command, process id and age of the process that holds a core, as far as known."""
+    """Return the command, id and age of the process that holds a core, as far as known."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         try:

@@ -1,4 +1,4 @@
-"""Stepping back: a process that computes only while nobody else wants its cores."""
+"""Background scheduling: a process computes only while no other process wants its cores."""
 
 import os
 import subprocess
@@ -18,10 +18,10 @@ _NAMES = {
 
 @cache
 def may_return() -> bool:
-    """Whether a thread of this process that has stepped back could come back.
+    """True if a thread of this process could return to normal from background scheduling.
 
     Linux allows that to root, and to users whose limit of nice values (``RLIMIT_NICE``) reaches the
-    value of the process, which is rare. A thread that lives for this alone finds it out.
+    value of the process, which is rare. A temporary thread tries it.
     """
     found: list[bool] = []
 
@@ -39,10 +39,10 @@ def may_return() -> bool:
 
 
 def step_back(process: subprocess.Popen[bytes], longest_s: float) -> None:
-    """Have a process that has just been started step back, for so many seconds at most.
+    """Put a process that has just been started in the background for up to ``longest_s`` seconds.
 
-    Threads that it starts do the same. Nothing is done if it could not come back. Its parent brings
-    it back: while other processes use all cores, it might not even get to read a clock.
+    Threads that it starts inherit that. Does nothing if it could not return to normal. Its parent
+    brings it back, because while other processes use all cores, it might not run at all.
     """
     if may_return():
         with suppress(OSError):
@@ -60,7 +60,7 @@ def _bring_back(process: subprocess.Popen[bytes], policy: int) -> None:
 
 
 def come_back(policy: int, process: str = "self") -> None:
-    """Give all threads of a process a policy, also those that are started meanwhile.
+    """Set the policy of all threads of a process, including those started meanwhile.
 
     Raises OSError if that is not allowed.
     """
@@ -71,19 +71,19 @@ def come_back(policy: int, process: str = "self") -> None:
 
 
 def policies() -> tuple[str, ...]:
-    """The names of the policies that threads of this process have now."""
+    """Return the names of the policies that threads of this process have now."""
     return tuple(sorted({name_of(policy) for policy in _policies().values()}))
 
 
 def name_of(policy: int) -> str:
-    """``other`` for ``SCHED_OTHER``."""
+    """Return the name of a policy, such as ``other`` for ``SCHED_OTHER``."""
     return _NAMES.get(policy, str(policy))
 
 
 def _policies(process: str = "self") -> dict[int, int]:
     found = {}
     for task in Path(f"/proc/{process}/task").iterdir():
-        # threads come and go
+        # a thread may end meanwhile
         with suppress(ProcessLookupError):
             found[int(task.name)] = os.sched_getscheduler(int(task.name))
     return found

@@ -1,4 +1,4 @@
-"""Whether timed forwards had their cores to themselves, from kernel counters."""
+"""Check from kernel counters whether timed forwards had their cores to themselves."""
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
@@ -24,9 +24,9 @@ def signs_of(
     clocks: tuple[float | None, float | None] = (None, None),
     root: Path = Path("/"),
 ) -> Signs:
-    """What happened to the threads of this process, bound to ``cpus``, between two readings.
+    """Return the signs of disturbance of this process's threads on ``cpus`` between two readings.
 
-    ``wall_s`` is the part of the time in which they computed, ``clocks`` are the clocks in Hz
+    ``wall_s`` is how long they computed within that time, ``clocks`` are the clock speeds in Hz
     before and after. Call this right after the second reading.
     """
     earlier = {thread.thread: thread for thread in before.threads}
@@ -59,7 +59,7 @@ def signs_of(
 
 
 def clock_hz(cpus: Collection[int], root: Path = Path("/")) -> float | None:
-    """The mean clock of logical CPUs in Hz; None if neither sysfs nor /proc/cpuinfo has it."""
+    """Return the mean clock of CPUs in Hz; None if neither sysfs nor /proc/cpuinfo has it."""
     found = [read_int(below(root, f"{CPUS}/cpu{cpu}/cpufreq/scaling_cur_freq")) for cpu in cpus]
     known = [1e3 * khz for khz in found if khz]
     if not known:
@@ -112,7 +112,7 @@ def _others(
     places: Mapping[int, int | None],
     cpus: Sequence[int],
 ) -> dict[int, float]:
-    """Seconds that something else ran on each core of ``cpus``; none where threads may move."""
+    """Return seconds that something else ran on each of ``cpus``; empty if threads may move."""
     if any(places.get(one.thread) not in cpus for one in computing):
         return {}
     found = {cpu: after.get(cpu, 0.0) - before.get(cpu, 0.0) for cpu in cpus}

@@ -33,7 +33,7 @@ _FLAGS = frozenset(
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:
-    """Ascending CPU ids of a kernel list such as ``0-3,8,10-11``; an empty text is no CPU.
+    """Return ascending CPU ids of a kernel list such as ``0-3,8,10-11``; none for an empty text.
 
     Raises ValueError for anything else.
     """
@@ -47,7 +47,7 @@ def parse_cpu_list(text: str) -> tuple[int, ...]:
 
 
 def read_cpu_list(path: Path) -> tuple[int, ...]:
-    """The CPU or node ids in a file; empty if it is missing or is not a list."""
+    """Return the CPU or node ids in a file; empty if it is missing or is not a list."""
     try:
         return parse_cpu_list(read_text(path) or "")
     except ValueError:
@@ -55,12 +55,12 @@ def read_cpu_list(path: Path) -> tuple[int, ...]:
 
 
 def online_cpus(root: Path = Path("/")) -> tuple[int, ...]:
-    """Every online logical CPU, inside the affinity mask or not; empty if unknown."""
+    """Return all online logical CPUs, inside the affinity mask or not; empty if unknown."""
     return read_cpu_list(below(root, f"{CPUS}/online"))
 
 
 def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
-    """The logical CPUs that share a physical core with ``cpu``, itself included.
+    """Return the logical CPUs that share a physical core with ``cpu``, including itself.
 
     ``core_cpus_list`` is the newer name of ``thread_siblings_list``.
     """
@@ -72,7 +72,7 @@ def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:
 
 
 def node_lists(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:
-    """CPU ids of every NUMA node that has CPUs; memory-only nodes are left out."""
+    """Return the CPU ids of every NUMA node; memory-only nodes are left out."""
     found: dict[int, tuple[int, ...]] = {}
     for folder in below(root, NODES).glob("node[0-9]*"):
         cpus = read_cpu_list(folder / "cpulist")
@@ -82,7 +82,7 @@ def node_lists(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:
 
 
 def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core, ...]:
-    """The physical cores of an affinity mask, in sequential order.
+    """Return the physical cores of an affinity mask, in sequential order.
 
     Fast cores come before slow ones, then cores are ordered by package and node. SMT siblings are
     represented by the lowest one inside the mask. Without siblings in sysfs, package and core id
@@ -110,7 +110,7 @@ def physical_cores(mask: Collection[int], root: Path = Path("/")) -> tuple[Core,
 
 
 def _identity(cpu: int, root: Path) -> object:
-    """A key that logical CPUs share if and only if they are one physical core."""
+    """Return a key that logical CPUs share if and only if they are one physical core."""
     folder = below(root, f"{CPUS}/cpu{cpu}/topology")
     if (folder / "core_cpus_list").exists() or (folder / "thread_siblings_list").exists():
         return siblings(cpu, root)
@@ -121,10 +121,10 @@ def _identity(cpu: int, root: Path) -> object:
 
 
 def _slow_cpus(mask: Collection[int], root: Path) -> set[int] | None:
-    """The CPUs slower than the machine's fastest kind, or None if all may be of one kind.
+    """Return the CPUs slower than the machine's fastest kind; None if all may be of one kind.
 
     Linux lists both kinds of an Intel hybrid CPU, and a capacity for every CPU of Arm big.LITTLE.
-    It compares all CPUs of the machine, so that a core has the same kind in every mask.
+    All CPUs of the machine are compared, so that a core has the same kind in every mask.
     """
     every = {*online_cpus(root), *mask}
     fast, slow = (
@@ -140,7 +140,7 @@ def _slow_cpus(mask: Collection[int], root: Path) -> set[int] | None:
 
 
 def cpu_fields(root: Path = Path("/")) -> dict[str, str]:
-    """The fields of the first processor in /proc/cpuinfo; empty if there is none."""
+    """Return the fields of the first processor in /proc/cpuinfo; empty if there is none."""
     fields: dict[str, str] = {}
     for line in (read_text(below(root, "/proc/cpuinfo")) or "").splitlines():
         name, _, value = line.partition(":")
@@ -149,7 +149,7 @@ def cpu_fields(root: Path = Path("/")) -> dict[str, str]:
 
 
 def cpu_flags(root: Path = Path("/")) -> tuple[str, ...]:
-    """The instruction sets of the CPU that affect how fast a network runs, sorted.
+    """Return the instruction sets of the CPU that affect how fast a network runs, sorted.
 
     The names are the kernel's, such as ``avx512_vnni`` on x86 and ``i8mm`` on Arm.
     """
@@ -161,7 +161,7 @@ def cpu_flags(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def cpu_model(root: Path = Path("/")) -> str:
-    """The processor's name: ``model name`` on x86, the implementer and part numbers on Arm."""
+    """Return the CPU's name: ``model name`` on x86, part and implementer on Arm."""
     fields = cpu_fields(root)
     for name in ("model name", "cpu model", "cpu", "Model"):
         if fields.get(name):
@@ -174,12 +174,12 @@ def cpu_model(root: Path = Path("/")) -> str:
 
 
 def last_level_cache(root: Path = Path("/")) -> int:
-    """Bytes of the largest cache of the first CPU: the last one before memory."""
+    """Return the bytes of the first CPU's largest cache: the last level before memory."""
     folders = below(root, _CACHES).glob("index[0-9]*")
     return max((_size(read_text(each / "size") or "") for each in folders), default=0) or NOT_STATED
 
 
 def _size(text: str) -> int:
-    """Bytes of a size such as ``16384K``; 0 for anything else."""
+    """Return the bytes of a size such as ``16384K``; 0 for anything else."""
     match = re.fullmatch(r"(\d+)([KMG]?)", text)
     return int(match[1]) * _UNITS[match[2]] if match else 0

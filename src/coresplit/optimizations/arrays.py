@@ -1,4 +1,4 @@
-"""Models of libraries that compute on numpy's arrays: they run in a process without PyTorch too."""
+"""Models of libraries that compute on numpy arrays and so also run without PyTorch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -32,14 +32,14 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     loaded_by: str
 
     def load(self, cpus: tuple[int, ...]) -> "ArrayModel":
-        """The model, to run on these CPUs; raises whatever the library raises."""
+        """Load the model to run on these CPUs; raises whatever the library raises."""
         module, _, function = self.loaded_by.partition(":")
         loaded: ArrayModel = getattr(import_module(module), function)(Path(self.path), cpus)
         return loaded
 
 
 class ArrayModel(ABC):
-    """A ``CompiledModel`` that reads and returns arrays; ``facts`` as there."""
+    """A ``CompiledModel`` that reads and returns arrays."""
 
     facts: dict[str, str]
 
@@ -51,14 +51,14 @@ class ArrayModel(ABC):
     @property
     @abstractmethod
     def artifact(self) -> Artifact:
-        """What it was loaded from."""
+        """The artifact it was loaded from."""
 
     @abstractmethod
     def over(self, inputs: Arrays, like: ArrayForward | None = None) -> ArrayForward:
-        """A forward over C-contiguous arrays, which are not copied; ``like`` as for ``bind``."""
+        """Return a forward on C-contiguous arrays, without a copy; ``like`` as for ``bind``."""
 
     def bind(self, inputs: "tuple[Tensor, ...]", like: Forward | None = None) -> Forward:
-        """One forward over these tensors, in the order of the model's inputs."""
+        """Return a forward on these tensors, in the order of the model's inputs."""
         arrays = tuple(tensor.contiguous().numpy() for tensor in inputs)
         same = like.over if isinstance(like, _OverTensors) else None
         return _OverTensors(self.over(arrays, same))
@@ -75,5 +75,5 @@ class _OverTensors:
 def _tensor(output: NDArray[Any]) -> "Tensor":
     from torch import from_numpy  # noqa: PLC0415
 
-    # numpy has two types of 64 bits without a sign, and torch takes the other one
+    # numpy has two unsigned 64-bit types; torch only accepts np.uint64
     return from_numpy(output.view(np.uint64) if output.dtype == np.uint64 else output)

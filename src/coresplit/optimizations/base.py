@@ -51,7 +51,7 @@ class CompiledModel(Protocol):
     """A model that is ready to run.
 
     ``threads`` is the intra-op thread count that its library reports after preparing. ``facts``
-    is what else it reports, such as version and precision, as text by name.
+    holds other reported values, such as version and precision, as text by name.
     """
 
     facts: dict[str, str]
@@ -61,11 +61,11 @@ class CompiledModel(Protocol):
         """Intra-op threads."""
 
     def bind(self, inputs: "tuple[Tensor, ...]", like: Forward | None = None) -> Forward:
-        """A function that runs one forward over these inputs of any batch size.
+        """Return a function that runs one forward on these inputs of any batch size.
 
-        Inputs are not copied if the library allows it. The next call may overwrite the outputs of
-        the last. Where ``like`` is given, a forward over inputs of the same shapes, both may work
-        in the same memory, so that a call of either overwrites the outputs of the other.
+        Inputs are not copied if the library allows it. Each call may overwrite the outputs of the
+        previous one. If ``like`` is given, a forward on inputs of the same shapes, both may share
+        memory, so that a call of either overwrites the outputs of the other.
         """
 
 

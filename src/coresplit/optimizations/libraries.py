@@ -1,4 +1,4 @@
-"""Libraries: their telemetry, their versions, their warnings, and what they failed on."""
+"""Libraries: their telemetry, versions, warnings and errors."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ def disable_telemetry() -> None:
     """Keep ONNX Runtime, OpenVINO and NNCF from sending usage data; call before importing them.
 
     ONNX Runtime (from 1.29, on by default) reads a variable that was later renamed. The other two
-    look for the package ``openvino_telemetry`` and do without if it cannot be imported.
+    look for the package ``openvino_telemetry`` and work without it if it cannot be imported.
     """
     for name in _ONNXRUNTIME:
         os.environ.setdefault(name, "1")
@@ -24,7 +24,7 @@ def disable_telemetry() -> None:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The installed version of each package by name; nothing is imported."""
+    """Return the installed version of each package by name, without importing it."""
     return {package: version(package) for package in packages}
 
 
@@ -41,7 +41,7 @@ def without_deprecation() -> Iterator[None]:
 
 
 def root_cause(error: BaseException) -> str:
-    """The innermost cause of an error in one line."""
+    """Return the innermost cause of an error in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)

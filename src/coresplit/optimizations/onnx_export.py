@@ -26,7 +26,7 @@ _NOISE = (
 
 
 def onnx_file(request: PrepareRequest) -> Path:
-    """The model as an ONNX file with a dynamic batch; an export is kept in the cache.
+    """Return the model as an ONNX file with a dynamic batch; an export is kept in the cache.
 
     Raises PrepareFailed if the module cannot be exported with a dynamic batch.
     """
@@ -36,7 +36,7 @@ def onnx_file(request: PrepareRequest) -> Path:
 
 
 def export_key(request: PrepareRequest) -> dict[str, str]:
-    """Everything that an export depends on."""
+    """Return everything that an export depends on."""
     return {
         "identity": request.identity,
         "inputs": " ".join(map(str, request.inputs)),
@@ -47,7 +47,7 @@ def export_key(request: PrepareRequest) -> dict[str, str]:
 def _export(request: PrepareRequest, folder: Path) -> None:
     """Export with ``torch.export``; the first axes share one dynamic dimension.
 
-    The example has two inputs, since an export of one would make the batch size a constant.
+    The example has two inputs, because an export of one would make the batch size a constant.
     """
     assert request.module is not None
     example = request.make_inputs(_EXAMPLES, 0)
@@ -69,7 +69,7 @@ def _export(request: PrepareRequest, folder: Path) -> None:
 
 
 def _shapes(module: nn.Module, batch: object, count: int) -> tuple[object, ...]:
-    """The dynamic first axis of every input, structured like the arguments of ``forward``."""
+    """Return the dynamic first axis of every input, structured like ``forward``'s arguments."""
     shapes = tuple({0: batch} for _ in range(count))
     parameters = inspect.signature(module.forward).parameters.values()
     gathered = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)

@@ -1,4 +1,4 @@
-"""ONNX Runtime on its own CPU kernels."""
+"""ONNX Runtime with its own CPU kernels."""
 
 from pathlib import Path
 from typing import Any
@@ -40,26 +40,26 @@ class OnnxRuntimeModel(ArrayModel):
         return Artifact(path=str(self._path), loaded_by=f"{__name__}:load")
 
     def over(self, inputs: Arrays, like: ArrayForward | None = None) -> ArrayForward:
-        """One forward over these arrays, in the order of the graph's inputs."""
+        """Return a forward on these arrays, in the order of the graph's inputs."""
         run = self._session.run
         feed = dict(zip(self._inputs, inputs, strict=True))
         return lambda: tuple(run(None, feed))
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """A session over the model's ONNX file."""
+    """Open a session with the model's ONNX file."""
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415 (imports torch)
 
     return load(onnx_file(request), request.cpus)
 
 
 def load(path: Path, cpus: tuple[int, ...]) -> OnnxRuntimeModel:
-    """A session over a model file, with all graph optimizations."""
+    """Open a session with a model file and all graph optimizations."""
     return session_of(path, len(cpus), optimized=True)
 
 
 def session_of(path: Path, threads: int, *, optimized: bool) -> OnnxRuntimeModel:
-    """A session over one file, with all graph optimizations or with none.
+    """Open a session with a model file and all graph optimizations or none.
 
     Raises PrepareFailed if the session does not run on the CPU provider.
     """
@@ -74,7 +74,7 @@ def session_of(path: Path, threads: int, *, optimized: bool) -> OnnxRuntimeModel
         levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
     )
     options.log_severity_level = _ERRORS_ONLY
-    # as fast as spinning on, and neighbours have the cores between forwards
+    # as fast as continuous spinning, but frees the cores between forwards
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDER])
     if session.get_providers() != [_PROVIDER]:

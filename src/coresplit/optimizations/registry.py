@@ -1,4 +1,4 @@
-"""The optimizations that coresplit knows, and which of them can be used here."""
+"""The optimizations that coresplit knows, and which of them can be used on this machine."""
 
 import os
 import shlex
@@ -101,7 +101,7 @@ _RECORDS = (
         makes="quantized",
         prepared_by="coresplit.optimizations.openvino.int8:prepare",
     ),
-    # last, since they take minutes to prepare
+    # last, because they take minutes to prepare
     Optimization(
         name="compile",
         title="torch.compile",
@@ -130,16 +130,16 @@ _FORMS: dict[Form, str] = {"module": "a PyTorch module", "onnx": "an ONNX file"}
 
 
 def optimization_named(name: str) -> Optimization:
-    """The optimization of that name; raises ``UsageError`` that names the closest one."""
+    """Return the optimization of that name; raises ``UsageError`` that names the closest one."""
     if name in OPTIMIZATIONS:
         return OPTIMIZATIONS[name]
     raise unknown_name("optimization", name, OPTIMIZATIONS)
 
 
 def require_applicable(names: Iterable[str], form: Form, model: str) -> None:
-    """Raise ``UsageError`` for an optimization that does not support the form of ``model``.
+    """Raise ``UsageError`` if an optimization is unknown or does not support the form of a model.
 
-    ``model`` is the name that the user gave. Unknown optimizations are refused too.
+    ``model`` is the name that the user gave.
     """
     for name in names:
         takes = optimization_named(name).takes
@@ -154,7 +154,7 @@ def require_applicable(names: Iterable[str], form: Form, model: str) -> None:
 
 
 def usable(name: str) -> str | None:
-    """What is missing for the optimization and how to install it; None if it can be used.
+    """Return what the optimization lacks and how to install it; None if it can be used.
 
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """
@@ -177,7 +177,7 @@ def missing_packages(optimization: Optimization) -> str | None:
 
 
 def _chosen(program: str) -> str:
-    """The program that will be run; the variable CXX overrides the C++ compiler."""
+    """Return the program that will be run; the variable CXX overrides the C++ compiler."""
     named = shlex.split(os.environ.get("CXX", "")) if program == COMPILER else []
     return named[0] if named else program
 

@@ -1,4 +1,4 @@
-"""What is answered to whom: endpoints, limits, and requests on their way through the engine."""
+"""The HTTP app: endpoints, access, memory limits, and passing requests through the engine."""
 
 import hmac
 import itertools
@@ -26,19 +26,19 @@ from coresplit.serving.protocol import Text as Json
 from coresplit.serving.queue import Failure, Job
 
 REQUEST_ID = "x-request-id"
-TOO_LARGE = "the request and its answer need more memory than the server has for all of them"
+TOO_LARGE = "the request and its answer need more memory than the server has for all requests"
 MOST_BYTES = 64 << 10
-"""Of the body of a request that computes nothing."""
-BUSY = "too many requests wait; try later"
-# a few paths are asked for again and again
+"""Longest body of a request other than inference."""
+BUSY = "too many requests are waiting; try later"
+# clients request the same few paths repeatedly
 _route = lru_cache(maxsize=256)(route)
 _OPEN: set[Endpoint] = {"live", "ready", "model_ready"}
 
 
 class _Pending:
-    """A request on its way: the blocks it holds, and its job once it is parsed.
+    """An inference request in progress: the arena blocks it holds, and its job once it is parsed.
 
-    Its body begins ``lead`` bytes after its block, so that what follows its JSON is aligned.
+    Its body begins ``lead`` bytes into its block, which aligns the binary data after the JSON.
     """
 
     def __init__(self, exchange: Exchange, name: str, arrived_at: float) -> None:
@@ -54,8 +54,8 @@ class _Pending:
 class ServingApp:
     """Answers requests for one model.
 
-    ``timeout_s`` is the longest that a request may take, infinite for no limit. ``token`` is asked
-    for as ``Authorization: Bearer`` on every endpoint but the health ones.
+    ``timeout_s`` is the longest time a request may take, infinite for no limit. If ``token`` is not
+    empty, every endpoint except the health ones requires it as ``Authorization: Bearer``.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class ServingApp:
 
     @property
     def taken(self) -> int:
-        """Bytes of the arena that requests and answers hold."""
+        """Bytes of the arena in use by requests and answers."""
         return self._blocks.taken
 
     def begin(self, exchange: Exchange) -> memoryview | None:
-        """Where the body goes: into memory that instances see, if it is one to compute."""
+        """Return where to put the body: in the arena for an inference request, else None."""
         head = exchange.head
         method = "GET" if head.method == "HEAD" else head.method
         refused: Refusal | None = None
@@ -103,7 +103,7 @@ class ServingApp:
                 check_model(found, self._signature)
         except Refusal as refusal:
             refused = refusal
-        # without a token nobody learns what there is
+        # check the token first, so that 404 and 405 reveal nothing without it
         if not self._permitted(exchange, found):
             headers = [("WWW-Authenticate", "Bearer")]
             self._error(exchange, 401, "a token is needed", headers)
@@ -118,7 +118,7 @@ class ServingApp:
         return None
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
-        """The body is there: compute it, or answer at once."""
+        """Handle a request whose body is complete: submit it, or answer at once."""
         if exchange.note != "infer":
             self._answer(exchange, body)
             return
@@ -131,7 +131,7 @@ class ServingApp:
             self._end(pending, refusal.status, refusal.message)
 
     def gone(self, exchange: Exchange) -> None:
-        """The client has left: what has not begun is dropped."""
+        """The client has disconnected: drop what has not begun."""
         pending = self._pending.pop(id(exchange), None)
         if pending is None:
             return
@@ -159,12 +159,12 @@ class ServingApp:
         return view
 
     def _place(self, pending: _Pending, length: int) -> memoryview | None:
-        """Where a body goes; None where all is taken."""
+        """Take memory for a body and return it; None if the arena is full."""
         pending.body = block = self._blocks.take(pending.lead + length)
         return None if block is None else self._arena.view(block + pending.lead, length)
 
     def _name(self) -> str:
-        """One that no other request has."""
+        """Return a unique request id."""
         start, numbers = self._names
         return f"{start}-{next(numbers):x}"
 
@@ -176,11 +176,11 @@ class ServingApp:
             self._end(pending, 413, TOO_LARGE)
             return
         if self._engine.full:
-            # others have come since this one began
+            # other requests have arrived since this one began
             self._full(pending)
             return
         if pending.body is None:
-            # a body whose length was not known before lies in memory of its own
+            # a body of unknown length was received outside the arena
             view = self._place(pending, len(body))
             if view is None or pending.body is None:
                 self._full(pending)
@@ -218,7 +218,7 @@ class ServingApp:
         self, pending: _Pending, known: Known, outputs: list[int], failure: Failure | None
     ) -> None:
         if failure is not None:
-            # its memory is free only once no instance uses it
+            # its memory is freed only once no instance uses it
             self._refuse(pending, failure.status, failure.message, [])
             return
         views = [

@@ -1,4 +1,4 @@
-"""All instances of a server: started, listened to, given deadlines, replaced, and let go."""
+"""All instances of a server: start them, listen, enforce deadlines, replace and end them."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -15,22 +15,22 @@ from coresplit.serving.seats import Observer, Owner, Seat
 from coresplit.serving.sets import Place
 
 LONGEST_PAUSE_S = 30.0
-"""Before an instance that died is started again; the pause is doubled while it goes on dying."""
+"""Longest pause before a dead instance is restarted; it doubles while the instance keeps dying."""
 STEADY_S = 5.0
-"""An instance that was ready for so long begins with the first pause again."""
+"""An instance that was ready for longer than this starts over with the first pause."""
 HOPEFUL_S = 1.0
-"""Of an instance that is started again after a longer pause, nothing is expected."""
+"""An instance whose restart pause is longer than this does not count as recovering."""
 ATTEMPTS = 3
-"""After so many failures that it was never steady between, a parked instance is given up."""
+"""A parked instance is given up after this many failures without a steady time in between."""
 LOOK_S = 1.0
 DYING_S = 5.0
-"""One that has closed its pipe is killed after so long; until then it may say why it ended."""
+"""An instance that closed its pipe is killed after this; until then it may report why it ended."""
 LOOK_AT_DEAD_S = 0.001, 0.1
-"""Until one that is ending is gone it is looked at so often, more and more seldom."""
+"""First and longest interval between checks whether an ending instance is gone; it doubles."""
 
 
 class CrewSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in seconds; an instance may grow to ``memory_factor`` times what it took when ready."""
+    """Times in seconds; an instance may grow to ``memory_factor`` times its memory when ready."""
 
     prepare_s: float = 1800.0
     first_pause_s: float = 0.1
@@ -38,11 +38,11 @@ class CrewSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Start = Callable[[Place, bool], ServingInstance]
-"""Starts the instance of a place; quietly, where others should not notice."""
+"""Starts the instance of a place; at low priority if the second argument, ``quietly``, is true."""
 
 
 class Crew:
-    """A pool of seats whose instances ``start`` makes, on the event loop of the main thread."""
+    """A pool of seats whose instances ``start`` creates, on the event loop of the main thread."""
 
     def __init__(
         self, start: Start, settings: CrewSettings, observer: Observer, owner: Owner
@@ -52,7 +52,7 @@ class Crew:
         self.restarts = 0
         self.memory: dict[Place, int] = {}
         self.peak: dict[Place, int] = {}
-        """What instances took when they were ready, and at most until then, also those gone."""
+        """Memory of instances once ready, and their peak until then; kept after they are gone."""
         self._numbers: dict[Place, int] = {}
         self._start = start
         self._settings = settings
@@ -69,39 +69,39 @@ class Crew:
 
     @property
     def recovering(self) -> bool:
-        """Whether one that was ready before is being started again, and did not die too often."""
+        """Whether an instance that was ready before is being restarted and may soon be ready."""
         return any(
             seat.active and seat.ready_at and seat.pause_s <= HOPEFUL_S for seat in self.seats
         )
 
     @property
     def places(self) -> dict[Place, Seat]:
-        """The seats that are not told to end."""
+        """The seats by place, except those told to end."""
         return {seat.place: seat for seat in self.seats if not seat.dismissed}
 
     def seat(self, place: Place) -> Seat:
-        """The seat of a place: the one that is there, else a new one that is yet to be opened."""
+        """Return the seat of a place: the existing one, or a new one that is not opened yet."""
         found = self.places.get(place)
         if found is None:
-            # a place that comes back keeps its number
+            # a place that returns keeps its number
             found = Seat(self._numbers.setdefault(place, len(self._numbers)), place)
             self.seats.append(found)
         found.leaving = False
         return found
 
     def open(self, seats: Iterable[Seat]) -> None:
-        """Start instances, quietly unless their set is active; they become ready one by one."""
+        """Start instances, at low priority unless their set is active."""
         for seat in seats:
             self._open(seat)
 
     def drop(self, seat: Seat) -> None:
-        """Let an instance go, once it has ended what it computes."""
+        """End an instance once its current batch is done."""
         seat.leaving = True
         if not seat.batch and not seat.dismissed:
             self._dismiss(seat)
 
     def close(self) -> list[Part]:
-        """End all instances; the parts that they were computing."""
+        """End all instances and return the parts that they were computing."""
         self._closing = True
         self._looking.cancel()
         left = [part for seat in self.seats for part in seat.batch]
@@ -117,7 +117,7 @@ class Crew:
     def compute(
         self, seat: Seat, batch: tuple[Part, ...], command: Infer, patience_s: float
     ) -> None:
-        """Have an idle instance compute a batch; it is lost where that takes longer."""
+        """Send a batch to an idle instance; after ``patience_s`` seconds the instance is lost."""
         assert seat.instance is not None
         seat.batch = batch
         seat.begun_at = self._loop.time()
@@ -143,7 +143,7 @@ class Crew:
         self._set_timer(seat, self._settings.prepare_s, self._overran)
 
     def _heard(self, seat: Seat) -> None:
-        """Replies are there, or the instance has died."""
+        """Read replies; called when the pipe is readable or the instance has died."""
         instance = seat.instance
         while instance is not None and instance is seat.instance and seat.lost is None:
             try:
@@ -171,7 +171,7 @@ class Crew:
             raise InstanceError(what, reply.remedy, reply.option)
         elif isinstance(reply, Inferred) and 0 < len(seat.batch) == len(reply.refused):
             batch, seat.batch = seat.batch, ()
-            # what waits is begun before answers are written
+            # start the next batches before answers are written
             self._owner.changed()
             if rows := rows_computed(batch, reply.refused):
                 self._observer.computed(seat.number, rows, reply.compute_s)
@@ -183,7 +183,7 @@ class Crew:
             self._owner.failed(batch, reply.message)
             self._let_go(seat)
         else:
-            raise InstanceError(f"instance {seat.number} answered what it was not asked")
+            raise InstanceError(f"instance {seat.number} sent an unexpected reply")
         self._owner.changed()
 
     def _let_go(self, seat: Seat) -> None:
@@ -191,7 +191,7 @@ class Crew:
             self._dismiss(seat)
 
     def _dismiss(self, seat: Seat) -> None:
-        """Have an instance that computes nothing end, and take its seat away."""
+        """End an instance that computes nothing, and remove its seat."""
         seat.dismissed = True
         if seat.instance is not None:
             seat.instance.end()
@@ -203,7 +203,7 @@ class Crew:
     def _overran(self, seat: Seat) -> None:
         seat.timer = None
         batch, ready = seat.batch, seat.ready
-        # what it has answered may be due as well
+        # its reply may have arrived just now
         self._heard(seat)
         if seat.lost is not None or seat.batch is not batch or seat.ready is not ready:
             return
@@ -211,7 +211,7 @@ class Crew:
         self._lose(seat, InstanceError(f"instance {seat.number} {what}"))
 
     def _lose(self, seat: Seat, reason: InstanceError) -> None:
-        """End an instance; what it computed is its own until it is certainly gone."""
+        """End an instance; its batch is not run again before it is certainly gone."""
         now = self._loop.time()
         seat.was_steady = seat.ready is not None and now - seat.ready_at > STEADY_S
         seat.lost, seat.lost_at = reason, now
@@ -222,7 +222,7 @@ class Crew:
         self._bury(seat, was_ready)
 
     def _bury(self, seat: Seat, was_ready: bool, pause_s: float = LOOK_AT_DEAD_S[0]) -> None:
-        """Once an instance is gone: start another after a pause, and give its batch back."""
+        """Once an instance is gone, start another after a pause and give its batch back."""
         seat.timer = None
         reason = seat.lost
         assert reason is not None
@@ -246,7 +246,7 @@ class Crew:
         self._owner.changed()
 
     def _replace(self, seat: Seat, reason: InstanceError, was_ready: bool) -> None:
-        """Start another instance after a pause, unless nobody needs it."""
+        """Start another instance after a pause, unless it is leaving or failed too often."""
         self.restarts += 1
         seat.restarts += 1
         seat.tries = 1 if seat.was_steady else seat.tries + 1
@@ -270,7 +270,7 @@ class Crew:
         self.seats.remove(seat)
 
     def _leave(self, seat: Seat) -> None:
-        """Listen to an instance no more."""
+        """Stop listening to an instance."""
         self._stop_timer(seat)
         seat.ready = None
         if seat.instance is not None:
@@ -287,7 +287,7 @@ class Crew:
             if seat.instance is not None and seat.ready is not None:
                 most = self._settings.memory_factor * seat.ready.memory
                 if resident(seat.instance.pid) > most:
-                    self._lose(seat, InstanceError(f"instance {seat.number} grew beyond its bound"))
+                    self._lose(seat, InstanceError(f"instance {seat.number} grew beyond its limit"))
         self._looking = self._loop.call_later(LOOK_S, self._look)
 
     def _set_timer(self, seat: Seat, seconds: float, call: Callable[[Seat], None]) -> None:

@@ -1,8 +1,8 @@
 """How many rows each instance takes next; pure.
 
-The next row goes to the instance that would end first with it, which gives the earliest last end
-where latency does not fall with the batch: list scheduling of equal jobs on machines of different
-speeds (Horowitz & Sahni, Journal of the ACM 23(2), 1976).
+Each row goes to the instance that would finish it first. This minimizes the makespan if latency
+does not fall as the batch grows: list scheduling of equal jobs on machines of different speeds
+(Horowitz & Sahni, Journal of the ACM 23(2), 1976).
 """
 
 import heapq
@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 OUTLIER = 4.0
-"""A forward that took more times what was expected counts as one that took so many times."""
+"""An observed latency counts as at most this many times the expected one."""
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One instance: seconds until it is idle, its threads, and the most rows it takes at once."""
+    """One instance: seconds until it is idle, threads, and the most rows it takes in one batch."""
 
     busy_s: float
     threads: int
@@ -25,9 +25,9 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Latencies:
-    """Seconds of a forward by threads and batch: from a profile, then as they are observed.
+    """Latency in seconds by threads and batch: from a profile, then updated by observation.
 
-    Between known batches latency runs straight; beyond them it is proportional to the batch.
+    Linear between known batches, proportional to the batch outside them.
     """
 
     def __init__(self, known: Mapping[tuple[int, int], float], weight: float = 0.1) -> None:
@@ -39,7 +39,7 @@ class Latencies:
 
     @property
     def known(self) -> dict[tuple[int, int], float]:
-        """Seconds by threads and batch."""
+        """Seconds by (threads, batch)."""
         return {
             (threads, batch): seconds
             for threads, each in self._by_threads.items()
@@ -47,12 +47,12 @@ class Latencies:
         }
 
     def largest(self, threads: int) -> int:
-        """The largest batch that is known; 0 for none."""
+        """The largest known batch for this many threads; 0 for none."""
         batches = self._batches.get(threads)
         return batches[-1] if batches else 0
 
     def seconds(self, threads: int, batch: int) -> float:
-        """What a forward is expected to take; 0 where nothing is known of so many threads."""
+        """Return the expected latency; 0 if no batch is known for this many threads."""
         known = self._by_threads.get(threads)
         if not known or batch == 0:
             return 0.0
@@ -70,7 +70,7 @@ class Latencies:
         return known[below] + share * (known[above] - known[below])
 
     def observe(self, threads: int, batch: int, seconds: float) -> None:
-        """Take in what a forward took: an exponential average of each batch that was run."""
+        """Add an observed latency to the exponential average of its threads and batch."""
         known = self._by_threads.setdefault(threads, {})
         before = known.get(batch)
         if before is None:
@@ -83,9 +83,9 @@ class Latencies:
 
 
 def divide(rows: int, lanes: Sequence[Lane], latencies: Latencies) -> list[int]:
-    """How many of ``rows`` each lane takes, none more than its most; the rest wait.
+    """Return how many of ``rows`` each lane takes, at most ``lane.most`` each; the rest wait.
 
-    Of lanes that would end at the same moment the first takes the row.
+    If several lanes would finish at the same time, the first takes the row.
     """
     taken = [0] * len(lanes)
     ends = [
@@ -107,7 +107,7 @@ def divide(rows: int, lanes: Sequence[Lane], latencies: Latencies) -> list[int]:
 
 
 def most_within(latencies: Latencies, threads: int, most: int, limit_s: float) -> int:
-    """The largest batch up to ``most`` that ends within ``limit_s``; at least 1."""
+    """Return the largest batch up to ``most`` with latency within ``limit_s``; at least 1."""
     if math.isinf(limit_s):
         return most
     fitting = (

@@ -1,4 +1,4 @@
-"""Answers of the endpoints without tensors."""
+"""Answers of the endpoints that carry no tensors."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ Said = tuple[int, dict[str, str], list[bytes | memoryview]]
 
 
 class State(msgspec.Struct, frozen=True):
-    """A model that is served, by so many instances when all are well, and how it is now."""
+    """The served model and its current state; ``instances`` counts also those not ready now."""
 
     signature: Signature
     instances: int
@@ -35,7 +35,7 @@ class State(msgspec.Struct, frozen=True):
     metrics: Metrics
 
     def answer(self, endpoint: str, body: memoryview) -> Said:
-        """Status, headers and body; raises Refusal for a body that is not understood."""
+        """Return status, headers and body; raises Refusal for an invalid body."""
         if endpoint == METRICS:
             plain = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
             return 200, plain, [self.metrics.text()]

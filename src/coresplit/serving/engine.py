@@ -1,4 +1,4 @@
-"""Jobs on their way through instances: dispatched without waiting, run again where one dies."""
+"""The engine: dispatch jobs to instances as soon as possible, and retry those that one loses."""
 
 import asyncio
 import math
@@ -19,15 +19,15 @@ from coresplit.serving.waiting import Alarm, Change, require_alike
 
 RATE_WEIGHT = 0.1
 TRUST_S = 1.0
-"""Where nothing was computed for so long, nobody is refused for what is expected."""
+"""If nothing was computed for this long, predicted latencies are not used to refuse requests."""
 
 
 class Engine:
-    """Runs jobs on the instances of one set at a time, ``first`` to begin with.
+    """Runs jobs on the instances of one set at a time, starting with the set ``first``.
 
-    ``hears`` is told when a job comes, and its rows; ``on_change`` whenever an instance has become
-    ready, idle or lost. Everything runs on the event loop of the main thread, as instances end with
-    the thread that started them.
+    ``hears`` is called with the arrival time and rows of each job; ``on_change`` whenever an
+    instance becomes ready or idle or is lost. Everything runs on the event loop of the main thread,
+    because instances end with the thread that started them.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Engine:
         self._rate = 0.0
         self._arriving = Rate()
         self.in_system = 0
-        """Requests that wait or are computed."""
+        """Requests that are waiting or being computed."""
         self._served: Ready | None = None
         self.crew = Crew(start, crew, observer, self)
         self._lineup: Lineup
@@ -60,27 +60,27 @@ class Engine:
 
     @property
     def active(self) -> InstanceSet:
-        """The set that serves."""
+        """The active set."""
         return self._lineup.chosen
 
     @property
     def seats(self) -> int:
-        """Instances that serve when all are well."""
+        """The number of instances of the active set, ready or not."""
         return len(self._lineup.seats)
 
     @property
     def alive(self) -> int:
-        """Those of them that are ready."""
+        """The number of instances of the active set that are ready."""
         return self.crew.alive
 
     @property
     def accepting(self) -> bool:
-        """Whether an instance is ready, or will be soon in the place of one that was lost."""
+        """Whether an instance is ready, or a lost one is expected to be ready again soon."""
         return self.crew.alive > 0 or self.crew.recovering
 
     @property
     def queued(self) -> int:
-        """Requests that wait."""
+        """The number of waiting requests."""
         return len(self._queue)
 
     @property
@@ -90,7 +90,7 @@ class Engine:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the instances that are there now."""
+        """Process ids of all running instances."""
         return tuple(s.instance.pid for s in self.crew.seats if s.instance is not None)
 
     @property
@@ -100,7 +100,7 @@ class Engine:
         return bool(len(self._queue) or self._queue.has_again or busy)
 
     def retry_after_s(self) -> float:
-        """Seconds until a request that is refused now may find room, from the observed rate."""
+        """Seconds until a request refused now may find room, from the observed throughput."""
         return self._queue.rows / self._rate if self._rate > 0 else 1.0
 
     def open(self) -> None:
@@ -108,7 +108,7 @@ class Engine:
         self.crew.open(self._lineup.seats)
 
     def take_over(self, chosen: InstanceSet) -> None:
-        """Have the instances of a set compute from now on; those before them end what they do."""
+        """Make a set active; instances of the previous one finish their batches."""
         seats = [self.crew.seat(place) for place in chosen.places]
         for seat in self.crew.seats:
             seat.active = seat in seats
@@ -117,7 +117,7 @@ class Engine:
         self.pump()
 
     async def wait_ready(self, instances: int) -> Ready:
-        """What one of so many ready instances reads back.
+        """Wait until this many instances are ready; return the Ready message of one.
 
         Raises the InstanceError of an instance that failed while none was ready.
         """
@@ -128,7 +128,7 @@ class Engine:
         return next(seat.ready for seat in self._lineup.seats if seat.ready is not None)
 
     def submit(self, job: Job) -> None:
-        """Have a job run as soon as an instance has room; it fails at its deadline."""
+        """Queue a job to run as soon as an instance has room; it fails at its deadline."""
         if job.deadline < math.inf:
             self._timers[id(job)] = self._loop.call_at(job.deadline, self._end, job, LATE)
         self._queue.put(job)
@@ -138,11 +138,11 @@ class Engine:
         self.pump()
 
     def forget(self, job: Job) -> None:
-        """Drop what has not begun of a job whose client has left."""
+        """Drop the waiting rows of a job whose client has disconnected."""
         self._end(job, GONE)
 
     async def drained(self, grace_s: float) -> bool:
-        """Whether everything was done within so many seconds."""
+        """Wait for all jobs to end; False if some are left after ``grace_s`` seconds."""
         end = self._loop.time() + grace_s
         while self.working:
             left = end - self._loop.time()
@@ -153,7 +153,7 @@ class Engine:
         return True
 
     def close(self) -> None:
-        """End all instances, and every job that is left with 503."""
+        """End all instances, and fail every remaining job with 503."""
         self._alarm.stop()
         left = self.crew.close()
         for part in left:
@@ -163,7 +163,7 @@ class Engine:
             self._end(job, STOPPED)
 
     def pump(self) -> None:
-        """Give idle instances what waits, as it is divided best."""
+        """Dispatch waiting rows to idle instances; batches to retry go first."""
         if not self._queue.rows and not self._queue.has_again:
             return
         now, lineup = self._loop.time(), self._lineup
@@ -182,7 +182,7 @@ class Engine:
         if self._waits(now, sum(lane.most for lane in lanes if not lane.busy_s)):
             return
         rows = min(self._queue.rows, sum(lane.most for lane in lanes))
-        # with one instance nothing is to be divided
+        # with one instance there is nothing to divide
         counts = [rows] if len(lanes) == 1 else divide(rows, lanes, lineup.latencies)
         enough = self._enough(counts, lanes, now)
         least_s = [lineup.latencies.seconds(seat.threads, 1) for seat in working]
@@ -197,19 +197,19 @@ class Engine:
         for job in late:
             self._end(job, TOO_LATE)
         if self._queue.rows and any(seat.idle for seat in free):
-            # they wait for a faster one, which may take longer than expected
+            # they wait for a faster instance, which may take longer than expected
             self._alarm.set(now + max(MOMENT_S, *least_s))
 
-    # what the crew tells
+    # called by the crew
 
     def computed(self, seat: Seat, batch: tuple[Part, ...], reply: Inferred) -> None:
-        """A batch is done: end the jobs of which it was the last part."""
+        """A batch is done: end the jobs whose last part it held."""
         self._computed_at = self._loop.time()
         if rows := rows_computed(batch, reply.refused):
             if seat.latencies is not None:
                 seat.latencies.observe(seat.threads, rows, reply.compute_s)
                 self._lineup.forget(seat.threads)
-            # the clock of a loop may be no finer than a millisecond
+            # the clock of an event loop may have a resolution of only a millisecond
             rate = rows / max(1e-6, reply.ended_at - reply.started_at) * max(1, self.alive)
             self._rate += (rate - self._rate) * (RATE_WEIGHT if self._rate else 1.0)
         for part, refused in zip(batch, reply.refused, strict=True):
@@ -225,7 +225,7 @@ class Engine:
                 self._end(job, None)
 
     def failed(self, batch: tuple[Part, ...], reason: str) -> None:
-        """A batch was lost: run it again, or end the one request that is to blame."""
+        """A batch was lost: run it again, or fail a request lost before and now alone in it."""
         for part in batch:
             part.job.in_flight -= 1
             part.job.leave()
@@ -238,7 +238,7 @@ class Engine:
             self._queue.put_back(again)
 
     def check(self, ready: Ready) -> None:
-        """Raise InstanceError for an instance whose answers would not be those of the others."""
+        """Raise InstanceError if the instance's model differs from that of the others."""
         self._served = self._served or ready
         require_alike(self._served, ready)
 
@@ -248,7 +248,7 @@ class Engine:
             self._lineup.learn(seat)
 
     def changed(self) -> None:
-        """Something has become ready, idle or lost."""
+        """An instance has become ready or idle, or was lost."""
         self._changed.tell()
         self.on_change()
         if not self.accepting:
@@ -257,7 +257,7 @@ class Engine:
         self.pump()
 
     def _end(self, job: Job, failure: Failure | None) -> None:
-        """The one place where jobs end: what waits of it is dropped."""
+        """End a job, and drop its waiting rows if it failed; the only place where jobs end."""
         timer = self._timers.pop(id(job), None)
         if timer is not None:
             timer.cancel()
@@ -280,15 +280,15 @@ class Engine:
         self.crew.compute(seat, batch, Infer(rows=tuple(map(rows_of, batch))), patience)
 
     def _enough(self, counts: list[int], lanes: list[Lane], now: float) -> list[int]:
-        """How many rows each lane takes next of those that it may."""
+        """Return how many of its ``counts`` each lane takes next."""
         if self._settings.batch_timeout_s:
-            # requests that were made to wait for each other are computed together
+            # requests that waited to form a batch are computed together
             return counts
         rate = self._arriving.at(now)
         return batches(counts, lanes, self._lineup.latencies, self._queue.rows, rate)
 
     def _waits(self, now: float, most: int) -> bool:
-        """Whether fewer than ``most`` rows should wait for more; then a timer looks again."""
+        """Whether to wait for more rows because fewer than ``most`` are there; sets the alarm."""
         oldest, timeout = self._queue.oldest_at, self._settings.batch_timeout_s
         if not timeout or oldest is None:
             return False

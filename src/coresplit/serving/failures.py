@@ -1,4 +1,4 @@
-"""Why requests are not answered."""
+"""Reasons why a request fails, with the HTTP status."""
 
 from coresplit.serving.queue import Failure
 

@@ -1,4 +1,4 @@
-"""Requests that were parsed before: clients send the same description of their tensors again."""
+"""A cache of parsed requests: clients repeat the same description of their tensors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ Answer = tuple[dict[str, str], list[bytes | memoryview]]
 
 
 class Known:
-    """A parsed request, and what every answer to it begins with."""
+    """A parsed request, and the cached beginning of its answers."""
 
     __slots__ = ("_begin", "_signature", "out_bytes", "request")
 
@@ -29,7 +29,7 @@ class Known:
         self._begin: tuple[dict[str, str], bytes] | None = None
 
     def answer(self, outputs: Sequence[memoryview]) -> Answer:
-        """Headers and body of an answer with these outputs; see ``write_infer``."""
+        """Return headers and body of an answer with these outputs; see ``write_infer``."""
         if self._begin is None:
             headers, parts = write_infer(
                 self._signature, self.request, [[each] for each in outputs]
@@ -42,14 +42,14 @@ class Known:
 
 
 class KnownRequests:
-    """Parses a description once, as long as it is short and all data is binary."""
+    """Parses each JSON header once, if it is short and its length is given."""
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._known: dict[tuple[int, int, bytes], Known] = {}
 
     def find(self, body: memoryview, header_length: int | None) -> Known:
-        """What a body asks for; raises as ``parse_infer`` does."""
+        """Return the parsed request of a body; raises as ``parse_infer`` does."""
         if header_length is None or not 0 <= header_length <= min(_LONGEST, len(body)):
             return self._parsed(body, header_length)
         key = header_length, len(body), bytes(body[:header_length])
@@ -66,7 +66,7 @@ class KnownRequests:
 
 
 def header_length_of(headers: Mapping[str, str]) -> int | None:
-    """How much of a body is JSON, None for all; raises BadRequest for what is no number."""
+    """Return the length of a body's JSON, None for all of it; BadRequest if not a number."""
     text = headers.get(HEADER_LENGTH.lower())
     if text is None:
         return None
@@ -76,7 +76,7 @@ def header_length_of(headers: Mapping[str, str]) -> int | None:
 
 
 def lead_of(headers: Mapping[str, str]) -> int:
-    """How many bytes before a body make what follows its JSON begin at a multiple of ALIGNMENT."""
+    """Return the padding before a body that aligns the data after its JSON to ALIGNMENT bytes."""
     try:
         return -(header_length_of(headers) or 0) % ALIGNMENT
     except BadRequest:

@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus and for the statistics of the protocol."""
+"""Counters of a server, for Prometheus and for the statistics of the protocol."""
 
 import json
 import logging
@@ -24,10 +24,10 @@ _log = logging.getLogger("coresplit.serving")
 
 
 class Spread:
-    """How many values lay in each bucket, and their sum.
+    """A histogram: the number of values in each bucket, and their sum.
 
-    A histogram of prometheus_client takes ten times as long for a value, which every request would
-    wait for several times; it becomes one when somebody looks.
+    prometheus_client's Histogram takes ten times as long per value, and a request observes several.
+    This one is converted only when metrics are read.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
@@ -43,14 +43,14 @@ class Spread:
         self._sum += value
 
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str] = ()) -> None:
-        """Give it to Prometheus: values up to each bound."""
+        """Add the cumulative counts up to each bound to a Prometheus family."""
         bounds = map(floatToGoString, (*self._bounds, float("inf")))
         counts = map(float, accumulate(self._counts))
         family.add_metric(labels, list(zip(bounds, counts, strict=True)), self._sum)
 
 
 class Metrics(Collector):
-    """Counters and histograms in a registry of their own; also what the engine tells."""
+    """Counters and histograms in their own registry; also an observer of engine and switcher."""
 
     def __init__(self, model: str) -> None:
         self._found: dict[str, int] = defaultdict(int)
@@ -63,20 +63,20 @@ class Metrics(Collector):
         self._total = Spread(_SECONDS)
         self._compute: dict[int, Spread] = defaultdict(lambda: Spread(_SECONDS))
         self._rows: dict[int, Spread] = defaultdict(lambda: Spread(_ROWS))
-        self._lost = Counter("instance_restarts", "Replaced instances.", ["instance"], **here)
-        self._retried = Counter("retried_requests", "Requests that ran again.", **here)
+        self._lost = Counter("instance_restarts", "Instances replaced.", ["instance"], **here)
+        self._retried = Counter("retried_requests", "Requests that were run again.", **here)
         self._shed = Counter("shed_requests", "Requests refused with 429.", **here)
         self._ready = Gauge("ready_instances", "Instances that are ready.", **here)
-        self._queued = Gauge("queued_requests", "Requests that wait.", **here)
-        self._arena = Gauge("arena_bytes", "Memory of requests and answers.", **here)
-        self._active = Gauge("active_set", "1 for the set that serves.", ["set"], **here)
-        self._switches = Counter("switches", "Wishes for another set.", ["result"], **here)
+        self._queued = Gauge("queued_requests", "Requests that are waiting.", **here)
+        self._arena = Gauge("arena_bytes", "Memory in use by requests and answers.", **here)
+        self._active = Gauge("active_set", "1 for the active set.", ["set"], **here)
+        self._switches = Counter("switches", "Requested changes of set.", ["result"], **here)
         self._switch = Spread(_SECONDS)
         self.registry.register(self)
 
     @property
     def counters(self) -> Counters:
-        """What the statistics of the protocol say."""
+        """The counters for the statistics of the protocol."""
         found = self._found
         return Counters(
             last_inference_ms=found["last_ms"],
@@ -93,13 +93,13 @@ class Metrics(Collector):
         )
 
     def seen(self, alive: int, queued: int, arena_bytes: int) -> None:
-        """How it is now: instances that are ready, requests that wait, memory that is taken."""
+        """Set the gauges: ready instances, waiting requests, arena bytes in use."""
         self._ready.set(alive)
         self._queued.set(queued)
         self._arena.set(arena_bytes)
 
     def collect(self) -> Iterator[Metric]:
-        """What is counted with every request."""
+        """Yield the metrics that are updated with every request."""
         requests = CounterMetricFamily(
             "coresplit_requests", "Answered requests.", labels=["status"]
         )
@@ -108,12 +108,12 @@ class Metrics(Collector):
         yield requests
         yield _histogram("queue_seconds", "From arrival to the first forward.", self._queue)
         yield _histogram("request_seconds", "From arrival to the answer.", self._total)
-        yield _histogram("switch_seconds", "From the wish for a set to its start.", self._switch)
-        yield _by_instance("compute_seconds", "Forwards of a batch.", self._compute)
-        yield _by_instance("batch_rows", "Rows of a batch.", self._rows)
+        yield _histogram("switch_seconds", "From asking for a set until it serves.", self._switch)
+        yield _by_instance("compute_seconds", "Duration of a forward.", self._compute)
+        yield _by_instance("batch_rows", "Rows of a forward.", self._rows)
 
     def text(self) -> bytes:
-        """All of it as Prometheus reads it."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
     def answered(self, status: int, rows: int, total_s: float, queue_s: float) -> None:
@@ -150,7 +150,7 @@ class Metrics(Collector):
         log("instance lost", instance=instance, reason=reason)
 
     def retried(self, requests: int) -> None:
-        """So many requests of a lost batch run again."""
+        """This many requests of a lost batch run again."""
         self._retried.inc(requests)
 
     def ready(self, instance: int, ready: Ready) -> None:
@@ -160,16 +160,16 @@ class Metrics(Collector):
         log("instance ready", instance=instance, cpus=list(ready.cpus), seconds=seconds, **quietly)
 
     def active(self, name: str) -> None:
-        """A set serves from now on."""
+        """A set has become active."""
         self._active.clear()
         self._active.labels(name).set(1)
 
     def switching(self, event: dict[str, object]) -> None:
-        """A change of sets was begun, or has ended."""
+        """A change of the active set has begun or ended."""
         log(**event)
 
     def switched(self, outcome: Outcome) -> None:
-        """A wish for a set has ended."""
+        """A requested change has ended."""
         self._switches.labels(outcome.result).inc()
         if outcome.result == "made":
             self._switch.observe(outcome.seconds)
@@ -190,5 +190,5 @@ def _by_instance(name: str, text: str, spreads: Mapping[int, Spread]) -> Histogr
 
 
 def log(event: object, **fields: object) -> None:
-    """One line of JSON for whoever reads logs."""
+    """Log an event as one line of JSON."""
     _log.info(json.dumps({"event": event, "at": round(time.time(), 3), **fields}))

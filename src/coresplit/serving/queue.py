@@ -1,4 +1,4 @@
-"""Requests that wait for instances, whole or in parts; pure: no clock, no process."""
+"""The queue of requests, whole or in parts; pure: no clock, no process."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ from coresplit.instance import Rows, Text
 
 
 class Job:
-    """One request: its rows in the arena, and how far they are.
+    """One request: its rows in the arena, and its progress.
 
     ``inputs`` are byte offsets of the first row, or texts; ``row_bytes`` the bytes of a row of each
-    input, 0 for a text. ``outputs`` are byte offsets of the first row of each output, ``out_bytes``
-    the bytes of a row of each. ``deadline`` is on the monotonic clock, infinite for none. ``done``
-    is called once, with None or with what went wrong; in the latter case ``free`` is called once no
-    instance reads or writes its memory any more.
+    input, ignored for a text. ``outputs`` are byte offsets of the first row of each output,
+    ``out_bytes`` the bytes of a row of each. ``deadline`` is on the monotonic clock, infinite for
+    none. ``done`` is called once, with None or the failure; after a failure ``free`` is called as
+    soon as no instance reads or writes its memory any more.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Job:
         self.failed = False
 
     def end(self, failure: "Failure | None") -> None:
-        """Tell how it ended; harmless when it has ended already."""
+        """End the job and call ``done``; does nothing if it has ended already."""
         if not self.ended:
             self.ended = True
             self.failed = failure is not None
@@ -62,20 +62,20 @@ class Job:
             self.leave()
 
     def leave(self) -> None:
-        """Give memory back, of a job that has failed, unless an instance still uses it."""
+        """Free the memory of a failed job unless an instance still uses it."""
         if self.failed and not self.in_flight:
             self.free()
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a request was not answered: a status of HTTP and one sentence."""
+    """Why a request failed: an HTTP status and one sentence."""
 
     status: int
     message: str
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Rows of one job that go to one instance; ``deaths`` counts instances they died with."""
+    """Rows of one job for one instance; ``deaths`` counts lost batches that they were part of."""
 
     job: Job
     first: int
@@ -84,9 +84,9 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Queue:
-    """First come, first served. Parts that an instance died with come before all others.
+    """First come, first served, except that parts of lost batches come first.
 
-    Bounded in requests: ``full`` says whether another one must be refused.
+    The number of requests is bounded: if ``full``, the next one must be refused.
     """
 
     def __init__(self, most_requests: int) -> None:
@@ -104,12 +104,12 @@ class Queue:
         return len(self._waiting) >= self._most
 
     def put(self, job: Job) -> None:
-        """Have a request wait."""
+        """Add a request."""
         self._waiting.append(job)
         self.rows += job.rows
 
     def put_back(self, batch: Sequence[Part]) -> None:
-        """Have a batch run again, as it was: once more whole, then part by part."""
+        """Queue a lost batch again: the first time whole, after that part by part."""
         alive = tuple(msgspec.structs.replace(part, deaths=part.deaths + 1) for part in batch)
         if alive[0].deaths == 1:
             self._again.append(alive)
@@ -118,14 +118,14 @@ class Queue:
 
     @property
     def has_again(self) -> bool:
-        """Whether a batch waits that must run again, and is still wanted."""
+        """Whether a lost batch waits with at least one job that has not ended."""
         return any(not part.job.ended for batch in self._again for part in batch)
 
     def take_again(self, most: int) -> tuple[Part, ...]:
-        """What is still wanted of the next batch that must run again.
+        """Return the next lost batch without jobs that have ended.
 
-        It may have been one of an instance that took more than ``most`` rows at once: then the
-        rest comes next.
+        If it has more than ``most`` rows, because its instance took more at once, the rest stays
+        first in the queue.
         """
         found: list[Part] = []
         rest: list[Part] = []
@@ -144,13 +144,13 @@ class Queue:
         return tuple(found)
 
     def take(self, enough: int, most: int, ends_at: float) -> tuple[list[Part], list[Job]]:
-        """Parts of whole requests until there are ``enough`` rows, of those that waited longest.
+        """Take requests in order until there are ``enough`` rows; return their parts.
 
         A request is cut only at ``most`` rows.
 
-        Jobs not begun whose deadline is before ``ends_at`` are dropped and given as the second:
-        what cannot be answered in time costs the others nothing (Gujarati et al., Clockwork, OSDI
-        2020, section 4.2).
+        Jobs not begun whose deadline is before ``ends_at`` are dropped and returned second, so that
+        requests that would be late anyway take no time from others (Gujarati et al., Clockwork,
+        OSDI 2020, section 4.2).
         """
         found: list[Part] = []
         late: list[Job] = []
@@ -171,13 +171,13 @@ class Queue:
         return found, late
 
     def forget(self, job: Job) -> None:
-        """Drop what waits of a job that nobody wants any more."""
+        """Drop the waiting rows of a job that has failed."""
         if job in self._waiting:
             self._waiting.remove(job)
             self.rows -= job.rows - job.next_row
 
     def everything(self) -> Iterator[Job]:
-        """Drop and give every job that waits."""
+        """Remove and yield all waiting jobs."""
         while self._waiting:
             job = self._waiting[0]
             self._drop(job)
@@ -187,7 +187,7 @@ class Queue:
 
     @property
     def oldest_at(self) -> float | None:
-        """When the job that has waited longest came; None without one."""
+        """Arrival time of the job that has waited longest; None if none waits."""
         return self._waiting[0].arrived_at if self._waiting else None
 
     def _drop(self, job: Job) -> None:
@@ -196,7 +196,7 @@ class Queue:
 
 
 def rows_of(part: Part) -> Rows:
-    """Where an instance reads and writes the rows of a part."""
+    """Return where an instance reads and writes the rows of a part."""
     job = part.job
     return Rows(
         count=part.count,
@@ -213,6 +213,6 @@ def rows_of(part: Part) -> Rows:
 
 
 def rows_computed(batch: Sequence[Part], refused: Sequence[str]) -> int:
-    """Rows of a batch but those whose texts were wrong."""
+    """Count the rows of a batch, without those whose JSON was refused."""
     pairs = zip(batch, refused, strict=True)
     return sum(part.count for part, wrong in pairs if not wrong)

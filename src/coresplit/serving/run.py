@@ -1,4 +1,4 @@
-"""A server from its start to its end: arena, instances, connections, signals."""
+"""The life of a server: arena, instances, connections, signals."""
 
 import asyncio
 import contextlib
@@ -33,17 +33,17 @@ MOST_ROWS_OF_A_REQUEST = 1024
 ARENA_BYTES = 1 << 30
 LOOPBACK = "127.0.0.1"
 _MANAGERS = 32
-"""Connections of people who change the instances."""
+"""Most connections to the management endpoint."""
 _OTHER_FILES = 256
-"""Files that are open beside connections: libraries, logs."""
+"""Open files other than connections and instances: libraries, logs."""
 _FILES_OF_INSTANCES = 8
-"""Of those for each core: two for an instance, of which some wait warm."""
+"""Open files per core: two for each instance, including instances that wait warm."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how to serve; times in seconds, memory in bytes.
 
-    ``free_bytes`` is what is free before anything is started; None for no check of it.
+    ``free_bytes`` is the free memory before anything is started; None skips the check of it.
     """
 
     name: str
@@ -68,14 +68,14 @@ def serve(
     tls: ssl.SSLContext | None = None,
     on_ready: Callable[[int], None] = lambda port: None,
 ) -> bool:
-    """Serve until SIGTERM or SIGINT; whether all accepted requests were answered by then.
+    """Serve until SIGTERM or SIGINT; return whether all accepted requests were answered.
 
     A second signal ends it at once.
 
-    Call it from the main thread. ``start`` makes the instance of a place, quietly where
-    others should not notice; ``on_ready`` hears the
-    port once all instances are ready. Raises EnvironmentFault where the port cannot be listened
-    on, and the InstanceError of instances that cannot be prepared.
+    Call it from the main thread. ``start`` creates the instance of a place, at low priority if its
+    second argument is true; ``on_ready`` is called with the port once all instances are ready.
+    Raises EnvironmentFault if it cannot listen on a port or memory is too small, and the
+    InstanceError of instances that cannot be prepared.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(
@@ -84,7 +84,7 @@ def serve(
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's where it is installed, else asyncio's."""
+    """Return uvloop's event loop if it is installed, else asyncio's."""
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: PLC0415 (an extra)
 
@@ -94,9 +94,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def allow_files(count: int) -> None:
-    """Have so many files open at once, or as many as the system allows.
+    """Raise the soft limit of open files to ``count``, or to the hard limit if that is lower.
 
-    Often 1024 are allowed where nobody asks for more: fewer than there may be connections.
+    The default is often 1024, fewer than there may be connections.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
@@ -160,7 +160,7 @@ async def _serve(
         )
         instances = _FILES_OF_INSTANCES * (os.cpu_count() or 1)
         allow_files(settings.limits.connections + _MANAGERS + instances + _OTHER_FILES)
-        # what can never fit is refused for good, not until later
+        # a body larger than the arena never fits: refuse it with 413, not with 429
         most = min(settings.limits.body_bytes, settings.arena_bytes)
         front = HttpServer(app, msgspec.structs.replace(settings.limits, body_bytes=most))
         servers.append(front)
@@ -191,7 +191,7 @@ async def _change(
     servers: list[HttpServer],
     tls: ssl.SSLContext | None,
 ) -> Callable[[], None]:
-    """Begin with what may change the set that serves; what ends it."""
+    """Start the parts that can change the active set; return a function that stops them."""
     free = math.inf if settings.free_bytes is None else settings.free_bytes
     switcher = switcher_of(changing, engine, metrics, arena=settings.arena_bytes, free=free)
     adapter = adapter_of(changing, engine, switcher)
@@ -207,7 +207,7 @@ async def _change(
         )
         manager = HttpServer(app, msgspec.structs.replace(settings.limits, connections=_MANAGERS))
         servers.append(manager)
-        # without a token only this machine may change anything
+        # without a token only clients on this machine may change anything
         host = settings.host if settings.token else LOOPBACK
         await _listen(manager, host, changing.port, tls, "manage=8082")
         changing.on_ready(manager.port)
@@ -238,24 +238,23 @@ async def _listen(
 
 
 def _require_memory(settings: ServerSettings, each: int, count: int) -> None:
-    """Raise EnvironmentFault where memory cannot hold as many instances as the first one."""
+    """Raise EnvironmentFault if memory cannot hold ``count`` instances of ``each`` bytes."""
     free = settings.free_bytes
     if free is not None and count * each + settings.arena_bytes > free:
         raise EnvironmentFault(
             f"{count} instances of {format_size(each)} and {format_size(settings.arena_bytes)} for "
-            f"requests need more than the {format_size(free)} of memory that are free; serve fewer "
-            "instances"
+            f"requests need more than the {format_size(free)} of free memory; serve fewer instances"
         )
 
 
 async def _drained(engine: Engine, front: HttpServer, grace_s: float) -> bool:
-    """Whether all that was accepted is answered within the grace, while no more is accepted."""
+    """Stop accepting; return whether all accepted requests are answered within ``grace_s``."""
     done, _ = await asyncio.gather(engine.drained(grace_s), front.drain(grace_s))
     return done
 
 
 async def _or_asked(wanted: Coroutine[Any, Any, T], asked: asyncio.Event) -> T | None:
-    """What is waited for, or None where an end is asked for first."""
+    """Return the result of ``wanted``, or None if ``asked`` is set first."""
     task = asyncio.ensure_future(wanted)
     end = asyncio.ensure_future(asked.wait())
     done, _ = await asyncio.wait({task, end}, return_when=asyncio.FIRST_COMPLETED)

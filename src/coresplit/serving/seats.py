@@ -1,4 +1,4 @@
-"""The place of an instance in a server, and who hears of it."""
+"""Seats, each of which holds one instance of a server, and the interfaces they are used with."""
 
 import asyncio
 from typing import Protocol
@@ -10,14 +10,14 @@ from coresplit.serving.queue import Part
 from coresplit.serving.sets import Place
 
 PATIENCE, WAITED_S = 2.0, 1.0
-"""A core is waited for so many times what its batch is expected to take, and so many seconds."""
+"""A busy core is waited for ``PATIENCE`` times its batch's expected latency plus ``WAITED_S``."""
 
 
 class Seat:
-    """One instance: its process now, what it computes, and how it has fared.
+    """One instance: its current process, its batch, and its history.
 
-    It is ``active`` while its set serves, else parked. One that is ``leaving`` ends with its batch,
-    and is ``dismissed`` once it has been told to. ``fault`` is why it could not be made ready.
+    It is ``active`` while its set serves, else parked. A ``leaving`` instance ends after its batch,
+    and is ``dismissed`` once it was told to end. ``fault`` is why it could not be made ready.
     """
 
     def __init__(self, number: int, place: Place) -> None:
@@ -46,22 +46,22 @@ class Seat:
 
     @property
     def idle(self) -> bool:
-        """Whether it can take a batch."""
+        """Whether the instance can take a batch."""
         return self.ready is not None and not self.batch
 
     @property
     def rows(self) -> int:
-        """Rows that it computes."""
+        """Rows being computed."""
         return sum(part.count for part in self.batch)
 
     @property
     def waited_until(self) -> float:
-        """Until when an instance of another set waits for the cores that it computes on."""
+        """Until when instances of another set wait for the cores of this one."""
         return self.begun_at + PATIENCE * (self.busy_until - self.begun_at) + WAITED_S
 
 
 class Observer(Protocol):
-    """Hears what happens, for metrics and logs."""
+    """Is told of events, for metrics and logs."""
 
     def computed(self, instance: int, rows: int, compute_s: float) -> None:
         """A batch was computed."""
@@ -70,14 +70,14 @@ class Observer(Protocol):
         """An instance died, overran its deadline or grew too large."""
 
     def retried(self, requests: int) -> None:
-        """So many requests of a lost batch run again."""
+        """This many requests of a lost batch run again."""
 
     def ready(self, instance: int, ready: Ready) -> None:
         """An instance is ready."""
 
 
 class Owner(Protocol):
-    """Whose batches the crew computes."""
+    """The engine as the crew sees it: told of results and changes."""
 
     def computed(self, seat: Seat, batch: tuple[Part, ...], reply: Inferred) -> None:
         """A batch is done."""
@@ -86,10 +86,10 @@ class Owner(Protocol):
         """A batch was lost with its instance, or failed in its forward."""
 
     def check(self, ready: Ready) -> None:
-        """Raise InstanceError for an instance that is not what is wanted."""
+        """Raise InstanceError for an instance that cannot be used."""
 
     def ready(self, seat: Seat) -> None:
         """An instance is ready."""
 
     def changed(self) -> None:
-        """An instance has become ready, idle or lost."""
+        """An instance has become ready or idle, or was lost."""

@@ -1,4 +1,4 @@
-"""Sets of instances, and what a change from one to another starts, keeps and closes; pure."""
+"""Sets of instances, and which instances a change of set starts and keeps; pure."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from coresplit.serving.dividing import Latencies
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """What one instance is: equal places of two sets are one process."""
+    """The cores and variant of one instance; two sets with an equal place share its process."""
 
     cpus: tuple[int, ...]
     optimization: str = "none"
@@ -17,19 +17,19 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
     @property
     def threads(self) -> int:
-        """One on each core."""
+        """The number of threads: one on each core."""
         return len(self.cpus)
 
     def meets(self, other: "Place") -> bool:
-        """Whether they have a core in common."""
+        """Whether both have a core in common."""
         return not set(self.cpus).isdisjoint(other.cpus)
 
 
 class InstanceSet(msgspec.Struct, frozen=True, kw_only=True):
-    """Instances that serve together, none of which share a core.
+    """Instances that serve together; no two share a core.
 
-    An instance takes ``most_rows`` at once. ``latencies`` are those of an instance of this set,
-    and go on being observed. Raises ValueError for instances that share a core.
+    An instance takes at most ``most_rows`` at once. ``latencies`` are those of an instance of this
+    set, and are updated while it serves. Raises ValueError if instances share a core.
     """
 
     name: str
@@ -44,19 +44,20 @@ class InstanceSet(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cores(self) -> int:
-        """Those of all instances."""
+        """The number of cores of all instances."""
         return sum(place.threads for place in self.places)
 
 
 def missing(wanted: InstanceSet, there: Collection[Place]) -> tuple[Place, ...]:
-    """The places of a set whose instances are yet to be started."""
+    """Return the places of a set whose instances are not there yet."""
     return tuple(place for place in wanted.places if place not in there)
 
 
 def expected_memory(places: Iterable[Place], known: Mapping[Place, int]) -> int:
-    """Bytes that instances will take, from what others took that were prepared alike.
+    """Estimate the bytes that instances will take.
 
-    Where none was, as much as the largest one known.
+    An instance at an unknown place counts as the largest known one with the same optimization, or
+    else as the largest known one.
     """
     total = 0
     for place in places:
@@ -72,10 +73,10 @@ def kept(
     known: Mapping[Place, int],
     most_bytes: float = math.inf,
 ) -> frozenset[Place]:
-    """The places that stay: those of the active set, and of others as far as memory goes.
+    """Return the places to keep: those of the active set, and of others that fit in memory.
 
-    ``others`` come in the order in which they should stay, the last active one first; one of which
-    an instance is not ``there`` is none that waits.
+    ``others`` are in order of priority, the last active one first. A set is skipped unless all its
+    instances are ``there``.
     """
     found = set(active.places)
     taken = expected_memory(found, known)

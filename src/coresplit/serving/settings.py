@@ -1,18 +1,18 @@
-"""How requests are dispatched."""
+"""Settings of the dispatch."""
 
 import math
 
 import msgspec
 
 PATIENCE, SLACK_S = 5.0, 30.0
-"""A batch may take so many times what is expected, and so many seconds more."""
+"""A batch may take ``PATIENCE`` times its expected latency plus ``SLACK_S`` seconds."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How requests are dispatched; times in seconds.
 
-    An instance takes fewer rows than it could where ``limit_s`` would be passed. With
-    ``batch_timeout_s`` a request waits for others so long unless all idle instances can be filled.
+    An instance takes fewer rows if its forward would exceed ``limit_s``. With ``batch_timeout_s``,
+    requests wait that long for others unless all idle instances can be filled.
     """
 
     most_requests: int = 1000

@@ -1,10 +1,10 @@
-"""How large the next batch of an instance is; pure.
+"""The size of the next batch of an instance; pure.
 
-All who wait for an instance wait for its next batch, so a small batch costs less now. A large batch
-takes less time per row, so it costs less later. The size with the lowest total waiting time
-wins: of those who wait and arrive while it runs, and of those left behind until the queue is empty
-(Deb & Serfozo, "Optimal control of batch service queues", Advances in Applied Probability 5, 1973).
-What happens after the batch is estimated as a fluid, in batches of equal size.
+All rows in the queue of an instance wait for its next batch, so a small batch costs less now. A
+large batch takes less time per row, so it costs less later. The size with the lowest total waiting
+time wins: of rows that wait or arrive while the batch runs, and of rows left over until the queue
+is empty (Deb & Serfozo, "Optimal control of batch service queues", Advances in Applied Probability
+5, 1973). After the batch the queue is approximated as a fluid, in batches of equal size.
 """
 
 import math
@@ -14,13 +14,13 @@ from functools import cache
 from coresplit.serving.dividing import Lane, Latencies
 
 BETWEEN_S = 2.5e-4
-"""What an instance waits between two batches: for the reply and the next command, and to copy."""
+"""Time between two batches of an instance: the reply, the next command, and copying."""
 NEAR = 0.99
 """A batch with this share of the highest throughput is as good as the best."""
 ENOUGH = 1.5
-"""If this many such batches wait, the next one has that size, so that the queue ends."""
+"""If this many such batches wait, the next batch has that size, so that the queue empties."""
 MOST_AHEAD = 10.0
-"""Those left behind wait longer because others arrive; they count at most this many times."""
+"""Rows left over wait longer because others arrive; their waiting time grows by at most this."""
 OVER_S = 3.0
 
 
@@ -50,10 +50,10 @@ class Rate:
 def batches(
     counts: Sequence[int], lanes: Sequence[Lane], latencies: Latencies, waiting: int, rate: float
 ) -> list[int]:
-    """How many of the rows that ``divide`` gives each lane it takes next.
+    """Return how many of the rows that ``divide`` gives each lane it takes next.
 
-    ``waiting`` is the number of all rows that wait, ``rate`` the rows that arrive per second. Each
-    lane gets its share of both.
+    ``waiting`` is the number of all waiting rows, ``rate`` the rows that arrive per second. Each
+    lane gets a share of both in proportion to its threads.
     """
     if max(counts) <= 1:
         return list(counts)
@@ -67,7 +67,7 @@ def batches(
 
 
 def next_batch(waiting: int, most: int, threads: int, latencies: Latencies, rate: float) -> int:
-    """How many of the rows that wait for an instance it takes next, at most ``most``.
+    """Return how many of the ``waiting`` rows an instance takes next, at most ``most``.
 
     ``rate`` is the number of rows that arrive per second. An instance takes all it may if the
     latency of a batch that large is not known yet.
@@ -93,7 +93,7 @@ def next_batch(waiting: int, most: int, threads: int, latencies: Latencies, rate
 
 
 def _drained(rows: float, times: Mapping[int, float]) -> float:
-    """Total waiting time of so many rows until all are computed, in the best of equal batches."""
+    """Return the total waiting time of ``rows`` rows in equal batches of the best size."""
     least = math.inf
     for size, took in times.items():
         if size >= rows:
@@ -104,6 +104,6 @@ def _drained(rows: float, times: Mapping[int, float]) -> float:
 
 @cache
 def _sizes(largest: int) -> Sequence[int]:
-    """Batches that an instance is made ready for: powers of two, and the largest."""
+    """Return the batches that instances are prepared for: powers of two, and the largest."""
     powers = [1 << power for power in range(largest.bit_length())]
     return powers if powers[-1] == largest else [*powers, largest]

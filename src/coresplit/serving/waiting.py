@@ -1,4 +1,4 @@
-"""What an event loop is asked to wait for."""
+"""Helpers of the engine: an alarm, a change to wait for, and a check that instances agree."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from coresplit.instance import Ready
 
 
 class Alarm:
-    """Calls once, at the earliest of the moments that it was set to."""
+    """A timer that calls once, at the earliest of the times it was set to."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         self._loop = loop
@@ -16,13 +16,13 @@ class Alarm:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, when: float) -> None:
-        """Call at this time of the loop, or before."""
+        """Call at this time of the loop's clock, or at an earlier one already set."""
         if self._timer is None or self._timer.when() > when:
             self.stop()
             self._timer = self._loop.call_at(when, self._ring)
 
     def stop(self) -> None:
-        """Call no more."""
+        """Cancel the call."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -33,19 +33,19 @@ class Alarm:
 
 
 class Change:
-    """Something that happens again and again; cheap while nobody waits for it."""
+    """An event that happens repeatedly; cheap while nobody waits for it."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self._awaited = False
 
     async def wait(self) -> None:
-        """Wait until it happens the next time."""
+        """Wait for the next time it happens."""
         self._awaited = True
         await self._event.wait()
 
     def tell(self) -> None:
-        """It has happened."""
+        """Wake everyone who waits."""
         if self._awaited:
             self._awaited = False
             self._event.set()
@@ -53,9 +53,9 @@ class Change:
 
 
 def require_alike(first: Ready, ready: Ready) -> None:
-    """Raise InstanceError for an instance whose answers would not be those of the first one."""
+    """Raise InstanceError if the inputs, outputs or weights differ from those of the first."""
     for what in ("inputs", "outputs", "weights"):
         if getattr(ready, what) != getattr(first, what):
             raise InstanceError(
-                f"the {what} of the model are not those that are served: it was changed"
+                f"the {what} of the model differ from those served: the model was changed"
             )

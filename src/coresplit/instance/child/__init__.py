@@ -1,1 +1,1 @@
-"""What runs in the process of an instance."""
+"""The code that runs in the process of an instance."""

@@ -1,4 +1,4 @@
-"""Which forwards compute the rows of several requests, and which rows are in each."""
+"""Distribute the rows of several requests over forwards."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Piece(NamedTuple):
     """``rows`` rows of one request in one forward.
 
-    They are rows ``first`` and on of request ``part``, and rows ``at`` and on of the forward.
+    They start at row ``first`` of request ``part`` and at row ``at`` of the forward.
     """
 
     part: int
@@ -20,7 +20,7 @@ class Piece(NamedTuple):
 def forwards(
     counts: Sequence[int], sizes: tuple[int, ...]
 ) -> Iterator[tuple[int, tuple[Piece, ...]]]:
-    """The batch of each forward and what is in it, for requests of ``counts`` rows in order."""
+    """Yield the batch and the pieces of each forward, for requests with ``counts`` rows."""
     left = [(part, 0, count) for part, count in enumerate(counts) if count]
     left.reverse()
     for size in split(sum(counts), sizes):
@@ -38,11 +38,11 @@ def forwards(
 
 @lru_cache(maxsize=1024)
 def split(total: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """The fewest ``sizes`` that add up to ``total``, largest first; 1 must be among them."""
+    """Return the fewest ``sizes`` that add up to ``total``, largest first; needs a size of 1."""
     falling = sorted(sizes, reverse=True)
     fewest: list[tuple[int, ...]] = [()]
     for rows in range(1, total + 1):
         found = ((size, *fewest[rows - size]) for size in falling if size <= rows)
-        # of equally many min takes the first, which begins with the largest
+        # on a tie, min takes the first, which begins with the largest size
         fewest.append(min(found, key=len))
     return fewest[total]

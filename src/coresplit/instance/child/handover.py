@@ -1,4 +1,4 @@
-"""What an instance that was prepared with PyTorch leaves to those that do without."""
+"""Models that one instance prepares with PyTorch and others load without it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,10 +23,10 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepared model: where it is loaded from, what is known of it, and an example.
+    """A prepared model: its artifact, the facts about it, and an example.
 
-    ``ready`` is what the instance that prepared it found, with its comparison with eager PyTorch.
-    ``outputs`` are what its model computed from ``inputs``, arrays [N, ...].
+    ``ready`` is the answer of the instance that prepared it, with the comparison to eager PyTorch.
+    ``outputs`` are what the model computed from ``inputs``, arrays [N, ...].
     """
 
     artifact: Artifact
@@ -35,9 +35,9 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Arrays
 
     def keep(self, key: Mapping[str, str], cache: Cache) -> Path:
-        """The folder in the cache where it is kept; ``key`` names everything that it depends on.
+        """Store it in the cache and return the folder; ``key`` names everything it depends on.
 
-        Raises StorageError if the disk refuses, EnvironmentFault if other users can write there.
+        Raises StorageError on a disk error, EnvironmentFault if other users can write there.
         """
 
         def write(folder: Path) -> None:
@@ -45,18 +45,18 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             (folder / _FACTS).write_bytes(msgspec.json.encode(facts))
             np.savez(folder / _EXAMPLE, *self.inputs, *self.outputs)
 
-        # what an older version has left cannot be read by one that knows other facts
+        # a version with other fields cannot read what an older one has stored
         known = " ".join(Ready.__struct_fields__)
         return cache.get("handover", {**key, "artifact": self.artifact.path, "facts": known}, write)
 
     @classmethod
     def take(cls, folder: Path, cache: Cache) -> "Handover":
-        """What is kept in a folder; raises PrepareFailed unless it is there as it was left."""
+        """Load it from a folder; raises PrepareFailed if that is missing or has changed."""
         facts = None
         if cache.holds(folder):
             facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=_Facts)
         if facts is None or not _is_there(Path(facts.artifact.path), cache):
-            raise PrepareFailed("what another instance has prepared is gone from the cache")
+            raise PrepareFailed("the model another instance prepared is gone from the cache")
         with np.load(folder / _EXAMPLE, allow_pickle=False) as file:
             arrays = tuple(file[f"arr_{n}"] for n in range(len(file.files)))
         count = len(facts.ready.inputs)
@@ -68,21 +68,21 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def check(self, found: Arrays) -> None:
-        """Raise PrepareFailed where outputs of the example are others than before.
+        """Raise PrepareFailed if the outputs of the example have changed.
 
-        They may differ as much as those of an optimization from eager PyTorch.
+        They may differ as much as the outputs of an optimization may from eager PyTorch.
         """
         allowed = max(MAX_ERROR, self.ready.error)
         far = max(map(apart, self.outputs, found), default=0.0)
         if len(found) != len(self.outputs) or not far <= allowed:
-            raise PrepareFailed(f"outputs of the loaded model differ by {far:.2g} from before")
+            raise PrepareFailed(f"outputs of the loaded model changed by {far:.2g}")
 
 
 def apart(expected: NDArray[Any], found: NDArray[Any]) -> float:
-    """How far outputs [N, ...] are from others, as ``Comparer`` defines it; at worst infinite.
+    """Return the relative error of outputs [N, ...], as defined by ``Comparer``.
 
-    The scale of outputs that do not vary over N is their magnitude. NaN and infinity must be where
-    they were, and integers what they were.
+    Outputs that do not vary over N are scaled by their magnitude. The error is infinite if shapes,
+    types, integers or the places of NaN and infinity differ.
     """
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return np.inf

@@ -1,4 +1,4 @@
-"""An instance of a server without PyTorch, whose model another one has prepared and compared."""
+"""An instance of a server without PyTorch; another one has prepared and compared its model."""
 
 import os
 import time
@@ -30,12 +30,12 @@ from coresplit.optimizations.arrays import Arrays
 
 
 class Light:
-    """The loaded model, and what was read back.
+    """The loaded model and the settings read back.
 
-    ``started_s`` is after how many seconds this process was ready to prepare, and ``memory`` the
-    most that it took, where it has prepared the model itself before it did without PyTorch.
+    If this process has prepared the model itself with PyTorch before, ``started_s`` is how many
+    seconds it took to start and ``memory`` its peak memory in bytes.
 
-    Raises PrepareFailed where the model is not to be had or computes something else than before.
+    Raises PrepareFailed if the model is gone or its outputs have changed.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Light:
         return timed
 
     def find_peak(self) -> FoundPeak:
-        """Raises ValueError: PyTorch measures that."""
-        raise ValueError("an instance without PyTorch cannot measure what its cores can do")
+        """Raise ValueError: measuring that needs PyTorch."""
+        raise ValueError("an instance without PyTorch cannot measure the peak of its cores")
 
 
 def _repeated(example: Arrays, batch: int) -> Arrays:
-    """The rows of the example, again and again until there are so many."""
+    """Repeat the rows of the example up to ``batch`` rows."""
     return tuple(np.resize(each, (batch, *each.shape[1:])) for each in example)

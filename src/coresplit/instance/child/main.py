@@ -1,8 +1,8 @@
 """The process behind an instance: ``python -m coresplit.instance.child.main DESCRIPTOR PARENT``.
 
-An instance of a server is given the descriptor of its arena as a third number. Where the library of
-its model does without PyTorch, the program is started again in the same process once the model is
-prepared, so that PyTorch takes no memory; a fourth number is then the descriptor of what it knows.
+An instance of a server gets the descriptor of its arena as a third number. If the library of its
+model does not need PyTorch, the program is started again in the same process once the model is
+prepared, so that PyTorch takes no memory; a fourth number is then the descriptor of its state.
 """
 
 import os
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 
 class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a process knows when its program is started again.
+    """The state that a process keeps when its program is started again.
 
-    ``started_s`` is how old it was when its libraries were imported, ``memory`` the most it took.
+    ``started_s`` is its age in seconds when the libraries were imported, ``memory`` its peak memory
+    in bytes.
     """
 
     spec: InstanceSpec
@@ -47,9 +48,9 @@ class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def main(descriptor: int, parent: int, shared: int | None = None, known: int | None = None) -> None:
-    """Prepare the model that the first message names, then answer commands until told to end.
+    """Prepare the model named by the first message, then answer commands until the pipe closes.
 
-    ``shared`` is the descriptor of the arena, ``known`` that of what is known already.
+    ``shared`` is the descriptor of the arena, ``known`` that of the state of a restarted program.
     """
     die_with_parent(parent)
     disable_telemetry()
@@ -70,11 +71,11 @@ def main(descriptor: int, parent: int, shared: int | None = None, known: int | N
 
 
 def _start_again(begun: Begun) -> None:
-    """Start the program again in this process; returns only where the kernel refuses."""
+    """Start the program again in this process; returns only if the kernel refuses."""
     known = os.memfd_create("coresplit", 0)
     os.write(known, msgspec.json.encode(begun))
     os.lseek(known, 0, os.SEEK_SET)
-    # as it was started, with three numbers behind the options of Python
+    # the original command line, with the three numbers after the options of Python
     words = [*sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 4], str(known)]
     with suppress(OSError):
         os.execv(sys.executable, words)
@@ -107,7 +108,7 @@ def _serve(
 
 
 def _light(begun: Begun, arena: Arena | None) -> "Light | None":
-    """An instance of what another one has prepared; None where there is none."""
+    """Load what another instance has prepared; None if there is nothing to load."""
     serve = begun.spec.serve
     if serve is None or not serve.handover or arena is None:
         return None
@@ -117,20 +118,20 @@ def _light(begun: Begun, arena: Arena | None) -> "Light | None":
         return Light(begun.spec, serve, arena, started_s=begun.started_s, memory=begun.memory)
     except Exception as error:
         print(_one_line(error), file=sys.stderr, flush=True)
-    # whatever it was, preparing the model with PyTorch shows it too, or does without
+    # whatever failed, preparing with PyTorch either avoids it or reports it
     _start_again(msgspec.structs.replace(begun, spec=_with(begun.spec, handover="")))
     return None
 
 
 def _whole(begun: Begun, arena: Arena | None, *, first: bool) -> "Worker":
-    """An instance that prepares the model; one that serves may then start again without PyTorch."""
+    """Prepare the model; an instance that serves may then start again without PyTorch."""
     from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
 
     def hand_over(folder: Path, ready: Ready) -> None:
         spec = _with(begun.spec, handover=str(folder))
         _start_again(Begun(spec=spec, started_s=ready.start_s, memory=ready.memory))
 
-    # whoever has been started again stays as it is
+    # a restarted program does not start again
     return Worker(begun.spec, arena, hand_over if first and arena is not None else None)
 
 

@@ -1,4 +1,4 @@
-"""What the cores of an instance can do at most: a matrix product and a copy, measured on them."""
+"""The peak speed of an instance's cores, measured with a matrix product and a copy."""
 
 import time
 from collections.abc import Callable
@@ -7,17 +7,17 @@ import torch
 
 SIZE, SMALL = 2048, 256
 LONGEST_S = 0.5
-"""Of one product; a kind that takes longer has no kernel worth the name, and is measured small."""
+"""Longest product in seconds; a slower type has no optimized kernel and gets a small product."""
 COPY_BYTES = 256 * 2**20
 SECONDS = 0.4
 FEWEST = 5
 
 
 def matmul_flops() -> dict[str, float]:
-    """Operations per second of a large matrix product for every number type there is one for.
+    """Return operations per second of a large matrix product for every supported number type.
 
-    A multiplication and an addition count as two. For float32 the better of PyTorch's library and
-    numpy's counts: on processors of another maker than the library's they differ by a fifth.
+    A multiplication and an addition count as two. For float32, the better of PyTorch's and numpy's
+    library counts: on processors not made by the library's vendor they differ by a fifth.
     A type whose large product would take over half a second is measured with a small one.
     """
     found: dict[str, float] = {}
@@ -33,7 +33,7 @@ def matmul_flops() -> dict[str, float]:
 
 
 def _works(name: str, size: int) -> tuple[Callable[[], object], ...]:
-    """The products of one number type, of square matrices of this size."""
+    """Return functions that multiply square matrices of a number type and size."""
     generator = torch.Generator().manual_seed(0)
     numbers = torch.randn(size, size, generator=generator)
     if name == "float32":
@@ -47,14 +47,14 @@ def _works(name: str, size: int) -> tuple[Callable[[], object], ...]:
 
 
 def memory_bandwidth() -> float:
-    """Bytes per second, read and written, of a copy far larger than the caches."""
+    """Return bytes per second, read and written, of a copy far larger than the caches."""
     source = torch.ones(COPY_BYTES // 4)
     target = torch.zeros_like(source)
     return 2 * COPY_BYTES / _best(lambda: target.copy_(source))
 
 
 def _once(work: Callable[[], object]) -> float:
-    """Seconds of the quicker of two calls; the first sets up the kernel."""
+    """Return the seconds of the faster of two calls; the first sets up the kernel."""
     with torch.inference_mode():
         return min(_timed(work) for _ in range(2))
 
@@ -66,9 +66,9 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Seconds of the quickest of several calls: a peak is what can be reached.
+    """Return the seconds of the fastest of several calls: noise only makes calls slower.
 
-    One call before them sets up the kernel. A neighbour's noise only makes calls slower.
+    One call before them sets up the kernel.
     """
     with torch.inference_mode():
         work()

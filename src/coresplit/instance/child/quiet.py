@@ -1,4 +1,4 @@
-"""Being prepared beside others without taking their cores from them."""
+"""Prepare in the background, without taking cores from other processes."""
 
 import os
 
@@ -10,18 +10,18 @@ from coresplit.machine.scheduling import come_back, may_return, policies
 
 
 class Quiet:
-    """This process was started to step back, and does so until it is ready or its parent ends it.
+    """Background scheduling of this process until it is ready or its parent ends that.
 
-    Make it before libraries start threads.
+    Create it before libraries start threads.
     """
 
     def __init__(self) -> None:
-        # what a process steps back from is what its parent has
+        # the normal policy is that of the parent
         self._policy = os.sched_getscheduler(os.getppid())
         self._quiet = may_return()
 
     def ended(self, ready: Ready) -> Ready:
-        """Come back, and say so; a thread that spins would take a core as soon as it has."""
+        """Return to normal scheduling, once threads have stopped spinning, and add it to ready."""
         if self._quiet:
             rest()
             come_back(self._policy)

@@ -1,4 +1,4 @@
-"""Rows of requests from an arena through a prepared model, and their outputs back into it."""
+"""Run rows of requests from an arena through a prepared model, with outputs back into it."""
 
 import gc
 import math
@@ -24,7 +24,7 @@ _ALL_TAKEN = ("",)
 
 
 class _Part(NamedTuple):
-    """The rows of one request: bytes of each input and of each output, rows one after another."""
+    """The rows of one request: consecutive bytes of each input and output."""
 
     rows: int
     inputs: tuple[memoryview, ...]
@@ -34,9 +34,9 @@ class _Part(NamedTuple):
 class Server:
     """A forward for each batch, over one buffer for each input.
 
-    ``buffers`` are of the largest batch and hold inputs that the model takes; every batch is run
-    twice over them. Outputs are of the types that ``stored_as`` names. Raises PrepareFailed where
-    they do not follow the batch.
+    ``buffers`` have the largest batch and hold valid inputs of the model; every batch is run twice
+    on them. Outputs have the types given by ``stored_as``. Raises PrepareFailed if their shapes do
+    not follow the batch.
     """
 
     def __init__(
@@ -76,15 +76,15 @@ class Server:
                 for each, dtype, size in zip(outputs, self._dtypes, self._output_bytes, strict=True)
             ],
         )
-        # what lives by now lives as long as the server, so that it need not be looked at again
+        # the current objects live as long as the server; garbage collection need not scan them
         gc.collect()
         gc.freeze()
 
     def infer(self, command: Infer) -> Inferred:
-        """Compute all rows but those whose text is wrong.
+        """Compute all rows except those with a wrong text.
 
-        Raises ValueError for rows that do not fit the model or the arena, and what a forward
-        raises; the outputs in the arena are then worth nothing.
+        Raises ValueError if rows do not fit the model or the arena, and any error of a forward; the
+        outputs in the arena are then invalid.
         """
         started_at = time.perf_counter()
         whole = self._wholes.find(command.rows[0]) if len(command.rows) == 1 else None
@@ -119,7 +119,7 @@ class Server:
         )
 
     def _compute(self, whole: Whole) -> float:
-        """Compute one batch and store its outputs; the seconds that the forward took."""
+        """Compute one batch and store its outputs; return the seconds of the forward."""
         whole.gather()
         begin = time.perf_counter()
         outputs = whole.forward()
@@ -127,14 +127,14 @@ class Server:
         for target, output in zip(whole.outputs, outputs, strict=True):
             if output.shape != target.shape:
                 self._check(whole.batch, outputs, InstanceError)
-            # some runtimes give 32-bit integers where the model has 64
+            # some runtimes return 32-bit integers for 64-bit outputs of the model
             np.copyto(target, output, casting="unsafe")
         return compute_s
 
     def _part(self, rows: Rows) -> _Part:
-        """Where the rows are; WrongText where one of their texts is wrong."""
+        """Locate the rows; raises WrongText if one of their texts is wrong."""
         if rows.count < 1:
-            raise ValueError(f"{rows.count} rows are none")
+            raise ValueError(f"a request cannot have {rows.count} rows")
         view = self._arena.view
         outputs = tuple(
             view(offset, rows.count * size)
@@ -151,7 +151,7 @@ class Server:
     def _decoded(self, text: Text, count: int, wanted: ModelInput) -> memoryview:
         last = text.skip + count
         if text.rows is not None and last > text.rows:
-            raise ValueError(f"row {last} of a text of {text.rows} was asked for")
+            raise ValueError(f"row {last} was requested of a text with {text.rows} rows")
         view = self._arena.view(text.offset, text.size)
         if text.rows is None:
             tensor = tensor_in(view, wanted, None, least=last)[text.skip : last]
@@ -165,14 +165,14 @@ class Server:
                 source = parts[part].inputs[index][first * size : (first + count) * size]
                 target = buffer[at * size : (at + count) * size]
                 if self._inputs[index].dtype == "bool":
-                    # a truth value that is neither 0 nor 1 is read one way here, another there
+                    # libraries disagree about boolean bytes other than 0 and 1
                     np.not_equal(np.frombuffer(source, np.uint8), 0, out=target.view(np.bool_))
                 else:
                     target.data[:] = source
 
     def _scatter(self, parts: Sequence[_Part], pieces: Sequence[Piece], outputs: Arrays) -> None:
         for index, (output, dtype) in enumerate(zip(outputs, self._dtypes, strict=True)):
-            # some runtimes give 32-bit integers where the model has 64
+            # some runtimes return 32-bit integers for 64-bit outputs of the model
             whole = np.ascontiguousarray(output, dtype)
             source = whole.reshape(-1).view(np.uint8).data
             size = self._output_bytes[index]
@@ -191,9 +191,9 @@ class Server:
 
 
 def stored_as(dtype: str) -> "np.dtype[Any]":
-    """The type of elements in the arena: integers for one that numpy lacks, such as bfloat16.
+    """Return the element type in the arena: an integer for types numpy lacks, such as bfloat16.
 
-    Raises ValueError for a name that says nothing of its size.
+    Raises ValueError if the name has no size.
     """
     if dtype in DTYPES:
         return np.dtype(dtype)

@@ -1,4 +1,4 @@
-"""Between a model that computes on PyTorch's tensors and a server that has numpy's arrays."""
+"""Adapt a model that computes on PyTorch tensors to a server that uses numpy arrays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from coresplit.records import ModelOutput
 
 
 def over_arrays(prepared: CompiledModel, outputs: Sequence[ModelOutput]) -> Bind:
-    """Makes forwards over arrays, whose results are of the types of ``outputs``."""
+    """Return a function that makes forwards on arrays, with results of the ``outputs`` types."""
     if isinstance(prepared, ArrayModel):
         return prepared.over
     names = tuple(each.dtype for each in outputs)
@@ -29,7 +29,7 @@ def over_arrays(prepared: CompiledModel, outputs: Sequence[ModelOutput]) -> Bind
 
 
 def described(names: Sequence[str], outputs: Sequence[Tensor]) -> tuple[ModelOutput, ...]:
-    """What is known of outputs [N, ...]: their names are ``names`` or, without any, numbers."""
+    """Describe outputs [N, ...]; without ``names`` they are called output, or numbered."""
     if not names:
         several = len(outputs) > 1
         names = [f"output_{n}" if several else "output" for n in range(len(outputs))]
@@ -56,7 +56,7 @@ class _OverArrays:
 
 
 def _array(tensor: Tensor, stored: "np.dtype[Any]") -> NDArray[Any]:
-    """The elements of a tensor, where they lie unless they have yet to be computed."""
+    """Return the elements of a tensor, without a copy unless they must be computed first."""
     plain = tensor.detach().resolve_conj().resolve_neg()
     if str(plain.dtype).removeprefix("torch.") not in DTYPES:
         plain = plain.contiguous().view(getattr(torch, stored.name))

@@ -1,4 +1,4 @@
-"""Tensors that come as JSON text."""
+"""Decode tensors from JSON text."""
 
 import math
 import re
@@ -14,20 +14,20 @@ from coresplit.records import ModelInput
 
 _COMMA = ord(",")
 _PIECE = 256 << 10
-# a text of so many bytes is decoded whole, and told its first mistake
+# up to this many bytes, a text is decoded completely and its first mistake reported
 _SHORT = 4 << 10
 _OPENING = re.compile(rb"[\[ \t\r\n]*")
 
 
 class WrongText(Exception):
-    """Why a JSON text is not the tensor that was asked for."""
+    """A JSON text is not the expected tensor."""
 
 
 def tensor_in(text: memoryview, wanted: ModelInput, rows: int | None, least: int) -> NDArray[Any]:
-    """The tensor [N, *shape] in a JSON list, flat or nested as deep as the tensor.
+    """Decode a tensor [N, *shape] from a JSON list, flat or nested as deep as the tensor.
 
-    N is ``rows``, or where that is None whatever is there, but ``least`` or more. Raises
-    WrongText where the text is no such list, and for complex numbers.
+    N must be ``rows``, or, if that is None, at least ``least``. Raises WrongText if the text is no
+    such list, and for complex numbers.
     """
     try:
         if len(text) > _SHORT:
@@ -38,10 +38,11 @@ def tensor_in(text: memoryview, wanted: ModelInput, rows: int | None, least: int
 
 
 def rows_in(text: memoryview, wanted: ModelInput, rows: int, first: int, last: int) -> NDArray[Any]:
-    """The rows from ``first`` to ``last`` of ``rows``, as ``tensor_in`` would give them.
+    """Decode the rows from ``first`` to ``last`` of ``rows``, as ``tensor_in`` would.
 
-    No others of a long text are decoded, so that a request that is cut into many parts takes no
-    more time and memory than one that is not. What is wrong with them is told to those who ask.
+    Other rows of a long text are not decoded, so that a request split into many parts takes no more
+    time and memory than an unsplit one. Mistakes in other rows are reported to the parts that
+    decode them.
     """
     if len(text) <= _SHORT or last - first == rows:
         return tensor_in(text, wanted, rows, last)[first:last]
@@ -55,12 +56,12 @@ def rows_in(text: memoryview, wanted: ModelInput, rows: int, first: int, last: i
 
 
 def _commas(text: memoryview) -> int:
-    """Between any two values of a list there is one, however they are nested."""
+    """Return the number of commas: one between any two values, however they are nested."""
     return sum(int(np.count_nonzero(piece == _COMMA)) for _, piece in _pieces(text))
 
 
 def _cut(text: memoryview, first: int, last: int) -> bytes:
-    """The values from ``first`` to ``last`` of a list, as a list that is nested alike."""
+    """Return the values from ``first`` to ``last`` of a list, as a list with the same nesting."""
     opening = bytes(text[:_SHORT]).find(b"[")
     closing = bytes(text[-_SHORT:]).rfind(b"]")
     begin, end = opening + 1, len(text) - min(len(text), _SHORT) + closing
@@ -83,13 +84,13 @@ def _pieces(text: memoryview) -> Iterator[tuple[int, NDArray[np.uint8]]]:
 
 
 def _values(text: memoryview, wanted: ModelInput) -> NDArray[Any]:
-    """Whole numbers as 64-bit integers, others as float64, in one dimension or in all."""
+    """Decode integers and booleans as 64-bit integers, floats as float64; flat or nested."""
     opening = _OPENING.match(text)
     depth = opening.group().count(b"[") if opening else 0
     whole = 1 + len(wanted.shape)
     if depth not in (1, whole):
         raise WrongText(
-            "no list of values" if not depth else f"nested {depth} deep where flat or {whole} fits"
+            "not a list of values" if not depth else f"nested {depth} deep, must be flat or {whole}"
         )
     dtype = np.dtype(wanted.dtype)
     values = _decoder(dtype.kind, depth).decode(text)
@@ -101,7 +102,7 @@ def _values(text: memoryview, wanted: ModelInput) -> NDArray[Any]:
     except ValueError as error:
         raise WrongText("its inner lists are of different lengths") from error
     if depth > 1 and found.shape[1:] != wanted.shape:
-        raise WrongText(f"of shape {list(found.shape[1:])} a row where {list(wanted.shape)} fits")
+        raise WrongText(f"a row has shape {list(found.shape[1:])}, must be {list(wanted.shape)}")
     return found
 
 
@@ -119,7 +120,7 @@ def _typed(values: NDArray[Any], name: str) -> NDArray[Any]:
     dtype = np.dtype(name)
     with np.errstate(over="ignore"):
         found = values.astype(dtype)
-    # what does not fit has become infinite, or another integer
+    # values out of range have become infinite, or another integer
     held = np.isfinite(found).all() if dtype.kind == "f" else np.array_equal(found, values)
     if not held:
         raise WrongText(f"a value is out of range for {name}")

@@ -1,4 +1,4 @@
-"""One core for every thread that computes, whichever library started it."""
+"""Pin every computing thread to its own core, whichever library started it."""
 
 import os
 from collections.abc import Callable, Sequence, Set
@@ -14,12 +14,12 @@ _TASKS = Path("/proc/self/task")
 
 
 def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Bind every thread of this process to one of ``cpus``, those that compute to different ones.
+    """Bind every thread of this process to one of ``cpus``, computing threads to different ones.
 
-    OpenMP has bound its workers already, and they keep their places. Other libraries start
-    threads that may run anywhere: a trial of ``forward`` shows which of them compute, and these
-    get a core each, the calling thread the first. Returns the seconds that the last forward of
-    the trial took. Raises PrepareFailed where more threads compute than there are cores.
+    OpenMP has already bound its workers, and they keep their cores. Other libraries start threads
+    that may run anywhere: a trial of ``forward`` shows which of them compute, and each of these
+    gets its own core, the calling thread the first. Returns the seconds of the last forward of the
+    trial. Raises PrepareFailed if more threads compute than there are cores.
     """
     confine(cpus)
     before = read_counters(cpus)
@@ -30,7 +30,7 @@ def settle(cpus: Sequence[int], forward: Callable[[], object], clock: Callable[[
         took, begin = clock() - begin, clock()
         if begin >= end:
             computing = busy(before, read_counters(cpus))
-            # beside other programs some thread may not get to compute in a first trial
+            # with other programs running, a thread may not get to compute in a first trial
             if len(computing) >= len(cpus) or begin >= last:
                 break
             end = begin + TRIAL_S
@@ -51,11 +51,11 @@ def assignment(
     computing: Sequence[int],
     allowed: dict[int, frozenset[int]],
 ) -> dict[int, int]:
-    """The core of every thread in ``allowed``, which maps a thread to the cores it may run on.
+    """Return the core of every thread in ``allowed``, which maps threads to the cores they may use.
 
-    A computing thread that is bound to one core of ``cpus`` stays there; the calling thread gets
-    the first core, further ones the free cores in order. Idle threads stay where they are bound,
-    else go around the cores.
+    A computing thread bound to one core of ``cpus`` stays there; the calling thread gets the first
+    core, the others the free cores in order. Idle threads stay where they are bound, else they are
+    distributed round-robin.
     """
     found = {calling: cpus[0]}
     bound = {t: next(iter(a)) for t, a in allowed.items() if len(a) == 1 and a <= set(cpus)}
@@ -75,20 +75,20 @@ def assignment(
 
 
 def confine(cpus: Sequence[int]) -> None:
-    """Let no thread run outside ``cpus``; narrower bounds are kept."""
+    """Restrict all threads to ``cpus``; narrower restrictions are kept."""
     for thread, allowed in _threads().items():
         bind(thread, allowed & set(cpus) or set(cpus))
 
 
 def bind(thread: int, cpus: Set[int]) -> None:
-    """Let ``thread`` of this process run on ``cpus`` alone; one that has ended is passed over."""
-    # threads come and go on their own, so one may end between being listed and being bound
+    """Restrict ``thread`` of this process to ``cpus``; ignores a thread that has ended."""
+    # a thread may end between being listed and being bound
     with suppress(ProcessLookupError):
         os.sched_setaffinity(thread, cpus)
 
 
 def confined_to() -> tuple[int, ...]:
-    """Every logical CPU that some thread of this process may run on."""
+    """Return the logical CPUs that any thread of this process may run on."""
     return tuple(sorted(frozenset[int]().union(*_threads().values())))
 
 
@@ -99,6 +99,6 @@ def _threads() -> dict[int, frozenset[int]]:
         try:
             found[thread] = frozenset(os.sched_getaffinity(thread))
         except ProcessLookupError:
-            # it ended while its neighbours were looked at
+            # the thread ended meanwhile
             continue
     return found

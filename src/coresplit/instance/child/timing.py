@@ -1,4 +1,4 @@
-"""Timing of single forwards inside the child, and the evidence around them."""
+"""Time single forwards inside the child, with evidence around them."""
 
 import gc
 import math
@@ -19,18 +19,18 @@ LONGEST_REST_S, REST_STEP_S = 0.25, 2e-3
 def time_forwards(
     forward: Callable[[], object], command: Forwards, cpus: Sequence[int], threads: int
 ) -> Timed:
-    """Durations of up to ``command.count`` calls; none is started after ``command.seconds``.
+    """Time up to ``command.count`` calls; none is started after ``command.seconds``.
 
-    ``command.warmup`` calls come before them; the seconds, the stolen time and all that is counted
-    begin after those, while peak memory is that of both. ``cpus`` are the logical CPUs whose stolen
-    time counts, ``threads`` the thread count as read back. Garbage collection waits meanwhile, so
-    that no forward pays for the objects of another.
+    ``command.warmup`` calls run first; the seconds, the stolen time and all counters start after
+    them, but peak memory includes them. ``cpus`` are the logical CPUs whose stolen time counts,
+    ``threads`` the thread count as read back. Garbage collection is off meanwhile, so that no
+    forward pays for the objects of another.
     """
     counters.reset_peak_memory()
     gc.disable()
     try:
         _, warmup, _ = _durations(forward, command.warmup, math.inf)
-        # the clock of cores that have not computed yet says nothing
+        # the clock speed of idle cores says nothing
         clock = clock_hz(cpus) if warmup else None
         started_at = time.time()
         before = counters.read_counters(cpus)
@@ -61,17 +61,17 @@ def time_forwards(
 
 
 def wait_until(moment: float) -> None:
-    """Return at ``moment`` on the monotonic clock: asleep at first, as waking up takes a while."""
+    """Return at ``moment`` on the monotonic clock: sleep, then spin, because waking up is slow."""
     while (left := moment - time.perf_counter()) > 0:
         if left > SPIN_S:
             time.sleep(left - SPIN_S)
 
 
 def rest() -> None:
-    """Return once the threads of this process have stopped spinning, or after a while anyway.
+    """Return once the threads of this process have stopped spinning, or after 0.25 s.
 
-    Libraries let threads spin for the next call, ONNX Runtime for some 50 ms. On the same cores
-    they would disturb the next visit, which may be of another process.
+    Libraries let threads spin while they wait for the next call, ONNX Runtime for about 50 ms. They
+    would disturb the next visit on the same cores, which may be of another process.
     """
     for _ in range(round(LONGEST_REST_S / REST_STEP_S)):
         spent = time.process_time()
@@ -83,7 +83,7 @@ def rest() -> None:
 def _durations(
     forward: Callable[[], object], count: int, seconds: float
 ) -> tuple[float, list[float], float]:
-    """When the first forward began, the duration of each, and when the last one ended."""
+    """Return when the first forward began, each duration, and when the last one ended."""
     durations: list[float] = []
     begin = stop = time.perf_counter()
     while len(durations) < count and stop - begin < seconds:

@@ -1,4 +1,4 @@
-"""Inputs that take turns, so that no forward finds its own in a cache."""
+"""Rotating inputs, so that no forward finds its input in a cache."""
 
 from collections.abc import Callable, Sequence
 from itertools import cycle
@@ -10,15 +10,15 @@ Result = TypeVar("Result")
 
 
 def inputs_wanted(size: int, cache: int) -> int:
-    """How many inputs of ``size`` bytes are together larger than a cache; at least 2, at most 16.
+    """Return how many inputs of ``size`` bytes exceed a cache; at least 2, at most 16.
 
-    Where 16 do not fill the cache, what a forward writes in between has to do it.
+    If 16 do not fill the cache, the data written by the forwards in between must.
     """
     return max(FEWEST, min(MOST, cache // max(1, size) + 1))
 
 
 def in_turns(forwards: Sequence[Callable[[], Result]]) -> Callable[[], Result]:
-    """A forward whose n-th call is that of the n-th of ``forwards``, beginning again at the end."""
+    """Return a forward whose calls cycle through ``forwards``."""
     turns = cycle(forwards)
 
     def forward() -> Result:

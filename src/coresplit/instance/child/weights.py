@@ -1,4 +1,4 @@
-"""Weights that the instances of a server share: mapped from one file of the cache."""
+"""Weights shared by the instances of a server, mapped from one file of the cache."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -13,11 +13,11 @@ _FILE = "weights.pt"
 
 
 def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None:
-    """Replace the parameters and buffers of a module by those in a file that every caller maps.
+    """Replace the parameters and buffers of a module by those of a file that all callers map.
 
-    Values and strides do not change; modules with the same ``key`` have the same. The pages are
-    those of the page cache, so they are in memory once. Raises StorageError if the disk refuses,
-    EnvironmentFault if other users can write to the cache.
+    Values and strides stay the same and must only depend on ``key``. The pages belong to the page
+    cache, so they are in memory once. Raises StorageError on a disk error, EnvironmentFault if
+    other users can write to the cache.
     """
     own = {
         name: tensor

@@ -1,4 +1,4 @@
-"""Requests that are a whole batch each, computed from where their bytes lie in the arena."""
+"""Requests that are a complete batch, computed in place in the arena."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,9 +14,9 @@ MOST_KEPT = 1024
 
 
 class Whole(NamedTuple):
-    """One batch: what is copied before its forward, and where its outputs go.
+    """One batch: the inputs to copy before its forward, and where its outputs go.
 
-    ``copied`` has pairs of target and source, ``truths`` those whose bytes are made 0 or 1.
+    ``copied`` has pairs of target and source, ``truths`` those of booleans, normalized to 0 and 1.
     """
 
     batch: int
@@ -26,7 +26,7 @@ class Whole(NamedTuple):
     outputs: Arrays
 
     def gather(self) -> None:
-        """Copy what the forward does not read from the arena."""
+        """Copy the inputs that the forward does not read from the arena."""
         for target, source in self.copied:
             target[:] = source
         for truth, given in self.truths:
@@ -34,11 +34,11 @@ class Whole(NamedTuple):
 
 
 class Wholes:
-    """Makes forwards over the arena, and keeps those of the last requests: their places recur.
+    """Makes forwards on the arena and keeps those of the last requests, whose offsets recur.
 
-    ``forwards`` has for each batch its forward over the first rows of ``buffers``, where truth
-    values go and inputs that are not aligned. The model must not write to its inputs.
-    ``outputs`` has the shape, type and bytes of a row of each.
+    ``forwards`` has, for each batch, its forward on the first rows of ``buffers``; booleans and
+    unaligned inputs are copied there. The model must not write to its inputs. ``outputs`` has the
+    shape, type and bytes of a row of each output.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Wholes:
         self._found: dict[Rows, Whole] = {}
 
     def find(self, rows: Rows) -> Whole | None:
-        """These rows as one batch, None where they are none or have texts.
+        """Return these rows as one batch, or None if no batch has their count or they have texts.
 
-        Raises ValueError where they are not in the arena. The same rows need no second look, as
-        the arena never changes.
+        Raises ValueError if they are outside the arena. Known rows need no second check, because
+        the arena never changes its size.
         """
         found = self._found.get(rows)
         if found is None:
@@ -86,7 +86,7 @@ class Wholes:
                 continue
             inputs.append(staged)
             if staged.dtype == np.bool_:
-                # a truth value that is neither 0 nor 1 is read one way here, another there
+                # libraries disagree about boolean bytes other than 0 and 1
                 truths.append((staged.reshape(-1), np.frombuffer(source, np.uint8)))
             else:
                 copied.append((staged.reshape(-1).view(np.uint8).data, source))

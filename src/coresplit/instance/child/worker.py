@@ -62,14 +62,14 @@ Forward = Callable[[], tuple[Tensor, ...]]
 
 
 class Worker:
-    """The prepared model, its inputs, and what was read back after preparing.
+    """The prepared model, its inputs, and the settings read back after preparing.
 
-    An instance of a server has an ``arena`` too, and has run every batch it serves. Before that
-    ``hand_over`` hears where its model can be loaded without PyTorch, if it can.
+    An instance of a server also has an ``arena``, and has run every batch it serves. Before that,
+    ``hand_over`` gets the folder from which its model loads without PyTorch, if it can.
 
-    Raises UsageError, EnvironmentFault or StorageError where the model itself cannot be used, and
-    PrepareFailed where the optimization cannot, as when its outputs differ from eager ones beyond
-    MAX_ERROR though it is not lossy.
+    Raises UsageError, EnvironmentFault or StorageError if the model itself cannot be used, and
+    PrepareFailed if the optimization cannot, for example because its outputs differ from eager ones
+    by more than MAX_ERROR although it is not lossy.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Worker:
         self.spec = spec
         self._server: Server | None = None
         self._input_s = 0.0
-        # OpenMP has bound this thread to one core when it was loaded; another library would
-        # take that for all the cores there are
+        # OpenMP bound this thread to one core when it was loaded; another library would take that
+        # core for the only one
         os.sched_setaffinity(0, spec.home[: spec.threads])
-        # the weights and what names them must not depend on how a sum is split over threads
+        # the weights and their hash must not depend on how sums are split over threads
         torch.set_num_threads(1)
         torch.set_num_interop_threads(1)
         self._model = build(spec.model, Cache().get)
@@ -98,7 +98,7 @@ class Worker:
         identity = f"{self._model.weights_hash} {_digest(expected)}"
         request = self._subject(identity, spec.cpus)
         optimization = optimization_named(spec.optimization)
-        # what is compared is one input, so several in turns have yet to be made of any batch
+        # the comparison used one input, so rotating inputs have not been made for any batch yet
         self._batch = CHECK_INPUTS if spec.inputs == "hot" else None
         with _of_the_optimization():
             self._prepared = optimization.prepare(request)
@@ -111,7 +111,7 @@ class Worker:
                 )
         _accept(comparison, lossy=optimization.lossy)
         if optimization.name == "none" and comparison.unchecked == CONSTANT:
-            # eager is what all others are compared with, so that there is nothing to prove of it
+            # eager is the reference for all others, so there is nothing to check
             comparison = msgspec.structs.replace(comparison, unchecked="")
         del eager, request
         if spec.serve is not None:
@@ -126,34 +126,34 @@ class Worker:
         self.ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
 
     def time(self, command: Forwards) -> Timed:
-        """Time forwards of ``command.batch`` inputs, made now unless they are there already."""
+        """Time forwards of ``command.batch`` inputs, which are made first if they do not exist."""
         if self._batch != command.batch:
-            # the old inputs go first, so that both never take memory at once
+            # free the old inputs first, so that both never take memory at once
             del self.forward
             release_memory()
             self.forward = self._bound(command.batch)
             self._batch = command.batch
-            # the threads that made the inputs go on spinning for some milliseconds
+            # the threads that made the inputs keep spinning for some milliseconds
             time.sleep(REST_S)
         timed = time_forwards(self.forward, command, self.spec.cpus, self.ready.threads)
         rest()
         return timed
 
     def infer(self, command: Infer) -> Inferred:
-        """Compute rows of requests; raises ValueError for an instance of no server."""
+        """Compute rows of requests; raises ValueError if this instance does not serve."""
         if self._server is None:
             raise ValueError("this instance does not serve")
         return self._server.infer(command)
 
     def _let_go(self, identity: str) -> None:
-        """Keep what the prepared model computes with, shared with other instances; nothing else."""
+        """Keep only what the prepared model needs, shared with other instances."""
         if self._model.module is not None:
             held = weakref.ref(self._model.module)
             self._model = msgspec.structs.replace(self._model, module=None)
             gc.collect()
             kept = held()
             if kept is not None:
-                # without a cache each has its own
+                # without a cache, each instance keeps its own weights
                 with suppress(StorageError, EnvironmentFault):
                     key = {"model": identity, "optimization": self.spec.optimization}
                     map_weights(kept, key, Cache())
@@ -167,7 +167,7 @@ class Worker:
         outputs: tuple[Tensor, ...],
         identity: str,
     ) -> Path | None:
-        """Where others find what has been prepared; None without a cache."""
+        """Store the prepared model for other instances; return its folder, None without a cache."""
         left = Handover(
             artifact=prepared.artifact,
             ready=ready,
@@ -194,7 +194,7 @@ class Worker:
             )
 
     def _bound(self, batch: int) -> Forward:
-        """A forward of a batch, over one input or over several different ones in turns."""
+        """Return a forward of a batch, on one input or rotating over several."""
         seed = self.spec.model.seed
         first = self._model.make_inputs(batch, seed=seed)
         if self.spec.inputs == "hot":
@@ -204,7 +204,7 @@ class Worker:
         return in_turns([self._prepared.bind(each) for each in (first, *others)])
 
     def find_peak(self) -> FoundPeak:
-        """What the cores can do at most; PyTorch's threads sit on them whatever else does."""
+        """Measure the peak of the cores; PyTorch's threads are pinned to them in any case."""
         found = FoundPeak(
             matmul_flops=peak.matmul_flops(), memory_bandwidth=peak.memory_bandwidth()
         )
@@ -214,7 +214,7 @@ class Worker:
     def _read_back(
         self, begin: float, comparison: Comparison, seen: Survey, *, lossy: bool
     ) -> Ready:
-        """What stands now; preparing began at ``begin`` on the monotonic clock."""
+        """Read back the settings; preparing began at ``begin`` on the monotonic clock."""
         return Ready(
             threads=self._prepared.threads,
             interop_threads=torch.get_num_interop_threads(),
@@ -266,7 +266,7 @@ class Worker:
 
 @contextmanager
 def _of_the_optimization() -> Iterator[None]:
-    """From here on the model is known to be right, so that whatever fails is the optimization's."""
+    """Turn errors into PrepareFailed: the model itself is valid, so the optimization failed."""
     try:
         yield
     except (UsageError, EnvironmentFault, StorageError) as error:
@@ -274,7 +274,7 @@ def _of_the_optimization() -> Iterator[None]:
 
 
 def _accept(comparison: Comparison, *, lossy: bool) -> None:
-    """Raise PrepareFailed where outputs are shown to differ from eager by more than they may."""
+    """Raise PrepareFailed if the outputs differ from eager by more than allowed."""
     if not math.isfinite(comparison.error):
         raise PrepareFailed(
             "outputs differ from eager: they hold NaN, infinity or other integers, or have "
@@ -288,7 +288,7 @@ def _accept(comparison: Comparison, *, lossy: bool) -> None:
 
 
 def _digest(outputs: tuple[Tensor, ...]) -> str:
-    """What the model computes, in a few digits: code may change while the weights do not."""
+    """Hash the model's outputs: its code may change while the weights do not."""
     digest = hashlib.sha256()
     for tensor in outputs:
         digest.update(tensor.contiguous().view(torch.uint8).numpy().data)

@@ -1,1 +1,1 @@
-"""The process that loads a server: what it does, what it is told, and whoever starts it."""
+"""The process that loads a server: its code, its messages and its parent's side."""

@@ -1,7 +1,7 @@
-"""The process of a load: bound to its CPUs, with nothing else to do.
+"""The load process: pinned to its CPUs, it does nothing but load a server.
 
-It reads commands from standard input and writes replies to standard output. It ends with its input,
-and so with whoever started it.
+It reads commands from standard input and writes replies to standard output. It exits when standard
+input closes, and so with its parent.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _READ = 1 << 16
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's where it is installed, else asyncio's."""
+    """Return a uvloop event loop if uvloop is installed, else one of asyncio."""
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: PLC0415 (an extra)
 
@@ -48,7 +48,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class _Commands:
-    """Lines of standard input, as they come."""
+    """Commands read from the lines of standard input."""
 
     def __init__(self, on_stop: Callable[[], None]) -> None:
         self._queue: asyncio.Queue[Command | None] = asyncio.Queue()
@@ -57,7 +57,7 @@ class _Commands:
         asyncio.get_running_loop().add_reader(0, self._read)
 
     async def next(self) -> Command | None:
-        """What to do next; None where nobody asks any more."""
+        """Return the next command, or None at the end of the input."""
         return await self._queue.get()
 
     def _read(self) -> None:
@@ -77,7 +77,7 @@ class _Commands:
 
 
 class _Child:
-    """Does what it is told, one load after the other."""
+    """Executes commands, one load after the other."""
 
     def __init__(self) -> None:
         self._driver: Driver | None = None
@@ -86,7 +86,7 @@ class _Child:
         self._stopped = False
 
     async def run(self) -> None:
-        """Follow commands until there are no more."""
+        """Execute commands until there are no more."""
         commands = _Commands(self._stop)
         while (command := await commands.next()) is not None:
             try:
@@ -130,7 +130,7 @@ class _Child:
                 )
             )
 
-        # a collection would stop everything for milliseconds
+        # a garbage collection would pause everything for milliseconds
         gc.collect()
         gc.disable()
         try:
@@ -144,8 +144,8 @@ class _Child:
 
 
 def main() -> None:
-    """Follow the commands of standard input."""
-    # a terminal tells its Ctrl-C to all; whoever started this one decides what it means
+    """Execute the commands of standard input."""
+    # a terminal sends Ctrl-C to all processes; the parent decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError), asyncio.Runner(loop_factory=new_event_loop) as run:
         run.get_loop().set_exception_handler(_fail)
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def _fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """End at once: a load of which a part has failed unseen would mislead."""
+    """Exit at once: the results of a load with a silent failure would mislead."""
     loop.default_exception_handler(context)
     if context.get("exception") is not None:
         os._exit(os.EX_SOFTWARE)

@@ -1,4 +1,4 @@
-"""The process that loads a server, as seen by whoever started it."""
+"""The process that loads a server, seen from its parent."""
 
 import contextlib
 import os
@@ -36,9 +36,9 @@ _FAULTS = {"usage": UsageError, "table": TableError, "environment": EnvironmentF
 
 
 class Generator:
-    """A process of its own that sends the requests; close it in the end.
+    """A separate process that sends the requests; close it when done.
 
-    ``stopping`` says whether the user wants it to end.
+    ``stopping`` returns True once the user wants it to end.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Generator:
         self._stopping = stopping
         self._lines: list[bytes] = []
         self._rest = b""
-        # in a group of its own, so that Ctrl-C reaches it through this process alone
+        # in its own process group, so that Ctrl-C reaches it only through this process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "coresplit.loading.process.child"],
             stdin=subprocess.PIPE,
@@ -69,11 +69,11 @@ class Generator:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of the process."""
         return self._process.pid
 
     def load(self, load: Load, on_progress: Callable[[Progress], None]) -> LoadRun:
-        """Load the server once. Raises what ``load_once`` does."""
+        """Load the server once and return the summary; raises what ``load_once`` raises."""
         self._send(Begin(load))
         stop_by = float("inf")
         while True:
@@ -88,7 +88,7 @@ class Generator:
             elif isinstance(reply, Fault):
                 _raise(reply)
             elif time.monotonic() > stop_by:
-                raise EnvironmentFault("the process of the load does not end")
+                raise EnvironmentFault("the load process does not end")
 
     def close(self) -> None:
         """End the process."""
@@ -119,7 +119,7 @@ class Generator:
             if self._stopping():
                 raise KeyboardInterrupt
             if time.monotonic() > deadline:
-                raise EnvironmentFault("the process of the load does not start")
+                raise EnvironmentFault("the load process does not start")
 
     def _poll(self) -> Reply | None:
         if not self._lines:
@@ -135,11 +135,11 @@ class Generator:
 
     def _died(self) -> NoReturn:
         code = self._process.wait()
-        raise EnvironmentFault(f"the process of the load ended with code {code}")
+        raise EnvironmentFault(f"the load process ended with code {code}")
 
 
 def _environment() -> dict[str, str]:
-    """The own environment, in which the process finds this package."""
+    """Return this process's environment, extended so that the child finds this package."""
     root = str(Path(coresplit.__file__).parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

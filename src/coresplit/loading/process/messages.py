@@ -1,4 +1,4 @@
-"""What the process of a load and the one that started it tell each other: lines of JSON."""
+"""The messages between the load process and its parent: lines of JSON."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ FaultKind = Literal["usage", "table", "environment"]
 
 
 class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="setup"):
-    """Run on these CPUs, all if there is none, and make these requests."""
+    """Run on these CPUs, all if none are given, and build these requests."""
 
     requests: Requests
     cpus: tuple[int, ...] = ()
@@ -24,18 +24,18 @@ class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="begin"
 
 
 class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stop"):
-    """End the load now and tell what was measured."""
+    """End the load now and report what was measured."""
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ready"):
-    """The server answers, and requests are made: what they are."""
+    """The server answers and the requests, described in ``described``, are built."""
 
     described: str
     loop: str
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="fault"):
-    """What was asked for cannot be done; the fields of an expected error."""
+    """A command cannot be executed; holds the fields of an expected error."""
 
     kind: FaultKind
     what: str
@@ -44,7 +44,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="now"):
-    """A second has passed: the requests of it, and how many are out."""
+    """A second has passed: its requests, and how many are in flight."""
 
     at: int
     due: int
@@ -68,15 +68,15 @@ _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 def line_of(message: Command | Reply) -> bytes:
-    """A message as a line."""
+    """Encode a message as a line."""
     return _encode(message) + b"\n"
 
 
 def command_of(line: bytes) -> Command:
-    """What a line asks for."""
+    """Decode a command from a line."""
     return _commands.decode(line)
 
 
 def reply_of(line: bytes) -> Reply:
-    """What a line says."""
+    """Decode a reply from a line."""
     return _replies.decode(line)

@@ -1,1 +1,1 @@
-"""What is sent to a server, and what its answers must be."""
+"""Build the requests for a server and check its answers."""

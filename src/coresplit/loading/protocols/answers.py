@@ -1,4 +1,4 @@
-"""Whether an answer is what is due: status, shapes, sizes, and the same for the same request."""
+"""Check answers: status, shapes, sizes, and the same answer to the same request."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from coresplit.loading.wire.connection import Answer
 from coresplit.loading.wire.request import Prepared
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
-"""Numbers that agree so far are the same: rows computed in another batch are added differently."""
+"""Tolerances for equal numbers: a different batch may change the order of additions."""
 _FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
 
 OTHER = "other outputs than before"
@@ -34,7 +34,7 @@ class _Answer(msgspec.Struct):
 
 
 class _Known:
-    """The answer to a request that was checked before."""
+    """An answer that was checked before."""
 
     __slots__ = ("body", "header")
 
@@ -43,7 +43,7 @@ class _Known:
         self.header = header
 
     def differs_in_tensors_alone(self, body: bytes, length: int | None) -> bool:
-        """Whether an answer has the same JSON, and as many bytes behind it."""
+        """True if an answer has the same JSON, followed by the same number of bytes."""
         header = self.header
         return (
             header is not None
@@ -54,13 +54,13 @@ class _Known:
 
 
 class AnyChecker:
-    """Status 200, and with ``verify`` the same answer to the same request."""
+    """Checks for status 200 and, with ``verify``, for the same answer to the same request."""
 
     def __init__(self, *, verify: bool) -> None:
         self._verify = verify
 
     def check(self, request: Prepared, answer: Answer) -> str:
-        """What is wrong, by kind; empty where nothing is."""
+        """Return the kind of error, or an empty string if the answer is right."""
         if answer.status != 200:
             return f"status {answer.status}"
         if not self._verify:
@@ -73,10 +73,10 @@ class AnyChecker:
 
 
 class InferChecker:
-    """Status 200, and outputs with the names, types, shapes and sizes that are due.
+    """Checks for status 200 and outputs with the expected names, types, shapes and sizes.
 
-    An answer equal to one that was right is right, and so is one that differs from it in nothing
-    but the bytes of tensors: most answers cost one comparison of bytes.
+    An answer is right if it equals a right one or, without ``verify``, differs from it only in the
+    bytes of tensors. So most answers cost one comparison of bytes.
     """
 
     def __init__(self, metadata: ModelMetadata, *, verify: bool) -> None:
@@ -84,7 +84,7 @@ class InferChecker:
         self._verify = verify
 
     def check(self, request: Prepared, answer: Answer) -> str:
-        """What is wrong, by kind; empty where nothing is."""
+        """Return the kind of error, or an empty string if the answer is right."""
         if answer.status != 200:
             return f"status {answer.status}"
         known: _Known | None = request.expected
@@ -130,7 +130,7 @@ class InferChecker:
 
 
 def _size(output: _Output) -> int | None:
-    """Bytes of an output behind the JSON; None where its length is wrong."""
+    """Return the bytes of an output after the JSON; None if its length is wrong."""
     count = count_of(output.shape)
     binary = output.parameters.get("binary_data_size")
     if binary is None:
@@ -144,7 +144,7 @@ def _size(output: _Output) -> int | None:
 
 
 def _fits(due: Tensor, shape: tuple[int, ...], rows: int) -> bool:
-    """Whether an output has the shape that is due; ``rows`` is 0 where it has no batch."""
+    """True if an output has the expected shape; ``rows`` is 0 if it has no batch."""
     if len(shape) != len(due.shape):
         return False
     wanted = (rows or -1, *due.shape[1:]) if due.shape[:1] == (-1,) else due.shape
@@ -186,7 +186,7 @@ def _same_tensors(one: dict[str, tuple[str, Any]], other: dict[str, tuple[str, A
 
 
 def _alike(one: bytes, other: bytes) -> bool:
-    """Whether two answers are JSON with the same numbers."""
+    """True if two answers are JSON with the same values; numbers within the tolerances."""
     try:
         return _near(msgspec.json.decode(one), msgspec.json.decode(other))
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Bodies of requests, built once: of files, and tensors of the Open Inference Protocol."""
+"""Bodies of requests, built once: files, and tensors of the Open Inference Protocol."""
 
 import math
 import re
@@ -29,13 +29,13 @@ _DTYPES = {
 }
 _BYTES = {**{name: int(re.sub(r"\D", "", name) or 8) // 8 for name in _DTYPES}, "BF16": 2}
 _TOKENS = 100
-"""Whole numbers are drawn below this: any vocabulary has so many tokens."""
+"""Integers are drawn below this: any vocabulary has at least this many tokens."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
-    """An input or output as a server describes it; sizes below 0 are left open."""
+    """An input or output as a server describes it; negative sizes are open."""
 
     name: str
     datatype: str
@@ -43,7 +43,7 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelMetadata(msgspec.Struct, kw_only=True):
-    """What ``/v2/models/NAME`` says."""
+    """The answer of ``/v2/models/NAME``."""
 
     name: str
     inputs: tuple[Tensor, ...]
@@ -52,7 +52,7 @@ class ModelMetadata(msgspec.Struct, kw_only=True):
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Name and value of ``Name: value``; UsageError for what would not be one header."""
+    """Return name and value of ``Name: value``; raises UsageError if it is not one header."""
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
@@ -63,7 +63,7 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def read_body(path: str) -> bytes:
-    """The bytes of a file that is sent."""
+    """Return the bytes of a file to send; raises UsageError if it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -71,25 +71,28 @@ def read_body(path: str) -> bytes:
 
 
 def shaped(tensor: Tensor, rows: int, given: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of an input of so many rows; UsageError where the server leaves it open."""
+    """Return the shape of an input with ``rows`` rows.
+
+    Raises UsageError if the server leaves the shape open or the input has no batch for the rows.
+    """
     batched = tensor.shape[:1] == (-1,)
     row = given.get(tensor.name, tensor.shape[1:] if batched else tensor.shape)
     if any(size < 0 for size in row):
         raise UsageError(
             f"the server leaves the shape of input '{tensor.name}' open: "
-            f"{list(tensor.shape)}; say what a row has",
+            f"{list(tensor.shape)}; give the shape of a row",
             "for example {option}",
             f"input={tensor.name}={'x'.join(str(s) if s > 0 else '128' for s in row)}",
         )
     if batched:
         return (rows, *row)
     if rows != 1:
-        raise UsageError(f"input '{tensor.name}' of shape {list(row)} takes no {rows} rows")
+        raise UsageError(f"input '{tensor.name}' of shape {list(row)} cannot take {rows} rows")
     return row
 
 
 def parse_inputs(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes of rows by input, from ``ids=128`` or ``image=3x224x224``."""
+    """Parse row shapes by input, such as ``ids=128`` or ``image=3x224x224``."""
     found: dict[str, tuple[int, ...]] = {}
     for text in texts:
         name, equals, shape = text.partition("=")
@@ -110,7 +113,7 @@ def infer_request(
     tensors: Sequence[tuple[Tensor, tuple[int, ...], Any]],
     rows: int,
 ) -> Prepared:
-    """One request for inference: ``tensors`` are inputs with shape and array."""
+    """Build an inference request; ``tensors`` are inputs with their shape and array."""
     if encoding == "raw":
         if len(tensors) != 1:
             raise UsageError(
@@ -143,16 +146,16 @@ def infer_request(
 
 
 def drawn(tensor: Tensor, shape: tuple[int, ...], random: Any) -> Any:  # noqa: ANN401 (numpy)
-    """An input of seeded values: floats of a normal distribution, whole numbers as tokens.
+    """Generate an input with ``random``: normally distributed floats, integers as token ids.
 
-    What is called a mask is ones, and types of tokens are zeros.
+    Integer inputs with ``mask`` in their name are ones; those with ``type``, zeros.
     """
     import numpy as np  # noqa: PLC0415 (an extra)
 
     if tensor.datatype not in _BYTES:
-        raise UsageError(f"input '{tensor.name}' is of {tensor.datatype}, which cannot be made up")
+        raise UsageError(f"no values can be generated for input '{tensor.name}': {tensor.datatype}")
     if tensor.datatype == "BF16":
-        # the upper half of a float32
+        # BF16 is the upper half of a float32
         return (random.standard_normal(shape, np.float32).view(np.uint32) >> 16).astype(np.uint16)
     dtype = np.dtype(_DTYPES[tensor.datatype])
     if dtype.kind == "f":
@@ -166,10 +169,10 @@ def drawn(tensor: Tensor, shape: tuple[int, ...], random: Any) -> Any:  # noqa: 
 
 
 def element_bytes(datatype: str) -> int | None:
-    """Size of an element; None where it varies or is not known."""
+    """Return the size of an element in bytes; None if it varies or is unknown."""
     return _BYTES.get(datatype)
 
 
 def count_of(shape: Sequence[int]) -> int:
-    """Elements of a shape."""
+    """Return the number of elements of a shape."""
     return math.prod(shape)

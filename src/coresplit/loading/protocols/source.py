@@ -1,4 +1,4 @@
-"""What is sent to a server and what its answers must be, by protocol; the server is asked first."""
+"""Build the requests for a server, by protocol, from what the server says about its model."""
 
 import asyncio
 import re
@@ -26,13 +26,13 @@ from coresplit.loading.wire.request import Prepared, head_of
 _V2 = re.compile(r"(.*)/v2/models/([^/?]+)(/versions/[^/?]+)?(?:/infer)?/?")
 _PREDICTIONS = re.compile(r".*/predictions/[^/?]+(/[^/?]+)?/?")
 PATIENCE_S = 10.0
-"""For the first answer of a server."""
+"""How long to wait for the first answer of a server."""
 _MOST_PREPARED = 256 << 20
-"""Bytes of different inputs that are kept."""
+"""Once kept inputs exceed this many bytes, no more variants are made."""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Requests for one server: ``pick`` gives the one to send as number so-and-so, of some rows."""
+    """Requests for one server: ``pick`` returns the request to send, by number and rows."""
 
     address: Address
     tls: ssl.SSLContext | None
@@ -43,10 +43,10 @@ class Source(msgspec.Struct, frozen=True):
 
 
 async def open_source(asked: Requests) -> Source:
-    """Ask the server for what is needed and build the requests.
+    """Ask the server about its model and build the requests.
 
-    Raises UsageError for what cannot be followed, EnvironmentFault where the server does not answer
-    or is not ready.
+    Raises UsageError if the options do not fit, EnvironmentFault if the server does not answer or
+    is not ready.
     """
     address = parse_url(asked.url)
     tls = tls_context(address, asked.authority)
@@ -106,7 +106,7 @@ async def _v2(asked: Requests, address: Address, tls: ssl.SSLContext | None) -> 
 
 
 class _Inputs:
-    """Makes requests for inference when they are first needed, and keeps them."""
+    """Builds inference requests when first needed and keeps them."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class _Inputs:
         self._size = 0
 
     def pick(self, number: int, rows: int) -> Prepared:
-        """The request with so many rows, 0 for as many as were asked for."""
+        """Return request ``number`` with ``rows`` rows, 0 for the default."""
         key = number % self._variants, rows or self._asked.rows
         found = self._made.get(key)
         if found is None:
@@ -139,7 +139,7 @@ class _Inputs:
     def _make(self, variant: int, rows: int) -> Prepared:
         import numpy as np  # noqa: PLC0415 (an extra)
 
-        # the rows of a larger request begin with those of a smaller one
+        # a larger request starts with the rows of a smaller one
         random = np.random.default_rng((self._asked.seed, variant))
         tensors = []
         for tensor in self._metadata.inputs:
@@ -172,12 +172,12 @@ async def _metadata(
         return msgspec.json.decode(answer.body, type=ModelMetadata)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EnvironmentFault(
-            f"{address.authority}{path} is no model of the Open Inference Protocol: {error}"
+            f"{address.authority}{path} is not a model of the Open Inference Protocol: {error}"
         ) from None
 
 
 async def _reach(address: Address, tls: ssl.SSLContext | None) -> None:
-    """Raise EnvironmentFault where nothing listens."""
+    """Raise EnvironmentFault if the server cannot be reached."""
     try:
         _, writer = await asyncio.wait_for(
             asyncio.open_connection(address.host, address.port, ssl=tls), PATIENCE_S
@@ -190,14 +190,14 @@ async def _reach(address: Address, tls: ssl.SSLContext | None) -> None:
 
 
 def unreachable(address: Address, reason: str) -> EnvironmentFault:
-    """What to tell of a server that is not there."""
+    """Return the error for a server that cannot be reached."""
     return EnvironmentFault(f"cannot reach {address.authority}: {reason}; is the server running?")
 
 
 def _nameless(url: str, path: str) -> UsageError:
     return UsageError(
         f"'{url}' names no model",
-        f"write it as {path} behind the host, or give {{option}}",
+        f"add {path} after the host, or give {{option}}",
         "model=NAME",
     )
 
@@ -205,6 +205,6 @@ def _nameless(url: str, path: str) -> UsageError:
 def numbered(
     source: Source, times: Iterator[tuple[float, int]]
 ) -> Iterator[tuple[float, Prepared]]:
-    """When each request is due, with what to send."""
+    """Yield when each request is due, and the request."""
     for number, (at, rows) in enumerate(times):
         yield at, source.pick(number, rows)

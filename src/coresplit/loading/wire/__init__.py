@@ -1,1 +1,1 @@
-"""HTTP from the side of the client: a URL, a request, a connection, and all of them."""
+"""The HTTP client: address, request, connection, and pool of connections."""

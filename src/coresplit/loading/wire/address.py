@@ -1,4 +1,4 @@
-"""Where a server is, from its URL."""
+"""The address of a server, parsed from its URL."""
 
 import ssl
 from urllib.parse import urlsplit
@@ -18,13 +18,13 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header has them."""
+        """Host and port in the format of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 def parse_url(url: str) -> Address:
-    """The parts of an http or https URL; UsageError for anything else."""
+    """Parse an http or https URL; raises UsageError for anything else."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -44,7 +44,7 @@ def parse_url(url: str) -> Address:
 
 
 def tls_context(address: Address, authority: str | None) -> ssl.SSLContext | None:
-    """How to trust the server; ``authority`` is a file of certificates beside the system's."""
+    """Return the TLS context, None for http; ``authority`` is a file of additional certificates."""
     if not address.tls:
         return None
     context = ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""One connection to a server: a request goes out, its answer comes back."""
+"""One connection to a server: sends a request and receives its answer."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ HEADER_LENGTH = b"inference-header-content-length"
 
 
 class Answer:
-    """What came back; ``header_length`` is that of the JSON before binary tensors, if stated."""
+    """An answer; ``header_length`` is that of the JSON before binary tensors, if stated."""
 
     __slots__ = ("at", "body", "header_length", "status")
 
@@ -24,20 +24,20 @@ class Answer:
 
 
 class Owner(Protocol):
-    """Whose requests a connection carries."""
+    """The owner of a connection, called on its events."""
 
     def opened(self, connection: "Connection") -> None:
-        """It can send."""
+        """The connection is ready to send."""
 
     def answered(self, connection: "Connection", answer: Answer) -> None:
-        """The answer to what was sent; the connection is free again, unless it has closed."""
+        """The answer arrived; the connection is free again, unless it has closed."""
 
     def lost(self, connection: "Connection", reason: str) -> None:
-        """It has ended, and with it what was sent and not answered."""
+        """The connection has ended; a request without an answer is lost."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Carries one request at a time; ``sending`` is what its owner notes of that request."""
+    """Carries one request at a time; its owner keeps that request in ``sending``."""
 
     def __init__(self, owner: Owner) -> None:
         self.sending: object = None
@@ -54,7 +54,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reason = ""
 
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Send a request, given as parts that follow each other."""
+        """Send a request, given in consecutive parts."""
         assert self._transport is not None
         if len(parts) == 1:
             self._transport.write(parts[0])
@@ -62,7 +62,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.writelines(parts)
 
     def abort(self, reason: str) -> None:
-        """Close at once; ``lost`` is told why."""
+        """Close at once; ``lost`` gets the reason."""
         self._reason = self._reason or reason
         if self._transport is not None:
             self._transport.abort()
@@ -70,25 +70,25 @@ class Connection(asyncio.BufferedProtocol):
     # called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The server is there."""
-        # transports of uvloop are no subclasses, but do what these do
+        """Keep the transport of the new connection."""
+        # uvloop's transports are not subclasses, but have the same methods
         self._transport = cast(asyncio.Transport, transport)
         self.is_open = True
         self._owner.opened(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
+        """Return the buffer for the next bytes."""
         return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come."""
+        """Parse the bytes received."""
         try:
             self._parser.feed_data(self._view[:nbytes])
         except httptools.HttpParserError:
             self.abort("the answer is not HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Complete an answer that ends with the connection, and tell the owner."""
         self.is_open = False
         self._transport = None
         if self._headers_done and self._ends_with_connection and not self._reason and exc is None:
@@ -98,7 +98,7 @@ class Connection(asyncio.BufferedProtocol):
     # called by llhttp
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header of the answer."""
+        """Handle a header of the answer."""
         lower = name.lower()
         if lower in (b"content-length", b"transfer-encoding"):
             self._ends_with_connection = False
@@ -106,15 +106,15 @@ class Connection(asyncio.BufferedProtocol):
             self._header_length = int(value)
 
     def on_headers_complete(self) -> None:
-        """The end of the head."""
+        """Handle the end of the headers."""
         self._headers_done = True
 
     def on_body(self, data: bytes) -> None:
-        """A part of the body."""
+        """Handle a part of the body."""
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """The end of an answer."""
+        """Handle the end of an answer."""
         if self._parser.get_status_code() < 200:
             self._reset()
             return

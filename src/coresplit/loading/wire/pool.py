@@ -1,4 +1,4 @@
-"""Connections to one server: as many as requests need, each with one request at a time."""
+"""A pool of connections to one server; each carries one request at a time."""
 
 import asyncio
 import ssl
@@ -14,16 +14,16 @@ _ENDED = "ended"
 
 
 class Sender(Protocol):
-    """Who hears what became of its requests."""
+    """The sender of requests, called with their results."""
 
     def answered(self, request: Prepared, due_at: float, answer: Answer) -> None:
         """An answer came, right or wrong."""
 
     def failed(self, due_at: float, reason: str) -> None:
-        """No answer came."""
+        """A request got no answer."""
 
     def waits(self) -> None:
-        """A request waits for a connection, as there may be no more of them."""
+        """A request waits because all connections are in use."""
 
 
 class Pool:
@@ -46,11 +46,11 @@ class Pool:
 
     @property
     def unfinished(self) -> int:
-        """Requests that have neither been answered nor failed."""
+        """The number of requests that have neither been answered nor failed."""
         return self._out + len(self._waiting)
 
     async def open(self, count: int) -> None:
-        """Open so many connections, as far as the server lets."""
+        """Open ``count`` connections, or as many as the server accepts."""
         for _ in range(count):
             self._connect()
         await asyncio.gather(*self._connecting)
@@ -67,7 +67,7 @@ class Pool:
             self._connect()
 
     def give_up(self, before: float) -> None:
-        """Fail what was due before that time."""
+        """Fail unanswered requests that were due before ``before``."""
         while self._waiting and self._waiting[0][0] < before:
             due_at, _ = self._waiting.popleft()
             self._sender.failed(due_at, "timeout")
@@ -76,34 +76,34 @@ class Pool:
                 connection.abort("timeout")
 
     def overdue(self, since: float, before: float) -> int:
-        """How many unfinished requests were due between these times."""
+        """Return how many unfinished requests were due between these times."""
         return sum(since <= due_at < before for due_at, _ in self._waiting) + sum(
             each.sending is not None and since <= each.due_at < before for each in self._all
         )
 
     async def close(self) -> None:
-        """Close everything; nothing is told of what was unfinished."""
+        """Close all connections without reporting unfinished requests."""
         self._closed = True
         for task in self._connecting:
             task.cancel()
         for connection in list(self._all):
             connection.abort(_ENDED)
-        # connections hear that they were closed in the next turns of the loop
+        # the loop tells connections that they were closed in its next iterations
         await asyncio.sleep(0)
 
     # called by connections
 
     def opened(self, connection: Connection) -> None:
-        """A connection can be used."""
+        """Use a new connection."""
         self._all.add(connection)
         self.largest = max(self.largest, len(self._all))
         self._free(connection)
 
     def answered(self, connection: Connection, answer: Answer) -> None:
-        """The answer to what was sent; the connection takes what waits."""
+        """Pass on an answer; the connection takes the next waiting request."""
         request, due_at = connection.sending, connection.due_at
         if not isinstance(request, Prepared):
-            connection.abort("an answer that nobody asked for")
+            connection.abort("an answer without a request")
             return
         connection.sending = None
         self._out -= 1
@@ -111,7 +111,7 @@ class Pool:
         self._sender.answered(request, due_at, answer)
 
     def lost(self, connection: Connection, reason: str) -> None:
-        """A connection has ended."""
+        """Drop a connection that has ended, and fail its request."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -158,7 +158,7 @@ class Pool:
 
 
 class _One:
-    """Hears of one request."""
+    """The sender of a single request."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -172,13 +172,16 @@ class _One:
             self.answer.set_exception(ConnectionError(reason))
 
     def waits(self) -> None:
-        """Nobody counts it."""
+        """Do nothing: waiting requests are not counted here."""
 
 
 async def ask(
     address: Address, tls: ssl.SSLContext | None, request: Prepared, timeout: float
 ) -> Answer:
-    """One request over a connection of its own; raises ConnectionError with the reason."""
+    """Send one request over a new connection and return the answer.
+
+    Raises ConnectionError with the reason.
+    """
     sender = _One()
     pool = Pool(address, tls, 1, sender)
     try:
@@ -191,7 +194,7 @@ async def ask(
 
 
 def reason_of(error: OSError) -> str:
-    """Why a connection could not be made."""
+    """Return why a connection could not be opened."""
     if isinstance(error, ssl.SSLError):
         return f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}"
     if isinstance(error, ConnectionRefusedError):

@@ -9,7 +9,7 @@ Parts = tuple[bytes | memoryview, ...]
 
 
 class Prepared:
-    """A request that is ready to be sent; equal ones are the same object."""
+    """A request ready to be sent; equal requests are the same object."""
 
     __slots__ = ("expected", "parts", "rows", "size")
 
@@ -23,7 +23,7 @@ class Prepared:
 def head_of(
     address: Address, method: str, path: str, headers: Sequence[tuple[str, str]], length: int
 ) -> bytes:
-    """The head of a request; a header that is given replaces one that would be sent anyway."""
+    """Return the head of a request; given headers replace the default ones of the same name."""
     own = {"Host": address.authority, "User-Agent": "coresplit", "Accept": "*/*"}
     if method == "POST":
         own |= {"Content-Type": "application/octet-stream"}

@@ -1,1 +1,1 @@
-"""What disturbs measurements on this machine, and the remedies."""
+"""Find what disturbs measurements on this machine, and suggest remedies."""

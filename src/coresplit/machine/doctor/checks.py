@@ -1,4 +1,4 @@
-"""What on this machine disturbs measurements, and the remedies. It changes nothing."""
+"""Find what disturbs measurements on this machine and suggest remedies; changes nothing."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +32,10 @@ def examine(
     environment: Mapping[str, str] | None = None,
     can_bind: Callable[[], bool] = memory_can_be_bound,
 ) -> tuple[Advice, ...]:
-    """All findings about this machine, warnings first.
+    """Return all findings about this machine, warnings first.
 
     ``machine`` is the result of ``inspect`` for the same root. ``environment`` defaults to that of
-    this process; ``can_bind`` says whether it may bind memory to NUMA nodes.
+    this process; ``can_bind`` returns whether it may bind memory to NUMA nodes.
     """
     variables = os.environ if environment is None else environment
     advice = [
@@ -135,7 +135,7 @@ def _virtual(root: Path) -> Iterator[Advice]:
 
 
 def _steal_share(root: Path) -> float:
-    """Stolen ticks over all ticks since boot; fields 1 to 8 of the first line of /proc/stat."""
+    """Return stolen over all ticks since boot, from fields 1 to 8 of /proc/stat's first line."""
     words = (read_text(below(root, "/proc/stat")) or "").partition("\n")[0].split()
     total = sum(int(word) for word in words[1:9]) * TICK_S
     return steal_seconds(None, root) / total if total else 0.0

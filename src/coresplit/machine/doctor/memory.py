@@ -24,10 +24,11 @@ _TORCH_HUGE = "THP_MEM_ALLOC_ENABLE=1"
 
 
 class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that disturbs measurements, in one sentence, and what the user can do about it.
+    """One thing that disturbs measurements, and what the user can do about it.
 
-    ``what`` is the trouble and ``remedy`` what to do. ``option`` is the parameter of a sweep that
-    does it, such as ``mapping=interleave``, if any. A ``warning`` spoils results, a ``note`` may.
+    ``what`` is the problem in one sentence and ``remedy`` what to do. ``option`` is the parameter
+    of a sweep that does it, such as ``mapping=interleave``, if any. A problem of severity
+    ``warning`` spoils results; a ``note`` may.
     """
 
     what: str
@@ -37,7 +38,7 @@ class Advice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def allocator_remedy(root: Path = Path("/")) -> str:
-    """How to run with the allocators there are, and how to install more."""
+    """Return how to use the installed allocators, and how to install more."""
     usable = usable_allocators(root)
     steps: list[str] = ["measure with another allocator"] if len(usable) > 1 else []
     steps += [
@@ -56,7 +57,7 @@ def allocator_remedy(root: Path = Path("/")) -> str:
 
 
 def memory_advice(machine: Machine, root: Path, environment: Mapping[str, str]) -> Iterator[Advice]:
-    """The advice about the memory of this machine."""
+    """Return the advice about the memory of this machine."""
     yield from _allocator(root)
     yield from _huge_pages(root, environment)
     yield from _swap(root)

@@ -1,1 +1,1 @@
-"""Whether an optimization computes the same outputs, and the error of a lossy one."""
+"""Check that an optimization computes the same outputs, and measure the error of a lossy one."""

@@ -1,4 +1,4 @@
-"""How far the outputs of an optimization are from the reference."""
+"""Compare the outputs of an optimization with the reference."""
 
 import math
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ LEAST_SPREAD = 1e-6
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How far outputs are from the reference, over ``compared`` inputs.
+    """The difference of outputs from the reference over ``compared`` inputs.
 
     ``error`` is defined in ``Comparer``. ``agreement`` is the share of equal top-1 classes, None
     if the first output is not class scores or the reference outputs have too few classes.
@@ -38,11 +38,11 @@ class Comparer:
 
         max |outputs - reference| / max |reference - mean of reference over the inputs|
 
-    in double precision; the error of several outputs is the largest. The scale leaves out the
-    mean over the inputs, since a network that ignores its input would match that as well; the
-    difference does not, so a constant offset counts. An output that varies with its input by less
-    than a millionth of its magnitude is a constant, and its scale is its magnitude. The error is
-    infinite if shapes or data types differ, if integers differ, or if the outputs contain NaN or
+    in double precision; the error of several outputs is the largest. The scale excludes the mean
+    over the inputs, because a network that ignores its input would match the mean as well; the
+    difference includes it, so a constant offset counts. An output that varies with its input by
+    less than a millionth of its magnitude is a constant, and its scale is its magnitude. The error
+    is infinite if shapes or data types differ, if integers differ, or if the outputs contain NaN or
     infinity and the reference does not.
 
     Equality proves nothing if every floating-point output is a constant, or if the reference
@@ -78,7 +78,7 @@ class Comparer:
             each.add(expected, found)
 
     def result(self) -> Comparison:
-        """The comparison so far; raises ``ValueError`` for fewer than 2 inputs."""
+        """Return the comparison so far; raises ``ValueError`` for fewer than 2 inputs."""
         if self._inputs < 2:
             raise ValueError("a comparison needs the outputs of at least 2 inputs")
         unchecked = self._unchecked() if self._alike else ""
@@ -135,11 +135,11 @@ class _Floats:
         self._count += len(expected)
 
     def moves(self) -> bool:
-        """Whether the reference varies with its input."""
+        """True if the reference varies with its input."""
         return self._sum is not None and self._spread() > LEAST_SPREAD * self._size()
 
     def error(self) -> float:
-        """The largest difference over the scale; 0 if the reference is not finite."""
+        """Return the largest difference over the scale; 0 if the reference is not finite."""
         if self._sum is None or not self.finite:
             return 0.0
         scale = self._spread() if self.moves() else self._size()
@@ -169,7 +169,7 @@ class _Integers:
         self._equal = self._equal and bool((reference == found).all())
 
     def error(self) -> float:
-        """Zero or infinite."""
+        """Return 0 if all values were equal, else infinity."""
         return 0.0 if self._equal else math.inf
 
 
@@ -194,5 +194,5 @@ class _Classes:
         self._count += expected.numel()
 
     def agreement(self) -> float | None:
-        """The share of equal classes; None with too few classes in the reference."""
+        """Return the share of equal classes; None with too few classes in the reference."""
         return self._equal / self._count if len(self._seen) >= LEAST_CLASSES else None

@@ -25,7 +25,7 @@ _STORED_BYTES = 2**30
 
 
 def reference(request: PrepareRequest) -> CompiledModel:
-    """The unoptimized model: eager PyTorch, or an ONNX file without graph optimizations.
+    """Return the unoptimized model: eager PyTorch, or an ONNX file without graph optimizations.
 
     Raises EnvironmentFault for an ONNX file if ONNX Runtime is not installed.
     """
@@ -53,9 +53,9 @@ def measure_accuracy_drop(
 ) -> Comparison:
     """Compare the lossy optimization ``name`` with the reference over 256 seeded inputs.
 
-    They run in chunks of 32, or fewer if the outputs of a chunk exceed 128 MiB. There are fewer
-    inputs if all outputs exceed 1 GiB, because the cache keeps the outputs of the reference. It
-    keeps the result too, for other thread counts and allocators with the same library and
+    They run in chunks of 32, or fewer if the outputs of a chunk exceed 128 MiB. Fewer inputs are
+    used if all outputs exceed 1 GiB, because the cache keeps the outputs of the reference. The
+    cache also keeps the result, for other thread counts and allocators with the same library and
     settings.
     """
     count, chunk = _sizes(request, reference_forward, seed)
@@ -82,7 +82,7 @@ def measure_accuracy_drop(
 
 
 def _sizes(request: PrepareRequest, eager: CompiledModel, seed: int) -> tuple[int, int]:
-    """How many inputs to compare, a multiple of the chunk, and the inputs of a chunk."""
+    """Return the number of inputs to compare, a multiple of the chunk, and the chunk size."""
     each = sum(output.nbytes for output in eager.bind(request.make_inputs(2, seed))()) // 2
     chunk = max(2, min(_CHUNK_INPUTS, _CHUNK_BYTES // max(1, each)))
     count = min(ACCURACY_INPUTS, _STORED_BYTES // max(1, each))
@@ -98,7 +98,7 @@ def _chunks(request: PrepareRequest, seed: int, count: int, chunk: int) -> Itera
 def _key(
     request: PrepareRequest, eager: CompiledModel, seed: int, count: int, chunk: int
 ) -> dict[str, str]:
-    """Everything that the reference outputs depend on.
+    """Return everything that the reference outputs depend on.
 
     Threads are left out: they change outputs only by rounding.
     """

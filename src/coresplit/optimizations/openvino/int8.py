@@ -18,7 +18,7 @@ _INT8 = ("i8", "u8")
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The quantized model, kept in the cache and compiled for the CPU; other operators are float32.
+    """Quantize the model, keep it in the cache and compile it; other operators are float32.
 
     Raises PrepareFailed if no convolution or matrix product runs in int8.
     """
@@ -27,7 +27,7 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 
 
 def load(path: Path, cpus: tuple[int, ...]) -> OpenVinoModel:
-    """A quantized model, compiled for the CPU; raises PrepareFailed as ``prepare`` does."""
+    """Compile a quantized model for the CPU; raises PrepareFailed as ``prepare`` does."""
     prepared = compiled(path, cpus, "f32", loaded_by=f"{__name__}:load")
     prepared.facts["precision"] = "int8"
     prepared.state_operators("int8", _INT8)
@@ -52,7 +52,7 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
     """Post-training static quantization of weights and activations (Jacob et al., 2018).
 
     Calibration inputs are generated like measured ones, from another seed. A model with integer
-    inputs is treated as a transformer: NNCF then keeps its attention more precise.
+    inputs is treated as a transformer: NNCF then keeps its attention at higher precision.
     """
     disable_telemetry()
     import nncf  # noqa: PLC0415
@@ -61,7 +61,7 @@ def _quantize(request: PrepareRequest, folder: Path) -> None:
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415 (imports torch)
 
     file = onnx_file(request)
-    # OpenVINO keeps to the affinity mask that its threads started under
+    # OpenVINO's threads keep the affinity mask they started with
     os.sched_setaffinity(0, request.cpus)
     model = openvino.Core().read_model(file)
     text = any(each.dtype.startswith("int") for each in request.inputs)
@@ -93,7 +93,7 @@ def _advanced(nncf: Any, capability: str) -> Any:  # noqa: ANN401 (its library h
 
 
 def _samples(request: PrepareRequest) -> list[list[Any]]:
-    """Inputs of batch 1 as lists of arrays, in the order of the model's inputs."""
+    """Return inputs of batch 1 as lists of arrays, in the order of the model's inputs."""
     inputs = [tensor.numpy() for tensor in request.make_inputs(SAMPLES, SEED)]
     return [[array[i : i + 1] for array in inputs] for i in range(SAMPLES)]
 

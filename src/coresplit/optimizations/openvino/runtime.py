@@ -18,14 +18,14 @@ _HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 
 
 def prepare_float32(request: PrepareRequest) -> CompiledModel:
-    """The model's ONNX file, compiled for the CPU."""
+    """Compile the model's ONNX file for the CPU."""
     from coresplit.optimizations.onnx_export import onnx_file  # noqa: PLC0415 (imports torch)
 
     return load_float32(onnx_file(request), request.cpus)
 
 
 def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
-    """The same in bfloat16; inputs and outputs stay float32.
+    """Compile the model's ONNX file in bfloat16; inputs and outputs stay float32.
 
     Raises PrepareFailed if no convolution or matrix product runs in bfloat16.
     """
@@ -35,12 +35,12 @@ def prepare_bfloat16(request: PrepareRequest) -> CompiledModel:
 
 
 def load_float32(path: Path, cpus: tuple[int, ...]) -> "OpenVinoModel":
-    """A model file, compiled for the CPU."""
+    """Compile a model file for the CPU."""
     return compiled(path, cpus, "f32", loaded_by=f"{__name__}:load_float32")
 
 
 def load_bfloat16(path: Path, cpus: tuple[int, ...]) -> "OpenVinoModel":
-    """The same in bfloat16; raises PrepareFailed as ``prepare_bfloat16`` does."""
+    """Compile a model file in bfloat16; raises PrepareFailed as ``prepare_bfloat16`` does."""
     prepared = compiled(path, cpus, "bf16", loaded_by=f"{__name__}:load_bfloat16")
     prepared.state_operators("bf16", ("bf16",))
     return prepared
@@ -89,14 +89,14 @@ class OpenVinoModel(ArrayModel):
         self.facts[f"{name} operators"] = f"{running} of {found.total()}"
 
     def over(self, inputs: Arrays, like: ArrayForward | None = None) -> ArrayForward:
-        """One forward over these arrays; the next call overwrites the outputs."""
+        """Return a forward on these arrays; each call overwrites the previous outputs."""
         if isinstance(like, _Forward):
             return _Forward(like.request, self._model, inputs)
         return _Forward(_Request(self._model.create_infer_request()), self._model, inputs)
 
 
 class _Request:
-    """An inference request, which has memory for what it computes, and whose inputs it has."""
+    """An inference request with its working memory, and the forward whose inputs are set."""
 
     def __init__(self, request: Any) -> None:  # noqa: ANN401 (no type stubs)
         self.request = request
@@ -104,7 +104,7 @@ class _Request:
 
 
 class _Forward:
-    """Inputs that OpenVINO reads without owning them, and the request that they take turns in."""
+    """Inputs that OpenVINO reads without owning them, and a request that forwards may share."""
 
     def __init__(self, request: _Request, model: Any, arrays: Arrays) -> None:  # noqa: ANN401
         from openvino import Tensor  # noqa: PLC0415
@@ -128,13 +128,13 @@ class _Forward:
 def compiled(
     path: Path, cpus: tuple[int, ...], precision: Precision, *, loaded_by: str
 ) -> OpenVinoModel:
-    """The model in a file (ONNX or OpenVINO's own), compiled for the CPU with a dynamic batch.
+    """Compile a model file (ONNX or OpenVINO's own) for the CPU with a dynamic batch.
 
-    ``loaded_by`` names the function that would do all of this again.
+    ``loaded_by`` names the function that loads the model again.
 
-    OpenVINO's threads return to the affinity mask under which they were first started whenever
-    they begin to compute, so this binds the calling thread to ``cpus``. Raises PrepareFailed if a
-    setting read back differs from the request, since OpenVINO silently changes the precision.
+    OpenVINO's threads return to the affinity mask they first started with whenever they begin to
+    compute, so this binds the calling thread to ``cpus``. Raises PrepareFailed if a setting read
+    back differs from the request, because OpenVINO silently changes the precision.
     """
     disable_telemetry()
     import openvino  # noqa: PLC0415
@@ -154,7 +154,7 @@ def compiled(
 
 
 def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: ANN401
-    """Read settings back from a compiled model; raises PrepareFailed if one differs."""
+    """Read settings back from a compiled model; raise PrepareFailed if one differs."""
     for name, value in asked.items():
         found = model.get_property(name)
         if _text(found) != _text(value):
@@ -162,7 +162,7 @@ def require_settings(model: Any, asked: Mapping[str, object]) -> None:  # noqa: 
 
 
 def _text(value: object) -> str:
-    """A property as text; OpenVINO's types, printed as ``<Type: 'float32'>``, have a short name."""
+    """Return a property as text, for OpenVINO's types their short name (not ``<Type: ...>``)."""
     named = getattr(value, "to_string", None)
     return str(named() if named is not None else value)
 

@@ -15,7 +15,7 @@ FACTS = {"layout": "NHWC"}
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The module with its weights in NHWC; each forward converts its NCHW inputs.
+    """Return the module with its weights in NHWC; each forward converts its NCHW inputs.
 
     Raises PrepareFailed for a model without 4-dimensional inputs and weights.
     """
@@ -23,7 +23,7 @@ def prepare(request: PrepareRequest) -> CompiledModel:
 
 
 def on_nhwc(module: nn.Module) -> Callable[..., Any]:
-    """The module as a function that first converts its images to NHWC."""
+    """Return the module as a function that first converts its images to NHWC."""
 
     def forward(*inputs: Tensor) -> Any:  # noqa: ANN401 (whatever the module returns)
         return module(*map(_to_nhwc, inputs))

@@ -22,13 +22,13 @@ _MOST_RECOMPILES = 64
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The module, compiled."""
+    """Compile the module."""
     assert request.module is not None
     return _compiled(request, request.module, freezing=False, facts={})
 
 
 def prepare_frozen(request: PrepareRequest) -> CompiledModel:
-    """The module in NHWC if it has images, compiled with its weights as constants."""
+    """Compile the module with its weights as constants, in NHWC if it has images."""
     facts = {"weights": "frozen"}
     try:
         module = channels_last.lay_out(request)
@@ -43,7 +43,7 @@ def prepare_frozen(request: PrepareRequest) -> CompiledModel:
 def _compiled(
     request: PrepareRequest, function: Callable[..., Any], *, freezing: bool, facts: dict[str, str]
 ) -> CompiledModel:
-    """``function``, compiled with a dynamic batch and run, so that later batch sizes are ready.
+    """Compile ``function`` with a dynamic batch and run it, so that later batch sizes are ready.
 
     Inductor generates different code for 1 input and for several, with the number of threads
     built in. The code is kept in the cache, and compiled again if it is damaged. A model that only
@@ -70,7 +70,7 @@ def _compiled(
 
 
 def _require_plain_paths(request: PrepareRequest) -> None:
-    """Inductor passes paths to the compiler without quotes."""
+    """Refuse paths with spaces: inductor passes paths to the compiler without quotes."""
     for path in (Path(torch.__file__).parent, request.cache.root):
         if " " in str(path):
             raise PrepareFailed(
@@ -83,11 +83,11 @@ def _configure(request: PrepareRequest) -> Path:
     key = {**versions("torch"), "cpu": torch.backends.cpu.get_cpu_capability()}
     folder = request.cache.folder("inductor", key)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
-    # the cache refuses files that others can write, and inductor leaves that to the umask
+    # the cache refuses files that others can write; inductor creates files by the umask
     os.umask(0o077)
-    # compile in this process: worker processes would stay alive while it is measured
+    # compile in this process: worker processes would stay alive during measurements
     torch._inductor.config.compile_threads = 1
-    # beyond its limit dynamo runs eagerly, with a warning at most
+    # beyond its limit, dynamo would run eagerly, with at most a warning
     torch._dynamo.config.recompile_limit = _MOST_RECOMPILES
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     return folder

@@ -22,9 +22,9 @@ class TorchModel:
         return torch.get_num_threads()
 
     def bind(self, inputs: tuple[Tensor, ...], like: Forward | None = None) -> Forward:
-        """One forward over these tensors."""
+        """Return a forward on these tensors."""
         run = self._forward
-        # entered again for every forward: to make one takes longer
+        # created once and entered for every forward, because creating it takes longer
         mode = torch.inference_mode()
 
         def forward() -> tuple[Tensor, ...]:
@@ -36,6 +36,6 @@ class TorchModel:
 
 
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """The module itself."""
+    """Return the module itself as a compiled model."""
     assert request.module is not None
     return TorchModel(request.module)

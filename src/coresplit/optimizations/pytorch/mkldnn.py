@@ -17,11 +17,11 @@ _EXAMPLES = 2
 
 @without_deprecation()
 def prepare(request: PrepareRequest) -> CompiledModel:
-    """A copy of the module with oneDNN's layers, since conversion modifies its argument.
+    """Convert a copy of the module to oneDNN's layers; conversion modifies its argument.
 
     Raises PrepareFailed with the name of an operator that does not support oneDNN's tensors.
     """
-    # its layers are script modules, and warn when they are defined
+    # its layers are script modules, which warn when they are defined
     from torch.utils.mkldnn import to_mkldnn  # noqa: PLC0415
 
     last = _LastOperator()  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ class _LastOperator(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _on_dense(module: nn.Module) -> Callable[..., tuple[Tensor, ...]]:
-    """The module as a function of dense tensors: inputs and outputs are converted."""
+    """Return the module as a function of dense tensors that converts inputs and outputs."""
 
     def forward(*inputs: Tensor) -> tuple[Tensor, ...]:
         outputs = module(*(x.to_mkldnn() if x.is_floating_point() else x for x in inputs))

@@ -36,9 +36,9 @@ def _quiet() -> Iterator[None]:
 
 @_quiet()
 def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
-    """Scripted if the code of the module can be, else traced.
+    """Script the module, or trace it if its code cannot be scripted.
 
-    A module that is TorchScript already is used as it is. Raises PrepareFailed with both reasons
+    A module that is already TorchScript is used unchanged. Raises PrepareFailed with both reasons
     if neither works.
     """
     if isinstance(request.module, torch.jit.ScriptModule):
@@ -59,10 +59,10 @@ def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
 
 @_quiet()
 def traced(request: PrepareRequest) -> CompiledModel:
-    """A trace of one forward of two inputs, checked with other inputs and batch sizes.
+    """Trace one forward of two inputs, and check it with other inputs and batch sizes.
 
     Raises PrepareFailed if the module cannot be traced, or if the outputs of the trace differ: a
-    trace has one path of code that branches on the batch size or on values.
+    trace records only one path of code that branches on the batch size or on values.
     """
     assert request.module is not None
     example = request.make_inputs(_TRACED_BATCH, 0)
@@ -90,7 +90,7 @@ def _optimized(module: Any, made: str) -> CompiledModel:  # noqa: ANN401 (jit ha
 
 
 def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  # noqa: ANN401
-    """How a trace differs from the module for a batch size; None if it does not.
+    """Return how a trace differs from the module for a batch size; None if it does not.
 
     A batch size that the module itself does not support is not compared.
     """
@@ -116,7 +116,7 @@ def _several(outputs: Any) -> "tuple[Tensor, ...]":  # noqa: ANN401 (whatever th
 
 
 def _alike(expected: "Tensor", found: "Tensor") -> bool:
-    """Equal except for rounding, relative to the largest value."""
+    """True if equal except for rounding, relative to the largest value."""
     if not expected.is_floating_point():
         return torch.equal(expected, found)
     finite = expected[expected.isfinite()]

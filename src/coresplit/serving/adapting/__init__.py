@@ -1,1 +1,1 @@
-"""Which instances the load wants: replayed, estimated and decided; pure, without a clock."""
+"""Choosing instances by the load: simulate, estimate and decide; pure, without a clock."""

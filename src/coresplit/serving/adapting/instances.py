@@ -1,8 +1,8 @@
-"""Simulated instances: what waits for them, what they compute, and when each is idle again.
+"""Simulated instances: their queue, their batches, and when each is idle again.
 
-They begin and divide what ``serving.engine`` would: an instance that is later than expected is
-expected to be as late again, rows that wait for a faster one are looked at anew, and instances
-that take over wait for the cores that others compute on.
+They dispatch as ``serving.engine`` does: an instance that is t seconds late is expected to need
+another t, rows that wait for a faster instance are reconsidered after a while, and instances that
+take over wait for the cores that others still compute on.
 """
 
 import heapq
@@ -22,15 +22,15 @@ _NOBODY = -1
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """Instances that could serve, on cores one after the other.
+    """Instances that could serve, on consecutive cores.
 
-    ``threads`` has those of each instance. ``busy`` are latencies while all instances are busy,
-    ``alone`` those of an instance beside idle ones, ``busy`` where None. An instance takes
-    ``most_rows`` at once, fewer where they would take longer than ``limit_s``. ``overhead_s`` is
-    what a request takes beside its forward, and ``pause_s`` what an instance loses with each batch,
-    in which it computes nothing. ``work_s`` is what a request takes of a core beside: it is done by
-    an idle one, and where there is none an instance takes so much longer. ``noise`` are ratios of
-    real latencies to predicted ones, from which each forward draws one; empty for none.
+    ``threads`` are the threads of each instance. ``busy`` are latencies while all instances are
+    busy, ``alone`` those of an instance while the others are idle; None means the same as ``busy``.
+    An instance takes at most ``most_rows`` at once, fewer if its forward would exceed ``limit_s``.
+    ``overhead_s`` is the time of a request outside its forward, ``pause_s`` the time an instance
+    loses with each batch. ``work_s`` is the core time of a request outside its forward: an idle
+    core does this work, and if there is none it delays an instance. ``noise`` are ratios of real to
+    predicted latencies, from which each forward draws one; empty for none.
     """
 
     threads: tuple[int, ...]
@@ -45,7 +45,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Batch(msgspec.Struct, frozen=True):
-    """What is computed on which cores: until when that is expected, and waited for."""
+    """A batch: its cores, its expected end, and until when others wait for it."""
 
     cpus: range
     expected: float
@@ -53,7 +53,7 @@ class _Batch(msgspec.Struct, frozen=True):
 
 
 class Instances:
-    """Those of a candidate. Requests are numbers; ``left`` has the rows of each that are due."""
+    """The instances of a candidate. Requests are numbers; ``left`` maps them to uncomputed rows."""
 
     def __init__(
         self, candidate: Candidate, chance: random.Random, left: dict[int, int] | None = None
@@ -82,11 +82,11 @@ class Instances:
 
     @property
     def next_end(self) -> float:
-        """When the next batch ends, or is looked at anew; infinite where nothing is to be done."""
+        """When the next batch ends or the queue is reconsidered; infinite if nothing is due."""
         return self._ends[0][0] if self._ends else math.inf
 
     def arrive(self, request: int, rows: int, now: float) -> None:
-        """A request comes."""
+        """A request arrives."""
         self.left[request] = rows
         self._waiting.append([request, rows])
         self._rows += rows
@@ -97,7 +97,7 @@ class Instances:
         self._pump(now)
 
     def finish(self) -> tuple[float, list[int]]:
-        """The next batch ends: when, and the requests that are done with it, which may be none."""
+        """End the next batch; return the time and the requests that are done, maybe none."""
         now, seat, parts = heapq.heappop(self._ends)
         done = []
         if seat == _NOBODY:
@@ -114,7 +114,7 @@ class Instances:
         return now, done
 
     def copy(self) -> "Instances":
-        """The same, to be run on without these."""
+        """Return an independent copy."""
         other = Instances.__new__(Instances)
         other.left = dict(self.left)
         other._candidate, other._chance, other._most = self._candidate, self._chance, self._most
@@ -127,16 +127,16 @@ class Instances:
         return other
 
     def in_flight(self) -> Iterator[tuple[float, list[int]]]:
-        """When each batch that is computed ends, and its requests, in no order."""
+        """Return the end and the requests of each batch being computed, in no particular order."""
         return ((end, [request for request, _ in parts]) for end, _, parts in self._ends)
 
     @property
     def waiting(self) -> int:
-        """Requests of which rows wait."""
+        """The number of requests with waiting rows."""
         return len(self._waiting)
 
     def take_over(self, others: "Instances", now: float) -> None:
-        """Take what waits for others, as soon as these have finished on the cores that it needs."""
+        """Take over the queue of others, and wait for the cores on which they still compute."""
         self._waiting, others._waiting = others._waiting, deque()
         self._rows, others._rows = others._rows, 0
         self._rate = others._rate
@@ -168,19 +168,19 @@ class Instances:
             if count and not lanes[seat].busy_s:
                 self._dispatch(seat, enough[seat], count, now)
         if self._rows and any(not lanes[seat].busy_s for seat in self._idle):
-            # they wait for a faster one, which may take longer than expected
+            # they wait for a faster instance, which may take longer than expected
             again = now + max(MOMENT_S, self._least_s)
             if again < self._alarm:
                 self._alarm = again
                 heapq.heappush(self._ends, (again, _NOBODY, []))
 
     def _busy_s(self, seat: int, now: float) -> float:
-        """Until an instance can begin, as far as is known."""
+        """Return the expected time until an instance can begin a batch."""
         ahead = [self._computing[seat]] if seat in self._computing else []
         if self._before:
             own = self._cpus[seat]
             ahead += [batch for _, batch in self._before if _meet(own, batch.cpus)]
-        # one that is late is expected to be as late again
+        # a batch that is t seconds late is expected to take another t
         return max((max(MOMENT_S, abs(each.expected - now)) for each in ahead), default=0.0)
 
     def _dispatch(self, seat: int, enough: int, most: int, now: float) -> None:
@@ -202,13 +202,13 @@ class Instances:
         )
         if self._candidate.noise:
             seconds *= self._chance.choice(self._candidate.noise)
-        # what was taken from the batch before shows in the next one, which is the same in all
+        # work that delayed the previous batch is added to this one; the total is the same
         seconds += self._candidate.pause_s + self._owed[seat]
         self._owed[seat] = 0.0
         heapq.heappush(self._ends, (now + seconds, seat, parts))
 
     def _beside_others(self, seat: int, rows: int, busy: float) -> float:
-        """What a forward takes beside as many busy cores as there are now."""
+        """Return the latency of a forward, given how many other cores are busy now."""
         threads = self._candidate.threads
         others = sum(threads) - threads[seat]
         if self._candidate.alone is None or not others:

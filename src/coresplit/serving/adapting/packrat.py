@@ -1,4 +1,4 @@
-"""The batch that a load wants, by the rule of Packrat (Bhardwaj et al., ICML 2025, section 3.8)."""
+"""The batch for a load by the rule of Packrat (Bhardwaj et al., ICML 2025, section 3.8)."""
 
 import math
 from collections import Counter, deque
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 EVERY_S = 1.0
 ESTIMATES = 10
-"""The mode of so many estimates is taken."""
+"""The mode of this many estimates is used."""
 WEIGHT = 0.5
-"""Of the newest observation in the exponential average."""
+"""Weight of the newest observation in the exponential average."""
 
 
 class PackratRule:
-    """Looked at once a second: an exponential average, the power of two below it, the mode of ten.
+    """Once a second: an exponential average, rounded down to a power of two; the mode of ten.
 
-    What is averaged is the number of requests in the system: the depth of the queue is near zero
-    while instances are idle, and depends on the split.
+    It averages the number of requests in the system, because the queue's depth is near zero while
+    instances are idle, and depends on the split.
     """
 
     def __init__(self, estimates: int = ESTIMATES, weight: float = WEIGHT) -> None:
@@ -24,21 +24,21 @@ class PackratRule:
         self._seen: deque[int] = deque(maxlen=estimates)
 
     def observe(self, in_system: float) -> int:
-        """Take in how many requests there are; the batch that is wanted now."""
+        """Add the number of requests in the system, and return the batch to use now."""
         before = self._average
         now = in_system if before is None else before + self._weight * (in_system - before)
         self._average = now
         self._seen.append(2 ** int(math.log2(max(1.0, now))))
         counts = Counter(self._seen)
         most = max(counts.values())
-        # of equally frequent batches the newest
+        # the newest of equally frequent batches
         return next(batch for batch in reversed(self._seen) if counts[batch] == most)
 
 
 class PackratSwitcher:
-    """Follows the rule: the candidate of the largest batch in ``by_batch`` that is not above it.
+    """Follows the rule: the candidate of the largest batch in ``by_batch`` up to the rule's.
 
-    Raises ValueError where there is no candidate for a single input.
+    Raises ValueError if there is no candidate for a batch of 1.
     """
 
     def __init__(self, by_batch: Mapping[int, str], present: str) -> None:
@@ -50,10 +50,10 @@ class PackratSwitcher:
         self._looked_at = 0.0
 
     def arrived(self, at: float, rows: int) -> None:
-        """The rule does not look at single requests."""
+        """Ignored: the rule does not use single requests."""
 
     def look(self, at: float, in_system: int) -> str | None:
-        """The candidate to switch to; None to stay, and until a second has passed."""
+        """Return the candidate to switch to; None to stay, or if less than a second has passed."""
         if at - self._looked_at < EVERY_S:
             return None
         self._looked_at = at
@@ -62,5 +62,5 @@ class PackratSwitcher:
         return name if name != self._present else None
 
     def switched(self, at: float, name: str) -> None:
-        """A candidate serves from now on."""
+        """A candidate has become active."""
         self._present = name

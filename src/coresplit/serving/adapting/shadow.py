@@ -1,4 +1,4 @@
-"""A candidate that serves the real load in a simulation, beside the instances that really do."""
+"""A candidate that serves the real load in a simulation, in parallel to the real instances."""
 
 import math
 import random
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from coresplit.serving.adapting.instances import Candidate, Instances
 
 Cost = Callable[[float], float]
-"""What a latency in seconds costs."""
+"""Maps a latency in seconds to its cost."""
 
 
 class Shadow:
-    """What the load has cost the candidate, with what it would still cost if no more came.
+    """The cost of the load with the candidate, including requests that are not done yet.
 
-    The cost is a sum over requests, each counted once: as soon as it comes, with the latency that
-    is foreseen for it, and finally with the one it had.
+    The cost is a sum over requests, each counted once: from its arrival with its predicted latency,
+    as if no more requests came, and in the end with its simulated latency.
     """
 
     def __init__(self, candidate: Candidate, cost: Cost) -> None:
@@ -28,20 +28,20 @@ class Shadow:
 
     @property
     def in_system(self) -> int:
-        """Requests that wait or are computed."""
+        """Requests that are waiting or being computed."""
         return len(self._came)
 
     def arrive(self, at: float, rows: int) -> None:
-        """A request of so many rows comes."""
+        """A request with this many rows arrives."""
         self.advance(at)
         self._count += 1
         self._came[self._count] = at
         self._instances.arrive(self._count, rows, at)
 
     def advance(self, to: float) -> None:
-        """Compute until then."""
+        """Advance the simulation to a time."""
         while True:
-            # in order, as parts of a request may be computed before and after a change
+            # in order of time, because parts of a request may be computed before and after a change
             instances = min([*self._before, self._instances], key=lambda each: each.next_end)
             if instances.next_end > to:
                 break
@@ -52,18 +52,18 @@ class Shadow:
         self._before = [each for each in self._before if not math.isinf(each.next_end)]
 
     def follow(self, candidate: Candidate, now: float) -> None:
-        """Have another candidate take over what waits."""
+        """Have another candidate take over the queue."""
         self._before.append(self._instances)
         self._candidate = candidate
         self._instances = Instances(candidate, random.Random(0), left=self._instances.left)
         self._instances.take_over(self._before[-1], now)
 
     def total(self) -> float:
-        """The cost of all requests that came."""
+        """Return the cost of all requests so far."""
         return self._done + self._foreseen()
 
     def resume_with(self, in_system: int, now: float) -> None:
-        """Go on as if so many requests of one row had just come, at the cost so far."""
+        """Restart with this many requests of one row that just arrived; keep the cost so far."""
         total = self.total()
         self._instances = Instances(self._candidate, random.Random(0))
         self._before = []
@@ -74,7 +74,7 @@ class Shadow:
         self._done = total - self._foreseen()
 
     def _foreseen(self) -> float:
-        # the end of a request is that of its last part
+        # a request ends with its last part
         ends: dict[int, float] = {}
         ahead = self._instances.copy() if self._instances.waiting else None
         for instances in [*self._before, *([] if ahead else [self._instances])]:

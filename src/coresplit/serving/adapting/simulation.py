@@ -1,10 +1,9 @@
-"""What a split would make of a load: the dispatch of the engine, replayed with predicted latencies.
+"""Simulation of a split under a load: the engine's dispatch with predicted latencies.
 
-Times are simulated, so that an hour of load takes seconds. The policy is that of
-``serving.engine``: an idle instance takes work at once, and rows that wait are divided as
-``serving.dividing`` says. A controller may have other instances take over on the way, which take
-what waits, while those before them finish what they have begun. A request is refused where too many
-wait.
+Time is simulated, so an hour of load takes seconds. The policy is that of ``serving.engine``: an
+idle instance takes work at once, and waiting rows are divided by ``serving.dividing``. A controller
+may switch to other instances during the simulation: they take over the queue, while the previous
+ones finish their batches. A request is refused if too many are waiting.
 """
 
 import math
@@ -18,30 +17,30 @@ from coresplit.serving.adapting.instances import Candidate, Instances
 from coresplit.serving.adapting.sources import Source
 
 LOOK_S = 0.25
-"""A controller is asked so often."""
+"""Interval at which a controller is asked."""
 MOST_WAITING = 1000
 AFTER_REFUSAL_S = 0.1
-"""A client waits so long before it asks again."""
+"""A refused client waits this long before it sends its next request."""
 
 
 class Switcher(Protocol):
-    """Says when other instances should serve; see ``serving.adapting.controller``."""
+    """Decides when to switch to other instances; see ``serving.adapting.controller``."""
 
     def arrived(self, at: float, rows: int) -> None:
-        """A request of so many rows came."""
+        """A request with this many rows arrived."""
 
     def look(self, at: float, in_system: int) -> str | None:
-        """The candidate to switch to; None to stay."""
+        """Return the candidate to switch to; None to stay."""
 
     def switched(self, at: float, name: str) -> None:
-        """A candidate serves from now on."""
+        """A candidate has become active."""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of each request, in the order of arrival; times in seconds.
+    """The result for each request, in order of arrival; times in seconds.
 
-    ``arrivals`` are when they came, ``latencies`` what they took; ``refused`` more were not taken.
-    ``switches`` are the times at which other instances took over, and their names.
+    ``arrivals`` and ``latencies`` do not include the requests that were refused, ``refused`` in
+    number. ``switches`` are the times at which other instances took over, and their names.
     """
 
     arrivals: tuple[float, ...]
@@ -52,7 +51,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     switches: tuple[tuple[float, str], ...] = ()
 
     def quantile(self, share: float) -> float:
-        """The latency that this share of the requests did not exceed; NaN without requests."""
+        """Return the latency that this share of requests does not exceed; NaN without requests."""
         ordered = sorted(self.latencies)
         return ordered[math.ceil(share * len(ordered)) - 1] if ordered else math.nan
 
@@ -63,7 +62,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def throughput(self) -> float:
-        """Rows per second; NaN where no time has passed."""
+        """Rows per second; NaN if no time has passed."""
         return self.rows / self.seconds if self.seconds else math.nan
 
 
@@ -78,10 +77,10 @@ def simulate(
     seed: int = 0,
     most_waiting: int = MOST_WAITING,
 ) -> Replay:
-    """Have a load served until its last request is answered, by the candidate ``first`` at first.
+    """Simulate a load until its last request is answered, starting with the candidate ``first``.
 
-    ``switcher`` is asked every ``look_s`` seconds; the instances that it names take over
-    ``switch_s`` later. Of more than ``most_waiting`` requests that wait, the last are refused.
+    ``switcher`` is asked every ``look_s`` seconds; the candidate that it names takes over
+    ``switch_s`` later. Requests that arrive while ``most_waiting`` wait are refused.
     """
     simulation = _Simulation(candidates, source, first, switcher, random.Random(seed))
     return simulation.run(look_s, switch_s, most_waiting)

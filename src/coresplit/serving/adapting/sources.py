@@ -1,4 +1,4 @@
-"""Where simulated requests come from: when they come, or when others are answered."""
+"""Sources of simulated requests: at given times, or from clients that wait for answers."""
 
 import heapq
 import math
@@ -14,17 +14,17 @@ class Source(Protocol):
 
     @property
     def next_at(self) -> float:
-        """When the next request comes as far as is known now; infinite for never."""
+        """When the next request arrives, as far as is known now; infinite for never."""
 
     def take(self) -> int:
-        """Take the next request: its rows."""
+        """Take the next request and return its rows."""
 
     def answered(self, at: float) -> None:
         """A request was answered."""
 
 
 class Open:
-    """Requests that come when they come, in order."""
+    """Requests at given times, in order, regardless of answers."""
 
     def __init__(self, arrivals: Iterable[Arrival]) -> None:
         self._arrivals = iter(arrivals)
@@ -32,24 +32,24 @@ class Open:
 
     @property
     def next_at(self) -> float:
-        """When the next one comes."""
+        """When the next request arrives."""
         return self._next[0]
 
     def take(self) -> int:
-        """Its rows."""
+        """Take the next request and return its rows."""
         rows = self._next[1]
         self._next = next(self._arrivals, (math.inf, 0))
         return rows
 
     def answered(self, at: float) -> None:
-        """Nothing depends on it."""
+        """Ignored: arrivals do not depend on answers."""
 
 
 class Closed:
     """Clients that send the next request when the last one is answered.
 
-    ``phases`` are pairs of seconds and of clients in them, one after the other; clients that are
-    too many leave after their answer. Each thinks for ``think_s`` before it sends again.
+    ``phases`` are consecutive pairs of a duration in seconds and a number of clients; surplus
+    clients leave after their answer. Each client waits ``think_s`` before it sends again.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Closed:
 
     @property
     def next_at(self) -> float:
-        """When the next one comes, or the number of clients changes."""
+        """When the next request arrives or the number of clients changes."""
         times = [self._due[0]] if self._due else []
         return min([*times, *(at for at, _ in self._changes[-1:])], default=math.inf)
 
     def take(self) -> int:
-        """Its rows; 0 where only the number of clients changes."""
+        """Take the next request and return its rows; 0 if only the number of clients changes."""
         at = self.next_at
         if self._changes and self._changes[-1][0] == at:
             _, self._wanted = self._changes.pop()
@@ -89,7 +89,7 @@ class Closed:
         return self._rows
 
     def answered(self, at: float) -> None:
-        """Its client sends the next one, unless it is to leave."""
+        """The client waits and sends its next request, unless it is to leave."""
         if self._clients > self._wanted:
             self._clients -= 1
         else:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 for bodies of megabytes: received where they are read, in order, within limits.
+"""HTTP/1.1 server for bodies of megabytes, received directly into the memory that is read later.
 
-heads        a head, read by llhttp
-bodies       a body as it arrives
-connection   one connection: requests in, answers out in order
+heads        request heads, parsed by llhttp
+bodies       request bodies as they arrive
+connection   one connection: reads requests, sends answers in order
 server       all connections: accepting, timeouts, draining
 """

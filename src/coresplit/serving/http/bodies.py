@@ -1,4 +1,4 @@
-"""Bodies of requests as they arrive: in place, to a known end, or in chunks."""
+"""Request bodies as they arrive: in place, of known length, or chunked."""
 
 from typing import Protocol
 
@@ -12,26 +12,26 @@ from coresplit.serving.http.room import Share
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 _PIECE = 64 << 10
 _FRAMING = 16 << 10
-# chunks of one byte have five bytes of framing
+# a one-byte chunk has five bytes of framing
 _FRAMING_A_BYTE = 16
 
 
 class Body(Protocol):
-    """A body that arrives."""
+    """A body being received."""
 
     done: bool
     received: int
     """Bytes taken from the wire."""
 
     def feed(self, data: memoryview) -> int:
-        """How many bytes of ``data`` belong to it; raises Refusal."""
+        """Take the bytes of ``data`` that belong to it, and return their number; raises Refusal."""
 
     def view(self) -> memoryview:
-        """The whole body, after ``done``."""
+        """Return the whole body; valid once ``done``."""
 
 
 class InPlace:
-    """A body of known length in a buffer that exists; the transport may write to ``rest()``."""
+    """A body of known length in a given buffer; the transport may write to ``rest()``."""
 
     def __init__(self, buffer: memoryview) -> None:
         self.received = 0
@@ -39,28 +39,28 @@ class InPlace:
         self._buffer = buffer
 
     def feed(self, data: memoryview) -> int:
-        """Copy what came with the head."""
+        """Copy bytes that arrived together with the head."""
         part = data[: len(self._buffer) - self.received]
         self._buffer[self.received : self.received + len(part)] = part
         self.advance(len(part))
         return len(part)
 
     def rest(self) -> memoryview:
-        """Where the next bytes belong; never empty before ``done``."""
+        """Return the unfilled part of the buffer; never empty before ``done``."""
         return self._buffer[self.received :]
 
     def advance(self, count: int) -> None:
-        """``count`` bytes were written to ``rest()``."""
+        """Record that ``count`` bytes were written to ``rest()``."""
         self.received += count
         self.done = self.received == len(self._buffer)
 
     def view(self) -> memoryview:
-        """The buffer."""
+        """Return the buffer."""
         return self._buffer
 
 
 class Skipped:
-    """A body of known length that nobody wants."""
+    """A body of known length that is discarded."""
 
     def __init__(self, length: int) -> None:
         self.received = 0
@@ -68,21 +68,21 @@ class Skipped:
         self._length = length
 
     def feed(self, data: memoryview) -> int:
-        """Count it."""
+        """Count the bytes."""
         took = min(len(data), self._length - self.received)
         self.received += took
         self.done = self.received == self._length
         return took
 
     def view(self) -> memoryview:
-        """Nothing."""
+        """Return nothing."""
         return memoryview(b"")
 
 
 class Grown:
-    """A buffer that grows to at most ``limit`` bytes, unpacked on the way if it was compressed.
+    """A buffer that grows to at most ``limit`` bytes; decompresses the data if needed.
 
-    Its bytes are taken from ``share``.
+    Its bytes are counted against ``share``.
     """
 
     def __init__(self, limit: int, coding: str, share: Share) -> None:
@@ -93,7 +93,7 @@ class Grown:
         self._buffer = bytearray()
 
     def add(self, data: bytes | memoryview) -> None:
-        """Raises Refusal past the limit or the share, and for damaged compressed data."""
+        """Add data; raises Refusal beyond the limit or the share, and for corrupt data."""
         if self._inflater is None:
             self._append(data)
             return
@@ -108,12 +108,12 @@ class Grown:
         self._buffer += data
 
     def finish(self) -> None:
-        """Raises Refusal if compressed data is cut short."""
+        """Raise Refusal if compressed data is incomplete."""
         if self._inflater is not None:
             self._inflater.finish()
 
     def view(self) -> memoryview:
-        """What was added."""
+        """Return the data added so far."""
         return memoryview(self._buffer)
 
 
@@ -127,7 +127,7 @@ class Compressed:
         self._grown = grown
 
     def feed(self, data: memoryview) -> int:
-        """Unpack what belongs to it; raises Refusal."""
+        """Decompress the bytes that belong to it; raises Refusal."""
         part = data[: self._length - self.received]
         self.received += len(part)
         self._grown.add(part)
@@ -137,15 +137,15 @@ class Compressed:
         return len(part)
 
     def view(self) -> memoryview:
-        """The unpacked body."""
+        """Return the decompressed body."""
         return self._grown.view()
 
 
 class Chunked:
-    """A chunked body, read by llhttp; extensions and trailers are thrown away.
+    """A chunked body, parsed by llhttp; extensions and trailers are discarded.
 
-    The last chunk ends with an empty line, so what is fed is cut at every empty line: where llhttp
-    says that the body is over, the next request begins.
+    The last chunk ends with an empty line, so data is fed to llhttp up to each empty line. When
+    llhttp reports the end of the body, the next request begins right there.
     """
 
     def __init__(self, grown: Grown) -> None:
@@ -159,8 +159,8 @@ class Chunked:
         self._parser.feed_data(_CHUNKED_HEAD)
 
     def feed(self, data: memoryview) -> int:
-        """How many bytes of ``data`` it took; raises Refusal."""
-        # copied once, as it may be cut at every fourth byte
+        """Take bytes from ``data`` and return their number; raises Refusal."""
+        # copied once, because it may be cut at every fourth byte
         piece = self._tail + bytes(data[:_PIECE])
         at = kept = len(self._tail)
         while at < len(piece) and not self.done:
@@ -201,14 +201,14 @@ class Chunked:
         self.done = True
 
     def view(self) -> memoryview:
-        """The whole body, unpacked if it was compressed."""
+        """Return the whole body, decompressed if needed."""
         return self._grown.view()
 
 
 def body_of(length: int | None, coding: str, most: int, share: Share) -> Body:
-    """A body of ``length`` bytes, None for chunks, that the app has no place for.
+    """Create a body of ``length`` bytes, None if chunked, in memory that is allocated here.
 
-    It may have ``most`` bytes, taken from ``share``. Raises Refusal.
+    It may have at most ``most`` bytes, counted against ``share``. Raises Refusal.
     """
     if length == 0:
         return Skipped(0)

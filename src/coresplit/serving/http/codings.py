@@ -1,4 +1,4 @@
-"""gzip and deflate: requests are unpacked to a bound, answers packed for whoever accepts it."""
+"""gzip and deflate: decompress request bodies piece by piece, and compress answers."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -6,37 +6,37 @@ from collections.abc import Iterator, Sequence
 from coresplit.serving.http.message import Refusal
 
 _WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-# the cheapest: an answer is packed between other requests
+# the fastest level, because compressing blocks the event loop
 _LEVEL = 1
 _AT_ONCE = 256 << 10
 
 
 class Inflater:
-    """Unpacks one stream."""
+    """Decompresses one stream."""
 
     def __init__(self, coding: str) -> None:
         self._stream = zlib.decompressobj(_WINDOW[coding])
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """Pieces of bounded size; raises Refusal for damaged data and for bytes after the end."""
+        """Yield pieces of bounded size; raises Refusal for corrupt data or data after the end."""
         rest: bytes | memoryview = data
         while rest:
             if self._stream.eof:
-                raise Refusal(400, "the compressed body goes on after its end")
+                raise Refusal(400, "the compressed body has data after its end")
             try:
                 yield self._stream.decompress(rest, _AT_ONCE)
             except zlib.error:
-                raise Refusal(400, "the compressed body is damaged") from None
+                raise Refusal(400, "the compressed body is corrupt") from None
             rest = self._stream.unconsumed_tail or self._stream.unused_data
 
     def finish(self) -> None:
-        """Raises Refusal if the stream is cut short."""
+        """Raise Refusal if the stream is incomplete."""
         if not self._stream.eof:
             raise Refusal(400, "the compressed body ends too early")
 
 
 def accepted_coding(header: str) -> str:
-    """The coding for an answer by an Accept-Encoding header: "gzip", "deflate" or ""."""
+    """Return the coding that an Accept-Encoding header allows: "gzip", "deflate" or ""."""
     weights: dict[str, float] = {}
     for each in header.lower().split(","):
         name, _, parameter = each.partition(";")
@@ -52,6 +52,6 @@ def accepted_coding(header: str) -> str:
 
 
 def packed(body: Sequence[bytes | memoryview], coding: str) -> list[bytes | memoryview]:
-    """The body as one stream of the coding."""
+    """Compress the body into one stream."""
     stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW[coding])
     return [*filter(None, (stream.compress(part) for part in body)), stream.flush()]

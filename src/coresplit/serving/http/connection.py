@@ -1,4 +1,4 @@
-"""One connection: requests are read as they come, and answered in their order."""
+"""One connection: reads requests as they arrive, and answers them in order."""
 
 import asyncio
 from collections import deque
@@ -18,7 +18,7 @@ _NO_HEAD = Head("GET", "/", "", {}, 0, "1.1")
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """Reads into the buffer that a body has, and writes whole answers."""
+    """Reads bodies directly into their buffers, and writes whole answers."""
 
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
         self._host = host
@@ -45,8 +45,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     # called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
-        # uvloop's transports are no subclasses, but do what these do
+        """A client has connected."""
+        # uvloop's transports are not subclasses, but behave the same
         self._transport = cast(asyncio.Transport, transport)
         self._outbox = Outbox(self._transport, self._limits)
         peer = transport.get_extra_info("peername")
@@ -55,13 +55,13 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._stop(error_answer(503, "too many connections; try later"))
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go: into the body itself where its length is known."""
+        """Return the buffer for the next bytes: the body itself if its length is known."""
         if isinstance(self._body, InPlace) and not self._body.done:
             return self._body.rest()
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come."""
+        """Bytes have arrived."""
         if isinstance(self._body, InPlace) and not self._body.done:
             self._body.advance(nbytes)
             if self._body.done:
@@ -70,12 +70,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._feed(self._buffer[:nbytes])
 
     def resume_writing(self) -> None:
-        """Everything that was written has left."""
+        """Everything written has been sent."""
         if self._outbox is not None and self._outbox.emptied():
             self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has left, or the connection was closed."""
+        """The client has disconnected, or the connection was closed."""
         outbox, self._transport, self._outbox = self._outbox, None, None
         self._host.closed(self)
         self._drop_body()
@@ -86,7 +86,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # called by the server
 
     def check(self, now: float) -> None:
-        """Close what is too slow."""
+        """Close the connection if the client is too slow."""
         if self._transport is None or self._outbox is None or self._outbox.check(now):
             return
         if self._body is not None and not self._body.done:
@@ -105,7 +105,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def drain(self) -> None:
-        """Answer what is begun, then close."""
+        """Answer requests in progress, then close."""
         if self._transport is not None and not self._exchanges and self._current is None:
             self._transport.close()
 
@@ -139,7 +139,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._refuse(refusal)
 
     def _has_room(self) -> bool:
-        """Whether another request may begin before those that are begun are answered."""
+        """Whether another request may begin before those in progress are answered."""
         assert self._outbox is not None
         return (
             not self._outbox.blocked
@@ -148,7 +148,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         )
 
     def _take_up(self) -> None:
-        """Go on with what was held back."""
+        """Continue with data that was held back."""
         transport = self._transport
         if self._held and transport and not transport.is_closing() and self._has_room():
             held, self._held = self._held, b""
@@ -175,14 +175,14 @@ class HttpConnection(asyncio.BufferedProtocol):
         if expects not in ("", "100-continue"):
             raise Refusal(417, "the only expectation supported is 100-continue")
         self._current = exchange = Exchange(head, self._peer, self._flush)
-        # an answer that the app gives at once waits until it is known how the body ends
+        # if the app answers at once, the answer waits until it is known how the body ends
         wanted = self._host.app.begin(exchange)
         self._exchanges.append(exchange)
         length = reader.wire_length
         exchange.body_bytes = length or 0
         keep_alive = reader.keep_alive
         if exchange.answer is not None:
-            # a client that waits to be told goes on or not, and nobody can know which
+            # a client that expects 100 may or may not send its body after this answer
             if length is None or expects or length > self._limits.drain_bytes:
                 self._current = None
                 keep_alive = False
@@ -228,16 +228,16 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._stop(answer)
             return
         if current.answer is None:
-            # its body cannot be read: the app forgets it
+            # its body cannot be read, so the app drops the request
             self._host.app.gone(current)
             current.answer = answer
-        # the rest of its body would be taken for the next request
+        # the rest of its body would be read as the next request
         self._keep_alive[id(current)] = False
         self._last = True
         self._flush()
 
     def _stop(self, answer: Answer) -> None:
-        """Send a last answer after all that are due, and close."""
+        """Send a last answer after all that are due, then close."""
         exchange = Exchange(_NO_HEAD, self._peer, self._flush)
         exchange.answer = answer
         self._keep_alive[id(exchange)] = False
@@ -257,7 +257,7 @@ class HttpConnection(asyncio.BufferedProtocol):
                     self._continue.discard(id(exchange))
                     self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 return
-            # a body that is still written to must have come before its request is answered
+            # a request is not answered while its body is still being received
             arriving = exchange is self._current and not isinstance(self._body, Skipped | None)
             if arriving or self._outbox.blocked:
                 return
@@ -280,7 +280,7 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self._finish()
 
     def _finish(self) -> None:
-        """Close for writing, and throw away what comes until the client closes too."""
+        """Close for writing, and discard what arrives until the client closes too."""
         assert self._outbox is not None
         self._drop_body()
         self._current = self._reader = None
@@ -289,7 +289,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._forget_exchanges()
 
     def _forget_exchanges(self) -> None:
-        """Nobody hears the answers of those that are left."""
+        """Drop the remaining requests: nobody receives their answers."""
         while self._exchanges:
             exchange = self._exchanges.popleft()
             exchange.gone = True

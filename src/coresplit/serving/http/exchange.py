@@ -17,7 +17,7 @@ Fields = Sequence[tuple[str, str]]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is to be sent; ``on_sent`` is called once its memory is not needed any more."""
+    """An answer to send; ``on_sent`` is called once its memory is no longer needed."""
 
     status: int
     headers: Fields
@@ -27,10 +27,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Exchange:
-    """A request that an app answers once; ``note`` is the app's own.
+    """A request that an app answers once; ``note`` is for the app's own use.
 
-    ``gone`` says that the client has left. ``body_bytes`` is how long its body is as sent, 0 where
-    that is not known, and ``most_bytes`` how much of one the app takes, set while it begins.
+    ``gone``: the client has disconnected. ``body_bytes``: length of the body as sent, 0 if unknown.
+    ``most_bytes``: the longest body that the app accepts, set in ``begin``.
     """
 
     def __init__(self, head: Head, peer: str, ready: Callable[[], None]) -> None:
@@ -52,10 +52,10 @@ class Exchange:
         compress: bool = False,
         on_sent: Callable[[], None] | None = None,
     ) -> None:
-        """Answer; the parts of the body are sent one after the other without being joined.
+        """Answer the request; the parts of the body are sent one after the other.
 
-        ``on_sent`` is called once when the memory of the parts is not needed any more, also where
-        the client has left.
+        ``on_sent`` is called once, when the memory of the parts is no longer needed, even if the
+        client has disconnected.
         """
         assert self.answer is None, "a request is answered once"
         self.answer = Answer(status, headers, body, compress, on_sent)
@@ -67,29 +67,29 @@ class Exchange:
 
 
 class App(Protocol):
-    """What answers requests."""
+    """An application that answers requests."""
 
     def begin(self, exchange: Exchange) -> memoryview | None:
-        """Where the body, of ``head.length`` bytes, goes; None for memory of the connection.
+        """Return a buffer of ``head.length`` bytes for the body; None for one of the connection.
 
-        May answer at once; then the body is thrown away.
+        May answer at once; then the body is discarded.
         """
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
-        """The body is there."""
+        """The body is complete."""
 
     def gone(self, exchange: Exchange) -> None:
-        """The client has left and was not answered; called once."""
+        """The client disconnected before it was answered; called once."""
 
 
 def error_answer(status: int, message: str, headers: Fields = ()) -> Answer:
-    """An error as JSON."""
+    """Return an error answer with a JSON body."""
     body = msgspec.json.encode({"error": message})
     return Answer(status, [("Content-Type", "application/json"), *headers], [body], False, None)
 
 
 def head_of(answer: Answer, length: int, extra: Fields) -> bytes:
-    """The status line and headers, with the length of the body."""
+    """Return the status line and headers, including Content-Length."""
     lines = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in (*answer.headers, *extra)]
     lines += [f"Content-Length: {length}", "", ""]
@@ -97,7 +97,7 @@ def head_of(answer: Answer, length: int, extra: Fields) -> bytes:
 
 
 def parts_of(head: Head, answer: Answer, keep: bool, compress_from: int) -> list[Part]:
-    """What is sent, head first: compressed where the answer allows it and the client accepts it."""
+    """Return head and body; compressed if the answer allows it and the client accepts it."""
     body = list(answer.body)
     length = sum(map(len, body))
     extra = [("Connection", "keep-alive" if keep else "close")]

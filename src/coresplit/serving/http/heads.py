@@ -1,7 +1,7 @@
-"""Heads of requests: llhttp reads them, and what it lets through is checked here.
+"""Request heads: parsed by llhttp, then checked for what llhttp lets through.
 
-A head ends with an empty line, so what is fed to llhttp is cut there: the bytes after it belong to
-a body, or to the next request.
+A head ends with an empty line, so data is fed to llhttp only up to there: the bytes after it belong
+to a body or to the next request.
 """
 
 import httptools
@@ -11,7 +11,7 @@ from coresplit.serving.http.message import Head, Refusal
 from coresplit.serving.http.targets import check_host, read_target
 
 END = b"\r\n\r\n"
-# most heads are shorter, and of what follows only this much is copied in vain
+# most heads are shorter; limits how much of the following body is copied in vain
 _PIECE = 2 << 10
 _ONCE = {"content-length", "transfer-encoding", "host"}
 _UNSUPPORTED = ("Invalid HTTP version", "Pause on PRI/Upgrade")
@@ -20,7 +20,7 @@ _CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "identity": 
 
 
 class HeadReader:
-    """Reads one head; ``head`` is None until its last byte."""
+    """Reads one head; ``head`` is None until it is complete."""
 
     def __init__(self, limits: Limits) -> None:
         self.head: Head | None = None
@@ -28,7 +28,7 @@ class HeadReader:
         self.wire_length: int | None = None
         """Bytes of the body as sent; None if chunked."""
         self.coding = ""
-        """What the body is compressed with: "gzip", "deflate" or ""."""
+        """Compression of the body: "gzip", "deflate" or ""."""
         self.size = 0
         self._limits = limits
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
@@ -39,7 +39,7 @@ class HeadReader:
         self._complete = False
 
     def feed(self, data: memoryview) -> int:
-        """How many bytes of ``data`` it took; raises Refusal."""
+        """Take bytes from ``data`` and return their number; raises Refusal."""
         assert self._parser is not None
         piece = bytes(data[:_PIECE])
         joined = self._tail + piece
@@ -49,14 +49,14 @@ class HeadReader:
         else:
             self._tail = joined[-3:]
         if b"\r" not in self._line:
-            # what is longer is refused, so that the end of the line is always there
+            # longer lines are refused, so this always includes the end of the line
             found = (self._line + piece).lstrip(b"\r\n") if self.size else piece.lstrip(b"\r\n")
             self._line = found[: self._limits.target_bytes + 64]
         self.size += len(piece)
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
-            pass  # an offer that is not taken up
+            pass  # the offer to upgrade is ignored
         except httptools.HttpParserError as error:
             raise self._refusal(error) from None
         finally:
@@ -65,7 +65,7 @@ class HeadReader:
             if at < 0:
                 raise Refusal(400, "the head does not end with an empty line")
             self.head = self._built()
-            # the parser holds callbacks of this object: without the circle both go at once
+            # the parser refers to this object: break the cycle so that both are freed at once
             self._parser = None
         return len(piece)
 
@@ -100,7 +100,7 @@ class HeadReader:
         self._complete = True
         self.keep_alive = self._parser.should_keep_alive()
 
-    # what llhttp leaves to its user
+    # checks that llhttp does not make
 
     def _built(self) -> Head:
         assert self._parser is not None
@@ -108,8 +108,8 @@ class HeadReader:
         if version not in ("1.1", "1.0"):
             raise Refusal(505, "only HTTP/1.1 and HTTP/1.0 are supported")
         if not self._line.partition(b"\r")[0].endswith(b" HTTP/" + version.encode()):
-            # llhttp reads RTSP and ICE too
-            raise Refusal(400, "the request is malformed: another protocol than HTTP")
+            # llhttp also accepts RTSP and ICE
+            raise Refusal(400, "the request is malformed: the protocol is not HTTP")
         method = self._parser.get_method().decode("latin-1")
         if method == "CONNECT":
             raise Refusal(501, "the method is not supported")
@@ -144,7 +144,7 @@ class HeadReader:
         length = headers.get("content-length")
         if coding is not None:
             if length is not None or version == "1.0":
-                raise Refusal(400, "Transfer-Encoding goes with neither a length nor HTTP/1.0")
+                raise Refusal(400, "Transfer-Encoding excludes Content-Length and HTTP/1.0")
             if coding.lower() != "chunked":
                 raise Refusal(501, "the only transfer coding supported is chunked")
             return None

@@ -1,4 +1,4 @@
-"""What a connection needs of its server."""
+"""Interfaces between a connection and its server."""
 
 from typing import Protocol
 
@@ -12,17 +12,17 @@ class Connection(Protocol):
     """A connection as its server sees it."""
 
     def check(self, now: float) -> None:
-        """Close what is too slow."""
+        """Close the connection if the client is too slow."""
 
     def drain(self) -> None:
-        """Answer what is begun, then close."""
+        """Answer requests in progress, then close."""
 
     def abort(self) -> None:
         """Close at once."""
 
 
 class Host(Protocol):
-    """The server of a connection."""
+    """The server as its connections see it."""
 
     app: App
     limits: Limits
@@ -31,7 +31,7 @@ class Host(Protocol):
     heads: KnownHeads
 
     def opened(self, connection: "Connection") -> bool:
-        """Whether there is room for it."""
+        """Add a connection; False if there are too many."""
 
     def closed(self, connection: "Connection") -> None:
-        """It has ended."""
+        """Remove a connection that has ended."""

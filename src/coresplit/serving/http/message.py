@@ -1,4 +1,4 @@
-"""The head of a request, and why one is refused."""
+"""The head of a request, and refusals."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ import msgspec
 class Head(msgspec.Struct, frozen=True):
     """A request without its body.
 
-    ``path`` is percent-decoded and has no query; ``query`` is as it was sent. Names of ``headers``
-    are lower-case, and values of a repeated one are joined by ", ". ``length`` is in bytes, 0
-    without a body, and None where it is not known before the end: chunked or compressed.
+    ``path`` is percent-decoded and has no query; ``query`` is as sent. Names of ``headers`` are
+    lower-case, and values of a repeated header are joined by ", ". ``length`` is in bytes, 0
+    without a body, and None if unknown until the end: chunked or compressed.
     """
 
     method: str
@@ -22,7 +22,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Refusal(Exception):
-    """The request cannot be followed: it is answered with ``status``, and the connection closes."""
+    """The request is refused: it is answered with ``status``, and the connection closes."""
 
     def __init__(
         self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""Answers on their way to a client, and the end of a connection."""
+"""Sending answers to a client, and closing a connection."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ _JOINED = 64 << 10
 
 
 class Outbox:
-    """Writes to a transport, which tells when all has left.
+    """Writes to a transport, which reports when everything has been sent.
 
-    The end is in three steps: what is written leaves, this side closes for writing, and what still
-    comes is thrown away until the client closes too, so that it sees its last answer.
+    Closing has three steps: all data is sent, this side closes for writing, and further data is
+    discarded until the client closes too, so that it receives its last answer.
     """
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
@@ -30,20 +30,20 @@ class Outbox:
         self._unsent: list[Callable[[], None]] = []
         self._closed_at: float | None = None
         self._drained = 0
-        # TLS closes in steps of its own, and what it has encrypted may still wait to be taken
+        # TLS has its own closing handshake, and encrypted data may still wait to be sent
         self._says_goodbye = not transport.can_write_eof()
-        # a pause begins with the first byte that waits and ends with the last one
+        # writing is paused from the first byte that waits until the last one is sent
         transport.set_write_buffer_limits(high=0)
 
     @property
     def blocked(self) -> bool:
-        """Whether the client has yet to take what was written."""
-        # asyncio's TLS calls pause_writing when nothing waits too, so that is not heard; and before
-        # the first answer what waits is its own
+        """Whether written data still waits for the client."""
+        # asyncio's TLS calls pause_writing also when nothing waits, so that is ignored; before the
+        # first answer only data of the TLS handshake waits
         return bool(self._written and self._transport.get_write_buffer_size())
 
     def send(self, parts: Sequence[Part], on_sent: Callable[[], None] | None, now: float) -> None:
-        """Write an answer; ``on_sent`` is called once its memory is not needed any more."""
+        """Write an answer; ``on_sent`` is called once its memory is no longer needed."""
         self._began_at = now
         self._pace.start(now)
         size = sum(map(len, parts))
@@ -61,9 +61,9 @@ class Outbox:
             on_sent()
 
     def emptied(self) -> bool:
-        """Whether everything that was written has left; what waited for that is done."""
+        """Whether everything written has been sent; if so, run the callbacks and finish closing."""
         if self._is_writing or self.blocked:
-            # asyncio's TLS says so between the parts of an answer
+            # asyncio's TLS calls resume_writing between the parts of an answer
             return False
         self.forget()
         if self.closing:
@@ -71,30 +71,30 @@ class Outbox:
         return True
 
     def forget(self) -> None:
-        """No memory of an answer is needed any more."""
+        """Call all pending ``on_sent``: no memory of an answer is needed any more."""
         unsent, self._unsent = self._unsent, []
         for call in unsent:
             call()
 
     def close(self) -> None:
-        """Begin the end."""
+        """Begin to close."""
         if self.closing or self._transport.is_closing():
             return
         self.closing = True
-        # pausing kept bytes out that would turn the answer into a reset
+        # unread bytes would make the kernel send a reset instead of the answer
         if not self._transport.is_reading():
             self._transport.resume_reading()
         if not self._transport.get_write_buffer_size():
             self._close()
 
     def throw_away(self, count: int) -> None:
-        """So many bytes came after the end."""
+        """Count bytes that arrived after closing; abort beyond the limit."""
         self._drained += count
         if self._drained > self._limits.drain_bytes:
             self._transport.abort()
 
     def check(self, now: float) -> bool:
-        """Whether there is something to wait for; a client that is too slow is cut off."""
+        """Whether data waits or closing is in progress; aborts if the client is too slow."""
         left = self._transport.get_write_buffer_size() if self._written else 0
         if left:
             slow = self._pace.too_slow(now, self._written - left)

@@ -1,44 +1,44 @@
-"""Memory for bodies that the app has no place for, bounded over all connections."""
+"""A limit on the memory of bodies that are not received in place, over all connections."""
 
 from coresplit.serving.http.message import Refusal
 
 
 class Room:
-    """So many bytes for everybody together."""
+    """A number of bytes shared by all connections."""
 
     def __init__(self, most: int) -> None:
         self.taken = 0
         self._most = most
 
     def share(self) -> "Share":
-        """What one body takes of it."""
+        """Return a share for one body."""
         return Share(self)
 
     def take(self, count: int) -> None:
-        """Raises Refusal where so many are not left."""
+        """Take bytes; raises Refusal if fewer are left."""
         if self.taken + count > self._most:
             later = (("Retry-After", "1"),)
             raise Refusal(429, "too many bodies arrive at once; try later", later)
         self.taken += count
 
     def give(self, count: int) -> None:
-        """They are free again."""
+        """Give bytes back."""
         self.taken -= count
 
 
 class Share:
-    """What one body has taken; ``close`` gives all of it back."""
+    """The bytes taken by one body; ``close`` gives all of them back."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._taken = 0
 
     def take(self, count: int) -> None:
-        """Raises Refusal where so many are not left."""
+        """Take bytes; raises Refusal if fewer are left."""
         self._room.take(count)
         self._taken += count
 
     def close(self) -> None:
-        """Harmless when it is closed already."""
+        """Give all bytes back; does nothing if already closed."""
         self._room.give(self._taken)
         self._taken = 0

@@ -1,4 +1,4 @@
-"""All connections of a server: accepted, watched, and drained."""
+"""All connections of a server: accept, watch and drain them."""
 
 import asyncio
 import ssl
@@ -28,7 +28,7 @@ class HttpServer:
         self._empty = asyncio.Event()
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Listen; raises OSError where that cannot be."""
+        """Listen; raises OSError if that fails."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: HttpConnection(self, loop),
@@ -36,7 +36,7 @@ class HttpServer:
             port,
             ssl=tls,
             backlog=1024,
-            # a client that says nothing is let go as soon as one that sends half a head
+            # a silent client is disconnected as soon as one that sends half a head
             ssl_handshake_timeout=self.limits.head_s if tls else None,
             ssl_shutdown_timeout=self.limits.body_s if tls else None,
         )
@@ -44,13 +44,13 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port being listened on."""
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def drain(self, grace_s: float) -> bool:
-        """Accept nothing more, answer what is begun; whether all had ended within the grace."""
+        """Stop accepting, answer requests in progress; False if some are left after ``grace_s``."""
         self.draining = True
         if self._server is not None:
             self._server.close()
@@ -65,7 +65,7 @@ class HttpServer:
         return True
 
     def close(self) -> None:
-        """End everything at once."""
+        """Close all connections at once."""
         if self._watch is not None:
             self._watch.cancel()
         if self._server is not None:
@@ -74,7 +74,7 @@ class HttpServer:
             connection.abort()
 
     def opened(self, connection: Connection) -> bool:
-        """Whether there is room for another connection."""
+        """Add a connection; False if there are too many or the server is draining."""
         self._open.add(connection)
         self._empty.clear()
         self.connections += 1
@@ -83,7 +83,7 @@ class HttpServer:
         return room
 
     def closed(self, connection: Connection) -> None:
-        """A connection has ended."""
+        """Remove a connection that has ended."""
         self._open.discard(connection)
         if not self._open:
             self._empty.set()

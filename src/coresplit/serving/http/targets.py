@@ -1,4 +1,4 @@
-"""The target of a request: which path, which query, and of which host."""
+"""The target of a request: path, query and host."""
 
 import re
 from urllib.parse import unquote_to_bytes
@@ -15,7 +15,7 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#]+)", re.IGNORECASE)
 
 
 def read_target(target: bytes, method: str) -> tuple[str, str, str | None]:
-    """Path, query, and the host that the target names, if it does; raises Refusal."""
+    """Return path, query, and the host if the target names one, else None; raises Refusal."""
     if target == b"*" and method == "OPTIONS":
         return "*", "", None
     if b"#" in target:
@@ -40,7 +40,7 @@ def _read_absolute(target: bytes, host: str) -> tuple[str, str, str]:
 
 
 def check_host(host: str) -> str:
-    """The host with its port, as given; raises Refusal."""
+    """Return the host with its port, as given; raises Refusal if it is not a host."""
     if not _HOST.fullmatch(host):
         raise Refusal(400, "the Host header is not a host")
     return host
@@ -52,7 +52,7 @@ def _decoded(path: bytes) -> str:
     if _HALF_ESCAPE.search(path):
         raise Refusal(400, "the path has a % without two hex digits")
     try:
-        # an escaped slash belongs to a name; read as one it would divide the path
+        # an escaped slash belongs to a name: keep it escaped, so that it does not split the path
         text = unquote_to_bytes(_SLASH.sub(rb"%25\1", path)).decode()
     except UnicodeDecodeError:
         raise Refusal(400, "the path is not UTF-8") from None

@@ -1,24 +1,26 @@
-"""The Open Inference Protocol over HTTP with Triton's binary data, from bytes to records and back.
+"""The Open Inference Protocol over HTTP with Triton's binary data: bytes to records and back.
 
-routing     a method and a path to an endpoint
-given       the JSON of a request, within bounds; ``nesting`` says how it is built
-parse       the body of a request to where its tensors lie; ``parameters`` are read here
+routing     method and path to endpoint
+given       the JSON of a request, with its size checked; ``nesting`` checks its depth
+parse       request body to the positions of its tensors; ``parameters`` reads parameters
 write       outputs to the parts of a body; ``numbers`` writes tensors as JSON
 metadata    answers of the endpoints without tensors
-statistics  counters, and Triton's JSON of them
-refusals    what a client is refused, with the status
+statistics  counters as Triton's JSON
+refusals    error answers with their status
 
-Everything is pure. Where the protocol leaves something open, the answer is Triton's, as clients are
-written for it, with exceptions that ``benchmarks/serving/oracle.py`` finds and its results list:
+Everything is pure. Where the protocol leaves something open, this server does what Triton does,
+because clients are written for Triton. Exceptions are found and listed by
+``benchmarks/serving/oracle.py``:
 
-- A mistake of the client is 4xx, also where Triton has 500.
-- JSON is JSON: NaN, infinity and bytes that are no UTF-8 are refused in it, and never sent.
-- A value, a length or a version is what it says, or it is refused; nothing wraps around or is cut.
-- A tensor in JSON is flat or nested as its shape says, not in any other way of as many values.
+- A client's mistake is answered with 4xx, even if Triton answers 500.
+- JSON is strict: NaN, infinity and bytes that are not UTF-8 are refused and never sent.
+- Values, lengths and versions are taken exactly or refused; nothing wraps around or is truncated.
+- A tensor in JSON is flat or nested as its shape; other nestings of as many values are refused.
 - FP16 and BF16 may be JSON numbers, and a raw tensor may have several rows.
-- An output that does not say how it is wanted follows ``binary_data_output``, as written, also
-  where it is named. Outputs come in the order in which they were named.
-- What would change the answer and is not there is refused: classes, sequences, shared memory.
+- ``binary_data_output`` is the default of every output, also of outputs that are named. Outputs are
+  sent in the order in which they were named.
+- Unsupported features that would change the answer are refused: classification, sequences, shared
+  memory.
 """
 
 from coresplit.serving.protocol.metadata import (

@@ -1,4 +1,4 @@
-"""The JSON of a request for inference as sent, within bounds that are checked first."""
+"""The JSON of an inference request as sent; its size is checked before it is decoded."""
 
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from coresplit.serving.protocol.request import DEEPEST
 
 MOST_OBJECTS = 10_000
 _LONGEST = 64 << 10
-"""Bytes of a shape, or of parameters: what is built of them takes many times as much."""
+"""Most bytes of a shape or of parameters: decoded they take many times as much memory."""
 _EMPTY = msgspec.Raw(b"{}")
 _Value = TypeVar("_Value")
 
@@ -30,7 +30,7 @@ class _GivenOutput(msgspec.Struct):
 
 
 class _Given(msgspec.Struct):
-    """As sent; nothing whose size a client chooses is built before that size is checked."""
+    """The request as sent; parts of unbounded size stay raw until their size is checked."""
 
     inputs: list[_GivenInput]
     outputs: list[_GivenOutput] = []
@@ -39,7 +39,7 @@ class _Given(msgspec.Struct):
 
 
 class Input(msgspec.Struct):
-    """An input as sent; ``data`` lies in the bytes that were read."""
+    """An input as sent; ``data`` is a view of the bytes that were read."""
 
     name: str
     datatype: str
@@ -49,14 +49,14 @@ class Input(msgspec.Struct):
 
 
 class Output(msgspec.Struct):
-    """An output that is asked for."""
+    """A requested output."""
 
     name: str
     parameters: Parameters
 
 
 class Request(msgspec.Struct):
-    """The JSON of a request for inference."""
+    """The JSON of an inference request."""
 
     inputs: list[Input]
     outputs: list[Output]
@@ -65,7 +65,7 @@ class Request(msgspec.Struct):
 
 
 def read_request(header: bytes) -> Request:
-    """Read JSON, in time and memory that follow its size; raises BadRequest."""
+    """Read JSON in time and memory proportional to its size; raises BadRequest."""
     wrong_byte = not_utf8(header)
     if wrong_byte is not None:
         raise BadRequest(f"the request's JSON is not UTF-8 from byte {wrong_byte}")
@@ -75,7 +75,7 @@ def read_request(header: bytes) -> Request:
     given = _read(header, _Given)
     if len(given.id) > _LONGEST:
         raise BadRequest(
-            f"'id' has {len(given.id)} characters, and at most {_LONGEST} are sent back"
+            f"'id' has {len(given.id)} characters, but at most {_LONGEST} are sent back"
         )
     return Request(
         inputs=[
@@ -104,7 +104,7 @@ def _parameters(text: msgspec.Raw, where: str) -> Parameters:
 def _short(text: msgspec.Raw, kind: type[_Value], where: str) -> _Value:
     size = memoryview(text).nbytes
     if size > _LONGEST:
-        raise BadRequest(f"'{where}' has {size} bytes of JSON, and at most {_LONGEST} are read")
+        raise BadRequest(f"'{where}' has {size} bytes of JSON, but at most {_LONGEST} are read")
     return _read(text, kind, where)
 
 
@@ -117,6 +117,6 @@ def _read(text: bytes | msgspec.Raw, kind: type[_Value], where: str = "") -> _Va
         raise BadRequest(f"'{place}': {what[:1].lower()}{what[1:]}") from error
     except msgspec.DecodeError as error:
         what = str(error).removeprefix("JSON is malformed: ")
-        raise BadRequest(f"the request is no valid JSON: {what}") from error
+        raise BadRequest(f"the request is not valid JSON: {what}") from error
     except RecursionError as error:
-        raise BadRequest("the request's JSON is nested too deep") from error
+        raise BadRequest("the request's JSON is nested too deeply") from error

@@ -1,4 +1,4 @@
-"""What the endpoints without tensors answer, ready to become JSON."""
+"""Answers of the endpoints without tensors, as JSON-ready objects."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ Answer = dict[str, object]
 
 PLATFORM = "coresplit"
 EXTENSIONS = ("binary_tensor_data", "schedule_policy", "model_configuration", "statistics")
-"""Extensions of Triton that are served whole."""
+"""Triton's extensions that are fully supported."""
 _EITHER: Answer = {"is_shape_tensor": False, "is_non_linear_format_io": False}
 _INPUT: Answer = {
     "format": "FORMAT_NONE",
@@ -21,18 +21,18 @@ _OUTPUT: Answer = {"label_filename": "", **_EITHER}
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Equal instances of a model."""
+    """A group of equal instances of a model."""
 
     name: str
     count: int
 
 
 class Batching(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How requests are put together.
+    """How requests are joined into batches.
 
-    ``preferred`` are the batches that are computed as soon as they are full. A request waits
-    ``delay_us`` for others, and is refused after ``timeout_us``, 0 for never, or where ``queue``
-    others wait, 0 for no limit.
+    ``preferred`` are the batch sizes that are computed as soon as they are full. A request waits
+    ``delay_us`` for others. It is refused after ``timeout_us``, 0 for never, or if ``queue`` others
+    are waiting, 0 for no limit.
     """
 
     preferred: tuple[int, ...] = ()
@@ -78,10 +78,10 @@ def model_config(
     batching: Batching | None,
     platform: str = PLATFORM,
 ) -> Answer:
-    """Answer ``/v2/models/M/config``; ``batching`` is None where requests are never joined.
+    """Answer ``/v2/models/M/config``; ``batching`` is None if requests are never joined.
 
-    The fields are those of Triton's ModelConfig that apply here, and all that it has of an input
-    and an output: clients read them without looking whether they are there.
+    The answer has the fields of Triton's ModelConfig that apply here, and all its fields of an
+    input and an output, because clients read those without checking that they exist.
     """
     config: Answer = {
         "name": signature.model,
@@ -115,7 +115,7 @@ def model_config(
 def repository_index(
     signature: Signature, is_ready: bool = True, ready_only: bool = False
 ) -> list[Answer]:
-    """Answer ``/v2/repository/index``; ``ready_only`` is what ``wants_ready_only`` found."""
+    """Answer ``/v2/repository/index``; see ``wants_ready_only`` for ``ready_only``."""
     if ready_only and not is_ready:
         return []
     state = "READY" if is_ready else "LOADING"
@@ -127,7 +127,7 @@ class _IndexRequest(msgspec.Struct):
 
 
 def wants_ready_only(body: memoryview) -> bool:
-    """Whether the body of an index request, which may be empty, asks for ready models only."""
+    """Whether the body of an index request, which may be empty, asks only for ready models."""
     if not body.nbytes:
         return False
     try:

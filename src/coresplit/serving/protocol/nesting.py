@@ -1,4 +1,4 @@
-"""How JSON is built, told without recursion and in little memory."""
+"""Checks of JSON without recursion and in little memory: nesting, objects, UTF-8."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ _PIECE = 1 << 20
 
 
 def excess(text: bytes, deepest: int, most_objects: int) -> str:
-    """What there is too much of: levels of arrays and objects, or objects; empty if nothing.
+    """Return what exceeds the limits, nesting or number of objects, as a phrase; empty if neither.
 
-    What follows the first mistake of malformed JSON is counted somehow; a parser stops there.
+    Counts after the first mistake of malformed JSON are arbitrary; a parser stops there.
     """
     if text.count(b"[") + text.count(b"{") <= min(deepest, most_objects):
         return ""
@@ -37,13 +37,13 @@ def excess(text: bytes, deepest: int, most_objects: int) -> str:
 
 
 def not_utf8(text: bytes) -> int | None:
-    """The first byte that is not UTF-8, None where all is."""
+    """Return the offset of the first byte that is not UTF-8; None if all are."""
     if text.isascii():
         return None
     at = 0
     while at < len(text):
         end = at + _PIECE
-        # never within a character
+        # never cut within a character
         while end < len(text) and at + _PIECE - end < 3 and text[end] & 0xC0 == 0x80:
             end -= 1
         try:
@@ -55,7 +55,7 @@ def not_utf8(text: bytes) -> int | None:
 
 
 def _pieces(text: bytes) -> Iterator[bytes]:
-    """The text in pieces, none of which ends within an escape."""
+    """Yield the text in pieces that never end within an escape."""
     at = 0
     while at < len(text):
         piece = text[at : at + _PIECE]

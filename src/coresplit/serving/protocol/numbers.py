@@ -1,4 +1,4 @@
-"""Tensors as numbers in JSON."""
+"""Tensors as JSON numbers."""
 
 import struct
 
@@ -22,12 +22,12 @@ _CODES = {
 
 
 def as_json(piece: memoryview, datatype: str) -> bytes | None:
-    """Elements as JSON with commas between; None where one is NaN or infinite.
+    """Return the elements as comma-separated JSON; None if one is NaN or infinite.
 
-    A float is written so that it reads back exactly, one of fewer bits as the float64 it equals.
+    Floats are written so that they read back exactly, shorter ones as the float64 of equal value.
     """
     text = msgspec.json.encode(_values(piece, datatype))[1:-1]
-    # NaN and infinity are encoded as null, and nothing else is
+    # only NaN and infinity are encoded as null
     return None if b"null" in text else text
 
 
@@ -43,7 +43,7 @@ def _values(piece: memoryview, datatype: str) -> list[float] | tuple[float, ...]
 
 
 def _widened(raw: memoryview) -> bytearray:
-    """BF16 as FP32, of which it is the upper half."""
+    """Convert BF16 to FP32: BF16 is its upper half."""
     wide = bytearray(2 * raw.nbytes)
     wide[2::4] = raw[::2]
     wide[3::4] = raw[1::2]

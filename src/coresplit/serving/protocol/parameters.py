@@ -1,7 +1,7 @@
 """Parameters of a request, an input or an output.
 
-What would change the answer and cannot be followed is refused by name. Others that are not known
-are ignored, as Triton does where the model reads none: clients send parameters of their own.
+Unsupported parameters that would change the answer are refused by name. Other unknown parameters
+are ignored, as by Triton if the model reads none: clients send parameters of their own.
 """
 
 from typing import Annotated, TypeVar
@@ -21,19 +21,19 @@ _NOT_SCALAR = b"[{n"
 
 
 def binary_size(parameters: Parameters, owner: str) -> int | None:
-    """``binary_data_size`` of an input."""
+    """Return ``binary_data_size`` of an input; None if it is not given."""
     _refuse(parameters, _SHARED_MEMORY, owner)
     return _count(parameters, "binary_data_size", owner)
 
 
 def binary_output(parameters: Parameters, owner: str, default: bool) -> bool:
-    """Whether an output is wanted as binary data."""
+    """Whether an output is requested as binary data."""
     _refuse(parameters, (*_SHARED_MEMORY, "classification"), owner)
     return _flag(parameters, "binary_data", owner, default)
 
 
 def of_request(parameters: Parameters) -> tuple[bool, int | None]:
-    """Whether outputs are binary where they do not say, and the time limit in microseconds."""
+    """Return whether outputs are binary by default, and the timeout in microseconds or None."""
     owner = "the request"
     _refuse(parameters, _SEQUENCES, owner)
     for name, value in parameters.items():
@@ -41,9 +41,9 @@ def of_request(parameters: Parameters) -> tuple[bool, int | None]:
             raise BadRequest(f"parameter {quoted(name)} is reserved for Triton and not supported")
         if bytes(value)[:1] in _NOT_SCALAR:
             raise BadRequest(f"parameter {quoted(name)} must be a number, a string or a boolean")
-    # it orders a queue with priority levels; there is one level
+    # priority orders a queue with several levels; here there is one
     _count(parameters, "priority", owner)
-    # as for Triton, 0 sets no limit
+    # as in Triton, 0 means no limit
     timeout = _count(parameters, "timeout", owner) or None
     return _flag(parameters, "binary_data_output", owner, False), timeout
 

@@ -1,4 +1,4 @@
-"""Bytes of a request for inference to what they ask for; tensors are found, not read."""
+"""Parse the bytes of an inference request; tensors are located, not read."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 def parse_infer(
     body: memoryview, header_length: int | None, signature: Signature, max_rows: int | None = None
 ) -> InferRequest:
-    """Find the tensors in a body and check all that is known before they are read.
+    """Locate the tensors in a body and check everything that is known before they are read.
 
     ``header_length`` is the value of the header Inference-Header-Content-Length, None without it,
-    and ``max_rows`` how many rows are taken, the signature's batch if None. Raises ``BadRequest``.
+    and ``max_rows`` the most rows allowed, the signature's batch if None. Raises ``BadRequest``.
     """
     most = signature.max_batch if max_rows is None else max_rows
     if header_length == 0:
@@ -29,7 +29,7 @@ def parse_infer(
         raise BadRequest(
             f"{HEADER_LENGTH} must be from 0 to the {body.nbytes} bytes of the body, not {length}"
             if header_length is not None
-            else "the body is empty, where the request should be"
+            else "the body is empty: it must contain the request"
         )
     header = bytes(body[:length])
     read = read_request(header)
@@ -47,14 +47,14 @@ def parse_infer(
 def _raw_binary(body: memoryview, signature: Signature, most: int) -> InferRequest:
     if len(signature.inputs) != 1:
         raise BadRequest(
-            f"a raw binary request needs a model with one input, and {quoted(signature.model)} has "
+            f"a raw binary request needs a model with one input, but {quoted(signature.model)} has "
             f"{len(signature.inputs)}; describe the inputs in JSON"
         )
     (tensor,) = signature.inputs
     rows, rest = divmod(body.nbytes, tensor.row_bytes)
     if rest or not rows:
         raise BadRequest(
-            f"input '{tensor.name}' takes {tensor.row_bytes} bytes a row, and the raw binary body "
+            f"input '{tensor.name}' takes {tensor.row_bytes} bytes a row, but the raw binary body "
             f"has {body.nbytes}"
         )
     _check_rows(rows, most, signature)
@@ -66,7 +66,7 @@ def _raw_binary(body: memoryview, signature: Signature, most: int) -> InferReque
 
 
 def _check_inputs(inputs: Sequence[Input], signature: Signature, most: int) -> int:
-    """The rows that all inputs agree on."""
+    """Check all inputs and return their common number of rows."""
     tensors = {tensor.name: tensor for tensor in signature.inputs}
     seen: set[str] = set()
     for each in inputs:
@@ -76,7 +76,7 @@ def _check_inputs(inputs: Sequence[Input], signature: Signature, most: int) -> i
                 f"{_list(signature.inputs)}"
             )
         if each.name in seen:
-            raise BadRequest(f"input '{each.name}' is there twice")
+            raise BadRequest(f"input '{each.name}' is given twice")
         seen.add(each.name)
         _check_tensor(each, tensors[each.name])
     missing = [tensor for tensor in signature.inputs if tensor.name not in seen]
@@ -121,7 +121,7 @@ def _check_rows(rows: int, most: int, signature: Signature) -> None:
 def _find(
     inputs: Sequence[Input], header: bytes, end: int, signature: Signature, has_length: bool
 ) -> tuple[Raw | Text, ...]:
-    """Where each input lies in the body; ``has_length`` is whether the header's length was told."""
+    """Locate each input in the body; ``has_length`` is whether the JSON's length was given."""
     tensors = {tensor.name: tensor for tensor in signature.inputs}
     found: dict[str, Raw | Text] = {}
     offset = len(header)
@@ -132,19 +132,19 @@ def _find(
             found[each.name] = _text(each, header)
             continue
         if each.data is not msgspec.UNSET:
-            raise BadRequest(f"{owner} has both 'data' and 'binary_data_size': one of them")
+            raise BadRequest(f"{owner} has both 'data' and 'binary_data_size': give only one")
         expected = tensors[each.name].row_bytes * each.shape[0]
         if size != expected:
             raise BadRequest(
                 f"{owner} of shape {_shape(each.shape)} and datatype {each.datatype} takes "
-                f"{expected} bytes, and its 'binary_data_size' is {size}"
+                f"{expected} bytes, but its 'binary_data_size' is {size}"
             )
         if not has_length:
             raise BadRequest(f"{owner} has 'binary_data_size', but {HEADER_LENGTH} is not given")
         if offset + size > end:
             raise BadRequest(
-                f"{owner} has 'binary_data_size' {size}, and {end - offset} bytes are left in the "
-                "body"
+                f"{owner} has 'binary_data_size' {size}, but only {end - offset} bytes are left in "
+                "the body"
             )
         found[each.name] = Raw(offset, size)
         offset += size
@@ -169,7 +169,7 @@ def _address(buffer: bytes | memoryview) -> int:
 
 
 def _wanted(outputs: Sequence[Output], signature: Signature, binary: bool) -> tuple[Wanted, ...]:
-    """The outputs asked for, all where none is named."""
+    """Return the requested outputs, or all if none is named."""
     places = {tensor.name: index for index, tensor in enumerate(signature.outputs)}
     if not outputs:
         return tuple(Wanted(name, index, binary) for name, index in places.items())
@@ -181,7 +181,7 @@ def _wanted(outputs: Sequence[Output], signature: Signature, binary: bool) -> tu
                 f"{_list(signature.outputs)}"
             )
         if each.name in wanted:
-            raise BadRequest(f"output '{each.name}' is asked for twice")
+            raise BadRequest(f"output '{each.name}' is requested twice")
         as_binary = parameters.binary_output(each.parameters, f"output '{each.name}'", binary)
         wanted[each.name] = Wanted(each.name, places[each.name], as_binary)
     return tuple(wanted.values())

@@ -1,13 +1,13 @@
-"""What a client is refused, with the status of HTTP.
+"""Refusals of client requests, with their HTTP status.
 
-They are answers to a client and never reach the command line, so they are no ``CoresplitError``.
+They are answers to a client and never reach the command line, so they are not ``CoresplitError``s.
 """
 
 _LONGEST = 100
 
 
 class Refusal(Exception):
-    """Base of all answers that are no success; ``message`` is one sentence for the client."""
+    """Base of all error answers; ``message`` is one sentence for the client."""
 
     status = 400
 
@@ -17,12 +17,12 @@ class Refusal(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that belong to the answer, besides those that every answer has."""
+        """Additional headers of the answer."""
         return {}
 
 
 class BadRequest(Refusal):
-    """The request cannot be followed as sent."""
+    """The request is invalid."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -46,21 +46,21 @@ class MethodNotAllowed(Refusal):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The method that the endpoint knows."""
+        """The ``Allow`` header."""
         return {"Allow": self.allow}
 
 
 class WrongOutput(Refusal):
-    """The model gave something other than its signature says; not the client's fault."""
+    """The model's output does not match its signature; not the client's fault."""
 
     status = 500
 
 
 def quoted(text: str) -> str:
-    """Quote what a client sent."""
+    """Shorten and quote text from a client."""
     return f"'{shortened(text)}'"
 
 
 def shortened(text: str) -> str:
-    """Cut what a client sent: an answer does not repeat a megabyte."""
+    """Shorten text from a client, so that an answer does not repeat a megabyte."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,9 +1,9 @@
-"""A request for inference, as it is known before any tensor is read."""
+"""An inference request, parsed but with no tensor read yet."""
 
 import msgspec
 
 DEEPEST = 100
-"""Nesting of JSON that is read: no request needs more than a tensor has dimensions, and some."""
+"""Deepest JSON nesting accepted: a request needs a few levels more than a tensor has dimensions."""
 
 
 class Raw(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="raw"):
@@ -16,7 +16,7 @@ class Raw(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="raw"):
 class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
     """An input as a JSON list, flat or nested: ``size`` bytes of the body from ``offset``.
 
-    It is valid JSON. How many numbers it holds, and of which type, is not known yet.
+    It is valid JSON. The number and type of its values are not checked yet.
     """
 
     offset: int
@@ -24,7 +24,7 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="text"):
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An output to be sent: its place in the signature, and whether as binary data."""
+    """A requested output: its index in the signature, and whether to send it as binary data."""
 
     name: str
     index: int
@@ -32,10 +32,10 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is asked for.
+    """A parsed inference request.
 
     ``inputs`` are in the order of the signature, ``outputs`` in that of the answer. ``timeout_us``
-    is None where the request sets no limit. ``id`` may be empty.
+    is None if the request sets no limit. ``id`` may be empty.
     """
 
     id: str = ""

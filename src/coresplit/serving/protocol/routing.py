@@ -1,4 +1,4 @@
-"""Which endpoint a method and a path mean."""
+"""Routing: method and path to endpoint."""
 
 import re
 from typing import Literal
@@ -39,7 +39,7 @@ _POSTED: set[Endpoint] = {"infer", "repository_index"}
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An endpoint; ``model`` and ``version`` are empty where the path has none."""
+    """An endpoint; ``model`` and ``version`` are empty if the path has none."""
 
     endpoint: Endpoint
     model: str = ""
@@ -47,9 +47,9 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def route(method: str, path: str) -> Route:
-    """Find the endpoint of a path, percent-decoded; what follows a question mark is ignored.
+    """Find the endpoint of a percent-decoded path; the query is ignored.
 
-    Raises ``NotFound`` and ``MethodNotAllowed``. ``check_model`` looks at model and version.
+    Raises ``NotFound`` and ``MethodNotAllowed``. ``check_model`` checks model and version.
     """
     path = path.partition("?")[0]
     found = _find(path)
@@ -64,7 +64,7 @@ def route(method: str, path: str) -> Route:
 
 
 def check_model(found: Route, signature: Signature) -> None:
-    """Raise ``NotFound`` where the route means another model or version."""
+    """Raise ``NotFound`` if the route names another model or version."""
     if found.model not in ("", signature.model):
         raise NotFound(f"Request for unknown model: {quoted(found.model)} is not found")
     if found.version not in ("", signature.version):

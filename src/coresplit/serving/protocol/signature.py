@@ -1,4 +1,4 @@
-"""What a served model takes and gives, in the words of the Open Inference Protocol."""
+"""Inputs and outputs of a served model, in the terms of the Open Inference Protocol."""
 
 import math
 from collections.abc import Sequence
@@ -39,11 +39,11 @@ ELEMENT_BYTES = {
     "FP64": 8,
     "BF16": 2,
 }
-"""Size of one element by datatype. BYTES, the protocol's strings, is not among them."""
+"""Size of one element by datatype. BYTES, the protocol's strings, is not supported."""
 
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input or output; ``shape`` is that of a row, without the batch."""
+    """One input or output; ``shape`` is the shape of a row, without the batch."""
 
     name: str
     datatype: str
@@ -55,7 +55,7 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ELEMENT_BYTES[self.datatype] * math.prod(self.shape)
 
     def shaped(self, rows: int) -> list[int]:
-        """The shape of so many rows."""
+        """Return the shape of this many rows."""
         return [rows, *self.shape]
 
 
@@ -70,19 +70,19 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def datatype_of(dtype: str) -> str:
-    """The protocol's name of a type such as float32; ``UsageError`` where it has none."""
+    """Return the protocol's name of a type such as float32; ``UsageError`` if it has none."""
     if dtype not in _NAMES:
         raise UsageError(
-            f"type '{dtype}' cannot be served: the protocol knows {', '.join(_NAMES)} only"
+            f"type '{dtype}' cannot be served: the protocol knows only {', '.join(_NAMES)}"
         )
     return _NAMES[dtype]
 
 
 def dtype_of(datatype: str) -> str:
-    """The type that the protocol calls ``datatype``, such as float32 for FP32."""
+    """Return the type that the protocol calls ``datatype``, such as float32 for FP32."""
     return _DTYPES[datatype]
 
 
 def tensors_of(inputs: Sequence[ModelInput]) -> tuple[Tensor, ...]:
-    """The inputs of a model as clients see them."""
+    """Convert the inputs of a model to the protocol's tensors."""
     return tuple(Tensor(each.name, datatype_of(each.dtype), each.shape) for each in inputs)

@@ -1,4 +1,4 @@
-"""Counters of a served model, and Triton's JSON of them."""
+"""Counters of a served model, and their JSON as in Triton."""
 
 import msgspec
 
@@ -8,14 +8,14 @@ Answer = dict[str, object]
 
 
 class Spent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often something happened, and the nanoseconds it took in all."""
+    """A count of events, and their total duration in nanoseconds."""
 
     count: int = 0
     ns: int = 0
 
 
 class BatchCounters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The forwards of one batch size."""
+    """Counters of one batch size's forwards."""
 
     batch_size: int
     compute_input: Spent = Spent()
@@ -24,11 +24,11 @@ class BatchCounters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class Counters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was served since the start.
+    """Counters since the start.
 
-    ``last_inference_ms`` is Unix time, 0 before the first. ``inference_count`` counts rows of
-    successful requests, ``execution_count`` forwards; the others count requests. ``success`` and
-    ``fail`` take from arrival to answer.
+    ``last_inference_ms`` is Unix time, 0 before the first request. ``inference_count`` counts rows
+    of successful requests, ``execution_count`` forwards; the others count requests. The durations
+    of ``success`` and ``fail`` are from arrival to answer.
     """
 
     last_inference_ms: int = 0
@@ -44,7 +44,7 @@ class Counters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def model_statistics(signature: Signature, counters: Counters) -> Answer:
-    """Answer ``/v2/models/M/stats``. Nothing is cached here, and no answer is streamed."""
+    """Answer ``/v2/models/M/stats``; cache and streaming statistics are empty."""
     return {
         "model_stats": [
             {

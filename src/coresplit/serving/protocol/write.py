@@ -1,4 +1,4 @@
-"""Bytes of an answer with outputs, and of one without."""
+"""Write answers: inference outputs, other JSON, errors."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 
 Pieces = Sequence[memoryview]
-"""The rows of one output in order, whole rows in each, as computed by one batch or several."""
+"""The rows of one output in order, as one or several pieces of whole rows."""
 
 
 def write_infer(
@@ -23,10 +23,10 @@ def write_infer(
     outputs: Sequence[Pieces],
     version: str | None = None,
 ) -> tuple[dict[str, str], list[bytes | memoryview]]:
-    """Headers and body of the answer; ``outputs`` are those that the request wants, in its order.
+    """Return headers and body of the answer; ``outputs`` are the requested ones, in their order.
 
-    The parts of the body are to be sent one after the other; binary data is not copied. Raises
-    ``BadRequest`` where JSON is asked for and cannot hold a value, ``WrongOutput`` for a wrong
+    The body is a list of parts to send one after the other; binary data is not copied. Raises
+    ``BadRequest`` if JSON is requested and cannot represent a value, ``WrongOutput`` for a wrong
     size.
     """
     described = []
@@ -59,13 +59,13 @@ def write_infer(
 
 
 def write_json(answer: object) -> tuple[dict[str, str], list[bytes | memoryview]]:
-    """Headers and body of an answer such as metadata."""
+    """Return headers and body of a JSON answer, such as metadata."""
     return {"Content-Type": JSON}, [msgspec.json.encode(answer)]
 
 
 def write_error(message: str) -> tuple[dict[str, str], list[bytes | memoryview]]:
-    """Headers and body of an answer that says what is wrong."""
-    # a path may hold what UTF-8 cannot
+    """Return headers and body of an error answer."""
+    # the message may quote a path that UTF-8 cannot encode
     return write_json({"error": message.encode(errors="replace").decode()})
 
 
@@ -74,7 +74,7 @@ def _checked(tensor: Tensor, rows: int, pieces: Pieces) -> int:
     if size != rows * tensor.row_bytes:
         raise WrongOutput(
             f"output '{tensor.name}' of shape {tensor.shaped(rows)} and datatype {tensor.datatype} "
-            f"takes {rows * tensor.row_bytes} bytes, and the model gave {size}"
+            f"takes {rows * tensor.row_bytes} bytes, but the model gave {size}"
         )
     return size
 
@@ -84,7 +84,7 @@ def _data(wanted: Wanted, tensor: Tensor, pieces: Pieces) -> msgspec.Raw:
     written = [text for text in texts if text is not None]
     if len(written) < len(texts):
         raise BadRequest(
-            f"output '{wanted.name}' holds NaN or infinity, which JSON cannot: ask for it as "
-            "binary data, by parameter 'binary_data'"
+            f"output '{wanted.name}' holds NaN or infinity, which JSON cannot represent: request "
+            "it as binary data, with parameter 'binary_data'"
         )
     return msgspec.Raw(b"[%s]" % b",".join(written))

@@ -1,5 +1,5 @@
-"""Changing the set of instances that serves, while it serves.
+"""Changing the active set of instances while serving.
 
-switcher   the steps of a change: start what is missing, take over, let go what is too much
-managing   who may ask for one, over HTTP
+switcher   the steps of a change: start missing instances, take over, end surplus ones
+managing   the HTTP endpoint that asks for changes
 """

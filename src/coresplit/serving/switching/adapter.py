@@ -1,7 +1,7 @@
-"""Has a server follow its load: candidates wait warm, and the one that the controller names serves.
+"""Makes a server follow its load: candidates wait warm, the controller chooses the active one.
 
-Replaying the load takes time of the event loop, so only as much of it is replayed as a share of
-that time allows; between two looks nothing is replayed then.
+Replaying the load takes time of the event loop, so replay is limited to a share of that time. After
+an expensive look it pauses, and arrivals during the pause are not replayed.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from coresplit.serving.switching.switcher import Switcher
 from coresplit.serving.switching.wishes import Outcome
 
 MOST_ARRIVALS = 32
-"""So many are replayed at once, as the loop does nothing else meanwhile."""
+"""Most arrivals that are replayed at once, because replay blocks the event loop."""
 SHARE = 0.03
-"""Of the time of the loop."""
+"""Most of the event loop's time that replay may take."""
 PREPARE_AGAIN_S = 60.0
 BARRED_S = 60.0
-"""A candidate that could not serve is not asked for again so soon."""
+"""A candidate that could not serve is not tried again for this long."""
 
 
 class Adapter:
-    """Compares ``candidates``, by the names of their sets, over the load of an engine.
+    """Compares ``candidates``, keyed by the names of their sets, under the load of an engine.
 
-    ``prepare_s`` is how long a set takes that does not wait warm. It is off while somebody else
-    has chosen the set that serves, until ``start``. Everything runs on the event loop.
+    ``prepare_s`` is how long it takes to prepare a set that does not wait warm. The adapter is off
+    until ``start``, and while a set chosen by a client serves. Everything runs on the event loop.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Adapter:
 
     @property
     def running(self) -> bool:
-        """Whether the load decides."""
+        """Whether the adapter follows the load."""
         return self._controller is not None
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The names of the sets that it chooses from."""
+        """The names of the sets to choose from."""
         return tuple(self._candidates)
 
     def start(self) -> None:
-        """Follow the load from now on, from the set that serves or else the first candidate."""
+        """Start following the load from the active set, or from the first if it is no candidate."""
         if self.running:
             return
         active = self._switcher.active
@@ -82,7 +82,7 @@ class Adapter:
         self._wait(LOOK_S)
 
     def stop(self) -> None:
-        """Follow the load no more."""
+        """Stop following the load."""
         self._controller = None
         self._engine.hears = lambda at, rows: None
         if self._next is not None:
@@ -108,7 +108,7 @@ class Adapter:
         self._wait(LOOK_S)
         astray = self._switcher.active != controller.present
         if astray and not self._switching and now >= self._again_at:
-            # another set serves than the one that was named: by another wish, or as that was lost
+            # the active set is not the chosen one: another was asked for, or the chosen was lost
             self.stop()
             self.start()
             return
@@ -153,7 +153,7 @@ class Adapter:
             self._again_at = now + BARRED_S
 
     def _prepare(self, now: float) -> None:
-        """Have the next candidate wait warm that does not."""
+        """Start the next candidate that does not wait warm yet."""
         for each in self._switcher.sets:
             at = self._prepare_at.get(each.name)
             if at is not None and at <= now and not self._switcher.resident(each):

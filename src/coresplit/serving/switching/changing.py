@@ -1,4 +1,4 @@
-"""What a server may change to, by whose wish, and the parts that do it."""
+"""The settings of changing the active set, and how switcher and adapter are built from them."""
 
 import asyncio
 import os
@@ -18,13 +18,14 @@ from coresplit.serving.switching.wishes import Hearer
 
 
 class Changing(msgspec.Struct, frozen=True, kw_only=True):
-    """How the set that serves can be changed.
+    """How the active set can be changed.
 
-    ``offer`` makes the set of a split and an optimization; ``known`` are offered by name too.
-    ``candidates`` are those of them that the load chooses from by ``rules``, none where it does
-    not. All instances together may take ``most_bytes`` of memory; None for twice what those of the
-    first set take, or for what is free where the load chooses. ``available`` tells how much is
-    free. People ask at ``port``, None for nobody; ``on_ready`` hears which it is.
+    ``offer`` creates the set of a split and an optimization; ``known`` sets can be asked for by
+    name. ``candidates`` are the known sets that ``rules`` choose from by the load; empty if the
+    server does not follow its load. All instances together may take ``most_bytes`` of memory; None
+    for twice the memory of the first set, or for all free memory if there are candidates.
+    ``available`` returns the free bytes. The management endpoint listens on ``port``, None for no
+    endpoint; ``on_ready`` is called with the actual port.
     """
 
     offer: Offer
@@ -40,7 +41,10 @@ class Changing(msgspec.Struct, frozen=True, kw_only=True):
 def switcher_of(
     changing: Changing, engine: Engine, hearer: Hearer, *, arena: int, free: float
 ) -> Switcher:
-    """Of an engine whose first set is ready; ``free`` bytes were so before anything was started."""
+    """Create the switcher of an engine whose first set is ready.
+
+    ``free`` is the number of free bytes before anything was started.
+    """
     taken = sum(engine.crew.memory.values())
     most: float
     if changing.most_bytes is not None:
@@ -51,7 +55,7 @@ def switcher_of(
             most = min(most, 2 * taken)
 
     def left() -> int:
-        # requests may take the rest of the arena at any time
+        # requests may use the rest of the arena at any time
         return changing.available() - (arena - shared(os.getpid()))
 
     clock = asyncio.get_running_loop().time
@@ -62,7 +66,7 @@ def switcher_of(
 
 
 def adapter_of(changing: Changing, engine: Engine, switcher: Switcher) -> Adapter | None:
-    """What follows the load, where anything does and there is more than one set to choose from."""
+    """Create the adapter that follows the load; None if there are fewer than two candidates."""
     if len(changing.candidates) < 2:
         return None
     prepare_s = max(

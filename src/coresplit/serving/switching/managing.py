@@ -1,4 +1,4 @@
-"""The management endpoint: which set serves, and asking for another."""
+"""The management endpoint: shows the sets, and changes the active one."""
 
 import hmac
 import re
@@ -22,9 +22,9 @@ _STATUSES = {"made": 200, "failed": 500, "refused": 400, "replaced": 409}
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client asks for: a set by its name, or a split and maybe an optimization.
+    """A client's request: a set by name, or a split with an optional optimization.
 
-    Or that the set follows the load, or does so no more.
+    Or ``adapt``, to start or stop following the load.
     """
 
     set: str | None = None
@@ -34,17 +34,17 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Offer = Callable[[str, str | None], InstanceSet]
-"""The set of a split and an optimization, that of the first set where None is given.
+"""Returns the set of a split and an optimization; None means that of the first set.
 
-Raises a CoresplitError for one that cannot be here.
+Raises a CoresplitError if the set is not possible on this server.
 """
 
 
 class ManagingApp:
-    """Answers for the model of a server.
+    """The management app of a server's model.
 
-    With a ``token`` it is asked for; what lacks it learns nothing else. Pages of the web may not
-    ask: a browser on this machine would send their requests here too.
+    If ``token`` is not empty, every request needs it. Requests from web pages are refused, because
+    a browser on this machine could send them without its user's knowledge.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class ManagingApp:
         self._adapter = adapter
         self._token = token.encode()
         self._followed = False
-        """Until a wish was granted: the load decides again if none is."""
+        """Whether to follow the load again if no requested change succeeds."""
         self.draining = False
 
     def begin(self, exchange: Exchange) -> memoryview | None:
-        """Refuse what needs no body."""
+        """Refuse invalid requests before their body arrives."""
         exchange.most_bytes = MOST_BYTES
         head = exchange.head
         found = _CONFIG.fullmatch(head.path)
         if not self._permitted(head.headers.get("authorization", "")):
             self._error(exchange, 401, "a token is needed", ("WWW-Authenticate", "Bearer"))
         elif "origin" in head.headers:
-            self._error(exchange, 403, "pages of the web may not manage a server")
+            self._error(exchange, 403, "web pages may not manage a server")
         elif found is None:
-            self._error(exchange, 404, "there is /v2/models/MODEL/config and nothing else here")
+            self._error(exchange, 404, "the only endpoint here is /v2/models/MODEL/config")
         elif found[1] != self._model:
             self._error(exchange, 404, f"there is no model '{found[1][:100]}' here")
         elif head.method not in ("GET", "HEAD", "POST"):
@@ -85,7 +85,7 @@ class ManagingApp:
         return None
 
     def complete(self, exchange: Exchange, body: memoryview) -> None:
-        """Tell how it is, or change it."""
+        """Answer with the state, or make a change."""
         if exchange.head.method != "POST":
             self._respond(exchange, 200, self.state())
             return
@@ -100,21 +100,21 @@ class ManagingApp:
                 return
             wanted = self._wanted(asked)
         except CoresplitError as error:
-            # without the option of the command line that would do something about it
+            # without the remedy, which names an option of the command line
             self._error(exchange, 400, error.what if error.option else str(error))
             return
         if self._adapter is not None and self._adapter.running:
-            # who asks for a set wants it to stay
+            # a set that was asked for stays: stop following the load
             self._followed = True
             self._adapter.stop()
         self._switcher.know(wanted)
         self._switcher.switch(wanted.name, lambda outcome: self._ended(exchange, outcome))
 
     def gone(self, exchange: Exchange) -> None:
-        """The client has left: what it asked for is done all the same."""
+        """The client has disconnected: its change is made nevertheless."""
 
     def state(self) -> dict[str, object]:
-        """All that is known, as JSON."""
+        """Return the state of the server, ready to become JSON."""
         switcher = self._switcher
         there = self._crew.places
         return {
@@ -156,7 +156,7 @@ class ManagingApp:
 
     def _adapt(self, asked: Asked) -> None:
         if asked.set or asked.split or asked.optimization:
-            raise CoresplitError("either ask for a set or have it follow the load")
+            raise CoresplitError("give either a set or 'adapt', not both")
         if self._adapter is None:
             raise CoresplitError("the server was not started to follow the load")
         self._followed = False
@@ -166,13 +166,13 @@ class ManagingApp:
             self._adapter.stop()
 
     def _wanted(self, asked: Asked) -> InstanceSet:
-        """The set that is asked for; raises CoresplitError."""
+        """Return the requested set; raises CoresplitError."""
         if (asked.set is None) == (asked.split is None):
             raise CoresplitError("give either a set or a split")
         if asked.split is not None:
             return self._offer(asked.split, asked.optimization)
         if asked.optimization is not None:
-            raise CoresplitError("a set has its optimization; give a split with another one")
+            raise CoresplitError("a set has its optimization; to choose another, give a split")
         known = {each.name: each for each in self._switcher.sets}
         if asked.set not in known:
             raise CoresplitError(f"there is no set '{str(asked.set)[:100]}' here")
@@ -208,7 +208,7 @@ class ManagingApp:
 
 
 def _asked(body: memoryview) -> Asked:
-    """What a body asks for; raises CoresplitError."""
+    """Parse a body; raises CoresplitError."""
     try:
         return msgspec.json.decode(body, type=Asked)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""The steps of a change from one set to another, beside what is being served.
+"""The steps of a change from one set to another, while requests are served.
 
-Nothing here waits: the engine tells when an instance has become ready or was lost.
+Nothing here blocks: the engine calls back when an instance becomes ready or is lost.
 """
 
 import time
@@ -15,15 +15,15 @@ from coresplit.serving.switching.wishes import Hearer, Outcome, Result, Wish
 
 MOST_EVENTS = 50
 MOST_SETS = 50
-"""Sets that are neither active nor resident are forgotten beyond so many."""
+"""Most sets to remember that are neither active nor resident."""
 
 
 class Switcher:
-    """Changes the set that an engine serves with, one change at a time.
+    """Changes the active set of an engine, one change at a time.
 
-    While one is made the next waits, and a later one takes its place. ``free`` tells how many bytes
-    of memory are free; all instances together may have ``most_bytes``, but for what is active and
-    what a change needs. ``clock`` is that of the engine.
+    During a change the next one waits, and a later one replaces it. ``free`` returns the free bytes
+    of memory. All instances together may take ``most_bytes``; the active set and a set being
+    changed to may exceed it. ``clock`` is that of the engine.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Switcher:
         self._clock = clock
         self._free = free
         self._sets: OrderedDict[str, InstanceSet] = OrderedDict()
-        """The last active one first."""
+        """Most recently active first."""
         self._lasting: set[str] = set()
         self._now: Wish | None = None
         self._next: Wish | None = None
@@ -52,42 +52,42 @@ class Switcher:
 
     @property
     def sets(self) -> tuple[InstanceSet, ...]:
-        """All that are known, the last active ones first."""
+        """All known sets, the most recently active first."""
         return tuple(self._sets.values())
 
     @property
     def active(self) -> str:
-        """The set that serves."""
+        """The name of the active set."""
         return self._engine.active.name
 
     @property
     def preparing(self) -> str | None:
-        """The set that is being changed to."""
+        """The name of the set being changed to or prepared; None if none is."""
         return self._now.wanted.name if self._now else None
 
     @property
     def queued(self) -> str | None:
-        """The set that is wanted next."""
+        """The name of the set that is next in line; None if none is."""
         return self._next.wanted.name if self._next else None
 
     def know(self, each: InstanceSet, *, lasting: bool = False) -> None:
-        """Keep a set in mind, ``lasting`` ones for good.
+        """Remember a set, for good if ``lasting``.
 
-        One of the same name stays, with what was observed of it.
+        A known set of the same name stays, with its observed latencies.
         """
         self._sets.setdefault(each.name, each)
         if lasting:
             self._lasting.add(each.name)
 
     def resident(self, each: InstanceSet) -> bool:
-        """Whether all instances of a set are warm."""
+        """Whether all instances of a set are ready."""
         places = self._crew.places
         return all(place in places and places[place].ready for place in each.places)
 
     def switch(self, name: str, done: Callable[[Outcome], None]) -> None:
-        """Have a set serve that is known; KeyError for one that is not.
+        """Make a known set the active one; KeyError if it is not known.
 
-        ``done`` is called once, maybe at once.
+        ``done`` is called once, possibly before this returns.
         """
         wish, now = Wish(self._sets[name], done, self._clock(), ahead=False), self._now
         if now is not None and now.ahead:
@@ -104,19 +104,19 @@ class Switcher:
             self._end(before, "replaced", f"{name} was asked for after it")
 
     def prepare(self, name: str, done: Callable[[Outcome], None]) -> None:
-        """Have a set that is known wait warm; KeyError for one that is not.
+        """Start a known set so that it waits warm; KeyError if it is not known.
 
-        It is replaced by any change, and refused where all instances together would take more than
-        ``most_bytes``. ``done`` is called once, maybe at once.
+        Any change replaces it. It is refused if all instances together would take more than
+        ``most_bytes``. ``done`` is called once, possibly before this returns.
         """
         wish = Wish(self._sets[name], done, self._clock(), ahead=True)
         if self._now is not None:
-            self._end(wish, "replaced", f"{self._now.wanted.name} is wanted before it")
+            self._end(wish, "replaced", f"{self._now.wanted.name} comes before it")
         else:
             self._begin(wish)
 
     def close(self) -> None:
-        """Nothing is changed any more, and what is being prepared is ended."""
+        """Stop making changes, and end instances that are being prepared."""
         wishes, self._now, self._next = (self._now, self._next), None, None
         self._engine.on_change = lambda: None
         for wish in wishes:
@@ -149,24 +149,24 @@ class Switcher:
         self._look()
 
     def _too_much(self, wanted: InstanceSet) -> str:
-        """Why a set may not wait beside all that are there."""
+        """Return why a set would exceed the memory limit; empty if it would not."""
         there = self._crew.places
         size = expected_memory({*there, *wanted.places}, self._crew.memory)
         if size <= self.most_bytes:
             return ""
         return (
-            f"all instances with those of {wanted.name} would take {format_size(size)}, and "
+            f"all instances with those of {wanted.name} would take {format_size(size)}, but only "
             f"{format_size(int(self.most_bytes))} are allowed"
         )
 
     def _no_room(self, wish: Wish) -> str:
-        """Why there is no memory for what a set lacks, after all that can be let go is.
+        """Return why there is no memory for a set's missing instances; empty if there is.
 
-        Nothing is let go for one that is only to wait.
+        Ends spare instances if that frees enough, but not for a set that is only to wait warm.
         """
         wanted, active = wish.wanted, self._engine.active
         need = expected_memory(missing(wanted, self._crew.places), self._crew.peak)
-        # what was just killed has not given its memory back yet
+        # instances that are just ending have not freed their memory yet
         gone = [each.instance for each in self._crew.seats if each.dismissed and each.instance]
         free = self._free() + sum(resident(each.pid) for each in gone)
         if need > free and not wish.ahead:
@@ -180,12 +180,12 @@ class Switcher:
         if need <= free:
             return ""
         return (
-            f"the instances that {wanted.name} lacks need about {format_size(need)} of memory, "
-            f"and {format_size(max(0, int(free)))} are free"
+            f"the missing instances of {wanted.name} need about {format_size(need)} of memory, "
+            f"but only {format_size(max(0, int(free)))} are free"
         )
 
     def _look(self) -> None:
-        """Take over once all instances are ready; give up where one cannot be."""
+        """Take over once all instances are ready; give up if one cannot become ready."""
         wish = self._now
         if not self._engine.accepting:
             self._fall_back()
@@ -208,7 +208,7 @@ class Switcher:
             self._go_on()
 
     def _fall_back(self) -> None:
-        """Where the set that serves cannot any more, one that waits warm does."""
+        """Make a warm set active, because the active one cannot serve any more."""
         warm = [each for each in self.sets if self.resident(each)]
         if warm and warm[0].name != self._engine.active.name:
             self._tell("set lost", set=self._engine.active.name)
@@ -224,8 +224,8 @@ class Switcher:
         self._end(wish, "made", "")
 
     def _go_on_with(self, prepared: Wish, wish: Wish) -> None:
-        """What was to wait warm is wanted at once."""
-        self._end(prepared, "replaced", "it is to serve at once")
+        """Turn the preparation of a set into a change to it."""
+        self._end(prepared, "replaced", "it was asked to serve now")
         wish.seats, wish.started, self._now = prepared.seats, prepared.started, wish
         self._tell("switch begun", set=wish.wanted.name, starting=len(wish.started))
         self._look()
@@ -248,7 +248,7 @@ class Switcher:
             self._begin(wish)
 
     def _let_go(self) -> None:
-        """Let go what is not ready, and what memory does not allow to wait for its turn."""
+        """End instances that are not ready or exceed the memory limit, and forget old sets."""
         active = self._engine.active
         places = self._crew.places
         warm = [place for place, seat in places.items() if seat.ready or seat.batch]

@@ -1,4 +1,4 @@
-"""What is wanted of a switcher, how it ended, and who hears of it."""
+"""Requests to a switcher, their outcomes, and who is told of them."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -12,10 +12,10 @@ Result = Literal["made", "failed", "replaced", "refused"]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the wish for a set ended: it serves, or why not, and seconds since it was asked for.
+    """How a wish for a set ended, the reason if it failed, and seconds since it was made.
 
-    A wish is ``replaced`` by a later one, and ``refused`` where there is no memory for it.
-    ``started`` is how many instances had to be started.
+    A wish is ``replaced`` by a later one, and ``refused`` if there is no memory for it. ``started``
+    is the number of instances that had to be started.
     """
 
     set: str
@@ -26,19 +26,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hearer(Protocol):
-    """Hears of changes, for metrics and logs."""
+    """Is told of changes, for metrics and logs."""
 
     def switching(self, event: dict[str, object]) -> None:
-        """Something happened, as JSON tells it."""
+        """Something happened; ``event`` can become JSON."""
 
     def switched(self, outcome: Outcome) -> None:
         """A wish has ended."""
 
 
 class Wish:
-    """A set that is wanted, ``ahead`` where it is only to wait warm; ``at`` is when it was wished.
+    """A request for a set, made ``at`` a time; if ``ahead``, the set is only to wait warm.
 
-    ``seats`` are those of its instances, ``started`` the ones that were not there.
+    ``seats`` are the seats of its instances, ``started`` those that had to be started.
     """
 
     def __init__(
