@@ -217,8 +217,8 @@ def test_what_is_no_split_is_refused(text: str) -> None:
         ((FORMULA, "--split", "1x1", "--tls-cert", "nowhere"), "cannot be used"),
         ((FORMULA, "--split", "1x1", "--port", "70000"), "not in the range"),
         ((FORMULA, "--split", "1x1", "--memory", "999999999"), "of memory are free"),
-        ((FORMULA, "--split", "1x1", "--name", "a/b"), "no path of the protocol leads to"),
-        ((FORMULA, "--split", "1x1", "--name", "stats"), "no path of the protocol leads to"),
+        ((FORMULA, "--split", "1x1", "--name", "a/b"), "the protocol has no path for"),
+        ((FORMULA, "--split", "1x1", "--name", "stats"), "the protocol has no path for"),
         ((FORMULA, "--no-measure"), "--split 2x1"),
     ],
 )
