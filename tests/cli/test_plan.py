@@ -510,7 +510,7 @@ def test_imported_tables_cannot_be_verified(coresplit: Coresplit, tmp_path: Path
     save(msgspec.structs.replace(four_cores(), machine=None), tmp_path / "four")
     code, _, err = coresplit("plan", "four", "--batch", 8, "--verify")
     assert (code, err.count("\n")) == (2, 1)
-    assert "was imported from tables: nothing of it can be run here" in err
+    assert "was imported from tables, so it cannot be run here" in err
 
 
 def test_a_plan_of_outputs_that_were_not_checked_says_so(
