@@ -227,7 +227,7 @@ def test_tables_that_were_exported_can_be_imported(run: coresplit.Run, tmp_path:
     tables = coresplit.export_tables(run, tmp_path / "csv")
     imported = coresplit.import_tables(tables, tmp_path / "again")
     assert len(imported.records()) == len(run.records())
-    with pytest.raises(coresplit.RunError, match="nothing of it can be run here"):
+    with pytest.raises(coresplit.RunError, match="it cannot be run here"):
         coresplit.verify(coresplit.plan(imported, batch=8))
 
 

@@ -144,7 +144,7 @@ def test_ctrl_c_ends_the_load_and_tells_what_was_measured(url: str) -> None:
         (("ftp://x",), "is not a URL"),
         (("http://127.0.0.1:9",), "names no model"),
         (("http://127.0.0.1:9/v2/models/m",), "cannot reach 127.0.0.1:9: connection refused"),
-        (("URL", "--rate", "5", "--concurrency", "2"), "concurrency and rate say two things"),
+        (("URL", "--rate", "5", "--concurrency", "2"), "concurrency and rate exclude each other"),
         (("URL", "--rate", "0"), "not in the range"),
         (("URL", "--shape", "hill:5"), "is not a shape"),
         (("URL", "--trace", "nowhere"), "cannot be read"),

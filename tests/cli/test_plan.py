@@ -455,7 +455,7 @@ def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(
         ("--batch 8 --weights w.pth", "--weights is for --verify and --measure; leave it out"),
         ("--batch 8 --trust", "--trust is for --verify and --measure; leave it out"),
         ("--batch 8 --measure --budget soon", "'soon' is not a duration"),
-        ("--batch 8 --verify --budget none", "--verify ends with its budget; give it one"),
+        ("--batch 8 --verify --budget none", "--verify needs a finite budget"),
         ("--slo soon", "'soon' is not a duration"),
         ("--slo 20ms --batch 8", "leave out the batch, or the SLO"),
         ("--verify", "--verify is for one batch; name it with --batch"),
@@ -510,7 +510,7 @@ def test_imported_tables_cannot_be_verified(coresplit: Coresplit, tmp_path: Path
     save(msgspec.structs.replace(four_cores(), machine=None), tmp_path / "four")
     code, _, err = coresplit("plan", "four", "--batch", 8, "--verify")
     assert (code, err.count("\n")) == (2, 1)
-    assert "was imported from tables: nothing of it can be run here" in err
+    assert "was imported from tables, so it cannot be run here" in err
 
 
 def test_a_plan_of_outputs_that_were_not_checked_says_so(

@@ -73,7 +73,7 @@ def test_a_change_is_asked_for_over_tls_by_who_trusts_the_server(
         asked = ("reconfigure", manage, "--split", "2x1")
         code, out, err = coresplit(*asked)
         assert (code, out) == (2, "")
-        assert "cannot be asked" in err
+        assert "cannot be reached" in err
         code, out, err = coresplit(*asked, "--ca", str(certificate))
         assert (code, err) == (0, "")
         assert out.startswith("2x1 ")
@@ -83,7 +83,7 @@ def test_a_change_is_asked_for_over_tls_by_who_trusts_the_server(
     ("words", "message"),
     [
         (("http://127.0.0.1:1/v2/models/m/config",), "give one of --split, --set and --adapt"),
-        (("http://127.0.0.1:1/v2/models/m", "--split", "1x1"), "127.0.0.1:1 cannot be asked"),
+        (("http://127.0.0.1:1/v2/models/m", "--split", "1x1"), "127.0.0.1:1 cannot be reached"),
         (("http://127.0.0.1:1/", "--split", "1x1"), "is not what a server prints"),
         (("file:///v2/models/m", "--split", "1x1"), "is not what a server prints"),
         (("http://[::1/v2/models/m", "--split", "1x1"), "is not what a server prints"),

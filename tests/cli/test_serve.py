@@ -201,7 +201,7 @@ def test_a_split_is_read(text: str, threads: list[int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "x1", "0x1", "1x0", "2x1+", "2*1", "99999x1", "-1x2"])
 def test_what_is_no_split_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no split"):
+    with pytest.raises(UsageError, match="is not a split"):
         parse_split(text)
 
 
@@ -209,7 +209,7 @@ def test_what_is_no_split_is_refused(text: str) -> None:
     ("words", "message"),
     [
         (("incepton",), "did you mean 'inception'"),
-        ((FORMULA, "--split", "2"), "is no split"),
+        ((FORMULA, "--split", "2"), "is not a split"),
         ((FORMULA, "--split", "9x1"), "needs 9 cores"),
         ((FORMULA, "--split", "1x1", "--host", "0.0.0.0"), "--token-file, or --insecure"),
         ((FORMULA, "--split", "1x1", "--token-file", "nowhere"), "cannot be read"),
@@ -217,8 +217,8 @@ def test_what_is_no_split_is_refused(text: str) -> None:
         ((FORMULA, "--split", "1x1", "--tls-cert", "nowhere"), "cannot be used"),
         ((FORMULA, "--split", "1x1", "--port", "70000"), "not in the range"),
         ((FORMULA, "--split", "1x1", "--memory", "999999999"), "of memory are free"),
-        ((FORMULA, "--split", "1x1", "--name", "a/b"), "no path of the protocol leads to"),
-        ((FORMULA, "--split", "1x1", "--name", "stats"), "no path of the protocol leads to"),
+        ((FORMULA, "--split", "1x1", "--name", "a/b"), "the protocol has no path for"),
+        ((FORMULA, "--split", "1x1", "--name", "stats"), "the protocol has no path for"),
         ((FORMULA, "--no-measure"), "--split 2x1"),
     ],
 )

@@ -124,12 +124,12 @@ def test_instances_that_differ_can_be_named(coresplit: Coresplit, run: Path) -> 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--split", "2"), "'2' is no split; write INSTANCESxTHREADS"),
+        (("--split", "2"), "'2' is not a split; write INSTANCESxTHREADS"),
         (("--split", "8x1"), "the split 8x1 needs 8 cores, but the run was measured on 4 cores"),
         (("--split", "1x3"), "lacks instances of 3 threads; it has those of 1-2,4"),
         (("--split", "2x1", "--split", "2x1"), "split 2x1 script is named twice"),
         (("--optimization", "openvino"), "has nothing of openvino; it has none and script"),
-        (("--rate", "5", "--concurrency", "2"), "concurrency and rate say two things"),
+        (("--rate", "5", "--concurrency", "2"), "concurrency and rate exclude each other"),
         (("--shape", "hill:5"), "is not a shape"),
         (("--trace", "nowhere"), "the trace nowhere cannot be read"),
         (("--slo", "1s", "--shape", "step:5@5s"), "leave shape out"),

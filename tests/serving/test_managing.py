@@ -60,7 +60,7 @@ def test_a_split_takes_over_and_the_serving_port_says_so(server: tuple[str, str]
     ("body", "words"),
     [
         ({"split": "9x1"}, "needs 9 cores, but 4 are usable"),
-        ({"split": "2"}, "is no split"),
+        ({"split": "2"}, "is not a split"),
         ({"split": "1x1", "optimization": "scrpt"}, "did you mean 'script'"),
         ({"set": "5x5 none"}, "there is no set '5x5 none' here"),
         ({"set": "1x2 none", "split": "1x2"}, "either a set or a split"),

@@ -1,4 +1,4 @@
-"""The command line: one file a command, and the only room that prints, reads argv or exits."""
+"""The command line: one module per command; only this package prints, reads argv or exits."""
 
 from coresplit.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The ``coresplit`` command: finds the subcommand, and turns every expected error into one line."""
+"""The ``coresplit`` command: runs a subcommand and prints each expected error as one line."""
 
 import importlib
 import os
@@ -16,12 +16,12 @@ DONE, NO, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "bench": ("bench", "Sweep threads x batch x optimization and write the report."),
     "report": ("report", "Rebuild pages, pictures and tables from run folders."),
-    "import": ("importing", "Turn published CSV tables into a run folder."),
-    "plan": ("plan", "Plan the fastest split of cores and a batch, and prove it."),
-    "serve": ("serve", "Serve a model with the split that was measured to be best."),
-    "reconfigure": ("reconfigure", "Change the instances of a server while it serves."),
-    "load": ("load", "Load a model server, compare two, or find the rate within a latency."),
-    "simulate": ("simulate", "Replay a load through other instances, without a server."),
+    "import": ("importing", "Convert published CSV tables into a run folder."),
+    "plan": ("plan", "Plan the fastest split of cores and a batch, and verify it."),
+    "serve": ("serve", "Serve a model with the best measured split."),
+    "reconfigure": ("reconfigure", "Change the instances of a running server."),
+    "load": ("load", "Load-test a server, compare two, or find the highest rate within a latency."),
+    "simulate": ("simulate", "Replay a load on other instances, without a server."),
     "export": ("export", "Write a run as CSV tables."),
     "doctor": ("doctor", "Find what spoils measurements on this machine, and how to fix it."),
     "cache": ("caching", "Show or remove cached exports and compiled models."),
@@ -33,10 +33,10 @@ COMMANDS = {
 
 
 class Command(click.Command):
-    """A subcommand that refuses an empty value, such as that of a variable that is not set."""
+    """A subcommand that rejects an empty value, for example from an unset shell variable."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments as click does; UsageError for a value without a character."""
+        """Parse the arguments as click does; raise UsageError for an empty value."""
         typed, *_ = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in [] if typed.get("help") else self.params:
             value = typed.get(str(parameter.name))
@@ -48,10 +48,10 @@ class Command(click.Command):
 
 
 class LazyGroup(click.Group):
-    """Imports a subcommand only when it is called, so that help and errors come at once."""
+    """Import a subcommand only when it is called, so that help and errors appear at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order a user meets them."""
+        """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(coresplit.__version__, prog_name="coresplit")
 def app() -> None:
-    """Measure how a neural network scales over this machine's cores, and report it honestly."""
+    """Measure, plan and serve neural networks on the cores of this machine."""
 
 
 def main() -> NoReturn:
@@ -86,14 +86,14 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        # the reader has gone, which is its right; keep the interpreter from flushing into it
+        # the reader closed the pipe, which is fine; keep the interpreter from flushing into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     sys.exit(code or DONE)
 
 
 def flag_of(option: str) -> str:
-    """A parameter as it is typed here: ``trust`` as ``--trust``; empty for none."""
+    """Return the flag of a parameter: ``--trust`` for ``trust``; empty if there is none."""
     if not option:
         return ""
     name, _, value = option.removesuffix("=True").partition("=")
@@ -101,7 +101,7 @@ def flag_of(option: str) -> str:
 
 
 def _complain(message: str) -> int:
-    from coresplit.cli.output import say  # noqa: PLC0415 (help and version do without)
+    from coresplit.cli.output import say  # noqa: PLC0415 (not needed for help)
 
     say(f"coresplit: {' '.join(message.split())}")
     return MISTAKE

@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar for a sweep, one line for the rest; plain lines elsewhere."""
+"""Progress: on a terminal, a bar for a sweep and one line for the rest; else plain lines."""
 
 import math
 import sys
@@ -16,7 +16,7 @@ LINE_GAP_S = 10.0
 
 
 class Status:
-    """Shows what is going on in one line; drawn only when told, as ``Display`` is."""
+    """One status line; drawn only when ``show`` is called, like ``Display``."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
@@ -36,7 +36,7 @@ class Status:
             self._draw("")
 
     def show(self, doing: str) -> None:
-        """Show what is being done."""
+        """Show the current activity."""
         if self._terminal:
             self._draw(doing)
         elif time.monotonic() - self._said_at >= LINE_GAP_S:
@@ -44,7 +44,7 @@ class Status:
             say(doing)
 
     def _draw(self, text: str) -> None:
-        """Write over the line, and leave the cursor at its start."""
+        """Overwrite the line and leave the cursor at its start."""
         sys.stderr.write(f"\r{plain(text).ljust(self._width)}\r")
         sys.stderr.flush()
         self._width = len(text)
@@ -53,8 +53,8 @@ class Status:
 class Display:
     """Shows the current cell, the cells done and the time left.
 
-    The bar is drawn only when the sweep reports, between two visits: a thread that redraws would
-    run on the cores that are being measured.
+    The bar is drawn only when the sweep reports, between two visits: a redraw thread would run on
+    the cores being measured.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Display:
             self._bar.stop()
 
     def show(self, progress: SweepProgress) -> None:
-        """Show a report of the sweep."""
+        """Show the progress of the sweep."""
         left = progress.left_s
         share = progress.elapsed_s / max(1e-9, progress.elapsed_s + left)
         state = f"{progress.covered}/{progress.cells} cells, {progress.settled} settled"

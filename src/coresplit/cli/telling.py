@@ -1,4 +1,4 @@
-"""What ``bench`` advises in the end, in at most three lines."""
+"""The advice that ``bench`` prints at the end, at most three lines."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,10 @@ from coresplit.reports.sections.page_faults import faults_of, outcomes
 
 
 def advice_of(view: RunView, usable: Sequence[str]) -> tuple[str, ...]:
-    """What page faults took, and what another allocator did or how to measure one; maybe nothing.
+    """Return the cost of page faults and how another allocator did or how to measure one.
 
-    ``usable`` are the allocators of this machine. The rest is in the report and said by doctor.
+    Empty if page faults cost little. ``usable`` lists the allocators available on this machine.
+    The report and doctor say more.
     """
     found = faults_of(view.run.measurements)
     if found is None:

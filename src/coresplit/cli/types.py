@@ -1,4 +1,4 @@
-"""What values of options may be, how they are read, and how a shell completes them."""
+"""Types of option values: parsing, validation and shell completion."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,11 +11,11 @@ from coresplit.errors import UsageError
 from coresplit.units import parse_duration, parse_numbers, parse_share, parse_size
 
 Known = Callable[[], Iterable[str]]
-"""Names to complete; called only then, as finding them may take imports."""
+"""Returns names for shell completion; called lazily because it may need slow imports."""
 
 
 class Duration(click.ParamType[float]):
-    """Seconds in ``90s``, ``10m`` or ``1h``; infinite for ``none`` where that is allowed."""
+    """A duration in seconds: ``90s``, ``10m``, ``1h``; ``none`` is infinite if ``endless``."""
 
     name = "time"
 
@@ -25,7 +25,7 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Seconds; fails with what to write instead."""
+        """Return seconds; fail with a hint at the right format."""
         if isinstance(value, float):
             return value
         if value == "none" and self._endless:
@@ -37,14 +37,14 @@ class Duration(click.ParamType[float]):
 
 
 class Size(click.ParamType[int]):
-    """Bytes in ``512MiB`` or ``4GiB``."""
+    """A size in bytes: ``512MiB``, ``4GiB``."""
 
     name = "size"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """Bytes; fails with what to write instead."""
+        """Return bytes; fail with a hint at the right format."""
         if isinstance(value, int):
             return value
         try:
@@ -54,14 +54,14 @@ class Size(click.ParamType[int]):
 
 
 class Share(click.ParamType[float]):
-    """A share of one in ``2%``."""
+    """A percentage as a fraction: ``2%`` is 0.02."""
 
     name = "share"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """A number between 0 and 1; fails with what to write instead."""
+        """Return a number between 0 and 1; fail with a hint at the right format."""
         if isinstance(value, float):
             return value
         try:
@@ -71,7 +71,7 @@ class Share(click.ParamType[float]):
 
 
 class Numbers(click.ParamType[tuple[int, ...] | None]):
-    """Whole numbers in ``1-16``, ``1,2,4`` or ``1,2,4..1024``."""
+    """A list of integers: ``1-16``, ``1,2,4`` or ``1,2,4..1024``."""
 
     name = "list"
 
@@ -81,7 +81,7 @@ class Numbers(click.ParamType[tuple[int, ...] | None]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...] | None:
-        """Ascending numbers, None for ``auto``; fails with what is wrong."""
+        """Return ascending numbers, None for ``auto``; fail with the reason."""
         if isinstance(value, tuple) or value == "auto":
             return value if isinstance(value, tuple) else None
         try:
@@ -91,7 +91,7 @@ class Numbers(click.ParamType[tuple[int, ...] | None]):
 
 
 class Names(click.ParamType[tuple[str, ...]]):
-    """Names with commas between; ``choices`` are the only ones, if there are any."""
+    """Comma-separated names, limited to ``choices`` if there are any."""
 
     name = "list"
 
@@ -103,7 +103,7 @@ class Names(click.ParamType[tuple[str, ...]]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """The names; fails for one that is empty, given twice or not among the choices."""
+        """Return the names; fail if one is empty, repeated or not among the choices."""
         if isinstance(value, tuple):
             return value
         names = tuple(name.strip() for name in str(value).split(","))
@@ -123,7 +123,7 @@ class Names(click.ParamType[tuple[str, ...]]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The names that the last entry may become."""
+        """Return the completions of the last entry."""
         before, comma, last = incomplete.rpartition(",")
         given = before.split(",")
         return [
@@ -134,7 +134,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 
 class Name(click.ParamType[str]):
-    """Any name; the known ones are completed."""
+    """Any name; completes the known ones."""
 
     name = "name"
 
@@ -144,7 +144,7 @@ class Name(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The known names that it may become."""
+        """Return the known names that start with ``incomplete``."""
         return [CompletionItem(name) for name in self._known() if name.startswith(incomplete)]
 
 
@@ -159,13 +159,13 @@ class Model(Name):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The known names, and files."""
+        """Complete known names and files."""
         found = super().shell_complete(ctx, param, incomplete)
         return [*found, CompletionItem(incomplete, type="file")]
 
 
 class RunFolder(click.Path):
-    """A run folder; those near are completed."""
+    """A run folder; completes those in this folder and in ``runs``."""
 
     name = "run"
 
@@ -175,7 +175,7 @@ class RunFolder(click.Path):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Folders that hold a run, here and in ``runs``; else any folder."""
+        """Complete run folders here and in ``runs``; any folder if there are none."""
         found = [str(path) for path in run_folders() if str(path).startswith(incomplete)]
         if not found:
             return [CompletionItem(incomplete, type="dir")]
@@ -183,33 +183,33 @@ class RunFolder(click.Path):
 
 
 def run_folders(here: Path = Path()) -> list[Path]:
-    """Run folders in this folder and in ``runs``."""
+    """Return the run folders in ``here`` and in its folder ``runs``."""
     return sorted(
         manifest.parent for manifest in (*here.glob("*/run.json"), *here.glob("runs/*/run.json"))
     )
 
 
 def models() -> Iterable[str]:
-    """Names of the built-in models and the fake one."""
+    """Return the names of the built-in models and the fake one."""
     from coresplit.models import MODELS  # noqa: PLC0415 (only to complete)
 
     return [*MODELS, "fake"]
 
 
 def optimizations() -> Iterable[str]:
-    """Names of the optimizations."""
+    """Return the names of the optimizations."""
     from coresplit.optimizations import OPTIMIZATIONS  # noqa: PLC0415 (only to complete)
 
     return OPTIMIZATIONS
 
 
 def optimizations_or_all() -> Iterable[str]:
-    """Names of the optimizations, and ``all``."""
+    """Return the names of the optimizations, and ``all``."""
     return ["all", *optimizations()]
 
 
 def allocators() -> Iterable[str]:
-    """Names of the allocators."""
+    """Return the names of the allocators."""
     from coresplit.machine.allocators import ALLOCATORS  # noqa: PLC0415 (only to complete)
 
     return ALLOCATORS

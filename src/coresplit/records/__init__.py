@@ -1,4 +1,4 @@
-"""The frozen records that the rooms hand to each other and that run folders hold."""
+"""The frozen records that packages pass to each other and that run folders hold."""
 
 from coresplit.records.cell import Cell, Setting
 from coresplit.records.interval import Interval

@@ -21,7 +21,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def variant(self) -> Variant:
-        """How its instance is made."""
+        """The variant of its instance."""
         return Variant(self.optimization, self.mapping, self.allocator)
 
     def __str__(self) -> str:

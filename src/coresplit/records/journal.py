@@ -1,4 +1,4 @@
-"""What happened during a run, one line each, beside the measurements."""
+"""The events of a run besides the measurements, one line each."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from coresplit.records.variant import Mapping
 Cause = Literal["process", "sibling", "disk", "clock"]
 """What can disturb a visit."""
 UNCHECKED = "outputs not checked"
-"""The fact of an instance whose outputs equality could not be proven of; its value says why."""
+"""The fact of an instance whose outputs could not be compared with eager; its value says why."""
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="started"):
@@ -26,9 +26,9 @@ class Prepared(
     """An instance became ready. Durations in seconds.
 
     ``error`` is relative to eager outputs, over ``compared`` inputs; ``agreement`` is the share of
-    them with the same top-1 class, None where the outputs name no or too few classes. ``facts``
-    are what the library stated when it was read back, such as its precision and version. Where
-    ``UNCHECKED`` is among them nothing was compared, and ``error`` says nothing.
+    them with the same top-1 class, None if the outputs name no or too few classes. ``facts``
+    are read back from the library, such as its precision and version. If ``UNCHECKED`` is among
+    them, nothing was compared and ``error`` means nothing.
     """
 
     at: float
@@ -47,7 +47,7 @@ class Prepared(
 
 
 class Peak(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="peak"):
-    """What the cores of an instance can do at most, measured on them.
+    """The peak performance of the cores of an instance, measured on them.
 
     ``matmul_flops`` maps a number type to the operations per second of a large matrix product;
     ``memory_bandwidth`` is the bytes per second read and written by a copy larger than the caches.
@@ -65,7 +65,7 @@ class AnchorVisit(
 ):
     """One repetition of the anchor cell: its raw samples in seconds.
 
-    ``cell`` is None where it is the one of the settings.
+    ``cell`` is None if it is the anchor of the settings.
     """
 
     at: float
@@ -78,9 +78,9 @@ class Disturbed(
 ):
     """A visit that did not have its cores to itself, and was left out or repeated.
 
-    ``cell`` is None for a round of a verification. ``cpu`` is the logical CPU it is about and
-    ``share`` how much of the time of the visit was lost there; for a clock, how far it was off.
-    ``reason`` says it in words, and ``by`` names the process that used those cores most, where it
+    ``cell`` is None for a round of a verification. ``cpu`` is the logical CPU concerned and
+    ``share`` the share of the time of the visit that was lost there; for a clock, how far it was
+    off. ``reason`` says it in words, and ``by`` names the process that used those cores most, if it
     could be found.
     """
 

@@ -1,20 +1,20 @@
-"""What a load of a server showed; times in seconds, rates per second."""
+"""The results of a load of a server; times in seconds, rates per second."""
 
 from typing import Literal
 
 import msgspec
 
 LoadLimit = Literal["", "cpu", "lag"]
-"""What made the generator of a load the bottleneck: its core was busy, or requests went out late.
-Empty where it was none."""
+"""Why the generator of a load was the bottleneck: its core was busy, or it sent requests late.
+Empty if it was not."""
 MOST_FAILED = 0.01
-"""Of the requests of a load, up to which the latencies of the others are compared."""
+"""Share of failed requests up to which the latencies of the others are compared."""
 
 
 class LoadLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Latencies of answered requests, from their intended start.
 
-    A percentile is None where there are too few requests to have one beyond it.
+    A percentile is None if there are too few requests to have one beyond it.
     """
 
     count: int
@@ -27,10 +27,10 @@ class LoadLatency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class LoadSecond(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One second of a load, its first being 0.
+    """One second of a load, counted from 0.
 
     Requests belong to the second in which they were due, ``answers`` to that in which they came.
-    ``cpu`` is the share of a core that the generator used, ``lag`` how late it was at most.
+    ``cpu`` is the share of a core that the generator used, ``lag`` its largest delay.
     """
 
     at: int
@@ -46,7 +46,7 @@ class LoadSecond(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class SplitSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a server said of its instances ``at`` so many seconds: how many, and in which groups."""
+    """What a server reported at second ``at``: the number of its instances, and their groups."""
 
     at: float
     instances: int
@@ -54,10 +54,10 @@ class SplitSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class LoadGenerator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the generator fared: CPU of its core, how late it sent, how many had no connection.
+    """The generator itself: CPU of its core, how late it sent, how many had no connection.
 
     ``cpus`` are those it was bound to, empty for none; ``shared`` are those of them that the server
-    may use too. ``lag_p99`` is None where nothing was due by the clock.
+    may use too. ``lag_p99`` is None if nothing was due by the clock.
     """
 
     limit: LoadLimit
@@ -73,8 +73,8 @@ class LoadGenerator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class LoadRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One load of one server.
 
-    Everything but ``seconds`` and ``splits`` leaves the warm-up out. ``errors`` has failed requests
-    by kind. ``late`` are requests that failed or took longer than the latency that was asked for.
+    Everything but ``seconds`` and ``splits`` excludes the warm-up. ``errors`` counts failed
+    requests by kind, ``late`` those that failed or took longer than the requested latency.
     ``distribution`` has shares of requests with the latency that they stay within. ``histogram`` is
     an HDR histogram of microseconds in its V2 encoding.
     """
@@ -102,15 +102,15 @@ class LoadRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def tells_latency(self) -> bool:
-        """Whether hardly any request failed: a server that refuses many is fast with the rest."""
+        """True if hardly any request failed: a server that refuses many is fast for the rest."""
         return self.failed + self.unfinished <= MOST_FAILED * self.due
 
 
 class LoadCompared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How two servers differ in ``what``: the median of each over rounds, and their ratio.
 
-    ``ratio`` is how many times as fast the first is, or as much throughput as it has, with its 95 %
-    interval. ``relation`` is what is shown of the first.
+    ``ratio`` is how many times as fast the first is, or how many times the throughput it has, with
+    the 95 % interval. ``relation`` is that of the first to the second.
     """
 
     what: Literal["p50", "p99", "throughput"]
@@ -124,10 +124,10 @@ class LoadCompared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class LoadTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One load of a search: whether so many requests per second held the latency.
+    """One load of a search: whether ``rate`` requests per second held the latency.
 
-    ``ended_early`` once it had failed for certain, so that its counts are of a part. ``limit`` is
-    as of the generator.
+    ``ended_early`` is True if it was stopped as certain to fail, so that its counts cover a part.
+    ``limit`` is that of the generator.
     """
 
     rate: float
@@ -142,8 +142,8 @@ class LoadTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class LoadSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The highest rate that holds a latency.
 
-    ``low`` is the highest rate at which every trial held, None where none did; ``high`` the lowest
-    at which every trial failed, None where none did. ``limit`` is whose limit was reached.
+    ``low`` is the highest rate at which every trial held, None if none did; ``high`` the lowest
+    at which every trial failed, None if none did. ``limit`` says whose limit was reached.
     """
 
     slo: float
@@ -156,7 +156,7 @@ class LoadSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def too_few(self) -> int | None:
-        """The requests of a trial at ``low``, if none of them can lie beyond the percentile."""
+        """The requests of a trial at ``low`` if too few to have one beyond the percentile."""
         found = min((each.count for each in self.trials if each.rate == self.low), default=None)
         if found is None or found * (1 - self.percentile / 100) >= 1 - 1e-9:
             return None
@@ -164,7 +164,7 @@ class LoadSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class LoadResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What ``load`` found: one run, the rounds of two servers, or the trials of a search.
+    """The result of ``load``: one run, the rounds of two servers, or the trials of a search.
 
     ``created_at`` is Unix time, ``targets`` are the URLs with what was sent to each.
     """

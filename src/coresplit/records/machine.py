@@ -4,7 +4,7 @@ import msgspec
 
 
 class Core(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One physical core, named by the logical CPU that stands for it (its lowest sibling).
+    """One physical core, identified by the lowest of its logical CPUs.
 
     ``kind`` is ``fast`` or ``slow`` on a machine that mixes them, and empty on any other.
     """
@@ -19,7 +19,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Processor, usable cores and limits. Memory in bytes, quota in cores.
 
     ``cores`` are the physical cores of the affinity mask; ``usable`` is how many of them may be
-    busy at once under the quota (0 where the quota is below one core).
+    busy at once under the quota (0 if the quota is below one core).
     """
 
     cpu_model: str

@@ -1,4 +1,4 @@
-"""What a cell yielded."""
+"""The measurement of a cell."""
 
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -39,14 +39,14 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Signs(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
-    """What tells whether the timed forwards of one visit had their cores to themselves.
+    """Shows whether the timed forwards of one visit had their cores to themselves.
 
     Times are in seconds and clocks in Hz. ``waited_s`` is how long the thread that waited most was
-    ready to run while something else ran on its core; None where the kernel does not tell.
+    ready to run while something else ran on its core; None if the kernel does not report it.
     ``others_s`` is how long other processes ran on a core of the instance, the one where they ran
-    most. ``core`` is where that was; None where the thread may move. ``sibling_s`` is how long the
+    most. ``core`` is where that was; None if the thread may move. ``sibling_s`` is how long the
     busiest SMT sibling of the cores was busy. The clock is the mean over the cores, at the end and,
-    where forwards came before the timed ones, at their begin; None where it is not told.
+    if forwards came before the timed ones, at their start; None if it is unknown.
     """
 
     wall_s: float
@@ -62,7 +62,7 @@ class Signs(
 
 
 class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an imported table states of a cell, in seconds; it holds no raw samples."""
+    """The values of a cell in an imported table, in seconds; a table holds no raw samples."""
 
     minimum: float
     mean: float
@@ -70,11 +70,11 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One visit to a cell: how many samples and warm-up forwards of the measurement are its own.
+    """One visit to a cell, and how many samples and warm-up forwards of the measurement it has.
 
     ``at`` is its start in Unix seconds. Cells that were visited side by side have the same
-    ``block``, a number of the run; None where that is not known. ``process`` counts the processes
-    that the instance of the cell has had, from 0. ``signs`` tell whether it was disturbed.
+    ``block``, a number of the run; None if that is not known. ``process`` counts the processes
+    that the instance of the cell has had, from 0. ``signs`` show whether it was disturbed.
     """
 
     samples: int
@@ -86,16 +86,16 @@ class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a cell yielded: raw samples in seconds, the verdict and its reason, the evidence.
+    """The result of a cell: raw samples in seconds, the verdict and its reason, the evidence.
 
-    A cell of the packed setting has one sample a round, the time until the last copy had ended;
+    A cell of the packed setting has one sample per round, the time until the last copy ended;
     ``copies`` then holds the durations of every copy, round by round.
 
     Exactly one of these holds: ``samples`` is not empty (``measured``, ``light``, ``unstable``,
     ``invalid``), ``estimate`` is set (``estimated``), ``published`` is set (imported), or there
     is no value at all (``skipped``, ``failed``).
 
-    ``visits`` parts the samples and the warm-up samples, in order. It is empty where a cell has
+    ``visits`` divides the samples and the warm-up samples, in order. It is empty if a cell has
     no samples, or none that count (``invalid``).
     """
 
@@ -112,7 +112,7 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def by_visit(self) -> tuple[tuple[float, ...], ...]:
-        """The samples of every visit; all as those of one where visits are not told apart."""
+        """The samples of every visit; all in one if the visits are not known."""
         if not self.visits:
             return (self.samples,) if self.samples else ()
         ends = list(accumulate(visit.samples for visit in self.visits))

@@ -14,15 +14,15 @@ SCHEMA = 3
 
 
 Form = Literal["module", "onnx"]
-"""What a model comes as: a PyTorch module, or an ONNX file."""
+"""The form of a model: a PyTorch module or an ONNX file."""
 Inputs = Literal["hot", "rotate"]
-"""What the forwards of a batch see: one input, or several in turns, too large to be cached."""
+"""The inputs of the forwards of a batch: one, or several in turn, too large to be cached."""
 
 
 class ModelInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One input of a model; ``shape`` is without the batch.
 
-    Integers are drawn from ``low`` to ``high``, both included; None is the caller's choice.
+    Integers are drawn from ``low`` to ``high``, both included; None leaves that to the caller.
     """
 
     name: str
@@ -47,10 +47,10 @@ class ModelOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which network was measured.
+    """The network that was measured.
 
-    ``name`` is short enough for file names; ``source`` is what the command line said. ``weights``
-    is a hash, ``flops`` are the floating point operations of one input, 0 where not known.
+    ``name`` is short enough for file names; ``source`` is the model as the user gave it.
+    ``weights`` is a hash, ``flops`` are the floating point operations of one input, 0 if unknown.
     """
 
     name: str
@@ -64,11 +64,11 @@ class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was asked of the sweep.
+    """What the sweep was asked to do.
 
-    ``budget_s`` is None for no limit; ``precision`` is relative. ``cores`` are those that the
-    copies of a packed cell fill. ``inputs`` says whether the forwards of a batch see one input or
-    several in turns.
+    ``budget_s`` is None for no limit; ``precision`` is relative. ``cores`` is how many cores the
+    copies of a packed cell fill. ``inputs`` says whether the forwards of a batch get one input or
+    several in turn.
     """
 
     optimizations: tuple[str, ...]

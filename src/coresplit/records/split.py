@@ -1,4 +1,4 @@
-"""How cores and a batch are divided over instances, and the proof of such a division."""
+"""Splits of cores and a batch over instances, and their verifications."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -11,7 +11,7 @@ from coresplit.records.variant import Mapping, Variant
 
 
 class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
-    """``instances`` of the same threads and batch size each: <i, t, b>."""
+    """``instances`` with the same threads and batch size each: <i, t, b>."""
 
     threads: int
     batch: int
@@ -23,7 +23,7 @@ class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A multiset of <i, t, b>; ``split_of`` makes one whose equal pieces are joined, in order."""
+    """A multiset of <i, t, b>; ``split_of`` makes one with equal pieces joined, in order."""
 
     pieces: tuple[Piece, ...]
 
@@ -55,7 +55,7 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def split_of(cells: Iterable[tuple[int, int]]) -> Split:
-    """The split whose instances have these <threads, batch>: most threads, then inputs, first."""
+    """Return the split with these <threads, batch> instances, most threads first, then inputs."""
     counts: dict[tuple[int, int], int] = {}
     for cell in sorted(cells, reverse=True):
         counts[cell] = counts.get(cell, 0) + 1
@@ -68,16 +68,16 @@ def split_of(cells: Iterable[tuple[int, int]]) -> Split:
 
 
 Configuration = Literal["split", "fat", "thin"]
-"""The split that was planned, one instance on all cores, or one-thread instances on each."""
+"""The planned split, one instance on all cores, or one-thread instances on each core."""
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One configuration that was run, and what had been predicted of it, if anything.
+    """One configuration that was run, and its prediction, if any.
 
-    ``samples`` has one latency of the whole batch a round, in seconds: from the common start to
-    the end of the last instance. The rounds of the trials of a verification belong together. Of a
-    configuration that was imported there are no rounds but ``published``: what a table states of
-    its slowest instance, but for the ``missing`` ones that it does not state.
+    ``samples`` has one latency of the whole batch per round, in seconds: from the common start to
+    the end of the last instance. The trials of a verification share their rounds. An imported
+    configuration has no rounds but ``published``: what a table states of its slowest instance,
+    not counting the ``missing`` ones, which it does not state.
     """
 
     name: Configuration
@@ -96,12 +96,12 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Verification(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="verified"
 ):
-    """A planned split that was run beside the fat and the thin one, round by round.
+    """A planned split that was run together with fat and thin, round by round.
 
     ``setting`` is that of the profile it was planned from. A configuration that is the same as
     an earlier one is left out; one that had no prediction is not run. Entries with the same
-    ``at``, the Unix time it began, are rounds of one verification; where it was imported, which
-    states no time, ``at`` is its place in the table.
+    ``at``, the Unix time it began, are rounds of one verification; for an imported one, which has
+    no time, ``at`` is its place in the table.
     """
 
     at: float
@@ -115,5 +115,5 @@ class Verification(
 
     @property
     def variant(self) -> Variant:
-        """How its instances were made."""
+        """The variant of its instances."""
         return Variant(self.optimization, self.mapping, self.allocator)

@@ -1,4 +1,4 @@
-"""How an instance is made, whatever its threads and batch."""
+"""How an instance is made, regardless of its threads and batch."""
 
 from typing import Literal
 
@@ -16,13 +16,13 @@ class Variant(msgspec.Struct, frozen=True, order=True):
 
     @property
     def placing(self) -> str:
-        """Allocator and mapping where they are not the default: ``tcmalloc, interleave``."""
+        """Allocator and mapping if they are not the default: ``tcmalloc, interleave``."""
         extra = [self.allocator] if self.allocator != "default" else []
         return ", ".join(extra + ([self.mapping] if self.mapping != "sequential" else []))
 
     @property
     def defaults(self) -> int:
-        """How many of allocator and mapping are the default."""
+        """How many of the allocator and the mapping are the default."""
         return (self.allocator == "default") + (self.mapping == "sequential")
 
     def __str__(self) -> str:

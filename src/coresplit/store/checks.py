@@ -1,4 +1,4 @@
-"""What must hold of a record beyond the types of its fields, before writing and after reading.
+"""Checks of records beyond the types of their fields, before writing and after reading.
 
 Each check raises ValueError with the violated rule; the caller knows the file and line.
 """
@@ -32,7 +32,7 @@ _EMPTY = ("skipped", "failed")
 
 
 def checked_measurement(measurement: Measurement) -> Measurement:
-    """The measurement itself, if it has one kind of value, the one its verdict calls for."""
+    """Return the measurement if it has one kind of value, the one its verdict requires."""
     check_cell(measurement.cell)
     kinds = {
         "samples": bool(measurement.samples),
@@ -55,7 +55,7 @@ def checked_measurement(measurement: Measurement) -> Measurement:
 
 
 def _check_visits(measurement: Measurement) -> None:
-    """Every sample and every warm-up sample belongs to one visit, and every visit has a sample."""
+    """Check that each sample, also of the warm-up, has one visit, and each visit has a sample."""
     if not measurement.visits:
         return
     for what, values, counts in (
@@ -67,7 +67,7 @@ def _check_visits(measurement: Measurement) -> None:
 
 
 def _check_copies(measurement: Measurement) -> None:
-    """Every sample has the durations of as many copies; a round lasts as long as the longest."""
+    """Check that all samples have as many copies, and a round lasts as long as the longest."""
     if not measurement.copies:
         return
     if len(measurement.copies) != len(measurement.samples):
@@ -92,7 +92,7 @@ def _expected(verdict: str) -> tuple[list[str], ...]:
 
 
 def check_cell(cell: Cell) -> None:
-    """Threads and batch are positive counts, and names are not empty."""
+    """Check that threads and batch are positive counts, and names are not empty."""
     check_cores((cell.threads,), "threads")
     check_counts((cell.batch,), "batch")
     if not cell.optimization or not cell.allocator:
@@ -100,7 +100,7 @@ def check_cell(cell: Cell) -> None:
 
 
 def check_settings(settings: Settings) -> None:
-    """The lists of the grid are positive counts and the anchor is a cell."""
+    """Check that the lists of the grid are positive counts and the anchor is a cell."""
     check_cores(settings.threads, "threads", " - at `$.settings.threads`")
     check_counts(settings.batches, "batch", " - at `$.settings.batches`")
     if settings.anchor is not None:
@@ -108,7 +108,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def checked_entry(entry: JournalEntry) -> JournalEntry:
-    """The entry itself, if samples are durations and a verification has as many of each."""
+    """Return the entry if samples are durations and trials have equally many of them."""
     check_time(entry.at)
     if isinstance(entry, AnchorVisit):
         check_durations(entry.samples, "anchor sample")
@@ -141,7 +141,7 @@ def _check_verification(entry: Verification) -> None:
 
 
 def check_published(published: Published) -> None:
-    """Minimum, mean and maximum are durations in this order, but for rounding."""
+    """Check that minimum, mean and maximum are durations in this order, except for rounding."""
     values = (published.minimum, published.mean, published.maximum)
     check_durations(values, "published latency")
     _check_ascending(values, "published minimum, mean and maximum")
@@ -160,25 +160,25 @@ def _check_ascending(values: tuple[float, float, float], what: str) -> None:
 
 
 def check_durations(values: tuple[float, ...], what: str) -> None:
-    """Every value is a positive, finite number of seconds in a sane range."""
+    """Check that every value is a positive, finite number of seconds in a sane range."""
     if values and not (min(values) >= SHORTEST_S and max(values) <= LONGEST_S):
         bad = next(value for value in values if not SHORTEST_S <= value <= LONGEST_S)
         raise ValueError(f"{what} {bad!r} is not a duration in seconds above 0")
 
 
 def check_time(at: float, where: str = "") -> None:
-    """A Unix time is one of this century or before it; ``where`` ends the message."""
+    """Check that a Unix time is between 1970 and 2100; ``where`` ends the message."""
     if not (math.isfinite(at) and 0 <= at <= LATEST):
         raise ValueError(f"{at!r} is not a time in seconds since 1970{where}")
 
 
 def check_counts(values: Iterable[int], what: str, where: str = "") -> None:
-    """Every value is a whole number from 1 to ``MOST``; ``where`` ends the message."""
+    """Check that every value is from 1 to ``MOST``; ``where`` ends the message."""
     _check_within(values, MOST, what, where)
 
 
 def check_cores(values: Iterable[int], what: str, where: str = "") -> None:
-    """Every value is a number of cores or threads; ``where`` ends the message."""
+    """Check that every value is from 1 to ``MOST_CORES``; ``where`` ends the message."""
     _check_within(values, MOST_CORES, what, where)
 
 

@@ -1,4 +1,4 @@
-"""The text of a run folder's files: records to lines and back."""
+"""The text of a run folder's files: encode records to lines and decode them."""
 
 import re
 from collections.abc import Callable
@@ -45,7 +45,7 @@ _manifests = msgspec.json.Decoder(Manifest)
 
 
 def encode_manifest(run: Run) -> bytes:
-    """``run.json`` of a run; ValueError if it could not be read back."""
+    """Return ``run.json`` of a run; raise ValueError if it could not be read back."""
     manifest = Manifest(
         schema=SCHEMA,
         coresplit=__version__,
@@ -62,14 +62,14 @@ def encode_manifest(run: Run) -> bytes:
 
 
 def encode_measurement(measurement: Measurement) -> bytes:
-    """One line of ``cells.jsonl``; ValueError if it could not be read back."""
+    """Return one line of ``cells.jsonl``; raise ValueError if it could not be read back."""
     line = _encoder.encode(measurement)
     _prove(read_measurement, line, f"cell {measurement.cell}")
     return line + b"\n"
 
 
 def encode_entry(entry: JournalEntry) -> bytes:
-    """One line of ``journal.jsonl``; ValueError if it could not be read back."""
+    """Return one line of ``journal.jsonl``; raise ValueError if it could not be read back."""
     line = _encoder.encode(entry)
     _prove(read_entry, line, f"journal entry {type(entry).__name__}")
     return line + b"\n"
@@ -82,7 +82,7 @@ def _compact(text: bytes) -> bytes:
         line = re.sub(rb"\n\s*", b"", re.sub(rb",\n\s*", b", ", found[0]))
         return line if len(line) <= 80 else found[0]
 
-    # Strings hold no bare newline, so whatever this matches it changes only the layout.
+    # Strings contain no bare newline, so this changes only the layout.
     return re.sub(rb"[\[{]\n[^\[\]{}]*[\]}]", joined, text)
 
 
@@ -109,7 +109,7 @@ def read_entry(line: bytes) -> JournalEntry:
 
 
 def checked_manifest(manifest: Manifest) -> Manifest:
-    """The manifest itself, or ValueError."""
+    """Return the manifest if it is valid, else raise ValueError."""
     check_settings(manifest.settings)
     if manifest.machine is not None:
         check_cores((manifest.machine.usable,), "usable cores", " - at `$.machine.usable`")
@@ -118,24 +118,24 @@ def checked_manifest(manifest: Manifest) -> Manifest:
 
 
 def damaged(file: Path, line: int, error: Exception) -> DamagedRunError:
-    """The error for a line of a run folder that cannot be read."""
+    """Return the error for a line of a run folder that cannot be read."""
     remedy = "restore the file" if file.name == MANIFEST else "restore the file or remove the line"
     return DamagedRunError(f"{file} line {line}: {one_line(str(error))}; {remedy}")
 
 
 def missing(file: Path) -> DamagedRunError:
-    """The error for a file of a run folder that is not there."""
+    """Return the error for a missing file of a run folder."""
     return DamagedRunError(f"{file} is missing; restore it from a copy of the run")
 
 
 def one_line(text: str) -> str:
-    """``text`` without line breaks and control characters, shortened to fit a message."""
+    """Return ``text`` without line breaks and control characters, shortened for a message."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)
     return shown if len(shown) <= 200 else f"{shown[:200]}..."
 
 
 def line_of(data: bytes, error: Exception) -> int:
-    """The line of ``run.json`` that a decoding error is about, as closely as possible."""
+    """Return the line of ``run.json`` that a decoding error is about, as exactly as possible."""
     if isinstance(error, UnicodeDecodeError):
         return data.count(b"\n", 0, error.start) + 1
     message = str(error)

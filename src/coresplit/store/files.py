@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, and describing failed writes."""
+"""Write files so that they are complete or absent, and describe failed writes."""
 
 import errno
 import fcntl
@@ -19,18 +19,18 @@ _REASONS = {
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a write failed for lack of space or a failing disk, not because of its path."""
+    """True if a write failed for lack of space or a failing disk, not because of its path."""
     return error.errno in _REASONS or error.errno == errno.EIO
 
 
 def reason_of(error: OSError) -> str:
-    """The cause of an error in words for a message."""
+    """Return the cause of an error in words for a message."""
     words = error.strerror or type(error).__name__
     return _REASONS.get(error.errno or 0, words[:1].lower() + words[1:])
 
 
 def read_regular(file: Path) -> bytes:
-    """The content of a file; raises OSError, also for a pipe or device, which may never end."""
+    """Return the content of a file; raise OSError, also for a pipe or device, which may not end."""
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         mode = os.fstat(stream.fileno()).st_mode
         if stat.S_ISDIR(mode):
@@ -41,7 +41,7 @@ def read_regular(file: Path) -> bytes:
 
 
 def write_atomically(file: Path, data: bytes) -> None:
-    """Write ``file`` so that it is never seen half written; raises OSError.
+    """Write ``file`` so that it is never seen half-written; raises OSError.
 
     A link in its place is replaced, not followed.
     """
@@ -61,7 +61,7 @@ def write_atomically(file: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` survive a power cut, where the file system can."""
+    """Make the names in ``folder`` survive a power cut, if the file system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Loading run folders of every version, with exact errors."""
+"""Load run folders of every version, with exact errors."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +38,7 @@ class _Head(msgspec.Struct):
 
 
 def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
-    """The run in the folder ``path``, one measurement per cell: that of its last line.
+    """Return the run in the folder ``path``, with one measurement per cell: that of its last line.
 
     A last line without a newline is ignored with an entry in ``Run.warnings``.
     Raises RunError if there is no run or a newer coresplit wrote it, and DamagedRunError
@@ -73,7 +73,7 @@ def load(path: Path, *, upgraders: Mapping[int, Upgrader] = UPGRADERS) -> Run:
 
 
 def schema_of(path: Path) -> int:
-    """The schema version of the run folder ``path``; raises as ``load`` does."""
+    """Return the schema version of the run folder ``path``; raises as ``load`` does."""
     require_run(path)
     try:
         return _schema_of(path, read_regular(path / MANIFEST))
@@ -82,7 +82,7 @@ def schema_of(path: Path) -> int:
 
 
 def require_run(path: Path) -> None:
-    """Raise RunError, with the nearest thing that is a run, unless ``path`` is a run folder."""
+    """Raise RunError, with the closest run as a suggestion, unless ``path`` is a run folder."""
     try:
         if (path / MANIFEST).exists():
             return

@@ -1,4 +1,4 @@
-"""Upgrading documents of older schema versions to the current one.
+"""Upgrade documents of older schema versions to the current one.
 
 A document is a whole run folder as plain JSON values: ``{"run": {...}, "cells": [...],
 "journal": [...]}``, the last two with one entry per line. An upgrader takes a document of one
@@ -22,7 +22,7 @@ _Forwards = list[float]
 
 
 def _from_1(document: Document) -> Document:
-    """A model had one input of a shape, and the model's name was all that named it."""
+    """Convert a model, which had one unnamed input and was identified by its name only."""
     run = dict(document["run"])
     model = dict(run["model"])
     shape = model.pop("input_shape", [])
@@ -32,11 +32,11 @@ def _from_1(document: Document) -> Document:
 
 
 def _from_2(document: Document) -> Document:
-    """A line held all samples of a cell so far, so that each visit is what it adds to the last.
+    """Derive the visits: a line held all samples of a cell so far, so a visit is what it adds.
 
-    Leading forwards of a visit were left out where they were slow. They are samples again, but for
-    the first forward of a visit of two and more, which is warm-up however long it took. The
-    durations of copies are dropped where a round is a sample again whose copies were not kept.
+    Slow forwards at the start of a visit were left out. They become samples again, except the
+    first forward of a visit of two or more, which is warm-up however long it took. The durations
+    of copies are dropped if a round becomes a sample again whose copies were not kept.
     """
     before: dict[str, tuple[list[float], list[float], list[_Forwards]]] = {}
     cells = []
@@ -80,7 +80,7 @@ UPGRADERS: dict[int, Upgrader] = {1: _from_1, 2: _from_2}
 def upgrade(path: Path, document: Document, upgraders: Mapping[int, Upgrader]) -> Document:
     """Apply the upgraders from the document's version up to ``SCHEMA``.
 
-    Raises RunError, which names the run folder ``path``, where one is missing.
+    Raises RunError, which names the run folder ``path``, if one is missing.
     """
     for version in range(document["run"]["schema"], SCHEMA):
         if version not in upgraders:

@@ -1,4 +1,4 @@
-"""Creating run folders and appending to them, one fsynced line at a time."""
+"""Create run folders and append to them, one fsynced line at a time."""
 
 import shutil
 from contextlib import suppress
@@ -35,7 +35,7 @@ class RunWriter:
         self._journal = journal
 
     def append(self, measurement: Measurement) -> None:
-        """Store a measurement; it replaces what was stored of its cell before."""
+        """Store a measurement; it replaces an earlier one of its cell."""
         self._cells.append(encode_measurement(measurement))
 
     def log(self, entry: JournalEntry) -> None:
@@ -43,9 +43,10 @@ class RunWriter:
         self._journal.append(encode_entry(entry))
 
     def rewrite(self, run: Run) -> None:
-        """Store another manifest of the same run; the measurements and the journal stay.
+        """Replace the manifest of the run; the measurements and the journal stay.
 
-        Killed meanwhile, the old one or the new one is there. Raises as ``append`` does.
+        If the process is killed meanwhile, either the old or the new one is there. Raises as
+        ``append`` does.
         """
         manifest = encode_manifest(run)
         try:
@@ -74,11 +75,11 @@ class RunWriter:
 
 
 def create(path: Path, run: Run) -> RunWriter:
-    """Make the run folder ``path`` with all that ``run`` holds, and open it for appending.
+    """Make the run folder ``path`` with the content of ``run``, and open it for appending.
 
-    Missing parents are made. The manifest comes last, so that a folder with one is complete.
-    On any error nothing is left behind: UsageError where ``path`` exists or cannot be made,
-    StorageError where the disk is full. ``run.warnings`` are not stored.
+    Missing parents are made. The manifest is written last, so that a folder with one is complete.
+    On any error nothing is left behind: UsageError if ``path`` exists or cannot be made,
+    StorageError if the disk is full. ``run.warnings`` are not stored.
     """
     manifest = encode_manifest(run)
     cells = b"".join(map(encode_measurement, run.measurements))
@@ -102,7 +103,7 @@ def create(path: Path, run: Run) -> RunWriter:
 def require_new(path: Path) -> None:
     """Raise as ``create`` would if ``path`` cannot become a run folder; leaves nothing behind.
 
-    It makes the folder and removes it again, as only the file system knows what it permits.
+    It makes the folder and removes it again, because only the file system knows what it permits.
     """
     made = _make_folder(path)
     _remove_empty([path, *made])
@@ -116,8 +117,8 @@ def save(path: Path, run: Run) -> None:
 def reopen(path: Path) -> tuple[Run, RunWriter]:
     """Load the run folder ``path`` and open it for appending, to resume its sweep.
 
-    A torn last line is cut off in the file. Raises as ``load`` does, UsageError where another
-    process writes to the folder or it is read-only, and RunError where an older version wrote it.
+    A torn last line is cut off in the file. Raises as ``load`` does, UsageError if another
+    process writes to the folder or it is read-only, and RunError if an older version wrote it.
     """
     if schema_of(path) < SCHEMA:
         raise RunError(
@@ -151,7 +152,7 @@ def _open(path: Path) -> RunWriter:
 
 
 def _make_folder(path: Path) -> list[Path]:
-    """Make ``path`` and its missing parents; returns the parents made, innermost first."""
+    """Make ``path`` and its missing parents; return the parents made, innermost first."""
     made: list[Path] = []
     try:
         for folder in reversed([each for each in path.parents if not each.exists()]):

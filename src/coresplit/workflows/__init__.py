@@ -1,1 +1,1 @@
-"""What a command does, without a terminal: measure, plan, verify and report."""
+"""The work of the commands, without a terminal: measure, plan, verify and report."""

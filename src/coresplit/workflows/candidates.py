@@ -1,4 +1,4 @@
-"""The instances that a run knows of for serving, as a load is replayed through them."""
+"""The instances that a run offers for serving, and how they behave in a simulation."""
 
 import math
 import statistics
@@ -16,9 +16,9 @@ from coresplit.serving.dividing import Latencies
 from coresplit.serving.sizing import BETWEEN_S
 
 OVERHEAD_S = 4e-4
-"""What a request takes beside its forward: reading, dispatch, answering (benchmarks/serving)."""
+"""Time of a request besides its forward: reading, dispatch, answering (benchmarks/serving)."""
 WORK_S = 4e-4
-"""Time of a core that the server has for a request, which instances lack if all cores are busy."""
+"""CPU time of the server per request, which instances lose if all cores are busy."""
 MOST_NOISE = 200
 
 
@@ -36,7 +36,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short(split: Split) -> str:
-    """A split as people write it: ``2x1``, or ``1x8+4x2`` where instances differ in threads."""
+    """Return a split as people write it: ``2x1``, or ``1x8+4x2`` if instances differ in threads."""
     counts = Counter(threads for threads, _ in split.cells)
     return "+".join(f"{counts[each]}x{each}" for each in sorted(counts, reverse=True))
 
@@ -44,10 +44,10 @@ def short(split: Split) -> str:
 def frontier(
     profiles: Iterable[Profile], cores: int, limit_s: float = math.inf
 ) -> list[tuple[Capacity, Profile]]:
-    """What could serve best under some load: nothing else is faster both ways.
+    """Return the capacities that could be best under some load, with their profiles.
 
-    That is for a single request and for as many as there may be, of batches that take at most
-    ``limit_s``. The fastest for a single request comes first.
+    None of them is beaten both in latency of a single request and in throughput, with batches
+    that take at most ``limit_s``. The fastest for a single request comes first.
     """
     return unbeaten(
         [(each, one) for one in profiles for each in capacities_of(one, cores, limit_s)]
@@ -55,7 +55,7 @@ def frontier(
 
 
 def unbeaten(pairs: Iterable[tuple[Capacity, Profile]]) -> list[tuple[Capacity, Profile]]:
-    """Those that no other one beats both ways, in the order of ``frontier``."""
+    """Return those that no other one beats in both, in the order of ``frontier``."""
     found: list[tuple[Capacity, Profile]] = []
     most = 0.0
     for capacity, profile in sorted(pairs, key=lambda pair: (pair[0].first_s, -pair[0].throughput)):
@@ -66,12 +66,12 @@ def unbeaten(pairs: Iterable[tuple[Capacity, Profile]]) -> list[tuple[Capacity, 
 
 
 def servings_of(run: Run, profiles: Iterable[Profile], cores: int) -> list[Serving]:
-    """The frontier of a run, each as it was measured."""
+    """Return the frontier of a run, each with its measured behaviour."""
     return [serving_of(run, capacity, profile) for capacity, profile in frontier(profiles, cores)]
 
 
 def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
-    """How a capacity behaves, as it was measured."""
+    """Return a capacity with its measured behaviour."""
     cells = capacity.split.cells
     threads = [threads for threads, _ in cells]
     candidate = measured(run, profile, threads, max(batch for _, batch in cells))
@@ -79,7 +79,7 @@ def serving_of(run: Run, capacity: Capacity, profile: Profile) -> Serving:
 
 
 def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Serving:
-    """Instances that somebody names, each with up to the largest batch, as a server has them."""
+    """Return the instances that the user named, each with up to the largest batch, as in serve."""
     most = {each: max(batch for count, batch in profile.cells if count == each) for each in threads}
     candidate = measured(run, profile, threads, max(profile.batches))
     capacity = Capacity(
@@ -91,7 +91,7 @@ def serving_as_told(run: Run, profile: Profile, threads: Sequence[int]) -> Servi
 
 
 def candidate_of(capacity: Capacity, profile: Profile, limit_s: float = math.inf) -> Candidate:
-    """How a capacity behaves where every forward takes what is predicted."""
+    """Return how a capacity behaves if every forward takes its predicted time."""
     cells = capacity.split.cells
     threads, most = [each for each, _ in cells], max(batch for _, batch in cells)
     found = _candidate(profile, threads, most, {})
@@ -99,9 +99,9 @@ def candidate_of(capacity: Capacity, profile: Profile, limit_s: float = math.inf
 
 
 def measured(run: Run, profile: Profile, threads: Sequence[int], most_rows: int) -> Candidate:
-    """How instances behave with the noise of the forwards, and each of several for itself.
+    """Return how instances behave with the measured noise and each with its own latency.
 
-    A packed cell takes as long as the last of its copies, but requests are answered one by one.
+    A packed cell takes as long as its slowest copy, but requests are answered one by one.
     """
     own = [
         each
@@ -136,7 +136,7 @@ def _candidate(
 
 
 def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tuple[int, int], float]:
-    """What forwards take while so many cores are busy, or only those of their instance."""
+    """Return the latencies while ``busy`` cores are busy, at least those of the instance."""
     return {
         place: profile.latency_at(place, max(busy, place[0])).latency
         for place in profile.cells
@@ -145,9 +145,9 @@ def _latencies(profile: Profile, threads: Sequence[int], busy: int) -> dict[tupl
 
 
 def _in_forwards(known: Mapping[tuple[int, int], float], most_rows: int) -> Latencies:
-    """Latencies of all batches up to ``most_rows``, each in the forwards that it is computed in.
+    """Return the latencies of all batches up to ``most_rows``, each the sum of its forwards.
 
-    An instance is made ready for powers of two and its largest batch, and computes three rows as
+    An instance is prepared for powers of two and its largest batch, and computes three rows as
     two and one.
     """
     forwards = Latencies(known)
@@ -170,7 +170,7 @@ def _sizes(rows: int, most_rows: int) -> Sequence[int]:
 
 
 def _sooner(measurements: Iterable[Measurement]) -> dict[tuple[int, int], float]:
-    """What one of the copies of a packed cell takes, over what the last one takes."""
+    """Return the latency of one copy of a packed cell over that of the last copy."""
     return {
         (each.cell.threads, each.cell.batch): statistics.median(_forwards(each))
         / statistics.median(each.samples)
@@ -180,14 +180,14 @@ def _sooner(measurements: Iterable[Measurement]) -> dict[tuple[int, int], float]
 
 
 def _forwards(measurement: Measurement) -> list[float]:
-    """What each forward took, of every copy of a packed cell."""
+    """Return the duration of each forward; of a packed cell, of every copy."""
     if measurement.copies:
         return [took for each in measurement.copies for took in each]
     return [sample for visit in measurement.by_visit for sample in visit]
 
 
 def noise_of(measurements: Iterable[Measurement]) -> tuple[float, ...]:
-    """Ratios of forwards to the median of their cell, evenly taken of all there are."""
+    """Return ratios of forwards to the median of their cell, an even sample of the sorted ones."""
     ratios: list[float] = []
     for each in measurements:
         samples = _forwards(each)

@@ -1,4 +1,4 @@
-"""Which instances to serve a model with: from a run that fits, from a short sweep, or as told."""
+"""Choose the instances to serve a model: from a matching run, from a short sweep, or as asked."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -44,16 +44,16 @@ from coresplit.workflows.simulating.holding import (
 )
 
 MOST_BATCH = 32
-"""Largest batch of a split that was told without a run."""
+"""Largest batch of a split that the user gives without a run."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """The instances to serve with, what is known of their latencies, and why they were chosen.
+    """The instances to serve with, their known latencies, and why they were chosen.
 
-    ``latencies`` are in seconds by <threads, batch>, empty where nothing was measured. Each
-    instance takes ``most_rows`` at once, fewer where they would take longer than ``limit_s``
-    seconds. ``reasons`` are lines for the user. ``profiles`` are all that could have been chosen
-    from.
+    ``latencies`` are in seconds by <threads, batch>, empty if nothing was measured. Each
+    instance takes ``most_rows`` at once, fewer if they would take longer than ``limit_s``
+    seconds. ``reasons`` are lines for the user. ``profiles`` are all those that could have been
+    chosen.
     """
 
     spec: ModelSpec
@@ -76,11 +76,11 @@ def choose(
 ) -> Choice:
     """Find or measure a run of the model on this machine, and choose from it.
 
-    Raises UsageError for what cannot be, and the errors of measuring.
+    Raises UsageError for an impossible request, and the errors of measuring.
     """
     given = [request.batch is not None, request.slo is not None, request.split is not None]
     if sum(given) > 1:
-        raise UsageError("a batch, an SLO and a split answer one question; give one of them")
+        raise UsageError("a batch, an SLO and a split exclude each other; give one of them")
     folder = Path(request.target)
     if (folder / "run.json").is_file():
         return _from_run(judged(store.load(folder)), request)
@@ -93,7 +93,7 @@ def choose(
         if not request.measure:
             raise UsageError(
                 f"there is no run of {request.target} on this machine in {request.runs}",
-                "let it be measured, or give a split: {option}",
+                "allow measuring, or give a split: {option}",
                 "split=2x1",
             )
         run = measured_run(
@@ -129,7 +129,7 @@ def _as_told(request: ServeRequest) -> Choice:
 
 
 def fitting(threads: list[int], machine: Machine) -> list[int]:
-    """The threads of instances, where there are as many cores; else UsageError."""
+    """Return ``threads`` if there are enough cores; else raise UsageError."""
     if sum(threads) > machine.usable:
         raise UsageError(
             f"the split needs {sum(threads)} cores, but {machine.usable} are usable here"
@@ -139,7 +139,7 @@ def fitting(threads: list[int], machine: Machine) -> list[int]:
 
 def _from_run(run: Run, request: ServeRequest) -> Choice:
     if run.machine is None:
-        raise RunError(f"run {run.name} was imported from tables: nothing of it can be run here")
+        raise RunError(f"run {run.name} was imported from tables, so it cannot be run here")
     machine = machine_for(run.model.source)
     require_same(run, machine, run.model)
     spec = spec_again(run, request.weights, request.trust)
@@ -179,7 +179,7 @@ def _from_run(run: Run, request: ServeRequest) -> Choice:
 
 
 def _fastest(run: Run, capacities: list[Capacity]) -> tuple[Capacity, tuple[str, ...]]:
-    """The instances with the most throughput of those that are fast for one, and why these."""
+    """Return those with the most throughput among those fast for one request, and the reasons."""
     found = best_capacity(capacities)
     assert found is not None
     rivals = _rivals(found, capacities)
@@ -189,7 +189,7 @@ def _fastest(run: Run, capacities: list[Capacity]) -> tuple[Capacity, tuple[str,
 def _within(
     run: Run, slo_s: float, pairs: Mapping[Capacity, Profile], least_s: float
 ) -> tuple[Capacity, tuple[str, ...]]:
-    """The instances that hold a latency at the highest rate of requests, and why these."""
+    """Return the instances that hold a latency at the highest request rate, and the reasons."""
 
     @cache
     def held(capacity: Capacity) -> Holding:
@@ -198,8 +198,8 @@ def _within(
     best = most_held([held(each) for each, _ in unbeaten(pairs.items())])
     if best is None:
         raise UsageError(
-            f"nothing answers within {format_duration(slo_s)}, not even {PERCENTILE:g} % of few "
-            f"requests; the fastest takes {format_duration(least_s)}"
+            f"nothing answers within {format_duration(slo_s)} for {PERCENTILE:g} % of requests, "
+            f"even at a low rate; the fastest takes {format_duration(least_s)}"
         )
     found = best.serving.capacity
     rivals = _rivals(found, list(pairs))
@@ -211,9 +211,9 @@ def _within(
 
 
 def _rivals(found: Capacity, capacities: list[Capacity]) -> list[Capacity]:
-    """What people use who do not measure: the other split, and the model as it came, on all cores.
+    """Return what people use without measuring: the other split, and the plain model on all cores.
 
-    The other split is one instance on all cores, or the best of several where that was chosen.
+    The other split is one instance on all cores, or the best of several if that was chosen.
     """
     threads = max(threads for each in capacities for threads, _ in each.split.cells)
     fat = [each for each in capacities if each.split.cells[0][0] == threads]
@@ -279,19 +279,19 @@ def _split_of_run(
 
 
 def _profiles(run: Run, request: ServeRequest) -> tuple[Profile, ...]:
-    """The profiles that may be chosen from: lossless ones, unless one is named."""
+    """Return the profiles to choose from: lossless ones, unless an optimization is named."""
     found = tuple(each for each in profiles_of(run) if request.allows(each.variant))
     if request.optimization is None:
         found = lossless(found, lossy_of(run))
-    # splits of others cannot be compared
+    # the splits of incomplete profiles cannot be compared
     found = tuple(each for each in found if is_whole(each, run)) or found
     if not found:
-        raise UsageError(f"run {run.name} has nothing that is asked for; measure it first")
+        raise UsageError(f"run {run.name} has no cells that match the request; measure them first")
     return found
 
 
 def latencies_of(profile: Profile, split: Split) -> dict[tuple[int, int], float]:
-    """What instances of the split take while all of them are busy."""
+    """Return the latencies of the instances of the split while all of them are busy."""
     threads = {threads for threads, _ in split.cells}
     return {
         place: profile.latency_at(place, split.cores).latency

@@ -1,4 +1,4 @@
-"""Under which conditions a run was measured, and whether they hold here and now."""
+"""The conditions under which a run was measured, and whether they still hold."""
 
 from coresplit.errors import MismatchError, RunError, UsageError
 from coresplit.instance import Ready
@@ -11,10 +11,10 @@ from coresplit.records import Machine, ModelInfo, Run, Settings
 
 
 def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
-    """What names the model of a run: for a built-in one its inputs give the size.
+    """Rebuild the spec of the model of a run; for a built-in model, its inputs give the size.
 
-    Raises UsageError for Python code that the run folder names, unless ``trust`` allows it: whoever
-    wrote the folder chose it.
+    Raises UsageError if the run folder names Python code, unless ``trust`` allows it: the author of
+    the folder chose that code.
     """
     if not trust and source_of(run.model.source).kind == "python":
         raise UsageError(
@@ -39,7 +39,7 @@ def spec_again(run: Run, weights: str | None, trust: bool) -> ModelSpec:
 def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
     """Raise MismatchError, with the differences, unless the run is of this machine and model."""
     if run.machine is None:
-        raise RunError(f"run {run.name} was imported from tables: nothing of it can be run here")
+        raise RunError(f"run {run.name} was imported from tables, so it cannot be run here")
     there = fingerprint(run.machine, run.software, run.model)
     here = software(libraries_of(run.settings, run.model.source))
     different = differences(there, fingerprint(machine, here, model))
@@ -51,7 +51,7 @@ def require_same(run: Run, machine: Machine, model: ModelInfo) -> None:
 
 
 def libraries_of(settings: Settings, model: str) -> tuple[str, ...]:
-    """Distributions that a run's results depend on: those of its optimizations and its model."""
+    """Return the packages that the results depend on: those of the optimizations and the model."""
     if is_fake(model):
         return ()
     packages = [optimization_named(name).packages for name in settings.optimizations]
@@ -59,7 +59,7 @@ def libraries_of(settings: Settings, model: str) -> tuple[str, ...]:
 
 
 def model_info(spec: ModelSpec, ready: Ready) -> ModelInfo:
-    """What the run folder says of the model."""
+    """Return what the run folder stores about the model."""
     name, title = describe(spec.name)
     return ModelInfo(
         name=name,

@@ -1,4 +1,4 @@
-"""What preparing an instance is expected to take: by what it makes, and what the cache holds."""
+"""The expected time to prepare an instance, from what it makes and what the cache holds."""
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -15,30 +15,30 @@ from coresplit.records import Cell, Form, JournalEntry, Measurement, Prepared
 from coresplit.sweep import Effort, Efforts, Key, Sink, in_order, key_of
 
 LIGHT_S = 5.0
-"""To start a process, import the library and build a model of some 25 million parameters."""
+"""Time to start a process, import the library and build a model of about 25 million parameters."""
 FIRST: dict[Makes, float] = {"nothing": 1.0, "export": 3.5, "quantized": 6.0, "compiled": 20.0}
 AGAIN: dict[Makes, float] = {"nothing": 1.0, "export": 1.0, "quantized": 1.5, "compiled": 3.0}
-"""As multiples of the light ones (MobileNetV3 and Inception on two cores)."""
+"""As multiples of the light time (MobileNetV3 and Inception on two cores)."""
 
 
 class Kept:
-    """Which artefacts of a model the cache holds, as earlier sweeps have noted."""
+    """The artefacts of a model that the cache holds, as noted by earlier sweeps."""
 
     def __init__(self, spec: ModelSpec, cache: Cache | None = None) -> None:
-        # a resumed run may need the trust that its first command did without
+        # a resumed run may need trust although its first command did not
         model = msgspec.structs.replace(spec, trust=False)
         key = {"model": msgspec.json.encode(model).decode(), **software(("torch",))}
         self._folder: Path | None = None
-        # whatever needs the cache will say what is wrong with it
+        # the code that needs the cache reports what is wrong with it
         with suppress(StorageError, EnvironmentFault):
             self._folder = (cache or Cache()).folder("prepared", key)
 
     def names(self) -> set[str]:
-        """The artefacts that were made and not cleared since."""
+        """Return the artefacts that were made and not cleared since."""
         return {path.name for path in self._folder.iterdir()} if self._folder else set()
 
     def note(self, entry: Prepared) -> None:
-        """An instance is ready, so what it made is there."""
+        """Note what an instance made that became ready."""
         name = artefact(entry.optimization, entry.threads)
         if name and self._folder:
             with suppress(OSError):
@@ -46,7 +46,7 @@ class Kept:
 
 
 def artefact(optimization: str, threads: int) -> str:
-    """What an instance makes once, as one word; empty where it makes nothing."""
+    """Return the name of what an instance makes once; empty if it makes nothing."""
     makes = optimization_named(optimization).makes
     return {"nothing": "", "export": "export", "quantized": optimization}.get(
         makes, f"{optimization}-{threads}"
@@ -54,9 +54,9 @@ def artefact(optimization: str, threads: int) -> str:
 
 
 def efforts_of(form: Form, kept: Collection[str], light_s: float = LIGHT_S) -> Efforts:
-    """Seconds by what an optimization makes, where ``light_s`` is what one that makes nothing took.
+    """Return the times to prepare instances, given ``light_s``, that of one that makes nothing.
 
-    What is ``kept`` already is only loaded, and a model that came as a file is not exported.
+    Artefacts in ``kept`` are only loaded, and an ONNX model is not exported.
     """
 
     def effort(key: Key) -> Effort:
@@ -64,7 +64,7 @@ def efforts_of(form: Form, kept: Collection[str], light_s: float = LIGHT_S) -> E
         name = artefact(key.optimization, key.threads)
         there = name in kept or (makes == "export" and form == "onnx")
         again_s = light_s * AGAIN[makes]
-        # calibrating is forwards, so it is for the instance with most threads to do
+        # calibration runs forwards, so the instance with the most threads should do it
         shared = key.threads if makes == "quantized" else 1
         making_s = light_s * (FIRST[makes] - AGAIN[makes]) / shared
         return Effort(
@@ -78,7 +78,7 @@ def efforts_of(form: Form, kept: Collection[str], light_s: float = LIGHT_S) -> E
 
 
 def by_effort(cells: Iterable[Cell], spec: ModelSpec, kept: Kept) -> list[Cell]:
-    """A cell of every instance, in the order to prepare them."""
+    """Return one cell of every instance, in the order to prepare them."""
     by_key = {key_of(cell): cell for cell in cells}
     efforts = efforts_of(form_of(spec.name), kept.names())
     return [by_key[key] for key, _ in in_order(by_key, efforts)]
@@ -92,11 +92,11 @@ class NotingSink:
         self._kept = kept
 
     def append(self, measurement: Measurement) -> None:
-        """Keep what stands of a cell."""
+        """Store the current measurement of a cell."""
         self._sink.append(measurement)
 
     def log(self, entry: JournalEntry) -> None:
-        """Keep an event."""
+        """Store a journal entry, and note what a ready instance made."""
         if isinstance(entry, Prepared):
             self._kept.note(entry)
         self._sink.log(entry)

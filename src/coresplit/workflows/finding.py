@@ -1,4 +1,4 @@
-"""The run to serve a model from: the newest that fits, or one that is measured for it."""
+"""Find the run to serve a model from: the newest that matches, or one measured for it."""
 
 import time
 from collections.abc import Callable
@@ -24,17 +24,17 @@ from coresplit.workflows.reserving import Cores
 from coresplit.workflows.serve_request import ServeRequest, quick_optimizations
 
 BATCHES = (1, 4, 16)
-"""Of a short sweep: what lies between is interpolated."""
+"""Batches of a short sweep; those between are interpolated."""
 FIRST_SHARE = 0.6
-"""Of the budget, for optimizations; the best of them has the rest."""
+"""Share of the budget to compare optimizations; the best of them gets the rest."""
 LEAST_S = 10.0
-"""For the second sweep, also where the first took all of the time."""
+"""Minimum budget of the second sweep, even if the first took all of the time."""
 
 
 def newest_run(request: ServeRequest, spec: ModelSpec, machine: Machine) -> Run | None:
-    """The newest run of the model that was measured under today's conditions and has what is asked.
+    """Return the newest run of the model whose conditions still hold and that has what is asked.
 
-    None without one.
+    None if there is none.
     """
     found: list[Run] = []
     for manifest in request.runs.glob("*/run.json"):
@@ -45,12 +45,12 @@ def newest_run(request: ServeRequest, spec: ModelSpec, machine: Machine) -> Run 
                 if any(map(request.allows, variants_of(run))):
                     found.append(run)
     found.sort(key=lambda run: run.created_at, reverse=True)
-    # judging fits the variance of a run, so that only those are judged that may be taken
+    # judging fits the variance of a run, so judge only until one can be used
     return next((run for run in map(judged, found) if can_choose(run)), None)
 
 
 def _is_of(run: Run, spec: ModelSpec) -> bool:
-    # names are those of the model itself, whatever they were called
+    # input names come from the model itself, so compare only shapes and types
     asked, inputs = (
         [(one.shape, one.dtype) for one in each] for each in (spec.inputs, run.model.inputs)
     )
@@ -63,7 +63,7 @@ def _is_of(run: Run, spec: ModelSpec) -> bool:
 
 
 def variants_of(run: Run) -> set[Variant]:
-    """What was measured."""
+    """Return the variants that were measured."""
     return {each.cell.variant for each in run.measurements}
 
 
@@ -76,11 +76,11 @@ def measured_run(
     note: Note,
     on_progress: Callable[[Progress], None],
 ) -> Run:
-    """A short sweep over optimizations on ``usable`` cores, then of the best over allocators.
+    """Run a short sweep over optimizations on ``usable`` cores, then of the best over allocators.
 
-    Where the time was too short to compare splits with the best one, the second sweep is for that
-    alone. Both are run folders; the last one that can be chosen from is given. Raises the
-    errors of measuring.
+    If the time was too short to compare splits of the best one, the second sweep does only that.
+    Each sweep has its own run folder; returns the last one that allows a choice. Raises the errors
+    of measuring.
     """
     model = request.target
     begun = time.monotonic()
@@ -90,13 +90,13 @@ def measured_run(
         request.bench,
         optimizations=named or quick_optimizations(model),
         mapping=None if request.mapping is None else (request.mapping,),
-        # others would leave cores idle
+        # other thread counts would leave cores idle
         threads=tuple(each for each in range(1, usable + 1) if usable % each == 0),
         batches=BATCHES,
     )
     others = allocators or (("default",) if is_fake(model) else usable_allocators())
     at_once = named or allocators or len(others) == 1
-    note(f"no run of {model} fits this machine: measuring for {format_duration(request.budget)}")
+    note(f"no run of {model} fits this machine; measuring for {format_duration(request.budget)}")
     path = request.runs / f"{describe(model)[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def measure(suffix: str, budget: float, **fields: tuple[str, ...]) -> Run:
@@ -120,9 +120,9 @@ def measured_run(
         )
     name = best.variant.optimization
     if any(each.variant == best.variant and is_whole(each, first) for each in profiles):
-        note(f"{name} is the best so far; now allocators: {listed(others)}")
+        note(f"{name} is the best so far; now measuring allocators: {listed(others)}")
     else:
-        note(f"{name} is the best so far; now the thread counts of it that are missing")
+        note(f"{name} is the best so far; now measuring its missing thread counts")
         others = ("default",)
     left = request.budget - (time.monotonic() - begun)
     second = measure("-best", max(left, LEAST_S), optimizations=(name,), allocator=others)
@@ -130,11 +130,11 @@ def measured_run(
 
 
 def is_whole(profile: Profile, run: Run) -> bool:
-    """Whether it tells the latency of a single request on the fewest threads and on the most."""
+    """True if it has the latency of a single request on the fewest and on the most threads."""
     threads = run.settings.threads
     return all((each, 1) in profile.cells for each in (threads[0], threads[-1]))
 
 
 def can_choose(run: Run) -> bool:
-    """Whether splits of something can be compared."""
+    """True if the splits of some profile can be compared."""
     return any(is_whole(each, run) for each in profiles_of(run))

@@ -1,4 +1,4 @@
-"""Measuring: from a request to a run folder."""
+"""Measure: from a request to a run folder."""
 
 import time
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from coresplit.workflows.reserving import Cores
 from coresplit.workflows.session import Session
 
 PROOF_SHARE = 1 / 3
-"""Of the budget of a quick run; the sweep leaves it to the proof."""
+"""Share of the budget of a quick run that the sweep leaves for the verification."""
 UNLIMITED_PROOF_S = 60.0
-"""For the proof of a quick run without a budget."""
+"""Budget of the verification in a quick run without a budget."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     begun: float
 
     def left_s(self, budget_s: float | None, otherwise: float = UNLIMITED_PROOF_S) -> float:
-        """Seconds of the budget that are left now; ``otherwise`` where there is none."""
+        """Return the seconds left of the budget; ``otherwise`` if there is no budget."""
         return otherwise if budget_s is None else budget_s - (self.host.clock() - self.begun)
 
 
@@ -59,30 +59,30 @@ class Measuring:
 
     @property
     def model(self) -> str:
-        """What names the model that is measured."""
+        """The source of the measured model, as in its spec."""
         return self._session.model
 
     def forecast(self) -> Forecast:
-        """How far the budget will reach."""
+        """Predict how many cells the budget covers."""
         return self._session.forecast(self._reserved_s)
 
     def run(self, interrupt: Interrupt, on_progress: Callable[[Progress], None]) -> Measured:
-        """Measure until everything is settled, the budget is spent, or an end is asked for."""
+        """Measure until everything is settled, the budget is spent, or an interrupt comes."""
         outcome = self._session.run(self._begun, interrupt, on_progress, self._reserved_s)
         return Measured(
             path=self._session.path, outcome=outcome, host=self._host, begun=self._begun
         )
 
     def close(self) -> None:
-        """End what was started; harmless after ``run``."""
+        """Stop what was started; harmless after ``run``."""
         self._session.close()
 
 
 def prepare(request: BenchRequest, interrupt: Interrupt, cores: Cores, note: Note) -> Measuring:
     """Check the request, reserve its cores, and start its first instances.
 
-    Raises UsageError for what cannot be, EnvironmentFault for what is missing, CoresInUse where
-    another process measures, and the errors of a run folder that is resumed.
+    Raises UsageError for an impossible request, EnvironmentFault if something is missing,
+    CoresInUse if another process measures, and the errors of resuming a run folder.
     """
     return (
         _resumed(request, interrupt, cores, note)

@@ -1,4 +1,4 @@
-"""What a plan is asked for, checked, and answered from a run."""
+"""Check plan requests and answer them from a run."""
 
 from typing import Any, get_args
 
@@ -34,14 +34,14 @@ CHOICES = {
     "mapping": get_args(Mapping),
     "allocator": tuple(ALLOCATORS),
 }
-"""What may be named of cells, whether a run has it or not."""
+"""Names that a request may use, whether or not a run has them."""
 
 
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to plan from a run; None where the default is wanted.
+    """What to plan from a run; None means the default.
 
     ``slo`` is the longest latency in seconds, for the batch of the highest throughput. Lossy
-    optimizations are planned with only where one is named.
+    optimizations are used only if one is named.
     """
 
     batch: int | None = None
@@ -55,10 +55,10 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, the profile it was found in, and what its run says beside.
+    """A plan, the profile it was found in, and facts about its run.
 
     ``close`` are the plans of other optimizations that are not shown to be slower. ``runnable`` is
-    whether the plan can be verified: imported tables name nothing that can be run. ``noise`` is the
+    True if the plan can be verified: imported tables name nothing that can be run. ``noise`` is the
     noise floor of the run, for information. ``unchecked`` says why the outputs were not checked;
     empty if they were.
     """
@@ -73,7 +73,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of which run, with its variance."""
+    """A request, the run it is for, and the variance of the run."""
 
     run: Run
     request: PlanRequest
@@ -82,7 +82,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(request: PlanRequest) -> None:
-    """Refuse what contradicts itself or cannot be; raises UsageError."""
+    """Raise UsageError if the request contradicts itself or is impossible."""
     for name in ("batch", "cores"):
         value = getattr(request, name)
         if value is not None and value < 1:
@@ -90,7 +90,7 @@ def check(request: PlanRequest) -> None:
     if request.slo is not None and not request.slo > 0:
         raise UsageError(f"a latency of {request.slo:g} s is not positive; give a longer one")
     if request.slo is not None and request.batch is not None:
-        raise UsageError("an SLO looks for the best batch itself; leave out the batch, or the SLO")
+        raise UsageError("an SLO finds the best batch itself; leave out the batch or the SLO")
     if request.setting is not None and request.setting not in get_args(Setting):
         raise UsageError(
             f"unknown setting '{request.setting}'; choose {' or '.join(get_args(Setting))}"
@@ -98,9 +98,9 @@ def check(request: PlanRequest) -> None:
 
 
 def answers(run: Run, request: PlanRequest) -> tuple[Answer, ...]:
-    """The plan for the batch or the objective asked, or one for every batch of the run.
+    """Return the plan for the requested batch or SLO, or one for every batch of the run.
 
-    Raises UsageError for a request that cannot be, NotMeasured for what the run lacks.
+    Raises UsageError for an impossible request, NotMeasured if the run lacks cells for it.
     """
     check(request)
     cores, variance = _cores(run, request), variance_of(run)
@@ -118,17 +118,17 @@ def answers(run: Run, request: PlanRequest) -> tuple[Answer, ...]:
 
 
 def again(answer: Answer, run: Run) -> Answer:
-    """The same answer with what has been verified in the run since."""
+    """Return the same answer, updated with the verifications in the run since."""
     variance = variance_of(run)
     plan = settled(answer.plan, run.journal, variance)
     return msgspec.structs.replace(answer, plan=plan, variance=variance)
 
 
 def additions(run: Run, request: PlanRequest) -> dict[str, tuple[Any, ...]]:
-    """Fields of a ``BenchRequest`` that add what the plan asked for lacks; maybe none.
+    """Return the fields of a ``BenchRequest`` that add what the plan is missing; may be empty.
 
-    It lacks an optimization, mapping, allocator or setting that was named and not measured, one
-    thread and all, and the batch itself.
+    They add a named but unmeasured optimization, mapping, allocator or setting, one thread and all
+    cores, and the batch itself.
     """
     settings, cores = run.settings, _cores(run, request)
     named = {
@@ -150,7 +150,7 @@ def additions(run: Run, request: PlanRequest) -> dict[str, tuple[Any, ...]]:
 
 
 def unmeasured(run: Run, request: PlanRequest) -> bool:
-    """Whether the grid of the run has a cell of the batch asked for that was not reached yet."""
+    """True if the grid of the run has a cell of the requested batch that was not reached yet."""
     known = {each.cell for each in run.measurements if each.verdict != "estimated"}
     named = {field: wanted for field in CHOICES if (wanted := getattr(request, field)) is not None}
     return any(
@@ -163,7 +163,7 @@ def unmeasured(run: Run, request: PlanRequest) -> bool:
 def _lacking(
     asked: "Asked | tuple[Run, PlanRequest]", what: str, remedy: str = "measure it"
 ) -> NotMeasured:
-    """The refusal of a plan whose cells were not measured."""
+    """Return the error for a plan whose cells were not measured."""
     run, request = asked if isinstance(asked, tuple) else (asked.run, asked.request)
     if run.machine is None:
         return NotMeasured(what, "import tables that hold it, or bench the model here")
@@ -182,7 +182,7 @@ def _cores(run: Run, request: PlanRequest) -> int:
 def _profiles(
     run: Run, cores: int, request: PlanRequest, variance: Variance
 ) -> tuple[Profile, ...]:
-    """The profiles that may be chosen from: none that are lossy, unless one is named."""
+    """Return the profiles to choose from: lossless ones, unless an optimization is named."""
     setting = None if request.setting is None else msgspec.convert(request.setting, Setting)
     profiles = profiles_of(run, setting, variance)
     for field, choices in CHOICES.items():
@@ -235,7 +235,7 @@ def _for_batch(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answe
 
 
 def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer:
-    """The plan of the batch with the highest throughput in time, which is what it recommends."""
+    """Return the plan of the batch with the highest throughput within ``limit`` seconds."""
     found = [
         (option, profile)
         for profile in profiles
@@ -260,7 +260,7 @@ def _within(profiles: tuple[Profile, ...], limit: float, asked: Asked) -> Answer
 
 
 def _best(profiles: tuple[Profile, ...], batch: int, asked: Asked) -> Answer | None:
-    """The plan whose recommendation is predicted fastest over the profiles, with its profile."""
+    """Return the plan with the fastest predicted recommendation, and its profile; None for none."""
     journal, variance = asked.run.journal, asked.variance
     found = select(profiles, asked.cores, batch, journal=journal, variance=variance)
     if found is None:

@@ -1,4 +1,4 @@
-"""The proof that a quick run ends with: its headline split beside one instance, really run."""
+"""The verification at the end of a quick run: its headline split is run against one instance."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,9 +29,10 @@ def prove_headline(
     cores: Cores,
     on_progress: Callable[[str], None],
 ) -> bool:
-    """Verify the split of the run that its page will show first, within ``left_s`` seconds.
+    """Verify the split that the page of the run will show first, within ``left_s`` seconds.
 
-    At least three rounds are run. False where no split fits in the time. Raises as ``verify`` does.
+    Runs at least three rounds. Returns False if no split fits in the time. Raises as ``verify``
+    does.
     """
     run = judged(store.load(path))
     left_s -= preparing_s(run)
@@ -53,10 +54,10 @@ def prove_headline(
 
 
 def headline(choices: Sequence[Choice], left_s: float) -> Choice | None:
-    """The choice to prove: the largest predicted gain over fat of those that fit in the time.
+    """Return the choice to verify: the largest predicted gain over fat that fits in the time.
 
-    Where fat is predicted to be fastest everywhere, the largest batch of those that fit: it is then
-    fat that is proven against thin. None where nothing fits.
+    If fat is predicted to be fastest everywhere, the largest batch that fits: fat is then verified
+    against thin. None if nothing fits.
     """
     fitting = [one for one in choices if len(_options(one.plan)) > 1 and cost_s(one.plan) <= left_s]
     splits = [one for one in fitting if not one.plan.is_rival("fat")]
@@ -66,13 +67,13 @@ def headline(choices: Sequence[Choice], left_s: float) -> Choice | None:
 
 
 def cost_s(plan: Plan) -> float:
-    """Seconds that the fewest rounds of a verification are expected to take, with warm-up."""
+    """Return the expected seconds of the shortest verification, with warm-up."""
     each = sum(option.predicted.value + REST_S for option in _options(plan))
     return SLACK * (ROUNDS + WARMUP_ROUNDS) * each
 
 
 def preparing_s(run: Run) -> float:
-    """Seconds that the instances of a verification take to be ready, as those of the sweep did."""
+    """Return the expected seconds until the instances are ready, judged by those of the sweep."""
     took = [each.start_s + each.prepare_s for each in run.journal if isinstance(each, Prepared)]
     return SLACK * max(took, default=0.0)
 

@@ -1,4 +1,4 @@
-"""Building the report of a run folder."""
+"""Build the report of a run folder."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,15 +14,15 @@ FORMATS = ("html", "markdown", "png", "csv")
 def build_pages(
     run: Run, out: Path, formats: Collection[str] = FORMATS, on_progress: Note = lambda name: None
 ) -> Path:
-    """Write the report of ``run`` into ``out``; returns the page to open, or the folder.
+    """Write the report of ``run`` into ``out``; return the page to open, or the folder.
 
-    ``on_progress`` hears the name of each file before it is made. Raises UsageError for an unknown
-    format, and where ``out`` is a link: in somebody else's folder it may lead anywhere.
+    ``on_progress`` gets the name of each file before it is made. Raises UsageError for an unknown
+    format, and if ``out`` is a link: in a folder from someone else it may lead anywhere.
     """
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise UsageError(f"unknown format '{unknown[0]}'; choose from {', '.join(FORMATS)}")
     if out.is_symlink():
-        raise UsageError(f"{out} is a link; remove it, so that the report lies in the run folder")
+        raise UsageError(f"{out} is a link; remove it so that the report goes into the run folder")
     main = out
     if "csv" in formats:
         try:

@@ -1,4 +1,4 @@
-"""What a sweep is asked to do, checked before anything is started or written."""
+"""The request for a sweep, checked before anything is started or written."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,17 +35,17 @@ EXTENDING = {
     "allocator": "allocators",
     "setting": "settings",
 }
-"""Lists that may be added to a run, and the field of the settings that has them."""
+"""Lists that may be added to a run, and the field of the settings for each."""
 AGAIN = {"model", "resume", "budget", "weights", "trust", *EXTENDING}
-"""What may be given where a run is resumed."""
+"""Fields that may be given when a run is resumed."""
 
 Note = Callable[[str], None]
-"""Hears what the user should know and need not act on, a line each."""
+"""Called with each line that the user should know but need not act on."""
 T = TypeVar("T")
 
 
 class BenchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep; None where the default is wanted.
+    """A sweep; None means the default.
 
     ``budget`` is in seconds, infinite to measure everything; ``precision`` is a share. ``input``
     has one text such as ``image=3x224x224:float32`` for each input of the model.
@@ -78,12 +78,12 @@ class BenchRequest(msgspec.Struct, frozen=True, kw_only=True):
         if budget is None:
             budget = QUICK_BUDGET_S if self.quick else DEFAULT_BUDGET_S
         if not budget > 0:
-            raise UsageError(f"a budget of {budget:g} s is not positive; give it some seconds")
+            raise UsageError(f"a budget of {budget:g} s is not positive; give a longer one")
         return None if math.isinf(budget) else budget
 
 
 def spec_of(request: BenchRequest) -> ModelSpec:
-    """The model that is asked for, checked as far as can be without loading it."""
+    """Return the requested model, checked as far as possible without loading it."""
     if request.model is None:
         raise UsageError("no model is named; name one, for example inception")
     family = MODELS.get(request.model)
@@ -109,9 +109,9 @@ def spec_of(request: BenchRequest) -> ModelSpec:
 
 
 def settings_of(request: BenchRequest, machine: Machine, note: Note) -> Settings:
-    """The sweep that is asked for on this machine; raises UsageError for what cannot be.
+    """Return the settings of the requested sweep; raise UsageError if it is impossible here.
 
-    Of a run that is resumed they are only what is added to it.
+    For a resumed run, they are only what is added to it.
     """
     optimizations = _optimizations(request, note)
     threads = _threads(request.threads, machine)
@@ -141,9 +141,9 @@ def settings_of(request: BenchRequest, machine: Machine, note: Note) -> Settings
 
 
 def extended(run: Run, request: BenchRequest, machine: Machine, note: Note) -> Settings:
-    """The settings of a run, and whatever lists are asked for beside.
+    """Return the settings of a run, extended by the requested lists.
 
-    Raises UsageError for what cannot be, as ``settings_of`` does.
+    Raises UsageError as ``settings_of`` does.
     """
     before = run.settings
     asked = settings_of(msgspec.structs.replace(request, model=run.model.source), machine, note)
@@ -158,7 +158,7 @@ def extended(run: Run, request: BenchRequest, machine: Machine, note: Note) -> S
 
 
 def require_pack(settings: Settings) -> None:
-    """Refuse a packed setting without isolated cells beside it, or without any packed cell."""
+    """Raise UsageError for a packed setting without isolated cells or without any packed cell."""
     if "packed" not in settings.settings:
         return
     if "isolated" not in settings.settings:
@@ -177,16 +177,16 @@ def require_pack(settings: Settings) -> None:
 
 
 def refuse_settled(request: BenchRequest) -> None:
-    """Refuse what a run that is resumed has settled already; its lists may be extended."""
+    """Refuse options that a resumed run has already fixed; its lists may be extended."""
     for name, value in msgspec.structs.asdict(request).items():
         if name not in AGAIN and value not in (None, False, ()):
             raise UsageError(
-                f"{request.resume} is resumed as it was begun", "leave out {option}", name
+                f"{request.resume} keeps its settings when resumed", "leave out {option}", name
             )
 
 
 def refuse_other_model(run: Run, request: BenchRequest) -> None:
-    """Refuse a model that is not that of the run, whose file or folder may be spelled otherwise."""
+    """Refuse a model other than that of the run; its path may be spelled differently."""
     there, here = run.model.source or run.model.name, request.model
     if here is None or here == there or _path_of(here) == _path_of(there) is not None:
         return
@@ -197,7 +197,7 @@ def refuse_other_model(run: Run, request: BenchRequest) -> None:
 
 
 def _path_of(model: str) -> Path | None:
-    """Where a model that came as a file or folder lies; None for any other."""
+    """Return the path of a model that is a file or folder; None for any other."""
     if ":" not in model and model in MODELS:
         return None
     path = Path(model.removeprefix("hf:")).expanduser()
@@ -205,7 +205,7 @@ def _path_of(model: str) -> Path | None:
 
 
 def _optimizations(request: BenchRequest, note: Note) -> tuple[str, ...]:
-    """The optimizations asked for, all of them usable here and fit for what the model came as."""
+    """Return the requested optimizations, checked to be usable here and for the model's form."""
     model = str(request.model)
     form = form_of(model)
     usable = (lambda name: None) if is_fake(model) else optimizations.usable
@@ -229,7 +229,7 @@ def _allocators(request: BenchRequest) -> tuple[str, ...]:
     names = _once(request.allocator or ("default",), "allocator")
     for name in names:
         missing = missing_allocator(name)
-        # a formula needs no library, but its names are checked as others are
+        # a formula needs no library, but its names are checked like any others
         if missing is not None and (name not in ALLOCATORS or not is_fake(str(request.model))):
             raise EnvironmentFault(missing)
     return names
@@ -292,6 +292,6 @@ def _once(names: tuple[str, ...], what: str) -> tuple[str, ...]:
 
 
 def _united(before: tuple[Any, ...], added: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Both lists without repetition: numbers ascending, names in the order they came."""
+    """Return both lists without duplicates: numbers ascending, names in the given order."""
     both = dict.fromkeys([*before, *added])
     return tuple(sorted(both)) if isinstance(before[0], int) else tuple(both)

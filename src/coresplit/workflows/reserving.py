@@ -1,4 +1,4 @@
-"""Waiting for cores that another measurement has reserved, or refusing to."""
+"""Reserve cores, and wait or fail if another measurement has reserved them."""
 
 import time
 from types import TracebackType
@@ -17,7 +17,7 @@ POLL_S = 1.0
 class Cores:
     """Cores that are reserved from ``reserve`` until the end of a ``with``.
 
-    Where they are in use, ``reserve`` raises CoresInUse, or waits for them and tells ``note``.
+    If they are in use, ``reserve`` raises CoresInUse, or tells ``note`` and waits for them.
     """
 
     def __init__(self, interrupt: Interrupt, *, wait: bool, note: Note) -> None:
@@ -27,7 +27,7 @@ class Cores:
         self._reservation = Reservation()
 
     def reserve(self, model: str, machine: Machine) -> None:
-        """Reserve all usable cores; harmless where they are reserved already, or not real."""
+        """Reserve all usable cores; harmless if they are reserved already or fake."""
         if is_fake(model):
             return
         said = False

@@ -1,4 +1,4 @@
-"""What to serve, as it is asked for."""
+"""The request of what to serve."""
 
 import re
 from pathlib import Path
@@ -16,10 +16,10 @@ _SPLIT = re.compile(r"(\d+)x(\d+)")
 
 
 class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to serve; None where the default is wanted.
+    """What to serve; None means the default.
 
-    ``target`` is a model or a run folder. One of ``batch``, ``slo`` (seconds) and ``split`` at
-    most says what for. ``budget`` in seconds is for a sweep, if one is needed and ``measure``
+    ``target`` is a model or a run folder. At most one of ``batch``, ``slo`` (seconds) and
+    ``split`` is given. ``budget`` is in seconds, for a sweep if one is needed and ``measure``
     allows it.
     """
 
@@ -42,7 +42,7 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bench(self) -> BenchRequest:
-        """What a sweep of the model would be asked."""
+        """The request for a sweep of the model."""
         return BenchRequest(
             model=self.target,
             input=self.input,
@@ -54,7 +54,7 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def allows(self, variant: Variant) -> bool:
-        """Whether a variant is none that something else was asked for."""
+        """True if a variant has the optimization, mapping and allocator that were asked for."""
         return all(
             wanted is None or getattr(variant, field) == wanted
             for field in ("optimization", "mapping", "allocator")
@@ -63,20 +63,20 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_split(text: str) -> list[int]:
-    """Threads of every instance in ``2x1`` or ``1x8+4x2``: instances times threads."""
+    """Return the threads of every instance in ``2x1`` or ``1x8+4x2``: instances times threads."""
     threads: list[int] = []
     for part in text.split("+"):
         match = _SPLIT.fullmatch(part.strip())
         if match is None or not int(match[1]) or not int(match[2]) or len(match[1]) > 4:
             raise UsageError(
-                f"'{text}' is no split; write INSTANCESxTHREADS, for example 2x1 or 1x8+4x2"
+                f"'{text}' is not a split; write INSTANCESxTHREADS, for example 2x1 or 1x8+4x2"
             )
         threads += [int(match[2])] * int(match[1])
     return threads
 
 
 def quick_optimizations(model: str) -> tuple[str, ...]:
-    """Lossless optimizations that are usable here and are not compiled for minutes."""
+    """Return the lossless optimizations that are usable here and need no minutes of compiling."""
     form = form_of(model)
     return tuple(
         name

@@ -1,4 +1,4 @@
-"""Serving a choice of instances on this machine."""
+"""Serve the chosen instances on this machine."""
 
 import math
 import ssl
@@ -32,8 +32,8 @@ from coresplit.workflows.choosing import MOST_BATCH, Choice, fitting, latencies_
 from coresplit.workflows.serve_request import parse_split
 
 QUIET_S = 5.0
-"""An instance that is prepared beside those that serve gives way to them for so long at most: where
-they are never idle it gets nowhere meanwhile, and is wanted all the more."""
+"""Longest time that an instance in preparation gives way to those that serve: if they are never
+idle, it makes no progress meanwhile and is needed all the more."""
 
 
 def run_server(
@@ -56,22 +56,22 @@ def run_server(
     on_manage: Callable[[int], None],
     on_ready: Callable[[int], None],
 ) -> bool:
-    """Serve until a signal; whether everything accepted was answered. See ``serving.run.serve``.
+    """Serve until a signal; True if everything accepted was answered. See ``serving.run.serve``.
 
-    ``manage`` is the port where the instances can be changed, None for none; ``on_manage`` hears
-    which it is. With ``adapt`` they follow the load, among what the choice was made from; ``slo_s``
-    is the latency that is to be held then, None for the lowest.
+    ``manage`` is the port for changing the instances, None for none; ``on_manage`` gets the actual
+    port. With ``adapt`` the instances follow the load, among the profiles of the choice; ``slo_s``
+    is then the latency to hold, None for the lowest.
     """
     free = available_memory()
     if arena_bytes > free:
         raise EnvironmentFault(
-            f"{format_size(arena_bytes)} for requests are asked for, but only "
+            f"requests are given {format_size(arena_bytes)}, but only "
             f"{format_size(free)} of memory are free"
         )
     local = LocalHost(choice.spec, choice.machine, "hot")
     model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
     offers = Offers(choice, local)
-    # where instances with an optimization are prepared from, once one of them was
+    # by optimization: what a ready instance hands over, to prepare others from
     handed: dict[str, str] = {}
 
     def start(place: Place, quietly: bool, arena: Arena) -> ServingInstance:
@@ -131,21 +131,21 @@ def run_server(
 
 
 def said_of_candidates(choice: Choice) -> str:
-    """A line for the user: what the load chooses from."""
+    """Return a line for the user with the instances that the load chooses from."""
     found = [
         f"{short(each.split)} {each.variant} ({format_duration(each.first_s)} for one request, "
         f"{each.throughput:.4g} inputs/s)"
         for each, _ in frontier(choice.profiles, choice.machine.usable, choice.limit_s)
     ]
     if len(found) < 2:
-        return "one split is best for few requests and for many, so that there is nothing to adapt"
+        return "one split is best for few requests and for many, so there is nothing to adapt"
     return f"the load chooses from {', '.join(found)}"
 
 
 class Offers:
     """The sets of instances that a model can be served with on this machine.
 
-    Latencies are those of the run that the choice was made from, empty where there is none.
+    Latencies are those of the run that the choice was made from, empty if there is none.
     """
 
     def __init__(self, choice: Choice, local: LocalHost) -> None:
@@ -159,11 +159,11 @@ class Offers:
         )  # fmt: skip
 
     def batches(self, place: Place) -> tuple[int, ...]:
-        """What the instance of a place is bound to and warmed for."""
+        """Return the batches that the instance of a place is bound to and warmed up for."""
         return tuple(sorted(self._batches[place]))
 
     def known(self) -> list[tuple[InstanceSet, Candidate]]:
-        """Those of the run that serve best under some load, and how each behaves."""
+        """Return the sets of the run that are best under some load, and how each behaves."""
         choice = self._choice
         return [
             (
@@ -176,7 +176,7 @@ class Offers:
         ]
 
     def offer(self, split: str, optimization: str | None) -> InstanceSet:
-        """The set of a split as people write it; raises a CoresplitError for one that cannot be."""
+        """Return the set for a split such as ``2x1``; raise a CoresplitError if impossible."""
         choice = self._choice
         threads = fitting(parse_split(split), choice.machine)
         name = optimization or choice.variant.optimization
@@ -189,7 +189,7 @@ class Offers:
             if each.variant.optimization == name and set(threads) <= set(each.threads)
         ]
         if measured:
-            # the allocator and mapping of the first choice before others
+            # prefer the allocator and mapping of the first choice
             profile = min(measured, key=lambda each: each.variant.placing != choice.variant.placing)
             most = max(profile.batches)
             return self._of_profile(split_of([(each, most) for each in threads]), profile)

@@ -1,4 +1,4 @@
-"""One sweep into one run folder: a fresh one, or an earlier one that is resumed."""
+"""One sweep into one run folder, a new one or a resumed one."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -30,7 +30,7 @@ from coresplit.workflows.efforts import Kept, NotingSink, by_effort, efforts_of
 
 
 class Session:
-    """A run folder open for writing, where its instances run, and those started for it."""
+    """A run folder open for writing, the host of its instances, and the instances started."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Session:
 
     @property
     def model(self) -> str:
-        """What names the model of the run."""
+        """The source of the model of the run, as in its spec."""
         return self._run.model.source
 
     @classmethod
@@ -66,7 +66,7 @@ class Session:
         host: Host,
         interrupt: Interrupt,
     ) -> "Session":
-        """Start instances, learn what the model is, and only then make the run folder.
+        """Start instances, read back the model's properties, and only then make the run folder.
 
         ``spec`` and ``settings`` were checked against ``machine`` by the caller.
         """
@@ -99,10 +99,10 @@ class Session:
         host: Host,
         interrupt: Interrupt,
     ) -> "Session":
-        """Resume the run ``before``, open in ``writer``, with settings that its own are a part of.
+        """Resume the run ``before``, open in ``writer``, with settings that include its own.
 
-        The run was measured on this machine, and ``spec`` is its model as far as can be told
-        without loading it. Raises MismatchError with the differences where it is not.
+        The run was measured on this machine, and ``spec`` is its model as far as can be checked
+        without loading it. Raises MismatchError with the differences if it is another model.
         """
         budget = before.settings.budget_s
         stored = msgspec.structs.replace(settings, budget_s=budget)
@@ -132,7 +132,7 @@ class Session:
     ) -> Outcome:
         """Measure; ``begun`` is when the budget began on the clock of the host.
 
-        ``reserved_s`` of the budget are left to what follows.
+        ``reserved_s`` seconds of the budget are left for what follows.
         """
         try:
             return Sweep(
@@ -150,15 +150,15 @@ class Session:
             self.close()
 
     def close(self) -> None:
-        """End the instances that are left and the folder's writer; harmless when done already."""
+        """Stop the remaining instances and close the writer; harmless if done already."""
         close_all(self._started)
         self._writer.close()
 
     def forecast(self, reserved_s: float = 0.0) -> Forecast:
-        """How far the budget will reach, of which ``reserved_s`` are left to what follows.
+        """Predict how many cells the budget, less ``reserved_s`` seconds, covers.
 
-        A cell that has not been measured is taken to need as long as the first instance that was
-        started, per input and core.
+        A cell that has not been measured is assumed to take as long, per input and core, as the
+        first instance that was started.
         """
         ready = self._ready
         core_s = ready.input_s * ready.threads if ready is not None else 0.0
@@ -185,7 +185,7 @@ class Session:
 
 @contextmanager
 def _ending(started: Started) -> Iterator[None]:
-    """End the instances that were started on any error."""
+    """Stop the started instances on any error."""
     try:
         yield
     except BaseException:
@@ -195,7 +195,7 @@ def _ending(started: Started) -> Iterator[None]:
 
 @contextmanager
 def _interruptible(interrupt: Interrupt) -> Iterator[None]:
-    """Call an interrupted start what it is."""
+    """Raise KeyboardInterrupt if a start failed because of an interrupt."""
     try:
         yield
     except InstanceError as error:
@@ -209,7 +209,7 @@ def _finished(run: Run) -> set[Cell]:
 
 
 def _missing(run: Run) -> list[Cell]:
-    """The cells of a run that are not measured yet."""
+    """Return the cells of a run that are not measured yet."""
     finished = _finished(run)
     return [cell for cell in cells_of(run.settings) if cell not in finished]
 
@@ -217,9 +217,9 @@ def _missing(run: Run) -> list[Cell]:
 def _probed(
     host: Host, missing: Iterable[Cell], finished: Collection[Cell], interrupt: Interrupt
 ) -> tuple[Ready, Started]:
-    """What an instance of the missing cells reads back, else one of those that are finished.
+    """Start an instance of the missing cells or, if none can be prepared, of the finished ones.
 
-    So that a run goes on, and is seen to be complete, where all that it lacks cannot be prepared.
+    This way a run continues, and can end as complete, if no missing cell can be prepared.
     """
     try:
         return probe(host, missing, interrupt)

@@ -1,4 +1,4 @@
-"""Running a planned split where its run was measured, into the folder of that run."""
+"""Run a planned split on the machine of its run, and store it in the folder of the run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,10 +31,9 @@ def verify(
 ) -> None:
     """Run the configurations of ``plan`` and store each round in the run folder ``path``.
 
-    ``weights`` and ``trust`` must be given again where the run needed them. ``rounds`` is the
-    fewest that are run whatever the budget says. An interrupt keeps the rounds that are complete.
-    Raises MismatchError where the run was measured on another machine, with other libraries or
-    another model.
+    ``weights`` and ``trust`` must be given again if the run needed them. ``rounds`` is the
+    minimum, whatever the budget. An interrupt keeps the complete rounds. Raises MismatchError if
+    the run was measured on another machine, with other libraries or another model.
     """
     run, writer = store.reopen(path)
     with writer:
@@ -65,7 +64,7 @@ def verify(
 
 
 def _cell(plan: Plan, threads: int, batch: int) -> Cell:
-    """The isolated cell of one instance under the conditions of the plan."""
+    """Return the isolated cell of one instance under the conditions of the plan."""
     variant = plan.variant
     return Cell(
         optimization=variant.optimization,

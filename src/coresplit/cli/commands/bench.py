@@ -55,7 +55,7 @@ _MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
     "--optimizations",
     type=Names("optimization", optimizations_or_all),
     metavar="LIST",
-    help="Such as none,openvino, or all.",
+    help="Optimizations to measure, such as none,openvino, or all.",
 )
 @click.option(
     "--threads",
@@ -70,7 +70,7 @@ _MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
     "--budget",
     type=Duration(endless=True),
     metavar="TIME",
-    help="Default 10m; none measures everything.",
+    help="Time to measure; default 10m, none measures everything.",
 )
 @click.option(
     "--precision",
@@ -82,45 +82,45 @@ _MAPPINGS, _SETTINGS = get_args(Mapping), get_args(Setting)
     "--mapping",
     type=Names("mapping", lambda: _MAPPINGS, _MAPPINGS),
     metavar="LIST",
-    help="sequential, interleave; default sequential.",
+    help="Order of the cores: sequential, interleave; default sequential.",
 )
 @click.option(
     "--allocator",
     type=Names("allocator", allocators),
     metavar="LIST",
-    help="default, glibc_tuned, glibc_huge, tcmalloc, jemalloc.",
+    help="Memory allocators: default, glibc_tuned, glibc_huge, tcmalloc, jemalloc.",
 )
 @click.option(
     "--setting",
     type=Names("setting", lambda: _SETTINGS, _SETTINGS),
     metavar="LIST",
-    help="isolated, packed (copies on all cores).",
+    help="isolated, packed (with copies on all cores).",
 )
 @click.option(
     "--inputs",
     type=click.Choice(get_args(Inputs)),
-    help="The same input every time, or another one; default hot.",
+    help="hot: always the same input; rotate: different ones. Default hot.",
 )
-@click.option("--quick", is_flag=True, help="About 2 minutes; ends with a verified split.")
+@click.option("--quick", is_flag=True, help="Sweep for about 2 minutes and verify a split.")
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
-@click.option("--length", type=int, metavar="N", help="Length of the texts in tokens.")
+@click.option("--length", type=int, metavar="N", help="Text length in tokens.")
 @click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
-@click.option("--latency", metavar="FORMULA", help="Of the model fake, such as '1ms + 8ms*b/t'.")
-@click.option("--cores", type=click.IntRange(1), metavar="N", help="Of the model fake; default 4.")
+@click.option("--latency", metavar="FORMULA", help="Of the model fake: '1ms + 8ms*b/t'.")
+@click.option("--cores", type=click.IntRange(1), metavar="N", help="Of the model fake, default 4.")
 @click.option("--trust", is_flag=True, help="Load a model file that can run code.")
 @click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
 @click.option("--seed", type=int, help="Seed for weights, inputs and cell order; default 0.")
 @click.option("--out", type=click.Path(path_type=Path), help="New run folder.")
 @click.option("--resume", type=RunFolder(), help="Resume or extend a run.")
 @click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
-@click.option("--no-report", is_flag=True, help="Only measure.")
+@click.option("--no-report", is_flag=True, help="Measure only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     """Sweep MODEL over threads x batch x optimization and write the scaling report.
 
     MODEL is a name from coresplit list, a file (.onnx, .pt2, .pt), package.module:attribute,
-    hf:NAME, torchvision:NAME or timm:NAME. The model fake is a formula: it needs no library and no
-    time, and shows what coresplit does.
+    hf:NAME, torchvision:NAME or timm:NAME. The model fake is a formula that needs no library and
+    takes no time; use it to try coresplit.
     """
     wait, no_report, as_json = (values.pop(name) for name in ("wait", "no_report", "as_json"))
     request = _request(values)
@@ -135,7 +135,7 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
 
 
 def measure(request: BenchRequest, interrupt: Interrupt, cores: Cores) -> measuring.Measured:
-    """Run a sweep, and show how far it is."""
+    """Run a sweep and show its progress."""
     session = measuring.prepare(request, interrupt, cores, say)
     if not is_fake(session.model):
         for line in warnings_of(examine(inspect())):
@@ -146,7 +146,7 @@ def measure(request: BenchRequest, interrupt: Interrupt, cores: Cores) -> measur
 
 
 def _request(values: dict[str, Any]) -> BenchRequest:
-    """What was typed, with the formula of a fake model as part of its name."""
+    """Build the request from the options; the formula of a fake model goes into its name."""
     latency, cores = values.pop("latency"), values.pop("cores")
     if latency is not None or cores is not None:
         if values["model"] != "fake":
@@ -158,7 +158,7 @@ def _request(values: dict[str, Any]) -> BenchRequest:
 
 
 def _outlook(found: Forecast, budget_s: float | None) -> str:
-    """How far the budget will reach, said before it is spent."""
+    """Return a line that says how many cells the budget covers."""
     if budget_s is None or found.reached == found.cells:
         return f"{found.cells} cells to measure"
     minutes = math.ceil(max(found.whole_s, budget_s) / 60)
@@ -171,14 +171,14 @@ def _outlook(found: Forecast, budget_s: float | None) -> str:
 def _prove(
     request: BenchRequest, measured: measuring.Measured, interrupt: Interrupt, cores: Cores
 ) -> None:
-    """Verify the headline split in what is left of the budget; a page can go without."""
+    """Verify the headline split in the rest of the budget; only warn if that fails."""
     path = quote(str(measured.path))
     try:
         with Status() as status:
             proven = prove_headline(
                 measured.path,
                 weights=request.weights,
-                # a Python model that this command names was run already
+                # a Python model named on this command line has already run
                 trust=request.trust or request.model is not None,
                 left_s=measured.left_s(request.budget_s),
                 interrupt=interrupt,
@@ -202,7 +202,7 @@ def _report(run: Run, path: Path) -> Path | None:
 
 
 def _tell(run: Run, outcome: Outcome, path: Path, page: Path | None, as_json: bool) -> None:
-    """What was found and where it is, then how it went, then what may be done about it."""
+    """Print the results and where they are, how the sweep ended, then warnings and advice."""
     cells = Counter(measurement.verdict for measurement in run.measurements)
     view = RunView(run, str(path))
     if as_json:

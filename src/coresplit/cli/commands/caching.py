@@ -12,10 +12,10 @@ from coresplit.workflows.showing.text_table import aligned
 
 
 @click.command("cache", cls=Command)
-@click.option("--clear", is_flag=True, help="Remove all of them.")
+@click.option("--clear", is_flag=True, help="Remove all entries.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(clear: bool, as_json: bool) -> None:
-    """Show exports and compiled models that are kept between runs, or remove them."""
+    """Show the exports and compiled models kept between runs, or remove them."""
     cache = Cache()
     if clear:
         freed = cache.clear()
@@ -42,8 +42,8 @@ def command(clear: bool, as_json: bool) -> None:
 
 
 def _rows(entry: Entry) -> list[tuple[str, ...]]:
-    """What an entry is, how large and how old, and what it was made of."""
+    """Return table rows of an entry: its kind, size and age, then its key."""
     ago = format_duration(max(1.0, time.time() - entry.used_at))
-    damaged = "" if entry.whole else ", damaged: it is made again when it is needed"
+    damaged = "" if entry.whole else ", damaged: rebuilt when needed"
     head = (entry.kind, format_size(entry.size), f"used {ago} ago{damaged}")
     return [head, *((f"  {name}", "", value) for name, value in entry.key.items())]

@@ -44,7 +44,7 @@ def command(as_json: bool) -> None:
 
 
 def describe(machine: Machine) -> list[str]:
-    """The machine in a few lines."""
+    """Describe the machine in a few lines."""
     cores = format_numbers(machine.usable_cores) or "none"
     limit = machine.memory_limit
     limited = f", limited to {format_size(limit)}" if limit is not None else ""
@@ -65,7 +65,7 @@ def describe(machine: Machine) -> list[str]:
 
 
 def warnings_of(advice: Sequence[Advice]) -> list[str]:
-    """The warnings in short, at most three, and where to read on; nothing where there are none."""
+    """Return at most three short warnings and where to read more; empty if there are none."""
     warnings = [one.what.partition(": ")[0] for one in advice if one.severity == "warning"]
     if not warnings:
         return []

@@ -20,6 +20,6 @@ def command(run: Path, out: Path) -> None:
         warn(line)
     tables = store.export_tables(loaded, out)
     for verdict, count in store.left_out(loaded).items():
-        warn(f"{count} {verdict} cells are left out, as the columns cannot mark them")
+        warn(f"{count} {verdict} cells are left out because the columns cannot mark them")
     for table in tables:
         tell(str(table))

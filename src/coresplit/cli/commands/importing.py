@@ -16,10 +16,10 @@ from coresplit.workflows.reporting import build_pages
     "tables", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="CSV..."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New run folder.")
-@click.option("--model", default=None, help="Name of the model, where the tables' own is not it.")
-@click.option("--no-report", is_flag=True, help="Only make the run folder.")
+@click.option("--model", default=None, help="Name of the model, if not the one in the tables.")
+@click.option("--no-report", is_flag=True, help="Write the run folder only.")
 def command(tables: tuple[Path, ...], out: Path, model: str | None, no_report: bool) -> None:
-    """Turn published CSV tables of one model into a run folder, and build its report."""
+    """Convert published CSV tables of one model into a run folder and build its report."""
     run = store.import_tables(tables, model, created_at=time.time())
     for line in run.warnings:
         warn(line)

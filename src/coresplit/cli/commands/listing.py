@@ -15,9 +15,9 @@ OWN = """your own model
   ./model.pt2          a program saved by torch.export.save
   ./model.pt           a TorchScript archive
   package.module:make  a torch module, or a function that returns one
-  hf:NAME              a model of the Hugging Face hub, or hf:./folder
+  hf:NAME              a model on the Hugging Face hub, or hf:./folder
   torchvision:NAME, timm:NAME
-  fake                 a formula: no library, no waiting, to try what coresplit does"""
+  fake                 a formula, to try coresplit without a library and without waiting"""
 
 
 @click.command("list", cls=Command)

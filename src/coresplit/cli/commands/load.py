@@ -45,41 +45,41 @@ _ENCODINGS = ("binary", "raw", "json")
 @click.argument("urls", nargs=-1, required=True, metavar="URL [URL2]")
 @options(SENDING)
 @click.option("--duration", type=Duration(), metavar="TIME",
-              help="Default 30s; 5s for a round of two servers, 10s for a trial.")  # fmt: skip
-@click.option("--requests", type=click.IntRange(1), metavar="N", help="End after N requests.")
-@click.option("--warmup", type=Duration(), metavar="TIME", help="Seconds at first to leave out.")
+              help="Default 30s; 5s a round of a comparison, 10s a trial of a search.")  # fmt: skip
+@click.option("--requests", type=click.IntRange(1), metavar="N", help="Stop after N requests.")
+@click.option("--warmup", type=Duration(), metavar="TIME", help="Time at the start to leave out.")
 @click.option("--timeout", type=Duration(), default="30s", show_default=True, metavar="TIME",
-              help="A request fails so long after it was due.")  # fmt: skip
+              help="A request fails this long after it was due.")  # fmt: skip
 @click.option("--connections", type=click.IntRange(1, 60_000), default=1000, show_default=True,
-              metavar="N", help="Most connections of an open loop.")  # fmt: skip
+              metavar="N", help="Maximum connections of an open loop.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               help="Default v2, or torchserve for /predictions/NAME.")  # fmt: skip
-@click.option("--model", default="", metavar="NAME", help="The model, where the URL names none.")
+@click.option("--model", default="", metavar="NAME", help="Model name, if not in the URL.")
 @ROWS
 @click.option("--encoding", type=click.Choice(_ENCODINGS), default="binary", show_default=True,
-              help="Of tensors of v2.")  # fmt: skip
+              help="Encoding of the tensors of v2.")  # fmt: skip
 @click.option("--input", multiple=True, metavar="SPEC",
-              help="Shape of a row that the server leaves open: ids=128; repeatable.")  # fmt: skip
-@click.option("--body", type=click.Path(), metavar="FILE", help="What the other protocols send.")
+              help="Shape of a row if the server leaves it open: ids=128; repeatable.")  # fmt: skip
+@click.option("--body", type=click.Path(), metavar="FILE", help="Body for the other protocols.")
 @click.option("--header", multiple=True, metavar="TEXT", help="'Name: value'; repeatable.")
-@click.option("--verify", is_flag=True, help="The same input must get the same outputs.")
+@click.option("--verify", is_flag=True, help="Check that equal inputs get equal outputs.")
 @click.option("--tls-ca", type=click.Path(), metavar="FILE", help="Certificates to trust (PEM).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="For inputs and arrivals.")  # fmt: skip
 @click.option("--cores", type=Cpus(), metavar="LIST",
-              help="Where the load runs; default a core the server is not bound to.")  # fmt: skip
+              help="CPUs of the generator; default one the server is not bound to.")  # fmt: skip
 @options(SEARCHING)
 @click.option("--rounds", type=click.IntRange(3, 1000), default=10, show_default=True, metavar="N",
-              help="Of a comparison.")  # fmt: skip
+              help="Rounds of a comparison.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Write result.json and a page there.")  # fmt: skip
+              help="Write result.json and a page to DIR.")  # fmt: skip
 def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
-    """Load the server at URL and tell its latencies and throughput.
+    """Load-test the server at URL and print its latencies and throughput.
 
-    Latency counts from when a request was due. With URL2 both servers are compared, round by round.
-    Ctrl-C ends the load and tells what was measured. The exit code is 1 if a request failed, or no
-    rate holds the latency.
+    Latency counts from when a request was due. With URL2, both servers are compared round by round.
+    Ctrl-C ends the load and prints what was measured. The exit code is 1 if a request failed or no
+    rate meets the latency.
     """
     as_json, out = values.pop("as_json"), values.pop("out")
     if out is not None:
@@ -117,5 +117,5 @@ def _run(values: dict[str, Any]) -> LoadResult:
 
 
 def _failed(result: LoadResult) -> bool:
-    """Whether a request failed; in a search that is how its limit shows."""
+    """True if a request failed; a search does not count failures, they only show its limit."""
     return result.search is None and result.failed > 0

@@ -39,7 +39,7 @@ from coresplit.workflows.verifying import DEFAULT_BUDGET_S, verify
 
 
 class Doing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done beside planning: measuring and verifying, and what they need."""
+    """Options for measuring and verifying, and for the output."""
 
     run: Path
     measure: bool
@@ -66,27 +66,27 @@ class Doing(msgspec.Struct, frozen=True, kw_only=True):
     "--setting", type=click.Choice(get_args(Setting)), help="Default packed if it was measured."
 )
 @click.option(
-    "--slo", type=Duration(), metavar="TIME", help="The highest throughput within a latency: 100ms."
+    "--slo", type=Duration(), metavar="TIME", help="Highest throughput within a latency: 100ms."
 )
-@click.option("--interpolate", is_flag=True, help="Also batches between measured ones.")
-@click.option("--measure", is_flag=True, help="First measure what the plan lacks.")
-@click.option("--verify", is_flag=True, help="Run the fastest split beside fat and thin.")
+@click.option("--interpolate", is_flag=True, help="Also plan batches between measured ones.")
+@click.option("--measure", is_flag=True, help="First measure the cells that the plan is missing.")
+@click.option("--verify", is_flag=True, help="Run and compare the fastest split, fat and thin.")
 @click.option(
     "--budget",
     type=Duration(endless=True),
     metavar="TIME",
-    help="For --measure and --verify each; default 2m.",
+    help="Time for --measure and for --verify, each; default 2m.",
 )
-@click.option("--weights", metavar="FILE", help="The state dict of the run, to run its model.")
+@click.option("--weights", metavar="FILE", help="State dict of the run, to run its model.")
 @click.option("--wait", is_flag=True, help="Wait while another run measures on these cores.")
 @click.option("--trust", is_flag=True, help="Load a model file that can run code.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     """Plan the fastest way to split cores and a batch across instances.
 
-    Recommends a split only where it is shown to be faster than one instance on all cores.
-    Predicts from the run folder RUN, on any machine and without torch. --verify proves the plan on
-    the machine of the run, and exits with 1 if a rival was faster.
+    Recommends a split only if it is shown to be faster than one instance on all cores. Predicts
+    from the run folder RUN, on any machine and without torch. --verify runs the plan on the machine
+    of the run and exits with 1 if a rival was faster.
     """
     doing = Doing(**{name: values.pop(name) for name in Doing.__struct_fields__})
     request = PlanRequest(**values)
@@ -131,11 +131,11 @@ def _check(doing: Doing, request: PlanRequest) -> None:
         if getattr(doing, option) and not (doing.verify or doing.measure):
             raise UsageError(f"--{option} is for --verify and --measure; leave it out")
     if doing.budget == float("inf") and doing.verify:
-        raise UsageError("--verify ends with its budget; give it one: --budget 2m")
+        raise UsageError("--verify needs a finite budget, such as --budget 2m")
 
 
 def _how_to_measure(error: NotMeasured, doing: Doing, request: PlanRequest) -> str:
-    """The remedy with the commands for it."""
+    """Return the remedy with the command to run."""
     if error.additions is None:
         return error.remedy
     remedy = error.remedy.replace("interpolated batches", "interpolated batches (--interpolate)")
@@ -158,7 +158,7 @@ def _load(path: Path) -> Run:
 def _measured(
     run: Run, doing: Doing, request: PlanRequest, interrupt: Interrupt, cores: Cores
 ) -> Run:
-    """The run with what the plan lacked; an interrupt keeps what was measured and plans with it."""
+    """Measure what the plan is missing; after an interrupt, plan with what was measured."""
     lacking = additions(run, request)
     if not lacking and not unmeasured(run, request):
         say(f"batch {request.batch} is measured already")
@@ -208,7 +208,7 @@ def _tell(
 
 
 def _verifying(run: Run, answer: Answer, doing: Doing, request: PlanRequest) -> str:
-    """The command that verifies a plan."""
+    """Return the command that verifies a plan."""
     names = ("optimization", "mapping", "allocator", "setting", "cores")
     named = {name: getattr(request, name) for name in names}
     options = "".join(f" --{name} {value}" for name, value in named.items() if value is not None)

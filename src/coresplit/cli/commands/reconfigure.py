@@ -27,18 +27,18 @@ _LONGEST_S = 3600.0
 @click.command(cls=Command)
 @click.argument("url")
 @click.option("--split", metavar="SPLIT", help="Instances x threads: 2x1, 1x8+4x2.")
-@click.option("--optimization", type=Name(optimizations), help="Default the one it started with.")
-@click.option("--set", metavar="NAME", help="A set that the server knows, by its name.")
-@click.option("--adapt", is_flag=True, help="Follow the load again.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="The token of the server.")
+@click.option("--optimization", type=Name(optimizations), help="Default the one at the start.")
+@click.option("--set", metavar="NAME", help="Name of a set that the server knows.")
+@click.option("--adapt", is_flag=True, help="Let the instances follow the load again.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Token of the server.")
 @click.option("--ca", type=click.Path(path_type=Path), help="Certificates to trust (PEM).")
 def command(
     url: str, token_file: Path | None, ca: Path | None, *, adapt: bool, **asked: str | None
 ) -> int:
     """Change the instances of a server that was started with --manage.
 
-    URL is the line that it printed. Returns when the new instances serve; the exit code is 1 where
-    they cannot, and then nothing has changed.
+    URL is the one the server printed. Returns when the new instances serve; if they cannot, nothing
+    changes and the exit code is 1.
     """
     given = {name: value for name, value in asked.items() if value is not None}
     if (asked["split"] is not None) + (asked["set"] is not None) + adapt != 1:
@@ -50,7 +50,7 @@ def command(
     request = urllib.request.Request(_checked(url), body.encode(), headers, method="POST")
     status, answer = _sent(request, _trusting(ca))
     if status in _MISTAKES:
-        raise UsageError(f"the server refused it: {_text(answer, 'error', str(status))}")
+        raise UsageError(f"the server refused the change: {_text(answer, 'error', str(status))}")
     if status != http.client.OK:
         say(f"nothing was changed: {_text(answer, 'error', f'the server answered {status}')}")
         return NO
@@ -63,7 +63,7 @@ def command(
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any) -> None:  # noqa: ANN401
-        """A token goes nowhere else."""
+        """Follow no redirect, so that the token goes nowhere else."""
 
 
 def _checked(url: str) -> str:
@@ -74,7 +74,7 @@ def _checked(url: str) -> str:
         known = False
     if not known or not url.isascii() or any(letter <= " " for letter in url):
         raise UsageError(
-            f"'{url}' is not what a server prints; it is like "
+            f"'{url}' is not what a server prints, such as "
             "http://127.0.0.1:8082/v2/models/resnet50/config"
         )
     path = parts.path.rstrip("/")
@@ -91,7 +91,7 @@ def _trusting(ca: Path | None) -> ssl.SSLContext:
 
 
 def _sent(request: urllib.request.Request, context: ssl.SSLContext) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of the answer, however long it takes."""
+    """Return the status and JSON of the answer; wait up to ``_LONGEST_S`` for it."""
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPSHandler(context=context),
@@ -106,7 +106,7 @@ def _sent(request: urllib.request.Request, context: ssl.SSLContext) -> tuple[int
                 status, text = error.code, error.read(_LONGEST)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise CoresplitError(f"{request.host} cannot be asked: {reason}") from error
+        raise CoresplitError(f"{request.host} cannot be reached: {reason}") from error
     try:
         found = json.loads(text)
     except ValueError:
@@ -115,7 +115,7 @@ def _sent(request: urllib.request.Request, context: ssl.SSLContext) -> tuple[int
 
 
 def _how(answer: dict[str, Any]) -> str:
-    """How a change was made."""
+    """Describe how the change was made."""
     count, seconds = answer.get("started"), answer.get("seconds")
     if not isinstance(count, int) or not isinstance(seconds, int | float) or count < 1:
         return _text(answer, "reason", "all its instances waited warm")

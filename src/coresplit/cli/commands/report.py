@@ -20,10 +20,10 @@ from coresplit.workflows.reporting import FORMATS, build_pages
     default=",".join(FORMATS),
     show_default=True,
     metavar="LIST",
-    help="What to write.",
+    help="Formats to write.",
 )
 def command(runs: tuple[Path, ...], formats: tuple[str, ...]) -> None:
-    """Rebuild pages, pictures and tables of each RUN in its folder report. Needs no torch."""
+    """Rebuild the pages, pictures and tables of each RUN in its report folder, without torch."""
     for path in runs:
         run = store.load(path)
         for line in run.warnings:

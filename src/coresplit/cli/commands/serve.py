@@ -30,7 +30,7 @@ _MIB = 1 << 20
 
 @click.command(cls=Command)
 @click.argument("target", type=Model(), metavar="MODEL|RUN")
-@click.option("--batch", type=click.IntRange(1), metavar="B", help="Fastest for batches of B.")
+@click.option("--batch", type=click.IntRange(1), metavar="B", help="Fastest split for batch B.")
 @click.option(
     "--slo", type=Duration(), metavar="TIME", help="Most requests answered within a latency: 100ms."
 )
@@ -38,8 +38,8 @@ _MIB = 1 << 20
 @click.option("--optimization", type=Name(optimizations), help="Default the best lossless one.")
 @click.option("--mapping", type=click.Choice(get_args(Mapping)), help="Default the best.")
 @click.option("--allocator", type=Name(allocators), help="Default the best.")
-@click.option("--budget", type=Duration(), default="2m", metavar="TIME", help="For measuring.")
-@click.option("--no-measure", is_flag=True, help="Refuse where there is no run to plan from.")
+@click.option("--budget", type=Duration(), default="2m", metavar="TIME", help="Time to measure.")
+@click.option("--no-measure", is_flag=True, help="Fail if there is no run to plan from.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
               help="Port to listen on; 0 for any.")  # fmt: skip
@@ -48,27 +48,27 @@ _MIB = 1 << 20
     "--batch-timeout",
     type=Duration(),
     metavar="TIME",
-    help="Let requests wait for others; default not at all.",
+    help="Time a request waits for others to fill a batch; default 0.",
 )
-@click.option("--timeout", type=Duration(), metavar="TIME", help="Longest time for a request.")
+@click.option("--timeout", type=Duration(), metavar="TIME", help="Maximum time for a request.")
 @click.option(
-    "--grace", type=Duration(), default="30s", metavar="TIME", help="To finish at the end."
+    "--grace", type=Duration(), default="30s", metavar="TIME", help="To finish requests at the end."
 )
 @click.option("--queue", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
-              help="Requests that may wait.")  # fmt: skip
+              help="Maximum number of waiting requests.")  # fmt: skip
 @click.option("--memory", type=click.IntRange(1), default=1024, show_default=True, metavar="MIB",
-              help="For requests and answers.")  # fmt: skip
-@click.option("--token-file", type=click.Path(path_type=Path), help="Ask for the token in it.")
+              help="Memory for requests and answers.")  # fmt: skip
+@click.option("--token-file", type=click.Path(path_type=Path), help="Require the token in it.")
 @click.option("--insecure", is_flag=True, help="Listen beyond loopback without a token.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Private key of it (PEM).")
 @click.option("--manage", type=click.IntRange(0, 65535), metavar="PORT",
-              help="Let the instances be changed through this port; 0 for any.")  # fmt: skip
+              help="Accept changes of the instances on this port; 0 for any.")  # fmt: skip
 @click.option("--adapt", is_flag=True, help="Change the instances as the load changes.")
 @click.option("--resident-memory", type=Size(), metavar="SIZE",
-              help="For all instances, also those that wait; default what fits.")  # fmt: skip
+              help="Memory for all instances, including idle ones; default what fits.")  # fmt: skip
 @click.option("--input-size", type=int, metavar="N", help="Side of the images in pixels.")
-@click.option("--length", type=int, metavar="N", help="Tokens of a text.")
+@click.option("--length", type=int, metavar="N", help="Text length in tokens.")
 @click.option("--input", multiple=True, metavar="SPEC", help="NAME=3x224x224:float32; repeatable.")
 @click.option("--weights", metavar="FILE", help="A state dict; default seeded random weights.")
 @click.option("--seed", type=int, help="Seed for weights; default 0.")
@@ -77,8 +77,8 @@ _MIB = 1 << 20
 def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
     """Serve MODEL, or the model of RUN, over the Open Inference Protocol.
 
-    Chooses instances and threads from the newest run of the model on this machine; without one it
-    measures first. Stops at SIGTERM or Ctrl-C once what was accepted is answered.
+    Chooses instances and threads from the newest run of the model on this machine, or measures
+    first if there is none. On SIGTERM or Ctrl-C, answers the accepted requests and stops.
     """
     server = {name: values.pop(name) for name in _SERVER}
     wait = values.pop("wait")
@@ -91,9 +91,7 @@ def command(**values: Any) -> int:  # noqa: ANN401 (what click has read)
             "--resident-memory needs --adapt or --manage: nothing else starts other instances"
         )
     if server["adapt"] and (request.split is not None or request.batch is not None):
-        raise UsageError(
-            "--adapt chooses the split as the load needs; leave --split and --batch out"
-        )
+        raise UsageError("--adapt chooses the split from the load; leave --split and --batch out")
     token = _token_for(server["host"], server["token_file"], insecure=server["insecure"])
     tls = _tls(server["tls_cert"], server["tls_key"])
     with Interrupt() as interrupt, Cores(interrupt, wait=wait, note=say) as cores:
@@ -167,11 +165,11 @@ def _serve(
 
 
 def _check_name(name: str | None) -> None:
-    # /v2/models/stats is that of the statistics
+    # /v2/models/stats is the path of the statistics
     if name is not None and (name == "stats" or "/" in name or not name.isprintable()):
         raise UsageError(
-            f"no path of the protocol leads to a model called {name!r}; "
-            "use a name without a slash, and not stats"
+            f"the protocol has no path for a model called {name!r}; "
+            "use a name without a slash, other than stats"
         )
 
 
@@ -179,8 +177,8 @@ def _token_for(host: str, file: Path | None, *, insecure: bool) -> str:
     if file is None:
         if host not in _LOOPBACK and not insecure:
             raise UsageError(
-                f"{host} can be reached by others; give --token-file, or --insecure to serve "
-                "without a token"
+                f"{host} is reachable from other machines; give --token-file, or --insecure to "
+                "serve without a token"
             )
         return ""
     return read_token(file)
@@ -190,7 +188,7 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if certificate is None and key is None:
         return None
     if certificate is None:
-        raise UsageError("--tls-key needs --tls-cert beside it")
+        raise UsageError("--tls-key needs --tls-cert")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key)

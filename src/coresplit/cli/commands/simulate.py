@@ -24,25 +24,25 @@ from coresplit.workflows.simulating.text import lines_of, warnings_of
 @click.option("--split", "splits", multiple=True, metavar="SPLIT",
               help="Instances x threads: 2x1, 1x8+4x2; repeatable. Default all that could be "
               "best under some load.")  # fmt: skip
-@click.option("--optimization", type=Name(optimizations), help="Default the best lossless ones.")
+@click.option("--optimization", type=Name(optimizations), help="Default all lossless ones.")
 @options(SENDING)
 @click.option("--duration", type=Duration(), metavar="TIME",
-              help="Default 30s; 10s for a trial.")  # fmt: skip
+              help="Default 30s; 10s a trial of a search.")  # fmt: skip
 @ROWS
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="For arrivals and noise.")  # fmt: skip
 @options(SEARCHING)
 @click.option("--rounds", type=click.IntRange(3, 1000), default=10, show_default=True, metavar="N",
-              help="Replays of each, with other arrivals.")  # fmt: skip
+              help="Replays of each split, with other arrivals.")  # fmt: skip
 @click.option("--switch", type=Duration(), metavar="TIME",
-              help="Until other instances serve; default none, as they wait warm.")  # fmt: skip
+              help="Time until other instances take over; default 0, they wait warm.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(run: Path, **values: Any) -> int:  # noqa: ANN401 (what click has read)
-    """Replay a load through instances that RUN has measured, and say which serve it best.
+    """Replay a load on instances that RUN has measured and print which serve it best.
 
-    Simulates what serve would do with the latencies of the run, on any machine: with each of the
-    instances all the time, with the controller that changes them, and with the rule of Packrat.
-    With --slo it finds the highest rate of each; the exit code is 1 if none holds.
+    Simulates serve with the latencies of the run, on any machine: with each set of instances all
+    the time, with the controller that switches between them, and with the rule of Packrat. With
+    --slo it finds the highest rate of each; the exit code is 1 if no rate meets the latency.
     """
     as_json = values.pop("as_json")
     asked = {name: values.pop(name) for name in ("splits", "optimization", "switch")}

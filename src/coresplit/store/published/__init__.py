@@ -1,1 +1,1 @@
-"""Published latency tables: read, checked and written."""
+"""Read, check and write published latency tables."""

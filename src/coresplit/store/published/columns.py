@@ -43,12 +43,12 @@ _BENCHMARK = re.compile(r"(.+)_manual_(.+)", re.ASCII)
 
 
 def is_name(text: str) -> bool:
-    """Whether ``text`` can name a model, optimization or allocator."""
+    """True if ``text`` can name a model, optimization or allocator."""
     return _NAME.fullmatch(text) is not None
 
 
 def split_benchmark(text: str) -> tuple[str, str]:
-    """Model and optimization of ``inception_manual_script``; ValueError for anything else."""
+    """Return model and optimization of ``inception_manual_script``; else raise ValueError."""
     match = _BENCHMARK.fullmatch(text)
     if match is None or not is_name(match[1]) or not is_name(match[2]):
         raise ValueError("is not of the form MODEL_manual_OPTIMIZATION")
@@ -56,7 +56,7 @@ def split_benchmark(text: str) -> tuple[str, str]:
 
 
 def count(text: str) -> int:
-    """A positive whole number; ValueError says what else it is."""
+    """Parse a positive whole number; ValueError says what is wrong."""
     if re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII) is None:
         raise ValueError("is not a whole number")
     if not 1 <= int(text) <= MOST:
@@ -65,45 +65,45 @@ def count(text: str) -> int:
 
 
 def threads(text: str) -> int:
-    """A number of threads that a machine can have; ValueError says what else it is."""
+    """Parse a number of threads that a machine can have; ValueError says what is wrong."""
     if count(text) > MOST_CORES:
         raise ValueError(f"is not between 1 and {MOST_CORES}")
     return int(text)
 
 
 def instance_number(text: str) -> int:
-    """The number of an instance, from 0; ValueError says what else it is."""
+    """Parse the number of an instance, from 0; ValueError says what is wrong."""
     return 0 if re.fullmatch(r"\+?0+", text, re.ASCII) else count(text)
 
 
 def decimal(text: str) -> float:
-    """A finite number; ValueError says what else it is."""
+    """Parse a finite number; ValueError says what is wrong."""
     if _DECIMAL.fullmatch(text) is None or not abs(float(text)) < float("inf"):
         raise ValueError("is not a finite number")
     return float(text)
 
 
 def operations(text: str) -> float:
-    """A number of operations, 0 where it was not counted; ValueError says what else it is."""
+    """Parse a number of operations, 0 if it was not counted; ValueError says what is wrong."""
     if decimal(text) < 0:
         raise ValueError("is negative")
     return float(text)
 
 
 def seconds(text: str) -> float:
-    """Seconds of a latency in milliseconds, by decimal shift; ``milliseconds`` goes back."""
+    """Parse milliseconds to seconds, by decimal shift; ``milliseconds`` is the inverse."""
     if not SHORTEST_S * 1e3 <= decimal(text) <= LONGEST_S * 1e3:
         raise ValueError("is not a latency in milliseconds above 0")
     return float(Decimal(text).scaleb(-3))
 
 
 def milliseconds(latency: float) -> str:
-    """Text in milliseconds of ``latency`` in seconds, with all its digits."""
+    """Return ``latency``, in seconds, as text in milliseconds with all its digits."""
     return f"{Decimal(repr(latency)).scaleb(3):f}"
 
 
 def rate(text: str) -> float:
-    """Inferences per second; ValueError says what else it is."""
+    """Parse inferences per second; ValueError says what is wrong."""
     if not 1 / LONGEST_S <= decimal(text) <= 1e9 / SHORTEST_S:
         raise ValueError("is not a throughput above 0")
     return float(text)

@@ -1,4 +1,4 @@
-"""Published tables as a run, so that they get the same report, plans and comparisons."""
+"""Import published tables as a run, so that they get the same report, plans and comparisons."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ REASON_RATE = "published: from the mean throughput; no range is stated"
 
 _TITLES = {"inception": "Inception", "resnet": "ResNet-50", "resnet50": "ResNet-50"}
 
-# Published throughputs are rounded, and some average rates where others average latencies.
+# Published throughputs are rounded, and some average rates while others average latencies.
 _AGREEMENT = 0.01
 
 _T = TypeVar("_T")
 
 
 def import_tables(paths: Sequence[Path], name: str | None = None, *, created_at: float) -> Run:
-    """The cells of published latency and throughput CSVs of one model, as a run.
+    """Return the cells of published latency and throughput CSVs of one model, as a run.
 
     Tables of instances that ran at the same time hold no cells: their splits go to the journal, as
-    verifications of which nothing was predicted.
+    verifications without predictions.
 
     ``name`` replaces the model name that the tables state; ``created_at`` is Unix time. Latencies
     become seconds. A throughput of a cell whose latency is known is checked against it and adds
     nothing; alone it gives latency = batch / throughput as minimum, mean and maximum. Columns
-    that older files lack take the defaults of ``columns.DEFAULTS`` and a note in
+    that older files lack get the defaults of ``columns.DEFAULTS`` and a note in
     ``Run.warnings``; pinning and flops are not kept. Raises TableError with file and line.
     """
     if not paths:
@@ -129,7 +129,7 @@ def _check_agreement(row: Row, latency: Row) -> None:
 
 
 def _cells(ran: Iterable[Verification]) -> Iterator[Cell]:
-    """The cells that the instances of splits would be, had they been measured alone."""
+    """Return the cells of the instances of splits, as if they had been measured alone."""
     for each in ran:
         for trial in each.trials:
             for piece in trial.split.pieces:

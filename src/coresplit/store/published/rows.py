@@ -1,4 +1,4 @@
-"""Reading one published CSV file into rows, strictly."""
+"""Read one published CSV file into rows, strictly."""
 
 import csv
 import io
@@ -21,8 +21,8 @@ _MAPPINGS: dict[str, Mapping] = {name: name for name in get_args(Mapping)}
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of a table: latencies in seconds, throughput in inferences per second, or both.
 
-    ``instance`` numbers the instances that ran together, of which there were ``instances``, if the
-    table says so.
+    ``instance`` numbers the instances that ran together; ``instances`` is how many there were, if
+    the table says so.
     """
 
     file: Path
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """One file; ``assumed`` are the columns it lacks, which took their defaults."""
+    """One file; ``assumed`` are the columns it lacks, which get their defaults."""
 
     file: Path
     rows: tuple[Row, ...]
@@ -49,14 +49,14 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def together(self) -> bool:
-        """Whether its rows are instances that ran at the same time, not cells measured alone."""
+        """True if its rows are instances that ran at the same time, not cells measured alone."""
         numbers = {row.instance for row in self.rows}
         stated = any(row.instances is not None for row in self.rows)
         return stated or len(numbers) > 1 or max(numbers) > 1
 
 
 def read_table(file: Path) -> Table:
-    """The rows of a published CSV; TableError names file, line and what is wrong."""
+    """Return the rows of a published CSV; TableError names file, line and what is wrong."""
     reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
     header: list[str] = []
     rows: list[Row] = []
@@ -94,7 +94,7 @@ def _text(file: Path) -> str:
 
 
 def _header(place: str, stated: list[str]) -> list[str]:
-    """The names of the columns, those of older files replaced; TableError for what is wrong."""
+    """Return the column names, with those of older files replaced; TableError if invalid."""
     unknown = [name for name in stated if name not in columns.KNOWN_COLUMNS]
     if unknown:
         raise TableError(
@@ -142,7 +142,7 @@ def _row(file: Path, line: int, header: list[str], values: list[str]) -> Row:
 
 
 def _kind(place: str, row: dict[str, str]) -> tuple[tuple[str, str], Mapping, str]:
-    """Model and optimization, mapping and allocator, with all else as coresplit measures."""
+    """Return (model, optimization), mapping and allocator; all else must be as in coresplit."""
     interop = _parsed(place, row, "interop_threads", columns.count)
     if interop != 1:
         raise TableError(

@@ -1,4 +1,4 @@
-"""Rows of a table that are instances that ran at the same time, as verifications."""
+"""Import table rows of instances that ran at the same time, as verifications."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def trial(self) -> Trial:
-        """Its name and what is published of its slowest instance."""
+        """Its name and the published latencies of its slowest instance."""
         name: Configuration = "fat" if self.split.count == 1 else "split"
         stated = [row.published for row in self.rows if row.published is not None]
         slowest = Published(
@@ -32,10 +32,10 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 def verifications(
     tables: Sequence[Table], most_threads: int, notes: list[str]
 ) -> tuple[Verification, ...]:
-    """What ran, in the order of the tables: a split beside one instance of the same batch, if any.
+    """Return what ran, in table order: each split with one instance of the same batch, if any.
 
-    ``most_threads`` are those of the cells that are imported beside. ``notes`` gets a line for each
-    table that lacks instances. Raises TableError with file and line where rows make no split.
+    ``most_threads`` is the maximum of the cells imported with them. ``notes`` gets a line for each
+    table that lacks instances. Raises TableError with file and line if rows make no split.
     """
     found: list[tuple[Ran, ...]] = []
     for table in tables:
@@ -72,7 +72,7 @@ def _verification(pair: Sequence[Ran], place: int, cores: int) -> Verification:
 
 
 def _paired(ran: Sequence[Ran]) -> Iterator[tuple[Ran, ...]]:
-    """Every split with the one instance of the same batch above it, if there is one."""
+    """Yield every split with the one instance of the same batch above it, if there is one."""
     alone: Ran | None = None
     for each in ran:
         if alone is not None and _same(alone, each) and each.split.count > 1:
@@ -89,7 +89,7 @@ def _paired(ran: Sequence[Ran]) -> Iterator[tuple[Ran, ...]]:
 
 
 def _same(one: Ran, other: Ran) -> bool:
-    """Whether two were measured under the same conditions for the same batch."""
+    """True if two were measured under the same conditions for the same batch."""
     return _kind(one.rows[0]) == _kind(other.rows[0]) and one.split.batch == other.split.batch
 
 
@@ -110,16 +110,16 @@ def _configurations(table: Table) -> Iterator[Ran]:
 
 
 def _cores(rows: Sequence[Row]) -> int:
-    """The threads that ran at once at most: those of the largest instance, or of its copies."""
+    """Return the most threads that ran at once: those of the largest instance, or of its copies."""
     most = max(row.cell.threads for row in rows)
     return most * max(1, *(row.instance for row in rows if row.cell.threads == most))
 
 
 def _grouped(rows: Sequence[Row], most: int) -> Iterator[tuple[Row, ...]]:
-    """Rows of one configuration after the other.
+    """Yield the rows of one configuration after the other.
 
-    Another one begins where the conditions change, where an instance is there already, where there
-    were more threads than ``most``, the cores, and after number 0, which ran alone.
+    A new one begins if the conditions change, an instance number repeats, there would be more
+    threads than ``most``, the cores, or around number 0, which ran alone.
     """
     group: list[Row] = []
     for row in rows:
@@ -142,7 +142,7 @@ def _joins(row: Row, group: Sequence[Row], most: int) -> bool:
 
 
 def _ran(rows: tuple[Row, ...], batch: int) -> Ran:
-    """One configuration; ``batch`` is that of the one instance above it, 0 if there is none.
+    """Return one configuration; ``batch`` is that of the one instance above it, 0 if none.
 
     The number of equal instances is what the table states, else what makes up the batch, else
     their highest number.

@@ -1,4 +1,4 @@
-"""A run as the published tables, for those who read them with tools of their own."""
+"""Export a run as the published tables, for use with other tools."""
 
 import csv
 import io
@@ -23,8 +23,8 @@ def export_tables(run: Run, out: Path, overwrite: bool = False) -> tuple[Path, P
     One row for each measured, light or unstable cell of setting isolated: minimum, mean and
     maximum of its raw samples, or its published values, with all digits, so that importing them
     gives the same numbers. The columns cannot mark the other cells; ``left_out`` counts them.
-    Throughput is batch / mean latency. Raises UsageError where a file exists and ``overwrite``
-    is false, RunError where no cell can be exported, StorageError where the disk is full.
+    Throughput is batch / mean latency. Raises UsageError if a file exists and ``overwrite``
+    is false, RunError if no cell can be exported, StorageError if the disk is full.
     """
     rows = [each for each in run.measurements if _reason_left_out(each) is None]
     if not rows:
@@ -45,12 +45,12 @@ def export_tables(run: Run, out: Path, overwrite: bool = False) -> tuple[Path, P
 
 
 def left_out(run: Run) -> dict[str, int]:
-    """How many cells ``export_tables`` leaves out, by verdict or as ``packed``."""
+    """Return how many cells ``export_tables`` leaves out, by verdict or as ``packed``."""
     return dict(Counter(filter(None, map(_reason_left_out, run.measurements))))
 
 
 def range_of(measurement: Measurement) -> Published:
-    """Minimum, mean and maximum of a measured cell, in seconds: published, or of its samples."""
+    """Return minimum, mean and maximum of a measured cell in seconds: published or of samples."""
     if measurement.published is not None:
         return measurement.published
     low, high = min(measurement.samples), max(measurement.samples)
@@ -90,7 +90,7 @@ def _tables(model: str, rows: Sequence[Measurement]) -> tuple[str, str]:
 
 
 def _name(text: str) -> str:
-    """Text as a name of the columns, which no file system nor spreadsheet takes for more."""
+    """Return text as a name that is safe in the columns, in file systems and in spreadsheets."""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).lstrip(".+-")[:_LONGEST_NAME] or "model"
 
 

@@ -1,1 +1,1 @@
-"""Loading a server: what is asked for, doing it, and writing what it showed."""
+"""Load-test a server: the request, running it, and writing the results."""

@@ -1,4 +1,4 @@
-"""What to load and how, as it is asked for, checked."""
+"""The checked request of what to load and how."""
 
 import importlib.util
 from pathlib import Path
@@ -17,14 +17,14 @@ from coresplit.loading.wire.address import parse_url, tls_context
 DEFAULT_DURATION_S = 30.0
 ROUND_S = 5.0
 TRIAL_S, LONGEST_TRIAL_S = 10.0, 30.0
-"""A trial is longer where its percentile needs more requests."""
+"""A trial is longer if its percentile needs more requests."""
 _NEEDED = {"httptools": "httptools", "hdrh": "hdrhistogram", "numpy": "numpy"}
 
 Kind = Literal["run", "comparison", "search"]
 
 
 class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``load`` is asked; None where the default is wanted, times in seconds."""
+    """The request of ``load``; None means the default, times are in seconds."""
 
     urls: tuple[str, ...]
     protocol: LoadProtocol | None = None
@@ -63,7 +63,7 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_sending(request: LoadRequest) -> None:
-    """Raise UsageError for what does not go together of when requests are sent."""
+    """Raise UsageError for contradictory options about when requests are sent."""
     ways = {
         "concurrency": request.concurrency,
         "rate": request.rate,
@@ -72,20 +72,20 @@ def check_sending(request: LoadRequest) -> None:
     }
     given = [name for name, value in ways.items() if value is not None]
     if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} say two things; give one of them")
+        raise UsageError(f"{given[0]} and {given[1]} exclude each other; give one of them")
     if request.kind == "search" and given not in ([], ["rate"]):
         raise UsageError(f"a search finds the rate itself; leave {given[0]} out")
     if request.think is not None and given not in ([], ["concurrency"]):
-        raise UsageError("clients think in a closed loop only", "give {option}", "concurrency=1")
+        raise UsageError("think time is for a closed loop", "give {option}", "concurrency=1")
     _check_time(request)
 
 
 def check(request: LoadRequest) -> None:
-    """Raise UsageError for what does not go together, EnvironmentFault for what is missing."""
+    """Raise UsageError for contradictory options, EnvironmentFault for a missing library."""
     if len(request.urls) > 2:
-        raise UsageError("two servers can be compared, not more")
+        raise UsageError("at most two servers can be compared")
     if request.kind == "comparison" and request.slo is not None:
-        raise UsageError("a search has one server; leave the second one or the latency out")
+        raise UsageError("a search has one server; leave out the second one or the latency")
     check_sending(request)
     for module, package in _NEEDED.items():
         if importlib.util.find_spec(module) is None:
@@ -103,7 +103,7 @@ def check(request: LoadRequest) -> None:
 
 
 def requests_of(request: LoadRequest, url: str) -> Requests:
-    """What is sent to one of the servers."""
+    """Return the requests for one of the servers."""
     guess: LoadProtocol = "torchserve" if "/predictions/" in url else "v2"
     return Requests(
         url=url,
@@ -121,7 +121,7 @@ def requests_of(request: LoadRequest, url: str) -> Requests:
 
 
 def load_of(request: LoadRequest) -> Load:
-    """How one load is done; of a comparison that of each round."""
+    """Return the load of one run; for a comparison, of each round."""
     warmup = _warmup(request)
     common = Load(
         asked="",
@@ -169,7 +169,7 @@ def load_of(request: LoadRequest) -> Load:
 
 
 def trial_load(request: LoadRequest, rate: float, number_of: int) -> Load:
-    """The load of one trial of a search: long enough for its percentile to be one."""
+    """Return the load of one trial of a search, long enough for its percentile to exist."""
     assert request.slo is not None
     beyond = 1 - request.percentile / 100
     warmup = _warmup(request)
@@ -186,7 +186,7 @@ def trial_load(request: LoadRequest, rate: float, number_of: int) -> Load:
         timeout=request.timeout,
         connections=request.connections,
         within=request.slo,
-        # what is certain to fail need not go on; a margin, as what comes may be fewer
+        # a trial that is certain to fail can stop; with a margin, as fewer requests may come
         most_late=1.5 * beyond * rate * measured + 5,
     )
 
@@ -200,13 +200,13 @@ def _warmup(request: LoadRequest) -> float:
 def _check_time(request: LoadRequest) -> None:
     if request.duration is not None and _warmup(request) >= request.duration:
         raise UsageError(
-            f"all {format_duration(request.duration)} are warm-up; load for longer",
+            f"the warm-up takes all {format_duration(request.duration)}; load for longer",
             "give {option}",
             f"duration={_warmup(request) * 10 or 10:g}s",
         )
     if request.slo is not None and request.timeout <= request.slo:
         raise UsageError(
-            "requests are given up before they would be late",
+            "requests time out before they would be late",
             "give {option}",
             f"timeout={request.slo * 10:g}s",
         )

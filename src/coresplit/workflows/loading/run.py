@@ -1,4 +1,4 @@
-"""Loading a server, comparing two, and searching for the highest rate within a latency."""
+"""Load a server, compare two, or search for the highest rate within a latency."""
 
 import ipaddress
 import os
@@ -47,10 +47,10 @@ def run_load(
     note: Note,
     on_progress: Callable[[str], None],
 ) -> LoadResult:
-    """Do what is asked; after Ctrl-C what was measured by then.
+    """Run the request; after Ctrl-C, return what was measured so far.
 
-    ``note`` hears lines that are worth reading, ``on_progress`` what is going on. Raises UsageError
-    and TableError for what cannot be followed, EnvironmentFault where a server is not there.
+    ``note`` gets lines worth reading, ``on_progress`` the current activity. Raises UsageError for
+    an invalid request, TableError for an invalid trace, EnvironmentFault if a server is not there.
     """
     check(request)
     load = load_of(request)
@@ -84,7 +84,7 @@ def run_load(
 
 
 class _Work:
-    """Loads of generators, one after the other."""
+    """Runs loads on the generators, one after the other."""
 
     def __init__(
         self,
@@ -101,13 +101,13 @@ class _Work:
         self._on_progress = on_progress
 
     def once(self, which: int, load: Load, doing: str) -> LoadRun:
-        """One load of one server."""
+        """Run one load of one server."""
 
         def tell(now: Progress) -> None:
             failed = f", {now.failed} failed" if now.failed else ""
             self._on_progress(
                 f"{doing}: second {now.at + 1}, {now.due} due, {now.answers} answered{failed}, "
-                f"{now.open} out"
+                f"{now.open} in flight"
             )
 
         run = self._generators[which].load(load, tell)
@@ -117,7 +117,7 @@ class _Work:
         return msgspec.structs.replace(run, generator=generator)
 
     def compare(self, result: LoadResult, load: Load) -> LoadResult:
-        """Rounds of both servers, in an order that is drawn for each."""
+        """Run rounds of both servers, in random order in each round."""
         drawn = random.Random(self._request.seed)
         runs: tuple[list[LoadRun], list[LoadRun]] = ([], [])
         for number_of in range(self._request.rounds):
@@ -137,7 +137,7 @@ class _Work:
         return msgspec.structs.replace(result, runs=together, compared=compare(*runs))
 
     def search(self, result: LoadResult) -> LoadResult:
-        """Trials until the highest rate is known."""
+        """Run trials until the highest rate is known."""
         request = self._request
         runs: list[LoadRun] = []
 
@@ -163,13 +163,13 @@ class _Work:
         return msgspec.structs.replace(result, runs=tuple(runs), search=found)
 
     def _glance(self) -> float:
-        """Where to begin: what one client gets, asking again and again."""
+        """Return the rate to begin with: the throughput of one client in a closed loop."""
         load = Load(asked="", concurrency=1, duration=_GLANCE_S, timeout=self._request.timeout)
         return max(self.once(0, load, "one client").throughput, 1.0)
 
 
 def places_for(request: LoadRequest) -> Places:
-    """CPUs for the generator beside those of the servers, if they are on this machine."""
+    """Return CPUs for the generator, apart from those of servers on this machine."""
     mask = frozenset(os.sched_getaffinity(0))
     taken: frozenset[int] = frozenset()
     near = [each for each in map(parse_url, request.urls) if is_near(each)]
@@ -187,7 +187,7 @@ def places_for(request: LoadRequest) -> Places:
 
 
 def is_near(address: Address) -> bool:
-    """Whether a server is reached by loopback, and so runs on this machine."""
+    """True if a server is reached by loopback, and so runs on this machine."""
     if address.host in _LOCAL:
         return True
     try:

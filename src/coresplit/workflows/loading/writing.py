@@ -1,4 +1,4 @@
-"""Writing what a load showed: its numbers, and a page."""
+"""Write the results of a load: its numbers and a page."""
 
 import os
 from pathlib import Path
@@ -10,9 +10,9 @@ from coresplit.records.load import LoadResult
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the folder, before anything is measured in vain; raises StorageError.
+    """Make the folder before measuring, so that no measurement is lost; raises StorageError.
 
-    Drawing needs libraries, which are asked for here too: EnvironmentFault where one is missing.
+    Also checks for the libraries that drawing needs: EnvironmentFault if one is missing.
     """
     from coresplit.reports.loads.page import require_drawing  # noqa: PLC0415 (drawing)
 
@@ -26,7 +26,7 @@ def prepare_folder(out: Path) -> None:
 
 
 def write_load(result: LoadResult, out: Path) -> Path:
-    """Write ``result.json`` and ``index.html`` into a folder; returns the page."""
+    """Write ``result.json`` and ``index.html`` into a folder; return the page."""
     from coresplit.reports.loads.page import load_page  # noqa: PLC0415 (drawing)
 
     text = msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
@@ -37,11 +37,11 @@ def write_load(result: LoadResult, out: Path) -> Path:
 
 
 def read_load(path: Path) -> LoadResult:
-    """What ``write_load`` wrote; raises UsageError where it cannot be read."""
+    """Read what ``write_load`` wrote; raises UsageError if it cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=LoadResult)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no result of a load: {error}") from error
+        raise UsageError(f"{path} is not a result of a load: {error}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

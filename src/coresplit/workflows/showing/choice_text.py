@@ -1,4 +1,4 @@
-"""What was chosen to serve with, why, and what it beats, for the terminal."""
+"""The chosen instances, the reason and the rivals, as lines for the terminal."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def said_of(
     found: Capacity,
     rivals: Sequence[tuple[Capacity, Speedup]],
 ) -> tuple[str, ...]:
-    """Three lines: what was chosen, why, and how it compares; the last one only with rivals."""
+    """Return three lines: the choice, the reason, and the comparison if there are rivals."""
     goal = (
         "the most throughput while a single request takes at most 10 % more than the fastest: "
         f"{number(found.throughput)} inputs/s"
@@ -30,11 +30,11 @@ def said_within(
     percentile: float,
     rate: float,
 ) -> tuple[str, ...]:
-    """The same for instances that hold a latency at the highest rate, in requests per second."""
+    """Return the same for instances that hold a latency; ``rate`` is in requests per second."""
     goal = (
-        f"the most requests with {percentile:g} % of them answered within "
+        f"the highest rate with {percentile:g} % of requests answered within "
         f"{format_duration(slo_s)}: "
-        f"{number(rate)} requests/s that come at random"
+        f"{number(rate)} requests/s at random times"
     )
     return _lines(run, found, rivals, goal, "requests in time")
 
@@ -60,7 +60,7 @@ def _doubt(found: Capacity, rivals: Sequence[tuple[Capacity, Speedup]]) -> str:
     doubted = [found, *(rival for rival, _ in rivals)]
     if not any("unstable" in each.full.doubts for each in doubted):
         return ""
-    return "; it was measured beside other programs, so measure again when the cores are free"
+    return "; other programs ran at the same time, so measure again when the cores are free"
 
 
 def _split(split: Split) -> str:

@@ -12,7 +12,7 @@ from coresplit.reports.headline import headlines
 
 
 def run_html(run: Run) -> str:
-    """What a run has found, and how many cells have which verdict."""
+    """Return the findings of a run and the number of cells by verdict."""
     counts = Counter(item.verdict for item in run.measurements)
     lines = [*headlines(RunView(run)), ", ".join(f"{n} {name}" for name, n in counts.items())]
     said = "".join(f"<li>{escape(line)}</li>" for line in lines if line)
@@ -20,7 +20,7 @@ def run_html(run: Run) -> str:
 
 
 def plan_html(plan: dict[str, Any]) -> str:
-    """What to run, and what else there is."""
+    """Return what to run and the alternatives."""
     rows = [("recommended", plan), ("fastest", plan["fastest"])]
     rows += [(name, plan[name]) for name in ("fat", "thin") if plan[name]]
     table = _table(
@@ -35,7 +35,7 @@ def plan_html(plan: dict[str, Any]) -> str:
 
 
 def verification_html(verification: dict[str, Any]) -> str:
-    """The verdict and the speedups."""
+    """Return the verdict and the speedups."""
     table = _table(
         ("over", "speedup of the split", "95 % interval"),
         (

@@ -1,4 +1,4 @@
-"""A plan as plain values: what scripts read."""
+"""A plan as plain values, for scripts."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from coresplit.workflows.planning import Answer
 
 
 def document(answer: Answer, verification: Verification | None) -> dict[str, Any]:
-    """The plan; all durations in seconds. The split is the one that is recommended."""
+    """Return the plan; all durations are in seconds, and the split is the recommended one."""
     plan = answer.plan
     return {
         "batch": plan.batch,
@@ -46,13 +46,13 @@ def _how(plan: Plan) -> dict[str, object]:
 
 
 def _undecided(plan: Plan, name: Rival) -> bool:
-    """Whether neither the fastest nor that rival is shown to be faster, unless they are one."""
+    """True if neither the fastest nor that rival, a different split, is shown to be faster."""
     standing = plan.standing(name)
     return standing in ("equivalent", "unclear") and not plan.is_rival(name)
 
 
 def _speedups(plan: Plan, option: Option) -> dict[str, float | None]:
-    """The predicted speedup of an option over each rival; exactly one over itself."""
+    """Return the predicted speedup of an option over each rival; exactly one over itself."""
     found: dict[str, float | None] = {}
     for name in RIVALS:
         rival = plan.rival(name)
@@ -77,9 +77,9 @@ def _option(option: Option) -> dict[str, object]:
 def verification_document(
     plan: Plan, verification: Verification, outcome: Outcome
 ) -> dict[str, Any]:
-    """What ran: the fastest as ``split``. Fat or thin that is the same has its latency.
+    """Return what ran, with the fastest as ``split``.
 
-    One that was not run has null.
+    Fat or thin has the latency of the split if it is the same, and null if it was not run.
     """
     found = {each.trial.split: each.latency.value for each in outcome.measured.values()}
     return {

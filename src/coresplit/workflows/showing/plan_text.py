@@ -46,7 +46,7 @@ MANY_ROUNDS = 10
 def lines_of(
     answer: Answer, verification: Verification | None, verifying: str = "verify it"
 ) -> list[str]:
-    """One plan as text: what to run, what else there is, why, and the proof if any.
+    """Return one plan as text: what to run, the alternatives, the reason, and any verification.
 
     ``verifying`` says how the plan is verified.
     """
@@ -72,7 +72,7 @@ def lines_of(
 
 
 def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) -> list[str]:
-    """The plans of all batches, one line each."""
+    """Return the plans of all batches, one line each."""
     rows = [
         (
             "batch", "run", "optimization", "latency", "fastest predicted", "over fat",
@@ -101,7 +101,7 @@ def table(answers: Sequence[Answer], verified: Iterable[Verification | None]) ->
 
 
 def _asides(answer: Answer, verifying: str) -> list[str]:
-    """What must be known of the numbers, and how to learn more."""
+    """Return caveats about the numbers, and how to resolve them."""
     plan = answer.plan
     lines = []
     if answer.unchecked:
@@ -133,7 +133,7 @@ def _asides(answer: Answer, verifying: str) -> list[str]:
 
 
 def verdict_lines(verification: Verification, answer: Answer) -> list[str]:
-    """What was run, what had been predicted, and the verdict."""
+    """Return what was run, what had been predicted, and the verdict."""
     outcome = outcome_of(verification, answer.variance)
     rounds = len(verification.trials[0].samples)
     rows = [("verified", "predicted", "measured", "prediction", "speedup of the split")]
@@ -154,7 +154,7 @@ def verdict_lines(verification: Verification, answer: Answer) -> list[str]:
 
 
 def _drift(outcome: Outcome) -> list[str]:
-    """That the machine itself has changed, where all that ran is off alike."""
+    """Return a line that the machine has changed, if all that ran is off in one direction."""
     found = [
         (each.latency, each.trial.predicted)
         for each in outcome.measured.values()
@@ -173,7 +173,7 @@ def _drift(outcome: Outcome) -> list[str]:
 
 
 def instances(split: Split) -> str:
-    """``8 x 2 threads, batch 4``, piece by piece."""
+    """Return the pieces of a split as ``8 x 2 threads, batch 4``."""
     return " + ".join(
         f"{piece.instances} x {piece.threads} {'thread' if piece.threads == 1 else 'threads'}, "
         f"batch {piece.batch}"
@@ -201,7 +201,7 @@ def _verdict(outcome: Outcome, rounds: int, answer: Answer) -> str:
 
 
 def _by_relation(outcome: Outcome) -> dict[str, str]:
-    """The rivals of each relation, joined."""
+    """Return the names of the rivals by relation, joined."""
     found: dict[str, list[str]] = {}
     for name, each in outcome.speedups.items():
         found.setdefault(each.relation, []).append(name)
@@ -216,7 +216,7 @@ def _how(plan: Plan) -> str:
 
 
 def _configurations(plan: Plan) -> list[str]:
-    """The fastest and its rivals; the one to run has a star."""
+    """Return the fastest and its rivals; the one to run has a star."""
     rows = [("", "instances", "latency", "throughput", "speedup of the split")]
     rows.append((_starred(plan, "split", plan.fastest), *_cells(plan.fastest), ""))
     for name in RIVALS:

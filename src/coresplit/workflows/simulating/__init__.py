@@ -1,1 +1,1 @@
-"""What a load would meet with other instances: asked, replayed, told."""
+"""Simulate a load on other instances: the request, the replay and the output."""

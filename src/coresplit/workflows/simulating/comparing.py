@@ -1,4 +1,4 @@
-"""Which instances a load was served best with, over rounds of the same arrivals; pure."""
+"""Find the instances that served a load best, over rounds of the same arrivals; pure."""
 
 import math
 import statistics
@@ -15,9 +15,9 @@ _VALUES: Mapping[What, Callable[[Figures], float | None]] = {
 
 
 def ranking(found: Mapping[str, Sequence[Figures]]) -> tuple[str, str | None, tuple[str, ...]]:
-    """The best, the second, and all that are not shown to be worse than the best.
+    """Return the best, the second, and all that are not shown to be worse than the best.
 
-    What counts is the mean of squared latencies: it is low where the mean is low and the tail is
+    They are ranked by the mean of squared latencies: it is low if the mean is low and the tail is
     short, and it is what adapting minimizes.
     """
     costs = {
@@ -35,7 +35,7 @@ def ranking(found: Mapping[str, Sequence[Figures]]) -> tuple[str, str | None, tu
 
 
 def gains(name: str, own: Sequence[Figures], other: str, theirs: Sequence[Figures]) -> Gains:
-    """How one stands to another in what is known of both in every round."""
+    """Compare one with another in the figures that both have in every round."""
     contrasts: dict[What, Contrast] = {}
     for what, value in _VALUES.items():
         pairs = [(value(a), value(b)) for a, b in zip(own, theirs, strict=True)]

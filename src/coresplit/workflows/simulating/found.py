@@ -1,4 +1,4 @@
-"""What a simulation found; times in seconds, rates per second."""
+"""The results of a simulation; times in seconds, rates per second."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ Kind = Literal["fixed", "adapting", "packrat"]
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """How a load went with some instances, or with changing ones: medians over rounds.
+    """The result of a load on fixed or changing instances: medians over rounds.
 
-    ``requests`` are those that came, of which ``refused`` were not taken. ``throughput`` counts
-    requests that were answered within the time of the load, and ``behind`` is whether many were
-    not. A percentile is None where there are too few requests to have one beyond it.
+    ``requests`` counts all that arrived, ``refused`` those not accepted. ``throughput`` counts
+    requests that were answered within the time of the load, and ``behind`` is True if many were
+    not. A percentile is None if there are too few requests to have one beyond it.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):
-    """How many times as fast one is as another, with its 95 % interval, and what that shows."""
+    """How many times as fast one is as another, with the 95 % interval and the relation shown."""
 
     what: What
     ratio: float
@@ -42,7 +42,7 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gains(msgspec.Struct, frozen=True, kw_only=True):
-    """How one stands to another."""
+    """The comparison of one with another."""
 
     name: str
     other: str
@@ -57,12 +57,12 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``simulate`` found: a load in rounds, or the highest rates within a latency.
+    """The result of ``simulate``: a load in rounds, or the highest rates within a latency.
 
     The instances that are ``best`` for the load have the lowest mean of squared latencies;
     ``close`` are others that are not shown to be worse. ``ranked`` compares the best with the
     second, ``adapted`` and ``packrat`` changing instances with the best fixed ones.
-    ``simulated_s`` were simulated within ``took_s``.
+    ``simulated_s`` seconds of load were simulated in ``took_s`` seconds.
     """
 
     version: str

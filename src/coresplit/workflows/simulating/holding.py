@@ -1,4 +1,4 @@
-"""Which instances hold a latency at the highest rate of requests, in a simulation; pure."""
+"""Find the instances that hold a latency at the highest request rate, by simulation; pure."""
 
 import math
 import random
@@ -20,7 +20,7 @@ PERCENTILE = 99.0
 ROUNDS, REQUESTS = 8, 500
 _STEP = 1.02
 _LOWEST, _HIGHEST = 0.01, 1.0
-"""Of what the instances can compute at most: a short overload may end before anything is late."""
+"""Shares of the maximum throughput: a short overload may end before anything is late."""
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +36,11 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def holding(serving: Serving, slo_s: float) -> Holding:
-    """Poisson arrivals in rounds, the same for whoever asks, until too many answers are late.
+    """Find the highest rate per round, with the same Poisson arrivals for all instances.
 
-    At the highest rate ``PERCENTILE`` percent of the requests take at most ``slo_s`` seconds. In
-    each round latencies are all off by another error that the measurement may have; the rate is 0
-    where even the lowest one is too much.
+    At that rate ``PERCENTILE`` percent of the requests take at most ``slo_s`` seconds. In each
+    round, all latencies are off by another possible error of the measurement; the rate is 0 if even
+    the lowest one is too high.
     """
     candidate = msgspec.structs.replace(serving.candidate, limit_s=slo_s)
     capacity = serving.capacity
@@ -48,14 +48,14 @@ def holding(serving: Serving, slo_s: float) -> Holding:
     for number in range(ROUNDS):
         drawn = random.Random(f"{number} {serving.name}")
         slower = math.exp(drawn.gauss(0.0, capacity.full.location.error))
-        # what is slower by a factor does the same as a clock that is faster
+        # to be slower by a factor is the same as to have a faster clock
         rate = _highest(candidate, slo_s / slower, _LOWEST * capacity.throughput, number)
         rates.append(rate / slower)
     return Holding(serving=serving, rates=tuple(rates))
 
 
 def _highest(candidate: Candidate, within_s: float, lowest: float, seed: int) -> float:
-    """The highest rate of one round, looked for from ``lowest`` on; 0 for none."""
+    """Return the highest rate of one round, searched from ``lowest`` up; 0 for none."""
     chance = random.Random(seed)
     due = list(accumulate(chance.expovariate(1.0) for _ in range(REQUESTS)))
 
@@ -72,16 +72,16 @@ def _highest(candidate: Candidate, within_s: float, lowest: float, seed: int) ->
 
 
 def most_held(found: Sequence[Holding]) -> Holding | None:
-    """The highest rate; None where nothing holds any."""
+    """Return the one with the highest rate; None if none holds any rate."""
     best = max(found, key=lambda each: (each.rate, -each.serving.capacity.first_s), default=None)
     return best if best is not None and best.rate else None
 
 
 def ratios(one: Holding, rivals: Sequence[Holding]) -> list[Speedup]:
-    """How many times the rate of each rival one holds: a family of claims.
+    """Return the rate of ``one`` over that of each rival: a family of claims.
 
-    The interval is that of a single round, not of their middle: rounds do not make the measured
-    latencies any surer.
+    The interval is that of a single round, not of the median: more rounds do not make the measured
+    latencies any more certain.
     """
     return speedups([_contrast(one, rival) for rival in rivals])
 

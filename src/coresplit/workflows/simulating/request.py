@@ -1,4 +1,4 @@
-"""What a simulation is asked, and the instances that it concerns."""
+"""The request of a simulation, and the instances that it compares."""
 
 import msgspec
 
@@ -13,11 +13,11 @@ from coresplit.workflows.serve_request import parse_split
 
 
 class SimulateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The load, as ``load`` is asked for it, and what to serve it with; times in seconds.
+    """The load, as in a request of ``load``, and the instances to serve it; times in seconds.
 
-    Without ``splits`` all that could serve best under some load. ``switch`` is how long it takes
-    until other instances serve. ``client`` is what a client takes of a core for a request, where it
-    shares those of the instances.
+    Without ``splits``, all that could be best under some load. ``switch`` is the time until other
+    instances take over. ``client`` is the CPU time of a client per request, if it shares the cores
+    of the instances.
     """
 
     sending: LoadRequest
@@ -28,14 +28,14 @@ class SimulateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Servings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is compared, on so many cores."""
+    """The instances to compare, and the number of cores."""
 
     cores: int
     found: tuple[Serving, ...]
 
 
 def servings_for(run: Run, request: SimulateRequest) -> Servings:
-    """The instances to compare; raises UsageError for what the run does not know."""
+    """Return the instances to compare; raise UsageError or RunError if the run lacks them."""
     cores = cores_of(run)
     profiles = _profiles(run, request)
     if not request.splits:
@@ -52,7 +52,7 @@ def servings_for(run: Run, request: SimulateRequest) -> Servings:
 
 
 def _profiles(run: Run, request: SimulateRequest) -> tuple[Profile, ...]:
-    """Lossless ones, unless one is named."""
+    """Return the lossless profiles, unless an optimization is named."""
     profiles = profiles_of(run)
     names = list(dict.fromkeys(each.variant.optimization for each in profiles))
     if not names:
@@ -89,6 +89,6 @@ def _as_told(run: Run, text: str, profiles: tuple[Profile, ...], cores: int) -> 
             f"run {run.name} lacks instances of {format_numbers(tuple(lacking))} threads; it has "
             f"those of {format_numbers(tuple(there))}"
         )
-    # as a server chooses it
+    # the same choice as a server makes
     profile = min(measured, key=lambda each: each.cells[min(each.cells)].latency)
     return serving_as_told(run, profile, threads)

@@ -1,4 +1,4 @@
-"""A load replayed through instances, round by round with other arrivals; pure but for a clock."""
+"""Replay a load on instances, in rounds with different arrivals."""
 
 import math
 import statistics
@@ -21,12 +21,12 @@ from coresplit.workflows.candidates import Serving, candidate_of, measured, shor
 from coresplit.workflows.simulating.request import Servings, SimulateRequest
 
 _MOST_BATCHES = 16
-"""Powers of two for which the instances are found that Packrat would have."""
+"""Number of powers of two for which Packrat's instances are planned."""
 _BEHIND = 0.05
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one replay came to; ``cost`` is the root of the mean of squared latencies."""
+    """The result of one replay; ``cost`` is the root of the mean of squared latencies."""
 
     requests: int
     refused: int
@@ -41,7 +41,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arriving:
-    """The load of a round: its requests, with ``rows`` where it does not say how many."""
+    """The requests of each round; ``rows`` is used if the load does not say how many."""
 
     def __init__(self, load: Load, rows: int) -> None:
         self._load = load
@@ -51,7 +51,7 @@ class Arriving:
         )
 
     def source(self, round_of: int) -> Source:
-        """Where the requests of a round come from."""
+        """Return the source of the requests of a round."""
         load = self._load
         duration = math.inf if load.duration is None else load.duration
         if load.concurrency is not None:
@@ -68,7 +68,7 @@ class Arriving:
             yield at, rows or self._rows
 
     def figures(self, replay: Replay) -> Figures:
-        """What a replay came to, counted as ``load`` counts."""
+        """Return the result of a replay, counted as ``load`` counts."""
         ordered = sorted(replay.latencies)
         count = len(ordered)
         ends = [at + took for at, took in zip(replay.arrivals, replay.latencies, strict=True)]
@@ -91,7 +91,7 @@ class Arriving:
         )
 
     def falls_behind(self, found: Sequence[Figures], most_at_once: int) -> bool:
-        """Whether more requests were open at the end, or refused, than instances take at once."""
+        """True if more requests were open at the end, or refused, than instances take at once."""
         if self._load.concurrency is not None:
             return False
         return (
@@ -104,7 +104,7 @@ class Arriving:
 
 
 class Players:
-    """Who serves a load: each of the instances, and two who change them."""
+    """The policies that serve a load: each set of instances, and two that switch between sets."""
 
     def __init__(
         self, run: Run, servings: Servings, present: Serving, request: SimulateRequest
@@ -124,15 +124,15 @@ class Players:
 
     @property
     def has_packrat(self) -> bool:
-        """Whether the planner has instances for a single input."""
+        """True if the planner has instances for a single input."""
         return 1 in self._by_batch
 
     def fixed(self, name: str, source: Source, seed: int) -> Replay:
-        """The same instances all the time."""
+        """Replay with the same instances all the time."""
         return simulate(self._candidates, source, first=name, seed=seed)
 
     def adapting(self, source: Source, seed: int) -> Replay:
-        """Those that the controller of the server wants."""
+        """Replay with the instances that the controller of the server picks."""
         rules = Rules(
             cores={name: sum(each.threads) for name, each in self._candidates.items()},
             switch_s=dict.fromkeys(self._candidates, self._switch_s),
@@ -141,7 +141,7 @@ class Players:
         return self._changing(self._candidates, self._present, controller, source, seed)
 
     def packrat(self, source: Source, seed: int) -> Replay:
-        """Those that the planner has for the batch that the rule of Packrat wants."""
+        """Replay with the planned instances for the batch that the rule of Packrat picks."""
         first = self._by_batch[1]
         switcher = PackratSwitcher(self._by_batch, first)
         return self._changing(self._planned, first, switcher, source, seed)
@@ -160,7 +160,7 @@ class Players:
 
 
 def _packrat(run: Run, profile: Profile, cores: int) -> tuple[dict[int, str], dict[str, Candidate]]:
-    """The instances that the planner has for each batch, and how they behave.
+    """Return the planned instances for each batch, and how they behave.
 
     Instances take up to the largest batch, as in a server, so that only the choice is compared.
     """

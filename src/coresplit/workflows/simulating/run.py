@@ -1,4 +1,4 @@
-"""Simulating a load of instances that a run has measured, without any server."""
+"""Simulate a load on instances that a run has measured, without a server."""
 
 import statistics
 import time
@@ -28,10 +28,10 @@ _KINDS: dict[str, Kind] = {ADAPTING: "adapting", PACKRAT: "packrat"}
 def simulate_load(
     run: Run, request: SimulateRequest, on_progress: Callable[[str], None]
 ) -> SimulateResult:
-    """Replay the load, or search the highest rate that holds the latency.
+    """Replay the load, or search for the highest rate that holds the latency.
 
-    Raises UsageError and TableError for what cannot be followed, RunError for a run that says
-    nothing of single inputs.
+    Raises UsageError for an invalid request, TableError for an invalid trace, RunError for a run
+    without latencies of single inputs.
     """
     check_sending(request.sending)
     load = load_of(request.sending)
@@ -69,7 +69,7 @@ class _Work:
         )
 
     def replay(self) -> SimulateResult:
-        """The load in rounds: each has the same arrivals for all."""
+        """Replay the load in rounds, each with the same arrivals for all instances."""
         fixed, changing = self._played()
         best, second, close = ranking(fixed)
         against = {name: gains(name, own, best, fixed[best]) for name, own in changing.items()}
@@ -83,7 +83,7 @@ class _Work:
         )
 
     def search(self) -> SimulateResult:
-        """The highest rate of each of the instances."""
+        """Search for the highest rate of each set of instances."""
         held = tuple(
             Held(name=each.name, search=self._searched(each)) for each in self._servings.found
         )
@@ -188,6 +188,6 @@ class _Work:
 
 
 def _first(servings: Sequence[Serving], *, told: bool) -> Serving:
-    """What serves first: what is named first, or what a server would choose."""
+    """Return what serves first: the first one named, or what a server would choose."""
     best = None if told else best_capacity(each.capacity for each in servings)
     return next((each for each in servings if each.capacity is best), servings[0])

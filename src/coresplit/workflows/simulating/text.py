@@ -1,4 +1,4 @@
-"""What a simulation found, in words."""
+"""The results of a simulation as text."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _LABEL = 12
 
 
 def lines_of(found: SimulateResult) -> Iterator[str]:
-    """All that is told of it."""
+    """Return the results as lines."""
     yield _labelled("run", f"{found.run}, {format_cores(found.cores)}, {found.setting}")
     if found.held:
         yield from _search_lines(found)
@@ -30,12 +30,12 @@ def lines_of(found: SimulateResult) -> Iterator[str]:
 
 
 def warnings_of(found: SimulateResult) -> Iterator[str]:
-    """What should be known of the figures."""
+    """Return warnings about the figures."""
     for row in found.rows:
         if row.refused:
-            yield f"{row.name} refuses {row.refused:,.0f} requests: more than it can do wait"
+            yield f"{row.name} refuses {row.refused:,.0f} requests: its queue is full"
         elif row.behind and row.kind == "fixed":
-            yield f"{row.name} falls behind: its latencies grow for as long as the load goes on"
+            yield f"{row.name} falls behind: its latencies grow as long as the load lasts"
 
 
 def _labelled(label: str, text: str) -> str:
@@ -66,7 +66,7 @@ def _best_lines(found: SimulateResult) -> Iterator[str]:
     elif found.ranked is not None:
         yield _labelled("best", f"{found.best}: {_said(found.ranked)}")
     else:
-        yield _labelled("best", f"{found.best}, as there is nothing else")
+        yield _labelled("best", f"{found.best}, the only candidate")
     if found.adapted is not None:
         yield _labelled("adapting", _said(found.adapted))
     else:
@@ -76,7 +76,7 @@ def _best_lines(found: SimulateResult) -> Iterator[str]:
 
 
 def _said(gains: Gains) -> str:
-    return f"{', '.join(_gain(each) for each in gains.gains)}, beside {gains.other}"
+    return f"{', '.join(_gain(each) for each in gains.gains)}, vs {gains.other}"
 
 
 def _gain(gain: Gain) -> str:
@@ -122,6 +122,6 @@ def _held_cells(held: Held) -> tuple[str, ...]:
 
 
 def _reaches(held: Held, best: Held) -> bool:
-    """Whether it may hold what the best one holds."""
+    """True if it may hold the rate that the best one holds."""
     high, low = held.search.high, best.search.low
     return high is None or low is None or high > low
