@@ -1,4 +1,4 @@
-"""The table of splits that an imported table says have run; pure."""
+"""The table of imported measurements of splits; pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ ABOUT = (
 
 
 def published_block(proofs: Sequence[Proof]) -> tuple[Block, ...]:
-    """What was imported of instances that ran together; empty where nothing was."""
+    """Imported measurements of instances that ran together; empty if there are none."""
     found = [proof for proof in proofs if any(each.published for each in proof.verification.trials)]
     if not found:
         return ()
