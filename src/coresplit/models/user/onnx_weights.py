@@ -14,8 +14,8 @@ _LARGEST = 2**63 - 1
 def weight_files(name: str, path: Path, model: ModelProto) -> list[Path]:
     """The external files with tensors of the model.
 
-    Raises ``UsageError`` for a file that is missing, too short or outside of the model's folder,
-    and for an offset or length that is not a number.
+    Raises ``UsageError`` for a file that is missing, too short or outside the model's folder, and
+    for an offset or length that is not a number.
     """
     needed: dict[Path, int] = {}
     for tensor in _tensors(model):
