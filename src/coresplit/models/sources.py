@@ -95,7 +95,7 @@ def source_of(name: str) -> Source:
 
 
 def form_of(name: str) -> Form:
-    """Whether the model is a PyTorch module or an ONNX file."""
+    """The form of the model: a PyTorch module or an ONNX file."""
     return "onnx" if source_of(name).kind == "onnx" else "module"
 
 

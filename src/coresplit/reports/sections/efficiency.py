@@ -203,12 +203,13 @@ def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     bound = model.flops / least
     if bound < ridge:
         return (
-            f"{text} Reading weights and inputs alone limits batch 1 to {number(bound)}, so that "
-            "forward pass is memory-bound."
+            f"{text} Reading only the weights and inputs limits batch 1 to {number(bound)} "
+            "operations per byte, so that forward pass is memory-bound."
         )
     return (
-        f"{text} Weights and inputs alone would allow {number(bound)} at batch 1, but a forward "
-        "pass also moves its activations, which are not counted, so no roofline is drawn."
+        f"{text} Weights and inputs alone would allow {number(bound)} operations per byte at batch "
+        "1, but a forward pass also moves its activations, which are not counted, so no roofline "
+        "is drawn."
     )
 
 

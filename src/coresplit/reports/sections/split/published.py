@@ -29,7 +29,7 @@ def published_block(proofs: Sequence[Proof]) -> tuple[Block, ...]:
     lines = tuple(line for proof in found for line in _lines(proof))
     counts = Counter(proof.outcome.verdict for proof in found if proof.outcome.speedups)
     verdicts = [f"{counts[one]} {said}" for one, said in JUDGEMENTS.items() if counts[one]]
-    beside = f"; of {counts.total()} splits beside another, {listed(verdicts)}" if verdicts else ""
+    beside = f"; of {counts.total()} compared splits, {listed(verdicts)}" if verdicts else ""
     table = Table(
         summary=f"{len(lines)} configurations ran{beside}",
         head=COLUMNS,
