@@ -14,7 +14,7 @@ from coresplit.stats.lossy import lossy_of
 from coresplit.stats.summary import Point
 
 DOUBT: dict[Verdict, int] = {"measured": 0, "light": 1, "unstable": 2, "estimated": 3}
-"""Verdicts that are drawn, from the firmest to the least firm."""
+"""Verdicts that are drawn, from the most to the least reliable."""
 
 Points = AbstractMapping[Cell, Point]
 
@@ -51,7 +51,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Derived(msgspec.Struct, frozen=True, kw_only=True):
     """A value computed from cells, with its interval.
 
-    Verdict and reason are those of the least firm cell.
+    Verdict and reason are those of the least reliable cell.
     """
 
     value: float

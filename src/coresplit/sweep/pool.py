@@ -171,7 +171,7 @@ class Pool:
 def probe(
     host: Host, cells: Iterable[Cell], interrupt: Interrupt | None = None
 ) -> tuple[Ready, Started]:
-    """Start as many instances as may prepare at once; return the first ``Ready`` and them.
+    """Start as many instances as may prepare at once; return the first ``Ready`` and them all.
 
     If an instance fails, its own cells report it later; other optimizations are tried before more
     instances of one that failed. Raises a ModelFault at once, because every instance would fail

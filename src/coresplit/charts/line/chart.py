@@ -90,7 +90,7 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chart_verdicts(chart: LineChart) -> tuple[Verdict, ...]:
-    """Verdicts that occur among the points of a chart, firmest first."""
+    """Verdicts that occur among the points of a chart, most reliable first."""
     seen = {verdict_of(row, chart.metric) for row in chart.rows}
     return tuple(verdict for verdict in SHAPES if verdict in seen)
 

@@ -76,7 +76,7 @@ def _gains(view: RunView, figures: Figures) -> list[Figure]:
 
 
 def _gain_finding(rows: list[Row], view: RunView, base: dict[tuple[int, int], Row]) -> str:
-    """The largest proven gains of up to three optimizations, and those that lose somewhere."""
+    """The largest significant gains of up to three optimizations, and those that lose somewhere."""
     threads, over = rows[0].cell.threads, BASE_NAMES.get(view.base, view.base)
     tops, slower = [], []
     for name, own in by_optimization(rows).items():

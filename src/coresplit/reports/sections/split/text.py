@@ -156,7 +156,7 @@ def drawing_finding(choices: Sequence[Choice]) -> str:
 
 
 def speedup_finding(choices: Sequence[Choice]) -> str:
-    """The largest proven gains over fat and thin, and the results of verifications."""
+    """The largest significant gains over fat and thin, and the results of verifications."""
     cores = choices[0].plan.cores
     parts = []
     for rival in RIVALS:
