@@ -11,7 +11,7 @@ from coresplit.reports.sections.split.text import briefly, named_rival, spanned,
 
 
 def facts_of_splits(choices: Sequence[Choice], view: RunView) -> tuple[Fact, ...]:
-    """The split with the largest significant gain over fat, or that none has one; empty if no split."""
+    """The split with the largest significant gain over fat, or that none gains; else empty."""
     if not choices:
         return ()
     cores = choices[0].plan.cores
