@@ -38,7 +38,7 @@ def test_a_place_that_is_no_number_of_bytes_is_refused(
     tmp_path: Path, key: str, value: str
 ) -> None:
     line = refused(model(tmp_path, beside("net.data", **{key: value})))
-    assert f"the {key} of weights beside it is '{value[:40]}'" in line
+    assert f"the {key} of its external weights is '{value[:40]}'" in line
     assert len(line) < 300 + len(str(tmp_path))
 
 
@@ -55,7 +55,7 @@ def test_a_file_outside_of_the_folder_is_refused(tmp_path: Path, location: str) 
     (tmp_path / "in").mkdir()
     (tmp_path / "net.data").write_bytes(b"\1" * 60)
     line = refused(model(tmp_path / "in", beside(location)))
-    assert f"has its weights in '{location}', outside of its folder" in line
+    assert f"has its weights in '{location}', outside its folder" in line
 
 
 @pytest.mark.parametrize("location", ["", ".", "/etc/passwd", "a\0b"])
@@ -112,7 +112,7 @@ def test_weights_of_attributes_and_branches_are_checked_too(tmp_path: Path) -> N
     branch = helper.make_node("If", ["x"], ["z"], then_branch=inner, else_branch=inner)
     for node in (constant, branch):
         path = save_graph(tmp_path / "net.onnx", [node], {"x": ["n", 3]}, {"c": ["n", 5]})
-        assert "the offset of weights beside it is 'many'" in refused(path)
+        assert "the offset of its external weights is 'many'" in refused(path)
 
 
 @given(st.dictionaries(st.sampled_from(["location", "offset", "length", "else"]), st.text()))

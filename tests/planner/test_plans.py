@@ -656,7 +656,7 @@ def test_where_the_speedup_comes_from_is_one_sentence(values: Values, words: lis
     ("relation", "word"),
     [
         ("unclear", "Too close to call"),
-        ("equivalent", "no difference that matters"),
+        ("equivalent", "no practical difference"),
         ("slower", "one instance on both cores was faster"),
         ("faster", "the split was faster"),
     ],

@@ -249,7 +249,7 @@ def test_the_first_thing_written_is_returned_where_no_page_is_asked(tmp_path: Pa
 
 
 def test_an_unknown_format_is_refused_with_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'pdf' is no format; choose from html, markdown, png"):
+    with pytest.raises(UsageError, match="unknown format 'pdf'; choose from html, markdown, png"):
         build(run_of(), tmp_path, frozenset({"pdf"}))
 
 

@@ -88,7 +88,10 @@ def test_without_operations_or_peaks_there_is_no_section() -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        (10 * GIGA // 4, "batch 1 to 0.200, so that forward pass is memory-bound."),
+        (
+            10 * GIGA // 4,
+            "batch 1 to 0.200 operations per byte, so that forward pass is memory-bound.",
+        ),
         (GIGA // 40, "are not counted, so no roofline is drawn."),
     ],
 )

@@ -97,7 +97,7 @@ def test_what_is_shown_of_a_published_split_is_judged_by_the_noise_assumed_of_ta
     level = [(1, 4, 16, 100.0), (1, 2, 8, 101.0), (2, 2, 8, 101.0)]
     run = imported(table(tmp_path / "t.csv", [*quick, *level]))
     page = build(run, tmp_path / "page", frozenset({"markdown"})).read_text()
-    assert "of 2 splits beside another, 1 confirmed and 1 too close to call" in page
+    assert "of 2 compared splits, 1 confirmed and 1 too close to call" in page
 
 
 def test_numbers_may_begin_at_nought_which_ran_alone(tmp_path: Path) -> None:

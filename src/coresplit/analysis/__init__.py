@@ -1,1 +1,1 @@
-"""What a run says of its cells: rows, significance, rankings and splits; knows no chart."""
+"""Analyse the cells of a run: rows, significance, rankings and splits; no charts here."""

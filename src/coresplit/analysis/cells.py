@@ -7,9 +7,9 @@ from coresplit.stats.claims import Claims
 
 
 def cell_records(run: Run) -> list[dict[str, Any]]:
-    """A dict for every cell: what it is, its verdict, latency with interval, and what was counted.
+    """Return a dict for every cell: its key, verdict, latency with interval, and counters.
 
-    Times in seconds, memory in bytes, throughput in inferences per second; None where not known.
+    Times in seconds, memory in bytes, throughput in inferences per second; None if not known.
     """
     points = Claims(run).points
     found = []

@@ -1,4 +1,4 @@
-"""Who wins every <threads, batch>: lossless and lossy apart; pure."""
+"""The best optimization for every <threads, batch>, lossless and lossy apart; pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Kind = Literal["lossless", "lossy", "any"]
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
-    """The best of one place, those tied with it, and its gain over the baseline there."""
+    """The best at one place, the rows tied with it, and its gain over the baseline there."""
 
     row: Row
     tied: tuple[Row, ...]
@@ -22,19 +22,19 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sole(self) -> bool:
-        """Whether it is shown to be faster than every other optimization there."""
+        """True if it is shown to be faster than every other optimization there."""
         return all(row.cell.optimization == self.row.cell.optimization for row in self.tied)
 
     @property
     def guessed(self) -> bool:
-        """Whether nothing but estimates was there to choose from."""
+        """True if there were only estimates to choose from."""
         return self.row.verdict == "estimated"
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     """All places of one kind of choice: the best by <threads, batch>, and their candidates.
 
-    ``wins`` has every optimization that leads somewhere, with the number of places where it is
+    ``wins`` has every optimization that leads somewhere, and the number of places where it is
     shown to be the fastest.
     """
 
@@ -50,14 +50,15 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rankings_of(view: RunView) -> tuple[Ranking, ...]:
-    """Lossless, then lossy; empty where nothing was there to choose from.
+    """The lossless ranking, then the lossy one; empty if there is nothing to choose from.
 
-    A run that does not state which optimizations are lossy has one contest of them all. Where
-    outputs were not checked the first one is of what is not known to be lossy, and named so.
+    If the run does not state which optimizations are lossy, one ranking has all of them. If some
+    outputs were not checked, the first ranking has all that are not known to be lossy, and its
+    kind is ``any``.
 
-    An estimate wins only where nothing else is there. Of allocators and mappings with which the
-    best optimization is level the default is named: another must be shown to be better. Cells of
-    packed instances take no part where there are others: they answer another question.
+    An estimate wins only if there is nothing else. If the best optimization is tied over allocators
+    and mappings, the default is named: another one must be shown to be better. Packed cells are
+    left out if there are others, because they answer another question.
     """
     if not view.groups:
         return ()
@@ -104,7 +105,7 @@ def _contest(
 
 
 def simplest(rows: Sequence[Row]) -> Row:
-    """Of rows of one optimization that are tied, best first, the one with most defaults."""
+    """Of tied rows of one optimization, best first, return the one with most defaults."""
     return max(rows, key=lambda row: row.cell.variant.defaults)
 
 

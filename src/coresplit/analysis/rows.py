@@ -14,7 +14,7 @@ from coresplit.stats.lossy import lossy_of
 from coresplit.stats.summary import Point
 
 DOUBT: dict[Verdict, int] = {"measured": 0, "light": 1, "unstable": 2, "estimated": 3}
-"""Verdicts that are drawn, from the firmest to the least firm."""
+"""Verdicts that are drawn, from the most to the least reliable."""
 
 Points = AbstractMapping[Cell, Point]
 
@@ -22,10 +22,10 @@ Points = AbstractMapping[Cell, Point]
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One drawable cell. Latency in seconds per forward, throughput in inferences per second.
 
-    ``speedup`` is the throughput over that of the fewest threads of its group; None where that
-    cell has no value. ``derived`` is what a chart draws of the row where it is none of its own
-    values. ``faults`` are page faults per forward, None where they were not counted; ``lossy`` says
-    that its optimization may change results.
+    ``speedup`` is the throughput over that of the fewest threads of its group; None if that cell
+    has no value. ``derived`` is a computed value for charts that draw none of the row's own values.
+    ``faults`` are page faults per forward, None if they were not counted; ``lossy`` says that its
+    optimization may change results.
     """
 
     cell: Cell
@@ -49,9 +49,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Derived(msgspec.Struct, frozen=True, kw_only=True):
-    """A value worked out from cells, with its interval.
+    """A value computed from cells, with its interval.
 
-    Verdict and reason are those of the least firm of them.
+    Verdict and reason are those of the least reliable cell.
     """
 
     value: float
@@ -62,10 +62,10 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Speedup(Derived, frozen=True, kw_only=True):
-    """How many times the throughput of ``base`` threads; ``threads`` is how many there are.
+    """The throughput on ``threads`` threads over that on ``base`` threads.
 
-    ``superlinear`` says that more than threads alone could give is shown, against the number of
-    all cells, as such a row is picked from among them.
+    ``superlinear`` says that it is shown to exceed ``linear``. The test corrects for the number of
+    all cells, because such a row is picked from among them.
     """
 
     base: int
@@ -74,7 +74,7 @@ class Speedup(Derived, frozen=True, kw_only=True):
 
     @property
     def linear(self) -> float:
-        """The speedup of threads that do not hinder each other."""
+        """The speedup of perfectly scaling threads."""
         return self.threads / self.base
 
 
@@ -95,7 +95,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def suffix(self) -> str:
-        """What file names end in; empty for the published default."""
+        """The suffix of file names; empty for the published default."""
         parts = (
             (self.mapping, "sequential"),
             (self.allocator, "default"),
@@ -121,7 +121,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Undrawn(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell without a point, and why."""
+    """A cell without a point, with the reason."""
 
     cell: Cell
     verdict: Verdict
@@ -131,9 +131,9 @@ class Undrawn(msgspec.Struct, frozen=True, kw_only=True):
 def ratio_of(row: Row, base: Row, claims: Claims, name: str = "") -> Derived:
     """Throughput of a row over that of another, with its 95 % interval.
 
-    Where both were visited side by side it is the median ratio of those visits, so that it may
-    differ a little from that of the two values. ``name`` tells in the reason which row it is, where
-    the doubt comes from ``base``.
+    If both were visited side by side, it is the median ratio of those visits, so it may differ
+    slightly from the ratio of the two values. ``name`` is what the reason calls ``base`` if the
+    doubt comes from there.
     """
     own = row.cell == base.cell
     weaker = max((row, base), key=lambda one: DOUBT[one.verdict])
@@ -150,7 +150,7 @@ def ratio_of(row: Row, base: Row, claims: Claims, name: str = "") -> Derived:
 
 
 def groups_of(run: Run, claims: Claims) -> tuple[Group, ...]:
-    """Every drawable cell of a run, in groups: sequential before interleave, defaults first."""
+    """The drawable cells of a run in groups: sequential before interleave, defaults first."""
     lossy = lossy_of(run)
     found = (
         _row(item, claims.points, lossy=item.cell.optimization in lossy)
@@ -174,7 +174,7 @@ def groups_of(run: Run, claims: Claims) -> tuple[Group, ...]:
 
 
 def undrawn_of(run: Run, points: Points) -> tuple[Undrawn, ...]:
-    """Every cell of a run that is not drawn, by cell."""
+    """The cells of a run that are not drawn, sorted."""
     missing = [
         Undrawn(
             cell=item.cell,
@@ -202,7 +202,7 @@ def _row(measurement: Measurement, points: Points, *, lossy: bool = False) -> Ro
     point = points.get(measurement.cell)
     if point is None or not (math.isfinite(point.latency) and point.latency > 0):
         return None
-    # An interval that reaches zero has no place on a log axis nor an inverse.
+    # An interval that reaches zero cannot be drawn on a log axis and has no inverse.
     low = min(max(point.low, point.latency / 1000), point.latency)
     high = max(point.high, point.latency) if math.isfinite(point.high) else point.latency * 1000
     point = msgspec.structs.replace(point, low=low, high=high)

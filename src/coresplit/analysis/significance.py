@@ -1,4 +1,4 @@
-"""How rows of a run stand to each other, as its claims decide; pure."""
+"""Compare rows of a run by its claims; pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,10 @@ from coresplit.stats.claims import Claims
 from coresplit.stats.difference import LEVEL, Contrast, Relation, decide
 
 DIMINISHED = 0.03
-"""A further thread that brings less than this share is hardly worth it."""
+"""A further thread that gains less than this share is hardly worth it."""
 
 BASELINE = "none"
-"""What other optimizations are compared with, where it was measured."""
+"""What other optimizations are compared with, if it was measured."""
 
 FASTER: Relation = "faster"
 SLOWER: Relation = "slower"
@@ -27,19 +27,20 @@ def baseline_of(run: Run) -> str:
 
 
 def relation(first: Row, second: Row, claims: Claims) -> Relation:
-    """How the throughput of the first row stands to that of the second."""
+    """How the throughput of the first row compares with that of the second."""
     return claims.relation(first.cell, second.cell)
 
 
 def differs(first: Row, second: Row, claims: Claims) -> bool:
-    """Whether the throughputs of two rows are shown to differ, either way."""
+    """True if the throughputs of two rows are shown to differ, either way."""
     return relation(first, second, claims) in (FASTER, SLOWER)
 
 
 def gains_differ(first: Contrast, second: Contrast, claims: Claims) -> bool:
-    """Whether one gain is shown to be larger than another that shares no cell with it.
+    """True if two gains that share no cell are shown to differ.
 
-    As the two were picked from all there are, it must hold against the number of their pairs.
+    The test corrects for the number of all pairs of cells, because the two gains were picked from
+    among them.
     """
     apart = Contrast(
         log=first.log - second.log,
@@ -50,17 +51,17 @@ def gains_differ(first: Contrast, second: Contrast, claims: Claims) -> bool:
 
 
 def quickest(rows: Iterable[Row]) -> Row:
-    """The row of the lowest latency; of equals the one with fewest threads."""
+    """The row with the lowest latency; of equals, the one with fewest threads."""
     return min(rows, key=lambda row: (row.point.latency, row.cell.threads, row.cell.batch))
 
 
 def busiest(rows: Iterable[Row]) -> Row:
-    """The row of the highest throughput; of equals the one with fewest threads."""
+    """The row with the highest throughput; of equals, the one with fewest threads."""
     return min(rows, key=lambda row: (-row.throughput, row.cell.threads, row.cell.batch))
 
 
 def by_optimization(rows: Iterable[Row]) -> dict[str, tuple[Row, ...]]:
-    """Rows of every optimization, ascending by batch and threads."""
+    """The rows of each optimization, sorted by cell."""
     ordered = sorted(rows, key=lambda row: row.cell)
     return {
         name: tuple(members)
@@ -69,12 +70,12 @@ def by_optimization(rows: Iterable[Row]) -> dict[str, tuple[Row, ...]]:
 
 
 def knee(rows: Sequence[Row], claims: Claims) -> int | None:
-    """Threads beyond which each added thread gains less than 3 %, as far as that is shown.
+    """Threads beyond which each added thread is shown to gain less than 3 %; None if unknown.
 
     The fewest threads t such that for every larger t' the mean gain per added thread,
-    (y(t') / y(t)) ** (1 / (t' - t)) - 1, stays under the limit, and for the largest t' the upper
-    bound of its 95 % interval does too. None where fewer than two larger counts follow: one step
-    shows no trend.
+    (y(t') / y(t)) ** (1 / (t' - t)) - 1, stays below the limit, and for the largest t' the upper
+    bound of its 95 % interval does too. At least two larger counts must follow: one step shows no
+    trend.
     """
     ordered = sorted(rows, key=lambda row: row.cell.threads)
     for place, row in enumerate(ordered[:-2]):

@@ -1,4 +1,4 @@
-"""The split of every batch of a run, and what was proven of it; pure."""
+"""The best split for every batch of a run, with the results of verifications; pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -37,33 +37,33 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     close: tuple[Plan, ...] = ()
 
     def speedup(self, rival: Rival) -> Speedup | None:
-        """The predicted speedup of the fastest; exactly one over itself."""
+        """The predicted speedup of the fastest over a rival; exactly one over itself."""
         return self.plan.speedup(rival)
 
     def proven(self, rival: Rival) -> Speedup | None:
-        """The speedup as it ran, None where it was not run beside that rival."""
+        """The measured speedup over a rival; None if the two were not run together."""
         return self.outcome.speedups.get(rival) if self.outcome else None
 
     def shown(self, rival: Rival) -> Speedup | None:
-        """The speedup as it ran where that shows a difference, else as predicted."""
+        """The measured speedup if it shows a difference, else the predicted one."""
         actual = self.proven(rival)
         return actual if actual and not actual.tie else self.speedup(rival)
 
     def gains(self, rival: Rival) -> bool:
-        """Whether the fastest is shown to be faster, as it ran or as predicted and believable."""
+        """True if the fastest is shown to be faster, by measurement or a plausible prediction."""
         if self.plan.standing(rival) != "faster" or self.beaten_by:
             return False
         return self.plan.shown.get(rival) == "faster" or not superlinear(self.plan, rival)
 
     def guessed(self, rival: Rival | None = None) -> bool:
-        """Whether the prediction, or that of a rival beside it, rests on cells not measured."""
+        """True if its prediction, or the rival's, is based on cells that were not measured."""
         options: list[Option | None] = [self.plan.fastest]
         options += [self.plan.rival(rival)] if rival else []
         return any(option is not None and GUESSES & set(option.doubts) for option in options)
 
     @property
     def hollow(self) -> bool:
-        """Whether the recommendation rests on cells that were not measured."""
+        """True if the recommendation is based on cells that were not measured."""
         return bool(GUESSES & set(self.plan.recommended.doubts))
 
     @property
@@ -80,15 +80,15 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def predicted(self) -> bool:
-        """Whether anything that ran had been predicted."""
+        """True if anything that ran has a prediction."""
         return any(trial.predicted is not None for trial in self.verification.trials)
 
 
 def choices_of(view: RunView, variant: Variant | None = None) -> tuple[Choice, ...]:
-    """The plan of every batch, ascending; empty where there are no cores to split.
+    """The plan of every batch, ascending; empty if there is only one core.
 
-    Batches are those of the run and others that were verified. Lossless optimizations compete,
-    all of them where the run has none that is known to be lossless; ``variant`` allows one alone.
+    Batches are those of the run and others that were verified. Optimizations that are not known to
+    be lossy compete, or all if there are none; ``variant`` restricts the choice to one variant.
     """
     if not view.groups:
         return ()
@@ -110,7 +110,7 @@ def choices_of(view: RunView, variant: Variant | None = None) -> tuple[Choice, .
 def others_of(
     view: RunView, choices: Sequence[Choice], proofs: Iterable[Proof]
 ) -> dict[Variant, tuple[Choice, ...]]:
-    """The choices of each variant alone that has proofs which ``choices`` do not show."""
+    """Choices by variant, for each variant with verifications that ``choices`` do not include."""
     variants = dict.fromkeys(one.verification.variant for one in proofs)
     alone = {variant: choices_of(view, variant) for variant in variants}
     shown = _proven_of(choices)
@@ -132,9 +132,9 @@ def proofs_of(run: Run, variance: Variance) -> tuple[Proof, ...]:
 
 
 def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
-    """The choice of the largest gain over a rival that is shown; None where none is.
+    """The choice with the largest significant gain over a rival; None if there is none.
 
-    What was proven comes before what is predicted, that before what rests on estimated cells.
+    Measured gains come before predicted ones, and those before gains based on estimated cells.
     """
     gains = [
         (one.plan.shown.get(rival) == "faster", not one.guessed(rival), _ratio(one, rival), one)
@@ -145,7 +145,7 @@ def leading(choices: Sequence[Choice], rival: Rival = "fat") -> Choice | None:
 
 
 def undecided(choices: Sequence[Choice]) -> Choice | None:
-    """Of those too close to call and never run, the one predicted to gain most over fat, if any."""
+    """The never verified, too close to call choice with the largest predicted gain over fat."""
     found = [
         one for one in choices if one.plan.standing("fat") == "unclear" and one.outcome is None
     ]
@@ -172,7 +172,7 @@ def _choice(profiles: Iterable[Profile], cores: int, batch: int, view: RunView) 
 
 
 def _proven(profiles: Sequence[Profile], cores: int, batch: int, view: RunView) -> Choice | None:
-    """The verified split of a batch between measured ones; an interpolated one comes first."""
+    """The verified split of a batch that was not measured; interpolated profiles come first."""
     between = [interpolated(each, batch) for each in profiles]
     found = (_choice(each, cores, batch, view) for each in (between, profiles))
     return next((one for one in found if one and one.outcome), None)

@@ -1,4 +1,4 @@
-"""What sentences and figures need of a run: claims, rows, and what they are compared with."""
+"""What sentences and figures need from a run: claims, rows and the baseline."""
 
 from coresplit.analysis.rows import Group, Row, groups_of
 from coresplit.analysis.significance import baseline_of
@@ -8,10 +8,10 @@ from coresplit.stats.lossy import lossy_of
 
 
 class RunView:
-    """A judged run, worked out once: its claims, its drawable rows in groups, its baseline.
+    """A judged run with computed claims, drawable rows in groups, and baseline.
 
     ``order`` has every optimization of the settings or the rows once, in the order to name them.
-    ``shown`` is what commands call the run: its path, where that is known, else its name.
+    ``shown`` is what printed commands call the run: its path if known, else its name.
     """
 
     def __init__(self, run: Run, shown: str = "") -> None:

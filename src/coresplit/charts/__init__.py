@@ -1,1 +1,1 @@
-"""Charts as Vega-Lite specifications, and the one place that renders them."""
+"""Charts as Vega-Lite specifications, and the module that renders them."""

@@ -1,4 +1,4 @@
-"""Curves over a numeric axis as Vega-Lite: lines or points that hold their own values; pure."""
+"""Curves over a numeric axis as Vega-Lite: lines or points with embedded values; pure."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -31,14 +31,14 @@ LATENCY_LABEL = (
 NUMBER_LABEL = "format(datum.value, ',~r')"
 _CROWDED = 120
 _BAND = (-17.0, -3.0)
-"""Where the spans lie, in pixels above the plot."""
+"""The vertical extent of the spans, in pixels above the plot."""
 _LABEL = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": 12}
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of one colour: joined to a line, which breaks where a y is None, or alone.
+    """Points of one colour, single or joined to a line that breaks where y is None.
 
-    ``hollow`` has the places of points that are drawn hollow. Without a name it has no label.
+    ``hollow`` has the indices of points that are drawn hollow. Without a name it has no label.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def curves_spec(chart: Curves) -> Spec:
-    """The Vega-Lite specification; it holds its points itself."""
+    """The Vega-Lite specification with embedded points."""
     layers: list[Spec] = []
     if chart.shade is not None:
         layers += _shade(chart.shade)
@@ -194,7 +194,7 @@ _BANDS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
 
 def _wide(chart: Curves, row: Spec) -> bool:
-    """Whether a stretch has room for its name."""
+    """True if a span has room for its name."""
     width = chart.x.scale.pixel(row["x1"]) - chart.x.scale.pixel(row["x0"])
     return width > 6.2 * len(str(row["label"])) + 8
 
@@ -229,5 +229,5 @@ def _labels(chart: Curves) -> list[Spec]:
 
 
 def colours_of(count: int) -> Sequence[str]:
-    """Colours for so many curves that have no order."""
+    """Colours for ``count`` unordered curves."""
     return [_BANDS[index % len(_BANDS)] for index in range(count)]

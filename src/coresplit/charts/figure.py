@@ -10,7 +10,7 @@ _LONGEST_NAME = 100
 
 
 class Caption(msgspec.Struct, frozen=True, kw_only=True):
-    """What names a figure: its file name after the model, title, alternative text, sentence."""
+    """The texts of a figure: file name after the model, title, alternative text, sentence."""
 
     name: str
     title: str

@@ -12,7 +12,7 @@ from coresplit.charts.scales import count_scale
 from coresplit.charts.theme import WIDTH, Spec, base
 
 MOST_WRITTEN = 200
-"""Most cells whose values are written into them."""
+"""Values are written into the cells of maps with at most this many cells."""
 TIED_COLOUR = "#dfe3e8"
 APART = "datum.gk === 'faster' || datum.gk === 'slower'"
 
@@ -47,9 +47,9 @@ def throughput_map_spec(chart: GridMap) -> Spec:
 
 
 def gain_map_spec(chart: GridMap, ratios: Sequence[float]) -> Spec:
-    """Throughput over that of another; grey where the two are not told apart.
+    """Throughput over that of another; grey if the two are too close to call.
 
-    ``ratios`` are those of the rows that differ, for the span of the colours.
+    ``ratios`` are those of the rows that differ; they set the range of the colours.
     """
     span = max([1.25, *ratios, *(1 / ratio for ratio in ratios)])
     scale = {
@@ -88,7 +88,7 @@ def _map(chart: GridMap, colour: Spec, text: str, dark: str, *, gain: bool) -> S
 
 
 def map_axes(threads: Sequence[int], batches: Sequence[int]) -> Spec:
-    """Axes of a map: threads to the right, batches upwards, each value with a place of its own."""
+    """Axes of a map: threads to the right, batches upwards, equal space for each value."""
     axis = {"labelAngle": 0, "ticks": False, "domain": False}
     ticks = count_scale(threads, WIDTH, log=False).ticks
     return {
@@ -161,7 +161,7 @@ def _note(chart: GridMap, *, gain: bool) -> Spec:
 
 
 def _ratio_ticks(span: float) -> list[float]:
-    """Round ratios within the span, the same above and below one."""
+    """Round ratios within the span, symmetric about one."""
     above = next(
         [step**power for power in (1, 2, 3) if step**power <= span]
         for step in (10.0, 4.0, 2.0, 1.5, 1.2)

@@ -12,7 +12,7 @@ _VIRIDIS = (
     "#1f988b", "#22a884", "#35b779", "#54c568", "#7ad151", "#a5db36", "#d2e21b", "#fde725",
 )  # fmt: skip
 _ORDERED_END = 0.76
-"""Where viridis is cut: lines in its yellow end cannot be read on white."""
+"""Where viridis is cut: lines of its yellow end are too faint on white."""
 
 _BASELINE = "#5a6470"
 _OKABE_ITO = (
@@ -46,8 +46,8 @@ def viridis(share: float) -> str:
 def optimization_colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for every optimization, the same in every figure; ``none`` is grey.
 
-    The first six are Okabe and Ito's ("Color Universal Design", 2008) but for the yellow, which
-    is too faint for lines; the rest are from Tol's muted scheme. More than twelve repeat.
+    The first six are Okabe and Ito's ("Color Universal Design", 2008) without the yellow, which
+    is too faint for lines; the rest are from Tol's muted scheme. After twelve, colours repeat.
     """
     others = [name for name in names if name != "none"]
     chosen = {name: _OKABE_ITO[i % len(_OKABE_ITO)] for i, name in enumerate(others)}
@@ -57,12 +57,12 @@ def optimization_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def as_text(colour: str) -> str:
-    """A darker shade of a line's colour, for letters: they need more contrast than lines."""
+    """A darker shade of a line's colour for text, which needs more contrast than lines."""
     return "#" + "".join(f"{round(channel * 0.72):02x}" for channel in _channels(colour))
 
 
 def tint(colour: str, share: float) -> str:
-    """A colour mixed with white, for a ground that letters stand on; ``share`` of it is left."""
+    """A colour mixed with white, as a background for text; ``share`` of the colour is left."""
     return "#" + "".join(f"{round(255 - (255 - c) * share):02x}" for c in _channels(colour))
 
 

@@ -1,4 +1,4 @@
-"""What several charts draw alike: layers with values of their own, encodings, notes; pure."""
+"""Parts that several charts share: layers with embedded values, encodings, notes; pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ BOX = {
 }
 """A box with its edges in pixels."""
 GROUND = {"mark": {"type": "rect", "color": PAPER, "aria": False}}
-"""Every place in the units of the axes, which would not be drawn otherwise."""
+"""A layer in the units of the axes; without one, Vega would not draw the axes."""
 
 
 KEY_MARK = {
@@ -29,34 +29,34 @@ KEY_MARK = {
     "aria": False,
 }
 KEY_TEXT = {"type": "text", "align": "left", "dx": 9, "baseline": "middle", "fontSize": 11.5}
-"""How marks are explained below a chart."""
+"""The text style of the key below a chart."""
 
 
 def key_places(texts: Sequence[str]) -> list[float]:
-    """Where each entry of a key starts, in pixels from the left."""
+    """The left edge of each entry of a key, in pixels."""
     widths = [30 + 6.0 * len(text) for text in texts]
     return [4.0 + sum(widths[:place]) for place in range(len(widths))]
 
 
 def layer(values: Sequence[Spec], mark: Spec, encoding: Spec) -> Spec:
-    """A layer with values of its own."""
+    """A layer with embedded values."""
     return {"data": {"values": list(values)}, "mark": mark, "encoding": encoding}
 
 
 def written(text: str, mark: Spec, x: float, y: float) -> Spec:
-    """One text at a place in pixels; the mark says how it looks."""
+    """One text at a position in pixels, in the style of ``mark``."""
     return layer([{}], {**mark, "text": text}, {"x": {"value": x}, "y": {"value": y}})
 
 
 def title_layer(title: str) -> Spec:
-    """The title, flush with the left edge; a mark, since Vega moves its own with the labels."""
+    """The title at the left edge, as a mark because Vega moves its own titles with the labels."""
     style = {"align": "left", "fontSize": 15, "fontWeight": 600, "color": INK}
     mark = {"type": "text", "text": title, **style, "limit": TOTAL[0] - 30}
     return layer([{}], mark, {"x": {"value": 14 - PADDING["left"]}, "y": {"value": -28}})
 
 
 def note_layer(notes: Iterable[str]) -> Spec:
-    """What signs mean, below the chart."""
+    """A note below the chart that explains its signs."""
     mark = {"type": "text", "align": "left", "fontSize": 11.5, "color": MUTED}
     return written("; ".join(notes), mark, 0, HEIGHT + 60)
 
@@ -68,24 +68,24 @@ def reference_lines(field: str, values: Iterable[float]) -> Spec:
 
 
 def equivalence_band(width: float, y: Scale) -> Spec:
-    """The grey band about 1 in which two are equivalent; ``width`` is relative."""
+    """The grey band around 1 in which two values are equivalent; ``width`` is relative."""
     ends = {"low": max(1 / (1 + width), y.low), "high": min(1 + width, y.high)}
     mark = {"type": "rect", "color": "#e9ecf0", "clip": True, "aria": False}
     return layer([ends], mark, {**ACROSS, "y": quantity("low"), "y2": {"field": "high"}})
 
 
 def tooltip(titles: Iterable[tuple[str, str]]) -> list[Spec]:
-    """What a point tells: fields and their titles."""
+    """The tooltip of a point: fields and their titles."""
     return [{"field": field, "type": "nominal", "title": title} for field, title in titles]
 
 
 def inked(field: str) -> Spec:
-    """A text whose colour the points state themselves."""
+    """A text with the colour from the field ``ink``."""
     return {"text": {"field": field}, "color": given("ink")}
 
 
 def quantity(field: str) -> Spec:
-    """A number on its axis."""
+    """A quantitative field on its axis."""
     return {"field": field, "type": "quantitative"}
 
 
@@ -95,16 +95,16 @@ def pixel(field: str) -> Spec:
 
 
 def given(field: str) -> Spec:
-    """A colour or a shape that the points state themselves."""
+    """A colour or a shape taken from a field of the points as it is."""
     return {"field": field, "type": "nominal", "scale": None, "legend": None}
 
 
 def vega_scale(scale: Scale) -> Spec:
-    """A scale as Vega-Lite has it, with exactly this domain."""
+    """A Vega-Lite scale with exactly this domain."""
     kind = {"type": "log", "base": 10} if scale.log else {"type": "linear", "zero": False}
     return {**kind, "domain": [scale.low, scale.high], "nice": False}
 
 
 def short(value: float) -> float:
-    """Five digits, as many as a chart can show."""
+    """Round to five significant digits, as many as a chart can show."""
     return float(f"{value:.5g}")

@@ -1,4 +1,4 @@
-"""The one table of points behind every chart, in columns: a page holds each value once."""
+"""The table of points that all charts share, so that a page holds each value once."""
 
 from collections.abc import Sequence
 
@@ -16,25 +16,24 @@ COLUMNS = (
 """o optimization, t threads, b batch; ms lo hi latency and interval in milliseconds; th tl tu
 throughput per second; sp sl su speedup; v verdict and r reason, sv and sr those of the speedup;
 n samples, iv what the interval is; rt, rb number of the unbroken stretch along threads and along
-batches; g throughput over that of the baseline in the same place, gk how the two stand to each
-other."""
+batches; g throughput over that of the baseline at the same place, gk how the two compare."""
 
 Value = str | float | int | None
 
 
 class ChartPoints(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of all groups; ``index`` gives the place of a row by its cell's text."""
+    """Points of all groups; ``index`` maps the text of a cell to the index of its point."""
 
     points: tuple[tuple[Value, ...], ...]
     index: dict[str, int]
 
     def records(self, rows: Sequence[int]) -> list[dict[str, Value]]:
-        """Some points as Vega-Lite wants them."""
+        """Some points as records for Vega-Lite."""
         return [dict(zip(COLUMNS, self.points[row], strict=True)) for row in rows]
 
 
 def derived_records(rows: Sequence[Row], batches: Sequence[int]) -> list[dict[str, Value]]:
-    """Points of one chart over ``batches`` that draws what is derived from rows.
+    """Points of a chart over ``batches`` that draws the derived values of rows.
 
     ``y``, ``yl``, ``yu`` are the value and its interval, ``yv`` and ``yr`` verdict and reason.
     """
@@ -115,7 +114,7 @@ def _gain(row: Row, rival: Row | None, claims: Claims) -> tuple[Value, Value]:
 
 
 def _stretches(rows: Sequence[Row], axis: Sequence[int], *, by_threads: bool) -> dict[str, int]:
-    """Number the stretches of cells that follow each other along ``axis``."""
+    """Number the stretches of consecutive cells along ``axis``."""
     rank = {value: place for place, value in enumerate(axis)}
 
     def key(row: Row) -> tuple[str, int, int]:

@@ -1,4 +1,4 @@
-"""Charts of ratios over batch, about the line of 1, as Vega-Lite specifications; pure."""
+"""Charts of ratios over batch, around the line of 1, as Vega-Lite specifications; pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -35,11 +35,10 @@ COLOURS: dict[Configuration, str] = {"split": "#0072B2", "fat": "#D55E00", "thin
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A ratio at a batch with its interval, and what its tooltip tells by name.
+    """A ratio at a batch with its interval, and the texts of its tooltip by name.
 
-    ``name`` is what tells its colour, ``shape`` and ``hollow`` are those of its mark. Points of
-    the same ``stretch`` are joined in order; None is joined to no other. It is drawn ``aside`` by
-    so many pixels.
+    ``name`` sets its colour, ``shape`` and ``hollow`` its mark. Points of the same ``stretch`` are
+    joined in order; None is joined to no other. It is moved by ``aside`` pixels to the right.
     """
 
     name: Configuration
@@ -57,8 +56,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 class RatioChart(msgspec.Struct, frozen=True, kw_only=True):
     """What to draw: points, the name of each colour at the right, and a key of shapes below.
 
-    ``band`` is the relative width of the grey band about 1 in which two are equivalent; ``unit``
-    is the title of the y axis.
+    ``band`` is the relative width of the grey band around 1 in which two values are equivalent;
+    ``unit`` is the title of the y axis.
     """
 
     title: str
@@ -71,7 +70,7 @@ class RatioChart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ratio_spec(chart: RatioChart) -> Spec:
-    """Joined points with bands, single ones with whiskers, each with a tooltip of its own."""
+    """Joined points with bands, single ones with whiskers, each with its own tooltip."""
     batches = sorted({point.batch for point in chart.points})
     x = count_scale(batches, WIDTH, log=True if len(batches) > 1 else None)
     y = _ratio_scale(chart.points)
@@ -115,7 +114,7 @@ def _axes(unit: str, x: Scale, y: Scale) -> Spec:
 
 
 def _beside(point: Point, x: Scale) -> float:
-    """The value of the x axis that stands so many pixels beside that of a point."""
+    """The x value of a point after moving it aside by its pixels."""
     if x.log:
         return float(f"{point.batch * (x.high / x.low) ** (point.aside / x.length):.6g}")
     return point.batch + (x.high - x.low) * point.aside / x.length
@@ -138,7 +137,7 @@ def _bands(joined: Sequence[Point]) -> Spec:
 
 
 def _segments(joined: Sequence[Point]) -> Spec:
-    """Joins neighbours of a stretch; dashed where either end is estimated."""
+    """Lines between neighbours of a stretch; dashed if either end is estimated."""
     values = [
         {
             "b": one.batch,
@@ -202,7 +201,7 @@ def _marks(points: Sequence[Point], x: Scale) -> Spec:
 
 
 def _names(chart: RatioChart, y: Scale) -> Spec:
-    """What each colour is, at the height of its last point and moved apart."""
+    """The name of each colour at the height of its last point, moved apart."""
     last = {point.name: point for point in sorted(chart.points, key=lambda one: one.batch)}
     names = [name for name in chart.names if name in last]
     wanted = [HEIGHT - y.pixel(last[name].value) for name in names]
@@ -216,7 +215,7 @@ def _names(chart: RatioChart, y: Scale) -> Spec:
 
 
 def _key(shapes: Sequence[tuple[str, str]]) -> list[Spec]:
-    """What the shapes are, below the chart."""
+    """The key of the shapes, below the chart."""
     lefts = key_places([text for _, text in shapes])
     entries = [
         {

@@ -1,4 +1,4 @@
-"""The one place that knows the drawing libraries; they are imported on first use."""
+"""The only module that uses the drawing libraries; they are imported on first use."""
 
 import re
 from functools import lru_cache
@@ -17,7 +17,7 @@ _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
 def library(name: str) -> Any:  # noqa: ANN401
-    """A drawing library; raises EnvironmentFault with the remedy where it is missing."""
+    """Import a drawing library; raises EnvironmentFault with the remedy if it is missing."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -28,10 +28,10 @@ def library(name: str) -> Any:  # noqa: ANN401
 
 
 def picture(figure: Figure, chart_points: ChartPoints) -> bytes:
-    """A figure as PNG at twice its size in pixels; nothing is read from a network."""
+    """A figure as PNG at twice its size in pixels; makes no network access."""
     spec = msgspec.json.encode(complete(figure, chart_points)).decode()
     png: bytes = library("vl_convert").vegalite_to_png(
-        # Vega cuts long text between the two halves of such a character, and then cannot go on
+        # Vega cuts long text between the two halves of such a character and then fails
         _ASTRAL.sub("\ufffd", spec),
         scale=PNG_SCALE,
         config=config(),
@@ -47,6 +47,6 @@ def complete(figure: Figure, chart_points: ChartPoints) -> Spec:
 
 @lru_cache(maxsize=1)
 def javascript() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that can stand inside a page."""
+    """Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page."""
     script: str = library("vl_convert").javascript_bundle()
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

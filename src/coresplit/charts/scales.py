@@ -1,4 +1,4 @@
-"""Axes and label places, worked out in pixels so that page and picture agree; pure."""
+"""Axes and label positions, computed in pixels so that page and picture agree; pure."""
 
 import math
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from itertools import pairwise
 import msgspec
 
 LOG_SPAN = {"latency": 10.0, "throughput": 100.0, "ratio": 4.0}
-"""Data that span at least this factor get a logarithmic axis. Throughput is read from zero up, so
-that twice as high is twice as much, for longer. A ratio is read from one, up and down alike."""
+"""Data that span at least this factor get a logarithmic axis. Throughput keeps a linear axis from
+zero for longer, so that twice as high is twice as much. Ratios are read from one, up and down."""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """An axis: its domain in data units, its length in pixels, and where it is labelled."""
+    """An axis: its domain in data units, its length in pixels, and the values that are labelled."""
 
     low: float
     high: float
@@ -41,7 +41,7 @@ def zero_scale(high: float, length: float) -> Scale:
 
 
 def span_scale(low: float, high: float, length: float) -> Scale:
-    """A linear scale over an interval that need not hold zero, with a little room around it."""
+    """A linear scale over an interval that need not contain zero, with a little room around it."""
     room = (high - low) * 0.06 or high * 0.1
     low, high = low - room, high + room
     step = round_step((high - low) / 5)
@@ -53,7 +53,7 @@ def span_scale(low: float, high: float, length: float) -> Scale:
 def count_scale(values: Sequence[int], length: float, *, log: bool | None = None) -> Scale:
     """A scale for counts such as threads or batches, labelled only at counts that occur.
 
-    Logarithmic where the counts grow by factors; ``log`` decides otherwise.
+    Logarithmic if the counts grow by factors, unless ``log`` is given.
     """
     first, last = values[0], values[-1]
     if log is None:
@@ -69,12 +69,12 @@ def count_scale(values: Sequence[int], length: float, *, log: bool | None = None
 
 
 def grows_by_factors(values: Sequence[int]) -> bool:
-    """Whether counts are better spaced by ratio: a wide span of which most integers are absent."""
+    """True if counts are better spaced by ratio: a wide span with most integers missing."""
     return values[-1] >= 8 * values[0] and len(values) * 2 < values[-1] - values[0] + 1
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Labelled values of a log axis: 1, 2, 5 per decade, fewer where decades are many."""
+    """Labelled values of a log axis: 1, 2, 5 per decade, fewer if there are many decades."""
     decades = math.log10(high / low)
     steps = (1, 2, 5) if decades <= 2.6 else (1, 3) if decades <= 4.5 else (1,)
     ticks = [
@@ -83,7 +83,7 @@ def log_ticks(low: float, high: float) -> tuple[float, ...]:
         for step in steps
     ]
     inside = tuple(float(f"{tick:.6g}") for tick in ticks if low <= tick <= high)
-    # Values within one step of a decade have no such tick: label both ends instead.
+    # A narrow axis may contain fewer than two such values: label both ends instead.
     return inside if len(inside) > 1 else (float(f"{low * 1.05:.3g}"), float(f"{high / 1.05:.3g}"))
 
 
@@ -94,10 +94,10 @@ def round_step(raw: float) -> float:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> tuple[float, ...]:
-    """Places close to the wanted ones, at least ``gap`` apart, within ``low`` and ``high``.
+    """Positions close to the wanted ones, at least ``gap`` apart, within ``low`` and ``high``.
 
     Least squares under the spacing constraint: isotonic regression by pooling adjacent violators
-    (Barlow et al., 1972) of the wanted places with the gaps taken out.
+    (Barlow et al., 1972) on the wanted positions without the gaps.
     """
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     blocks: list[tuple[float, int]] = []
@@ -117,7 +117,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> tupl
 
 
 def labelled(values: Sequence[int], most: int) -> tuple[int, ...]:
-    """Which of many ordered series get a label: all, or the powers of two and the last."""
+    """The ordered series to label: all, or powers of two and the last, or evenly spaced ones."""
     if len(values) <= most:
         return tuple(values)
     powers = [value for value in values if value & (value - 1) == 0]

@@ -1,4 +1,4 @@
-"""The models: what is known without torch, and how to build them."""
+"""The models: what is known about them without torch, and how to build them."""
 
 from coresplit.models.build import build
 from coresplit.models.built import BuiltModel

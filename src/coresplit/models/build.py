@@ -1,4 +1,4 @@
-"""Build the model that a spec asks for. torch is imported here on the first build, not before."""
+"""Build the model that a spec describes. torch is imported on the first build, not before."""
 
 from coresplit.errors import EnvironmentFault
 from coresplit.models.built import BuiltModel, Keep, until_exit
@@ -7,9 +7,9 @@ from coresplit.models.spec import ModelSpec, validate
 
 
 def build(spec: ModelSpec, keep: Keep = until_exit) -> BuiltModel:
-    """Make the network and its weights; 0.1 to 2 s on one thread without a checkpoint.
+    """Build the network and its weights; takes 0.1 to 2 s on one thread without a checkpoint.
 
-    A user's own model is loaded and tried on a few inputs; files made from it go to ``keep``.
+    A user's model is loaded and tried on a few inputs; files made from it go to ``keep``.
     Raises ``UsageError`` for a spec, model or checkpoint that cannot be used and
     ``EnvironmentFault`` if torch or another library is missing or broken.
     """

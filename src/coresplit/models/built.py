@@ -1,4 +1,4 @@
-"""A built model, and where files made from it are kept while it is in use."""
+"""A built model, and where files made from it are stored while it is in use."""
 
 import atexit
 import shutil
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Keep = Callable[[str, Mapping[str, str], Callable[[Path], None]], Path]
-"""Takes a kind, a key and a builder of files in an empty folder; returns the folder."""
+"""Takes a kind, a key and a function that writes files to an empty folder; returns the folder."""
 
 
 class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is ready to be prepared: a network in eval mode, or an ONNX file.
+    """A model that is ready for preparation: a network in eval mode, or an ONNX file.
 
     ``module`` takes its ``inputs`` by position and returns a tensor or a tuple of tensors; it is
     None for an ONNX model, which is the file ``onnx``. ``weights_hash`` identifies the weights: it
-    covers a checkpoint as stored, and random weights as drawn, before calibration, which depends
-    on the number of threads by rounding. ``outputs`` are the names of a file's outputs; a module
-    has none.
+    covers a checkpoint as stored, and random weights as drawn, before calibration, because its
+    rounding depends on the number of threads. ``outputs`` are the names of a file's outputs; a
+    module has none.
     """
 
     module: "nn.Module | None"
@@ -43,7 +43,7 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def until_exit(kind: str, key: Mapping[str, str], build: Callable[[Path], None]) -> Path:
-    """A temporary folder, filled by ``build`` and removed when this process ends."""
+    """Return a temporary folder that ``build`` fills; removed when this process ends."""
     del key
     folder = Path(tempfile.mkdtemp(prefix=f"coresplit-{kind}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

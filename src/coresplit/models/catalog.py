@@ -1,4 +1,4 @@
-"""The models that coresplit knows."""
+"""The built-in models."""
 
 from typing import Literal
 
@@ -12,14 +12,14 @@ class ModelFamily(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """A network that can be built in several input sizes.
 
     A size is the side of square images in ``pixels``, or the length of a text in ``tokens``.
-    ``largest_size`` is None where there is no end; every size is a multiple of ``step``.
-    ``weights_size`` is the only size that published checkpoints fit, None where they fit all.
-    ``packages`` must be importable, and come with ``extra``. ``texts`` are the inputs of a
+    ``largest_size`` is None if there is no limit; every size is a multiple of ``step``.
+    ``weights_size`` is the only size that published checkpoints fit, None if they fit all.
+    ``packages`` must be importable and come with ``extra``. ``texts`` are the inputs of a
     network that reads tokens, without their shape.
 
     ``module`` is imported when the network is built and has ``create(size)``. It may have
     ``published_name(key)``, which translates the keys of published checkpoints, and
-    ``take_imagenet_images(module)``, where these expect images of another scale.
+    ``take_imagenet_images(module)`` if these expect images of another scale.
     """
 
     name: str
@@ -108,7 +108,7 @@ MODELS: dict[str, ModelFamily] = {family.name: family for family in _FAMILIES}
 
 
 def model_named(name: str) -> ModelFamily:
-    """The family of that name; raises ``UsageError`` that names the closest one."""
+    """The family with this name; else raises ``UsageError`` that suggests the closest one."""
     if name in MODELS:
         return MODELS[name]
     raise unknown_name("model", name, MODELS)

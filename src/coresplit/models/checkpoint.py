@@ -1,4 +1,4 @@
-"""Load a checkpoint into a network; anything but its weights is refused."""
+"""Load a checkpoint into a network; refuses files that hold anything but weights."""
 
 import pickle
 import warnings
@@ -23,11 +23,11 @@ def load_weights(
     """Copy the weights in ``path`` into ``module``; raises ``UsageError``.
 
     The file is a state dict saved by ``torch.save``, or a dict with one under ``state_dict``, or
-    has the ending ``.safetensors``. The prefix ``module.`` of data-parallel training is taken
-    off. ``named`` says what a key of the file is called in ``module``, or None to ignore it. Keys
-    may be missing of weights that the module has under two names, and of batch counters, which
-    old files lack and inference never reads. Raises ``EnvironmentFault`` where the library for
-    the file is missing.
+    has the suffix ``.safetensors``. The prefix ``module.`` of data-parallel training is removed.
+    ``named`` maps a key of the file to its name in ``module``, or to None to ignore it. Two kinds
+    of keys may be missing: second names of weights that the module has under two names, and batch
+    counters, which old files lack and inference never reads. Raises ``EnvironmentFault`` if the
+    library for the file is missing.
     """
     content = _read_safe(path) if path.suffix == _SAFE else _read(path)
     state = _state_in(content, path)

@@ -1,6 +1,6 @@
-"""A model that is a formula: latencies of a machine that need not be there, for trials and tests.
+"""A model that is a latency formula, to try and test coresplit without the real machine.
 
-``fake:2ms + 8ms*b/t`` takes that long for a batch b on t threads; ``fake:...@16`` has 16 cores.
+``fake:2ms + 8ms*b/t`` takes this time for a batch b on t threads; ``fake:...@16`` has 16 cores.
 Optimizations may differ: ``fake:none=8ms*b/t; script=6ms*b/t; 10ms*b/t``, the last for all others.
 """
 
@@ -39,30 +39,30 @@ _BATCHES = sorted({*range(1, 65), *(2**power for power in range(21))})
 
 
 class FakeModel(msgspec.Struct, frozen=True, kw_only=True):
-    """Formulas by optimization, that for all others under an empty name, and the cores there are.
+    """Formulas by optimization, the one for all others under an empty name; number of cores.
 
-    The formulas are expressions over ``b`` and ``t`` with seconds as their value.
+    The formulas are expressions over ``b`` and ``t`` that give seconds.
     """
 
     formulas: Mapping[str, str]
     cores: int = DEFAULT_CORES
 
     def latency(self, optimization: str, threads: int, batch: int) -> float:
-        """Seconds of a forward."""
+        """Latency of a forward in seconds."""
         formula = self.formulas.get(optimization, self.formulas.get("", ""))
         return _value(ast.parse(formula, mode="eval").body, {"t": threads, "b": batch})
 
 
 def is_fake(name: str) -> bool:
-    """Whether the name of a model means a formula."""
+    """True if the name of a model means a formula."""
     return name == PREFIX or name.startswith(f"{PREFIX}:")
 
 
 def parse_fake(name: str) -> FakeModel:
-    """The formula and cores in ``fake:FORMULA@CORES``; raises UsageError for one that cannot be.
+    """Parse ``fake:FORMULA@CORES``; raises UsageError for an invalid one.
 
-    Arithmetic, min, max, sqrt and log2 of b, t and durations; it must give a positive duration
-    for every optimization, batch and number of threads. Nothing in it is run as code.
+    A formula may use arithmetic, min, max, sqrt and log2 of b, t and durations, and must give a
+    positive duration for every optimization, batch and number of threads. It is not run as code.
     """
     text, at, cores = name.removeprefix(PREFIX).removeprefix(":").rpartition("@")
     text, cores = (text, cores) if at else (cores, str(DEFAULT_CORES))
@@ -84,7 +84,7 @@ def parse_fake(name: str) -> FakeModel:
 
 
 def _checked(formula: str, cores: int) -> str:
-    """The formula with its durations in seconds, tried for threads and batches that may come."""
+    """Return the formula with durations in seconds, after trying common threads and batches."""
     plain = _NUMBER.sub(lambda found: repr(float(found[1]) * _UNITS[found[2]]), formula)
     try:
         tree = ast.parse(plain, mode="eval").body

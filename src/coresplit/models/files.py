@@ -1,4 +1,4 @@
-"""Checks of a model file, folder or module without torch and without running it."""
+"""Check a model file, folder or module without torch and without running it."""
 
 import hashlib
 import struct
@@ -39,7 +39,7 @@ _ALIEN = {
 
 
 def check_source(source: Source, *, trust: bool) -> None:
-    """Raises ``UsageError`` for a file, folder or module that is missing or of a wrong kind.
+    """Raise ``UsageError`` for a file, folder or module that is missing or of the wrong kind.
 
     ``trust`` allows files that can run code: all but ONNX.
     """
@@ -69,7 +69,7 @@ def _check_file(source: Source, *, trust: bool) -> None:
 def read_head(path: Path, title: str, kind: str) -> bytes:
     """The first bytes of a file; raises ``UsageError`` if it is not a readable regular file.
 
-    Messages name the file by ``title`` and what it should be by ``kind``, as in ``model file``.
+    Messages call the file ``title`` and what it should be ``kind``, such as ``model file``.
     """
     if path.is_dir():
         raise UsageError(f"{title} is a folder; name the {kind} in it")
@@ -139,7 +139,7 @@ def _kind_of_zip(path: Path, head: bytes) -> str:
 
 
 def is_script(path: Path) -> bool:
-    """Whether a file that passed the checks is a TorchScript archive rather than a pickle."""
+    """True if a file that passed the checks is a TorchScript archive and not a pickle."""
     with path.open("rb") as file:
         return _kind_of_zip(path, file.read(_HEAD_BYTES)) == "script"
 
@@ -154,7 +154,7 @@ def file_hash(*paths: Path) -> str:
 
 
 def _check_module(source: Source) -> None:
-    """Look only for the top package, since finding a module inside it would run its code."""
+    """Look only for the top package, because finding a module inside it would run its code."""
     package = source.name.partition(":")[0].partition(".")[0]
     if package in sys.builtin_module_names or PathFinder.find_spec(package, ["", *sys.path]):
         return
@@ -165,7 +165,7 @@ def _check_module(source: Source) -> None:
 
 
 def _check_folder(source: Source) -> None:
-    """A name that looks like a path must be a folder with a configuration."""
+    """Require that a name that looks like a path is a folder with a configuration."""
     path = Path(source.rest).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():

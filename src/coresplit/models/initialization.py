@@ -1,4 +1,4 @@
-"""Random weights that make a network answer to its input.
+"""Random weights that make the outputs of a network depend on its input.
 
 With torch's own initial values every input gives nearly the same output, so comparing the outputs
 of two optimizations would prove nothing. Three known remedies are combined here:
@@ -6,13 +6,13 @@ of two optimizations would prove nothing. Three known remedies are combined here
 - weights are uniform with the variance of He et al., "Delving Deep into Rectifiers" (ICCV 2015),
   which keeps the scale of activations over the layers;
 - the mean of every filter of a convolution or hidden linear layer is subtracted (Qiao et al.,
-  "Micro-Batch Training with Weight Standardization", 2019): else an image brighter than those
-  calibrated on grows by up to a fifth in every layer, and hides all others;
+  "Micro-Batch Training with Weight Standardization", 2019): otherwise the activations of an image
+  brighter than the calibration images grow by up to a fifth in every layer and drown all others;
 - batch norm takes its mean and variance, and a linear layer its bias, from one forward over
   structured images (the data-dependent start of Salimans and Kingma, NeurIPS 2016).
 
 The last two are for networks with batch norm. A layer norm takes its statistics from the input
-itself, so the first is enough for networks with these.
+itself, so networks with layer norm need only the first.
 """
 
 import math
@@ -30,10 +30,10 @@ _RANDOM_FILLS = {"uniform_", "normal_", "trunc_normal_", "kaiming_uniform_"}
 
 
 class WithoutFirstValues(TorchFunctionMode):
-    """Modules made in this context skip the random values that would be overwritten anyway."""
+    """Modules created in this context skip random initial values that are overwritten anyway."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        """Call ``func``, unless it fills a tensor with random values."""
+        """Call ``func`` unless it fills a tensor with random values."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") in _RANDOM_FILLS:
             return args[0] if args else kwargs["tensor"]
@@ -42,10 +42,10 @@ class WithoutFirstValues(TorchFunctionMode):
 
 @torch.no_grad()
 def fill(module: nn.Module, seed: int) -> None:
-    """Draw all weights but those of norms, which stay one; zero all biases.
+    """Draw all weights except those of norms, which stay one; zero all biases.
 
-    Exact in every process, on any number of threads and on any CPU: one generator, one order, and
-    steps of one rounding each, which a fused multiply-add cannot change.
+    The result is bit-identical in every process, on any number of threads and on any CPU: one
+    generator, one order, and steps of one rounding each, which a fused multiply-add cannot change.
     """
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
@@ -58,9 +58,9 @@ def fill(module: nn.Module, seed: int) -> None:
 
 
 def _terms(layer: nn.Module, weight: Tensor) -> int:
-    """How many products each output of a layer sums; the width of an embedding [..., width]."""
+    """The number of products that each output of a layer sums; for embeddings, their width."""
     if type(layer).__name__ == "Conv1D":
-        # the linear layer of the library transformers whose weight is [inputs, outputs]
+        # the linear layer of transformers, whose weight is [inputs, outputs]
         return weight.shape[0]
     return weight[0].numel() if isinstance(layer, nn.Conv2d) else weight.shape[-1]
 
@@ -69,16 +69,16 @@ def _terms(layer: nn.Module, weight: Tensor) -> int:
 def calibrate(module: nn.Module, size: int, seed: int) -> None:
     """Centre the filters, then set batch norm and linear biases from one forward in eval mode.
 
-    ``size`` is the side of the images the network is for; the share of padding in the deep
-    layers depends on it. Costs about one forward of 299 pixels, whatever the size. A network
-    without batch norm is left as it is.
+    ``size`` is the side of the images that the network is for; the share of padding in the deep
+    layers depends on it. Costs about one forward of 299 pixels for any size. Does nothing to a
+    network without batch norm.
     """
     layers = list(module.modules())
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in layers):
         return
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     for layer in layers:
-        # a depthwise filter without a mean would see nothing but edges
+        # a depthwise filter with zero mean would only respond to edges
         if isinstance(layer, nn.Conv2d) and layer.groups == 1:
             layer.weight -= layer.weight.mean(dim=(1, 2, 3), keepdim=True)
     for layer in linear[:-1]:
@@ -99,7 +99,7 @@ def calibrate(module: nn.Module, size: int, seed: int) -> None:
 def calibration_images(size: int, seed: int) -> Tensor:
     """Images [N, 3, size, size], each a mosaic of k x k scenes, where N k^2 is 9 to 16.
 
-    One image of 299 pixels costs as much as sixteen of 75; the mosaic makes it as diverse.
+    One image of 299 pixels costs as much as sixteen of 75 pixels; the mosaic makes it as diverse.
     """
     side = min(4, -(-size // _TILE))
     scenes = structured_images(_TILES, size, seed)

@@ -1,4 +1,4 @@
-"""What a user says of an input: its name, its shape without the batch, its type, its range."""
+"""Parse a user's description of an input: name, shape without the batch, type and range."""
 
 import re
 
@@ -19,7 +19,7 @@ _SPAN = re.compile(r"(-?[0-9]+)-(-?[0-9]+)", re.ASCII)
 
 
 def parse_input(text: str) -> ModelInput:
-    """The input in ``[NAME=]SHAPE[:TYPE[:LOW-HIGH]]``; raises ``UsageError``.
+    """Parse ``[NAME=]SHAPE[:TYPE[:LOW-HIGH]]``; raises ``UsageError``.
 
     SHAPE is without the batch, such as ``3x224x224``, or ``scalar`` for a single number. NAME
     defaults to ``x``, TYPE to ``float32``. LOW and HIGH are the inclusive range that integers are

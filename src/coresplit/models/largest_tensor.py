@@ -1,4 +1,4 @@
-"""The largest tensor that operators allocate; not in ``tensors``, since it has to import torch."""
+"""The largest tensor that operators allocate; apart from ``tensors`` because it imports torch."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is active, ``size`` is the bytes of the largest tensor that an operator allocated.
+    """While active, records in ``size`` the bytes of the largest tensor that an operator allocates.
 
-    It sees operators rather than modules, so it covers TorchScript and functions.
+    It watches operators, not modules, so it covers TorchScript and functions.
     """
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ _INSTALL: dict[Kind, str] = {
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a model comes from.
 
-    ``name`` is as the user gave it, ``rest`` is without the prefix of a hub.
+    ``name`` is what the user gave, ``rest`` is the same without the prefix of a hub.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def is_file(self) -> bool:
-        """Whether the model is a file, perhaps with external weights."""
+        """True if the model is a file, possibly with external weights."""
         return self.kind in _FILES
 
 
@@ -95,12 +95,12 @@ def source_of(name: str) -> Source:
 
 
 def form_of(name: str) -> Form:
-    """Whether the model is a PyTorch module or an ONNX file."""
+    """The form of the model: a PyTorch module or an ONNX file."""
     return "onnx" if source_of(name).kind == "onnx" else "module"
 
 
 def needs_trust(name: str) -> bool:
-    """Whether the model is, or holds, code that a run may only load if the user trusts it."""
+    """True if the model is or contains code, which may only be loaded if the user trusts it."""
     return source_of(name).kind in ("program", "archive", "python")
 
 
@@ -135,7 +135,7 @@ def packages_of(name: str) -> tuple[str, ...]:
 
 
 def usable(name: str) -> str | None:
-    """What is missing for the model and how to install it; None if it can be built.
+    """Which packages the model lacks and how to install them; None if it can be built.
 
     Looks for the packages without importing them. Raises ``UsageError`` for an unknown name.
     """

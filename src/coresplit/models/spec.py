@@ -1,4 +1,4 @@
-"""The model that was asked for, as sent from the command line to the process that builds it."""
+"""The requested model, as sent from the command line to the process that builds it."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ _SIZED = ("hf", "torchvision", "timm")
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that determines the model: the same spec builds the same weights.
 
-    ``name`` is a built-in model or the source of a user's own. ``size`` is the side of square
+    ``name`` is a built-in model or the source of a user's model. ``size`` is the side of square
     images in pixels or the length of a text in tokens; None is the family's default. ``inputs``
     describe the inputs of a user's model. ``weights`` is the path of a checkpoint, or None for
     random weights from ``seed``. With ``imagenet_images`` a network from a checkpoint takes images
     normalized with ImageNet's mean and deviation, like the published weights (torchvision's
-    ``transform_input``); without, images in [-1, 1]. ``trust`` allows files that can run code,
-    which is all but ONNX.
+    ``transform_input``); without, images in [-1, 1]. ``trust`` allows files that can run code:
+    all but ONNX.
     """
 
     name: str

@@ -22,19 +22,19 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weights_hash(module: "nn.Module") -> str:
-    """First 16 hex digits of the SHA-256 over names, shapes and bytes of the state."""
+    """First 16 hex digits of the SHA-256 over names, shapes, types and bytes of the state."""
     from torch import uint8  # noqa: PLC0415
 
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        # numpy has no bfloat16, but bytes are bytes
+        # numpy has no bfloat16, so view it as bytes
         digest.update(tensor.contiguous().flatten().view(uint8).numpy().data)
     return digest.hexdigest()[:_DIGITS]
 
 
 def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
-    """Run one forward over the first of each of ``inputs`` [N, ...] and look at every operator.
+    """Run one forward over the first row of each of ``inputs`` [N, ...] and watch every operator.
 
     The largest tensor is the largest that an operator allocates. Operations are those of
     convolutions, matrix products and attention, counted as they are dispatched.

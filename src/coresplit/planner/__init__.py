@@ -1,15 +1,15 @@
-"""Finding the split of cores and a batch over instances; pure.
+"""Find the best split of cores and a batch over instances; pure.
 
-profile        latency[t, b] of a run, and how far each value is known
+profile        latency[t, b] of a run, and the uncertainty of each value
 interference   how much slower an instance is when the other cores are busy
-spread         how far a prediction may be off what is measured later
-solver         the exact split of the lowest latency
-option         a split with its predicted latency, and how two of them compare
-plan           the fastest, its rivals fat and thin, and which of them to run
+spread         how far a later measurement may be from its prediction
+solver         the exact split with the lowest latency
+option         a split with its predicted latency, and the comparison of two
+plan           the fastest split, its rivals fat and thin, and which of them to run
 explain        where the speedup comes from, in one sentence
 verification   what the rounds of a verification show
-serving        what to serve single requests with
-select         which profiles compete, and whose plan is taken
+serving        which instances to serve single requests with
+select         which profiles compete, and which plan is chosen
 """
 
 from coresplit.planner.explain import explain, superlinear

@@ -6,14 +6,14 @@ from coresplit.planner.plan import Plan, Rival
 from coresplit.planner.profile import Profile
 
 NOTHING = 0.002
-"""A smaller change of the core time is not worth a word."""
+"""A smaller change of the core time is not mentioned."""
 
 
 def explain(plan: Plan, profile: Profile) -> str:
-    """One sentence on the fastest and one fat instance, which names no gain that is not shown.
+    """Compare the fastest with one fat instance in one sentence; names only significant gains.
 
-    Core time is cores times latency over inputs. Where the profile knows the fat batch on the
-    threads of the split, the ratio is parted into fewer threads and smaller batches.
+    Core time is cores times latency over inputs. If the profile has the fat batch on the threads
+    of the split, the ratio is broken down into fewer threads and smaller batches.
     """
     one = f"one instance on {'both' if plan.cores == 2 else f'all {plan.cores}'} cores"
     if plan.fat is None:
@@ -30,7 +30,7 @@ def _no_gain(plan: Plan, one: str) -> str:
     if standing == "slower":
         return f"When both were run, {one} was faster than the split"
     if standing == "equivalent":
-        return f"Splitting makes no difference that matters: {one} takes as long"
+        return f"Splitting makes no practical difference: {one} takes as long"
     if speedup is None:
         return ""
     return (
@@ -56,7 +56,7 @@ def _gain(plan: Plan, fat: Option, profile: Profile, one: str) -> str:
 
 
 def superlinear(plan: Plan, rival: Rival) -> bool:
-    """Whether the fastest is predicted to gain more than its cores can give."""
+    """True if the predicted gain of the fastest is larger than its cores can give."""
     speedup = plan.speedup(rival)
     return speedup is not None and speedup.ratio > plan.cores
 
@@ -66,7 +66,7 @@ def _core_time(option: Option) -> float:
 
 
 def _parts(plan: Plan, profile: Profile) -> str:
-    """How much fewer threads and smaller batches each give, where all instances are alike."""
+    """What fewer threads and smaller batches each contribute, if all instances are alike."""
     if len(plan.fastest.split.pieces) != 1 or plan.fat is None:
         return ""
     piece = plan.fastest.split.pieces[0]

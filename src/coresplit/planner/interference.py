@@ -1,10 +1,10 @@
 """How much slower an instance is when the other cores are busy too.
 
 Measured alone, an instance has the memory bandwidth, the shared cache and the clock of the whole
-socket. The slow-down is taken to grow with the share of the cores that others keep busy:
+socket. The slow-down is assumed to grow with the share of the cores that others keep busy:
 factor = exp(slope * others / cores). It is 1 for an instance that is alone, whatever its threads,
-and has one parameter, which a handful of cells measured both ways settles. Forms with terms in
-threads, batch and memory traffic carry no further from one model to another
+and has one parameter, for which a handful of cells measured both ways suffice. Models with terms
+in threads, batch and memory traffic transfer no better from one network to another
 (``benchmarks/interference.py``).
 """
 
@@ -24,13 +24,13 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interference(msgspec.Struct, frozen=True, kw_only=True):
-    """The slow-down by busy neighbours; ``pairs`` is how many cells it was fitted to."""
+    """The slow-down by busy neighbours; ``pairs`` is the number of cells it was fitted to."""
 
     slope: float
     pairs: int
 
     def factor(self, others: int, cores: int) -> float:
-        """How many times slower an instance is while ``others`` of ``cores`` are busy."""
+        """The factor by which an instance is slower while ``others`` of ``cores`` are busy."""
         return math.exp(self.slope * others / cores)
 
 
@@ -40,7 +40,7 @@ def copies_on(cores: int, threads: int) -> int:
 
 
 def neighbours_on(cores: int, threads: int) -> int:
-    """Cores that copies keep busy beside an instance, or all others where no second one fits.
+    """Cores that copies of an instance keep busy next to it, or all others if no copy fits.
 
     Six threads on 16 cores have six busy neighbours: the second copy leaves four cores idle.
     """
@@ -51,7 +51,7 @@ def neighbours_on(cores: int, threads: int) -> int:
 def calibrate(pairs: Iterable[Pair]) -> Interference | None:
     """Fit the slope by least squares on log ratios; None without a pair that has neighbours.
 
-    It is never negative: busy neighbours do not make an instance faster.
+    The slope is never negative: busy neighbours do not make an instance faster.
     """
     points = [
         (pair.others / pair.cores, math.log(pair.together / pair.alone))
@@ -67,7 +67,8 @@ def calibrate(pairs: Iterable[Pair]) -> Interference | None:
 def scaling_errors(groups: Sequence[Sequence[Pair]]) -> Iterator[float]:
     """Log errors of predicting each packed cell by the slow-down fitted to the other pairs.
 
-    To those of its group, an optimization, or to all others where that has no other one.
+    A group holds the pairs of one variant. The fit uses the other pairs of the group, or those of
+    the other groups if there are none.
     """
     for index, group in enumerate(groups):
         elsewhere = [pair for other in [*groups[:index], *groups[index + 1 :]] for pair in other]

@@ -1,4 +1,4 @@
-"""A split with its predicted latency, and how two of them compare."""
+"""A split with its predicted latency, and the comparison of two."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -16,9 +16,9 @@ from coresplit.stats.variance import CONFIDENCE, Location
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """A split and its predicted latency of the whole batch, in seconds.
 
-    The interval of ``predicted`` is one of prediction: the median that a verification measures
-    lies in it 95 times in 100. ``location`` says the same for comparisons. ``doubts`` are those
-    about any of its latencies, by name.
+    ``predicted`` is a prediction interval: the median that a verification measures lies in it 95
+    times in 100. ``location`` says the same for comparisons. ``doubts`` are those about any of its
+    latencies, by name.
     """
 
     split: Split
@@ -42,26 +42,26 @@ class Speedup(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tie(self) -> bool:
-        """Whether neither is shown to be faster."""
+        """True if neither is shown to be faster."""
         return self.relation not in ("faster", "slower")
 
 
 SAME = Speedup(low=1.0, ratio=1.0, high=1.0, relation="equivalent")
-"""Of a split over itself."""
+"""The speedup of a split over itself."""
 
 
 def option_of(profile: Profile, split: Split) -> Option:
-    """A split with its prediction: the whole batch is done when its slowest instance is.
+    """A split with its prediction: the whole batch is done when the slowest instance is.
 
-    Instances that differ are each predicted to take what the profile says of them, as if the
-    other cores of the split were busy with copies of their own.
+    Each instance takes what the profile predicts for it, as if the other cores of the split were
+    busy with copies of it, even if the instances differ.
     """
     cells = dict.fromkeys(split.cells)
     return option_with(profile, split, [profile.latency_at(cell, split.cores) for cell in cells])
 
 
 def option_with(profile: Profile, split: Split, known: Collection[ProfilePoint]) -> Option:
-    """A split whose different instances take ``known`` each, in the order of its cells."""
+    """A split whose distinct instances take ``known`` each, in the order of its cells."""
     mixed = len(split.pieces) > 1
     places = [located(each.latency, _parts(profile, each, mixed)) for each in known]
     latency = max(each.latency for each in known)
@@ -71,7 +71,7 @@ def option_with(profile: Profile, split: Split, known: Collection[ProfilePoint])
         value=latency,
         high=max(latency, latest.bounds[1]),
     )
-    # as wide as the upper end, which another instance than the slowest may set
+    # reach to the upper end, which may belong to another instance than the slowest
     reach = latest.log + latest.halfwidth - math.log(latency)
     doubts = frozenset[Doubt](["mixed"] if mixed else [])
     doubts = doubts.union(*(each.doubts for each in known))
@@ -96,13 +96,13 @@ def _parts(profile: Profile, known: ProfilePoint, mixed: bool) -> list[Part]:
 
 
 def compared(one: Option, others: Sequence[Option]) -> list[Speedup]:
-    """How many times as fast one is predicted as each of the others: one family of claims."""
+    """The predicted speedup of one over each of the others, tested as one family."""
     contrasts = [between(one.location, other.location) for other in others]
     return speedups(contrasts)
 
 
 def speedups(contrasts: Sequence[Contrast]) -> list[Speedup]:
-    """Contrasts of one family with what is decided of them."""
+    """The contrasts of one family as speedups with decided relations."""
     return [
         Speedup(low=found.bounds[0], ratio=found.ratio, high=found.bounds[1], relation=relation)
         for found, relation in zip(contrasts, decide(contrasts), strict=True)

@@ -1,4 +1,4 @@
-"""The plan: the fastest predicted configuration, its rivals, and which of them to run."""
+"""Plan a batch: the fastest predicted configuration, its rivals, and which of them to run."""
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Map
@@ -15,16 +15,16 @@ from coresplit.stats.difference import Relation
 Rival = Literal["fat", "thin"]
 RIVALS: tuple[Rival, ...] = ("fat", "thin")
 Verdict = Literal["faster", "too close to call", "fat is fastest", "thin is fastest"]
-"""How the fastest stands to fat, or to thin where there is no fat."""
+"""How the fastest compares with fat, or with thin if there is no fat."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer for one batch; ``fat`` and ``thin`` are None where the profile lacks them.
+    """The answer for one batch; ``fat`` and ``thin`` are None if the profile lacks them.
 
     ``fastest`` has the lowest predicted latency: a split of cells of the profile, or fat or thin,
-    which are interpolated where their batches lie between two of the profile. ``shown`` has what
-    a verification decided of it and a rival, which counts for more than the predictions. Nothing
-    that takes longer than ``limit`` seconds is recommended where the fastest does not.
+    which are interpolated if their batches lie between two of the profile. ``shown`` holds how a
+    verification found it to compare with each rival, which overrides the predictions. If the
+    fastest takes at most ``limit`` seconds, nothing that takes longer is recommended.
     """
 
     variant: Variant
@@ -42,35 +42,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.fat if name == "fat" else self.thin
 
     def is_rival(self, name: Rival) -> bool:
-        """Whether the fastest is that configuration itself."""
+        """True if the fastest is that configuration itself."""
         rival = self.rival(name)
         return rival is not None and rival.split == self.fastest.split
 
     @property
     def speedups(self) -> dict[Rival, Speedup]:
-        """How many times as fast the fastest is predicted as each rival there is."""
+        """The predicted speedup of the fastest over each existing rival."""
         rivals = {name: rival for name in RIVALS if (rival := self.rival(name)) is not None}
         others = {name: one for name, one in rivals.items() if not self.is_rival(name)}
         found = compared(self.fastest, list(others.values()))
         return dict.fromkeys(rivals, SAME) | dict(zip(others, found, strict=True))
 
     def speedup(self, name: Rival) -> Speedup | None:
-        """How many times as fast the fastest is predicted as a rival."""
+        """The predicted speedup of the fastest over a rival; None without that rival."""
         return self.speedups.get(name)
 
     def standing(self, name: Rival) -> Relation | None:
-        """How the fastest stands to a rival: as a verification decided, else as predicted."""
+        """How the fastest compares with a rival: as a verification decided, else as predicted."""
         found = self.speedup(name)
         return None if found is None else self.shown.get(name, found.relation)
 
     @property
     def simplest(self) -> Rival | None:
-        """Fat, or thin where there is no fat: what is run where nothing else is worth it."""
+        """Fat, or thin if there is no fat: what to run if nothing else is worth it."""
         return next((name for name in RIVALS if self.rival(name) is not None), None)
 
     @property
     def verdict(self) -> Verdict | None:
-        """How the fastest stands to the simplest, None without one."""
+        """How the fastest compares with the simplest; None without one."""
         instead = self._instead
         if instead is None:
             return None if self.simplest is None else "faster"
@@ -88,13 +88,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _instead(self) -> Rival | None:
-        """The rival to run instead of the fastest, which it may be itself."""
+        """The rival to run instead of the fastest (possibly the same); None to run the fastest."""
         beaten = next((name for name in RIVALS if self._beaten_by(name)), None)
         name = beaten or self.simplest
         return None if name is not None and self.standing(name) == "faster" else name
 
     def _beaten_by(self, name: Rival) -> bool:
-        """Whether a rival was faster and is worth running: thin only where fat does not tie."""
+        """True if a rival was faster and is worth running: thin only if fat does not tie."""
         if self.standing(name) != "slower":
             return False
         return name == "fat" or self.fat is None or self.standing("fat") == "faster"
@@ -129,7 +129,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(profile: Profile, cores: int, batch: int) -> Plan | None:
-    """The fastest of ``batch`` over ``cores``; None where nothing makes up the batch."""
+    """The plan for ``batch`` on ``cores``; None if no cells make up the batch."""
     split = next(on_fewer_cores(profile, cores, batch), None)
     fat, thin = _fat(profile, cores, batch), _thin(profile, cores, batch)
     options = [each for each in (split, fat, thin) if each is not None]
@@ -152,9 +152,9 @@ def best_plan(
     batch: int,
     settle: Callable[[Plan], Plan] = lambda made: made,
 ) -> Best | None:
-    """The plan whose recommendation is predicted fastest among profiles; None without any.
+    """The plan with the fastest predicted recommendation of all profiles; None without any.
 
-    ``settle`` adds to a plan what is known of it beside its predictions.
+    ``settle`` adds to a plan what is known besides its predictions.
     """
     found = [
         (settle(made), profile)
@@ -173,15 +173,15 @@ def best_plan(
 
 
 def front_of(made: Plan, profile: Profile) -> tuple[Option, ...]:
-    """The fastest, then the best split on every fewer cores that is faster than all on fewer."""
+    """The Pareto front of latency against cores: the fastest, then the best on fewer cores."""
     fewer = on_fewer_cores(profile, made.fastest.split.cores - 1, made.batch)
     return made.fastest, *fewer
 
 
 def on_fewer_cores(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
-    """The best split on every number of cores that is faster than all on fewer, fastest first.
+    """The best splits on at most ``cores`` that are faster than all on fewer, fastest first.
 
-    This is the Pareto front of latency against cores; the best split on ``cores`` leads it.
+    This is the Pareto front of latency against cores.
     """
     options: Iterable[Option] = _options(profile, cores, batch)
     if profile.alone:
@@ -193,7 +193,7 @@ def on_fewer_cores(profile: Profile, cores: int, batch: int) -> Iterator[Option]
 
 
 def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
-    """The split of the highest throughput that is done within ``limit`` seconds, any batch."""
+    """The split of any batch with the highest throughput within ``limit`` seconds."""
     found = (
         largest_throughput(profile.latencies(busy), busy, limit)
         for busy in range(cores if not profile.alone else 1, cores + 1)
@@ -204,11 +204,11 @@ def fastest_within(profile: Profile, cores: int, limit: float) -> Option | None:
 
 
 def _options(profile: Profile, cores: int, batch: int) -> Iterator[Option]:
-    """The best split of each number of cores, of the most first; some may not be on the front.
+    """The best split on each number of cores, most first; some may not be on the front.
 
-    An instance is faster the fewer cores are busy beside it, so a packed profile is solved for
-    each number of busy cores. Otherwise a split is the best for every number of cores from its own
-    to those given.
+    An instance is faster if fewer other cores are busy, so a packed profile is solved for each
+    number of busy cores. Otherwise a split is the best for all numbers of cores from its own to
+    those given.
     """
     while split := solve(profile.latencies(cores), cores, batch):
         yield option_of(profile, split)
@@ -227,7 +227,7 @@ def _fat(profile: Profile, cores: int, batch: int) -> Option | None:
 def _thin(profile: Profile, cores: int, batch: int) -> Option | None:
     """The faster of the best split of profiled one-thread cells and the most even one.
 
-    The batches of the latter may lie between those of the profile.
+    The batches of the most even one may be interpolated.
     """
     latencies = profile.latencies(cores).items()
     solved = solve({cell: latency for cell, latency in latencies if cell[0] == 1}, cores, batch)
@@ -240,7 +240,7 @@ def _thin(profile: Profile, cores: int, batch: int) -> Option | None:
 
 
 def _with(profile: Profile, split: Split) -> Profile | None:
-    """The profile with the cells of a split, interpolated if need be; None where it lacks them."""
+    """The profile with the cells of a split, interpolated if needed; None if it lacks them."""
     cells, alone = dict(profile.cells), dict(profile.alone)
     for place in set(split.cells):
         known, single = _at(profile.cells, place), _at(profile.alone, place)

@@ -1,4 +1,4 @@
-"""The profile of a run: latency[t, b] of one optimization, and how far each value is known."""
+"""The profile of a run: latency[t, b] of one optimization, and the uncertainty of each value."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ from coresplit.stats.variance import Variance
 Doubt = Literal["light", "unstable", "estimated", "scaled", "interpolated", "mixed"]
 """Why a latency is less certain than a measured one: its verdict, or how it was derived.
 
-``mixed`` is a split of different instances: each is predicted as if its own copies ran beside it.
+``mixed`` is a split of different instances: each is predicted as if it ran next to its own copies.
 """
 
 Place = tuple[int, int]
@@ -42,7 +42,7 @@ Place = tuple[int, int]
 class ProfilePoint(msgspec.Struct, frozen=True, kw_only=True):
     """A latency in seconds, the standard error of its log, and the doubts about it.
 
-    ``error`` has ``df`` degrees of freedom; there are no doubts where the latency was measured.
+    ``error`` has ``df`` degrees of freedom; a measured latency has no doubts.
     """
 
     latency: float
@@ -51,7 +51,7 @@ class ProfilePoint(msgspec.Struct, frozen=True, kw_only=True):
     doubts: frozenset[Doubt] = frozenset()
 
     def part(self, weight: float = 1.0) -> Part:
-        """Its error as a part of that of something its log has this weight in."""
+        """Its contribution to the error of a sum in which its log has this weight."""
         return Part(variance=(weight * self.error) ** 2, df=self.df)
 
 
@@ -62,10 +62,10 @@ _Groups = Mapping[Setting, dict[Place, ProfilePoint]]
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies by <threads, batch> of one variant in one setting.
 
-    Packed ``cells`` are of instances beside which copies of them fill ``cores``, as
-    ``neighbours_on`` counts them; then ``alone`` has what instances take that have no neighbours,
-    and ``interference`` is what scaled latencies were scaled by. ``spread`` is how far predictions
-    may be off beside the errors of the cells.
+    Packed ``cells`` are of instances whose copies fill the rest of ``cores``, as ``neighbours_on``
+    counts them. Then ``alone`` has the latencies of instances without neighbours, and
+    ``interference`` is the slow-down that was applied to scaled latencies. ``spread`` is the error
+    of predictions besides the errors of the cells.
     """
 
     variant: Variant
@@ -77,11 +77,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     spread: Spread = Spread()
 
     def latency_at(self, place: Place, busy: int) -> ProfilePoint:
-        """What an instance takes while ``busy`` cores are, its own among them.
+        """The latency of an instance while ``busy`` cores are busy, including its own.
 
-        The log of a packed latency is interpolated between the two that were measured, alone and
-        among copies. It is extrapolated if more cores are busy than the copies take, unless the
-        copies made it no slower.
+        The log of a packed latency is interpolated between the two measured ones, alone and among
+        copies. It is extrapolated if more cores are busy than the copies take, unless the copies
+        did not make it slower.
         """
         packed, alone = self.cells[place], self.alone.get(place)
         share = self._share(place, busy)
@@ -93,7 +93,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return _derived(latency, [(alone, 1 - share), (packed, share)], "scaled")
 
     def latencies(self, busy: int) -> dict[Place, float]:
-        """Seconds of every instance of at most ``busy`` threads while so many cores are busy."""
+        """Seconds of every instance of at most ``busy`` threads while ``busy`` cores are busy."""
         return {
             place: _blend(
                 self.alone.get(place, packed).latency, packed.latency, self._share(place, busy)
@@ -103,23 +103,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def _share(self, place: Place, busy: int) -> float:
-        """Busy neighbours over those that copies would have; 1 where there is room for none."""
+        """Busy neighbours over those of a full set of copies; 1 if there is no room for any."""
         neighbours = neighbours_on(self.cores, place[0])
         return max(0, busy - place[0]) / neighbours if neighbours else 1.0
 
     @property
     def threads(self) -> tuple[int, ...]:
-        """Thread counts there are, ascending."""
+        """The thread counts, ascending."""
         return tuple(sorted({threads for threads, _ in self.cells}))
 
     @property
     def batches(self) -> tuple[int, ...]:
-        """Batch sizes there are, ascending."""
+        """The batch sizes, ascending."""
         return tuple(sorted({batch for _, batch in self.cells}))
 
 
 def cores_of(run: Run) -> int:
-    """Cores that a run can speak of: the usable ones, or the most threads of a table."""
+    """Cores that a run covers: the usable ones, or the most threads of an imported table."""
     if run.machine is not None:
         return run.machine.usable
     return max(run.settings.cores, *(each.cell.threads for each in run.measurements), 1)
@@ -130,10 +130,10 @@ def profiles_of(
 ) -> tuple[Profile, ...]:
     """A profile for each optimization, mapping and allocator of a run, in its order.
 
-    ``setting`` None takes packed for all where any packed cell was measured, else isolated. What
-    was not measured packed is scaled by the slow-down fitted to its own optimization, or to all
-    of the run where that has no packed cell. Profiles without a cell are left out. ``variance``
-    is that of the run, where it is known already.
+    ``setting`` None means packed if any packed cell was measured, else isolated. Cells that were
+    not measured packed are scaled by the slow-down fitted to their own variant, or to all of the
+    run if that has no packed cell. Profiles without cells are left out. ``variance`` is that of
+    the run, if already known.
     """
     variance = variance or variance_of(run)
     groups: dict[Variant, _Groups] = {}
@@ -166,14 +166,14 @@ def profiles_of(
 
 
 def interpolated(profile: Profile, largest: int) -> Profile:
-    """Add every batch up to ``largest`` that lies between two profiled ones of its threads."""
+    """Add every batch up to ``largest`` between two profiled ones of the same threads."""
     return msgspec.structs.replace(
         profile, cells=_filled(profile.cells, largest), alone=_filled(profile.alone, largest)
     )
 
 
 def interpolated_point(cells: Points, threads: int, batch: int) -> ProfilePoint | None:
-    """What a batch between two profiled ones of its threads takes; None elsewhere."""
+    """The latency of a batch between two profiled ones of the same threads; None elsewhere."""
     for below, above in _gaps(cells, threads):
         if below < batch < above:
             return _mix(cells, threads, (below, above), batch)
@@ -190,12 +190,12 @@ def _filled(cells: Points, largest: int) -> dict[Place, ProfilePoint]:
 
 
 def _gaps(cells: Points, threads: int) -> Iterator[tuple[int, int]]:
-    """Neighbouring batches that were profiled with so many threads."""
+    """Pairs of neighbouring batches that were profiled with ``threads`` threads."""
     return itertools.pairwise(sorted(batch for count, batch in cells if count == threads))
 
 
 def _mix(cells: Points, threads: int, ends: tuple[int, int], batch: int) -> ProfilePoint:
-    """Latencies run straight between neighbours; the errors of both are mixed as they are."""
+    """Interpolate latencies linearly between two batches; errors get the same weights."""
     below, above = (cells[threads, end] for end in ends)
     latency = straight(ends, (below.latency, above.latency), batch)
     share = (batch - ends[0]) / (ends[1] - ends[0])
@@ -206,7 +206,7 @@ def _mix(cells: Points, threads: int, ends: tuple[int, int], batch: int) -> Prof
 def _derived(
     latency: float, sources: Collection[tuple[ProfilePoint, float]], doubt: Doubt
 ) -> ProfilePoint:
-    """A latency derived from others; the weights are those of their errors of the log."""
+    """A latency derived from others; the weights apply to the errors of their logs."""
     error = joined([known.part(weight) for known, weight in sources])
     doubts = frozenset[Doubt]().union(*(known.doubts for known, _ in sources))
     return ProfilePoint(
@@ -217,10 +217,10 @@ def _derived(
 def _packed(
     variant: Variant, group: _Groups, cores: int, interference: Interference | None
 ) -> Profile:
-    """Packed cells, and isolated ones scaled where there are none; what was measured comes first.
+    """Packed cells, else scaled isolated ones; measured values take precedence over estimates.
 
-    Either way a cell is of an instance among its copies. One on all cores has no neighbours, so
-    that its isolated cell is its packed one.
+    Either way a cell is of an instance among its copies. An instance on all cores has no
+    neighbours, so its isolated cell is also its packed one.
     """
     if interference is None and not group["packed"]:
         return Profile(variant=variant, setting="packed", cells={})
@@ -245,7 +245,7 @@ def _packed(
 
 
 def _blend(alone: float, packed: float, share: float) -> float:
-    """The weighted geometric mean, exact at both ends; beyond them no gain is carried further."""
+    """The weighted geometric mean, exact at both ends; a gain is not extrapolated."""
     if share in (0.0, 1.0):
         return packed if share else alone
     return packed if share > 1.0 and packed < alone else alone * (packed / alone) ** share
@@ -256,7 +256,7 @@ def _estimated(known: ProfilePoint) -> bool:
 
 
 def _pairs(group: _Groups, cores: int) -> Iterator[Pair]:
-    """The cells that were measured both ways."""
+    """The cells that were measured both isolated and packed."""
     for (threads, batch), together in group["packed"].items():
         alone = group["isolated"].get((threads, batch))
         if alone is not None and not _estimated(alone) and not _estimated(together):

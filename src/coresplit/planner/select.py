@@ -1,4 +1,4 @@
-"""Which profiles compete and whose plan is taken: one policy for pages, plans and servers."""
+"""Which profiles compete and which plan is chosen: one policy for pages, plans and servers."""
 
 from collections.abc import Collection, Iterable
 
@@ -10,7 +10,7 @@ from coresplit.stats.variance import Variance
 
 
 def lossless(profiles: Iterable[Profile], lossy: Collection[str]) -> tuple[Profile, ...]:
-    """The profiles that may be chosen without being named: those not known to be lossy."""
+    """The profiles that may be chosen by default: those not known to be lossy."""
     return tuple(each for each in profiles if each.variant.optimization not in lossy)
 
 
@@ -22,9 +22,9 @@ def select(
     journal: Iterable[JournalEntry],
     variance: Variance,
 ) -> Best | None:
-    """The plan whose recommendation is predicted fastest, with what verifications decided of it.
+    """The plan with the fastest predicted recommendation, including the results of verifications.
 
-    None where no profile makes up the batch.
+    None if no profile makes up the batch.
     """
     journal = tuple(journal)
     return best_plan(profiles, cores, batch, lambda made: settled(made, journal, variance))

@@ -1,4 +1,4 @@
-"""What to serve with: instances for a load of single requests, and how much they take at most."""
+"""Which instances to serve single requests with, and their highest throughput."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from coresplit.records import Split, Variant, split_of
 from coresplit.stats.difference import between
 
 TOLERANCE = 0.1
-"""A single request may take so much longer than it must, as a share, for more throughput."""
+"""For more throughput, a single request may take this share longer than the fastest."""
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """Instances side by side, each with the largest batch it takes at once.
 
-    ``first_s`` is the latency of a single request in seconds; ``full`` says what every instance at
-    its largest batch makes of it.
+    ``first_s`` is the latency of a single request in seconds; ``full`` is the prediction with every
+    instance at its largest batch.
     """
 
     variant: Variant
@@ -37,7 +37,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def capacities_of(profile: Profile, cores: int, limit_s: float = math.inf) -> list[Capacity]:
-    """What equal instances of every number of threads can take within ``limit_s`` a batch."""
+    """The capacity of equal instances for every thread count, within ``limit_s`` per batch."""
     found = []
     for threads in profile.threads:
         count = cores // threads
@@ -52,7 +52,7 @@ def capacities_of(profile: Profile, cores: int, limit_s: float = math.inf) -> li
         fitting = {batch: each for batch, each in latencies.items() if each <= limit_s}
         if not fitting:
             continue
-        # of batches that are about as good the smallest one keeps others waiting least
+        # highest throughput; of equals, the smallest batch keeps other requests waiting least
         batch = max(fitting, key=lambda each: (each / fitting[each], -each))
         full = option_of(profile, split_of([(threads, batch)] * count))
         found.append(Capacity(variant=profile.variant, first_s=latencies[1], full=full))
@@ -60,9 +60,9 @@ def capacities_of(profile: Profile, cores: int, limit_s: float = math.inf) -> li
 
 
 def best_capacity(found: Iterable[Capacity]) -> Capacity | None:
-    """The highest throughput of those that answer a single request about as fast as any.
+    """The capacity of highest throughput that answers single requests about as fast as any.
 
-    None where there is nothing to choose from.
+    None if there is nothing to choose from.
     """
     there = list(found)
     if not there:
@@ -73,7 +73,7 @@ def best_capacity(found: Iterable[Capacity]) -> Capacity | None:
 
 
 def gains(one: Capacity, rivals: Sequence[Capacity]) -> list[Speedup]:
-    """How many times the throughput of each rival one is predicted to have: a family of claims."""
+    """The predicted throughput of one over that of each rival, tested as one family."""
     contrasts = []
     for rival in rivals:
         found = between(one.full.location, rival.full.location)

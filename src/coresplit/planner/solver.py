@@ -6,10 +6,10 @@ in CPU-based DNN Serving", ICML 2025, section 3.3, fills a table over all three)
 
 The objective is a maximum, so it is enough to bisect over the distinct latencies and ask whether
 B is reachable with cells no slower than that. For this question only the fewest threads of every
-batch size matter: whoever uses more can give them back. Bit sets over the batch sums, one for
-each number of cores, answer it. Among the splits of the lowest latency, cores, instances and the
-sum of latencies are lowest in this order; all three add up over instances, so one coin-change
-programme over the batch finds them.
+batch size matter, because an instance with more can give some back. Bit sets over the batch sums,
+one for each number of cores, answer it. Ties are broken by fewer cores, then fewer instances, then
+the lower sum of latencies. All three add up over instances, so one coin-change program over the
+batch finds the best.
 """
 
 import math
@@ -26,10 +26,10 @@ _EXACT = 2.0**90
 
 
 def solve(latencies: Latencies, cores: int, batch: int) -> Split | None:
-    """The split of ``batch`` over at most ``cores`` with the lowest latency; None where none is.
+    """The split of ``batch`` over at most ``cores`` with the lowest latency; None if none exists.
 
-    Among several of that latency: fewer cores, then fewer instances, then the lower sum of
-    latencies, then the first in lexicographic order of its sorted <threads, batch>.
+    Ties are broken by fewer cores, then fewer instances, then the lower sum of latencies, then the
+    lexicographic order of the sorted <threads, batch>.
     """
     cells = {
         cell: latency
@@ -67,10 +67,10 @@ def slowest(latencies: Latencies, split: Split) -> float:
 
 
 def largest_throughput(latencies: Latencies, cores: int, limit: float) -> Split | None:
-    """The split with the largest batch over latency that is done within ``limit`` seconds.
+    """The split with the highest batch over latency that takes at most ``limit`` seconds.
 
-    Over all batches that ``cores`` can hold at once; None where no cell is that fast. Latencies
-    are looked at in order of the throughput that they allow at most, so that most need not be.
+    Considers all batches that ``cores`` can hold at once; None if no cell is that fast. Latencies
+    are tried in descending order of an upper bound on throughput, so that most can be skipped.
     """
     bounds = _most_throughput(latencies, cores, limit)
     best: tuple[float, float, int] | None = None
@@ -85,9 +85,9 @@ def largest_throughput(latencies: Latencies, cores: int, limit: float) -> Split 
 
 
 def _most_throughput(latencies: Latencies, cores: int, limit: float) -> dict[float, float]:
-    """For every latency within ``limit`` a bound on the throughput of cells no slower than it.
+    """For every latency within ``limit``, an upper bound on throughput with cells no slower.
 
-    No instance takes more inputs a thread than the best of these cells.
+    No instance takes more inputs per thread than the best of these cells.
     """
     bounds: dict[float, float] = {}
     most = 0
@@ -125,7 +125,7 @@ def nearest_batches(latencies: Latencies, cores: int, batch: int) -> tuple[int, 
 
 
 def _fewest_threads(latencies: Latencies, level: float) -> dict[int, int]:
-    """For every batch size the fewest threads that are no slower than ``level``."""
+    """For every batch size, the fewest threads that are no slower than ``level``."""
     fewest: dict[int, int] = {}
     for (threads, size), latency in latencies.items():
         if latency <= level and threads < fewest.get(size, threads + 1):
@@ -134,10 +134,10 @@ def _fewest_threads(latencies: Latencies, level: float) -> dict[int, int]:
 
 
 def _cheapest(latencies: Latencies, level: float, batch: int) -> Split:
-    """The split of lowest cores, instances and sum of latencies whose cells are within ``level``.
+    """The split with fewest cores, instances and lowest sum of latencies, all within ``level``.
 
-    On the fewest cores no instance can have more threads than its batch size needs, so every
-    batch size has one cell. The three costs are the digits of one whole number.
+    On the fewest cores, no instance has more threads than its batch size needs, so every batch
+    size has one cell. The three costs are encoded as the digits of one integer.
     """
     radix = 1 << (int(max(latencies.values()) * _EXACT) * batch).bit_length()
     count = radix * (batch + 1)
@@ -159,7 +159,7 @@ def _cheapest(latencies: Latencies, level: float, batch: int) -> Split:
         )
     cells, left = [], batch
     while left:
-        # the first coin of a cheapest sum, in order, gives the first sum in order
+        # taking the first coin of a cheapest sum each time gives the first sum in order
         threads, size, _ = next(
             coin
             for coin in coins

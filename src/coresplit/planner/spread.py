@@ -1,9 +1,9 @@
-"""How far a prediction may be off what is measured later, from a run's own errors; pure.
+"""How far a later measurement may be from its prediction, from a run's own errors; pure.
 
 The log of the median that a later verification measures differs from the log of the prediction by
-what is not known of the cells, by the variance of one more visit, by the error of interpolating
-where a batch was not measured, and by that of a slow-down where it was carried over from other
-cells. The last two are estimated by predicting measured cells from the others.
+the errors of the cells, by the variance of one more visit, by the error of interpolation if a batch
+was not measured, and by the error of a slow-down that was fitted to other cells. The last two are
+estimated by predicting measured cells from the others.
 """
 
 import math
@@ -15,10 +15,10 @@ import msgspec
 from coresplit.stats.variance import Location, Variance
 
 ASSUMED_ERROR, ASSUMED_DF = 0.05, 3.0
-"""Of interpolating or scaling, if fewer than three cells can be left out to estimate it."""
+"""Assumed error of interpolating or scaling if fewer than three cells can be left out."""
 FEWEST_LEFT_OUT = 3
 FORWARDS = 3
-"""A median over the rounds of a verification varies as a visit of so many forwards does."""
+"""A median over the rounds of a verification varies like a visit of this many forwards."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prediction may be off by beside the errors of its cells; by default nothing."""
+    """Sources of prediction error besides the errors of the cells; none by default."""
 
     visit: Part = Part()
     between: Part = Part()
@@ -44,7 +44,7 @@ def joined(parts: Collection[Part]) -> Part:
 
 
 def located(latency: float, parts: Collection[Part]) -> Location:
-    """Where a latency in seconds is predicted to be measured."""
+    """The predicted location of a latency given in seconds, with the joined error of ``parts``."""
     sum_of = joined(parts)
     return Location(log=math.log(latency), error=math.sqrt(sum_of.variance), df=sum_of.df)
 
@@ -56,19 +56,19 @@ def visit_part(variance: Variance) -> Part:
 
 
 def part_of(errors: Collection[float]) -> Part:
-    """The mean square of log errors that were seen, or what is assumed where they are too few."""
+    """The mean square of observed log errors, or an assumed one if there are too few."""
     if len(errors) < FEWEST_LEFT_OUT:
         return Part(variance=ASSUMED_ERROR**2, df=ASSUMED_DF)
     return Part(variance=statistics.fmean(each**2 for each in errors), df=len(errors))
 
 
 def straight(ends: tuple[int, int], values: tuple[float, float], batch: int) -> float:
-    """The latency of a batch between two others: the cost per input changes little there."""
+    """The latency of a batch between two others, interpolated linearly."""
     return values[0] + (values[1] - values[0]) * (batch - ends[0]) / (ends[1] - ends[0])
 
 
 def interpolating_errors(curves: Iterable[Mapping[int, float]]) -> Iterator[float]:
-    """Log errors of interpolating each batch from its neighbours, of latencies by batch."""
+    """Log errors of interpolating each batch from its neighbours; a curve is latency by batch."""
     for curve in curves:
         batches = sorted(curve)
         for below, batch, above in zip(batches, batches[1:], batches[2:], strict=False):

@@ -1,4 +1,4 @@
-"""What a verification shows: the verdict, speedups and prediction errors; derived, never stored."""
+"""The result of a verification: verdict, speedups and prediction errors; derived, never stored."""
 
 import math
 import statistics
@@ -29,7 +29,7 @@ Judgement = Literal["confirmed", "tied", "refuted"]
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration as it ran: its latency in seconds with a 95 % interval of the median.
 
-    ``error`` is predicted over measured, less one; None where nothing was predicted.
+    ``error`` is predicted over measured, minus one; None without a prediction.
     """
 
     trial: Trial
@@ -38,16 +38,16 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inside(self) -> bool:
-        """Whether the measured median lies in the interval that was predicted, if any was."""
+        """True if the measured median lies in the predicted interval."""
         predicted = self.trial.predicted
         return predicted is not None and predicted.low <= self.latency.value <= predicted.high
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rounds say.
+    """What the rounds show.
 
-    ``speedups`` has how many times as fast the split was as each configuration that was run
-    beside it, from the ratios within the rounds.
+    ``speedups`` has the speedup of the split over each other configuration that ran, from the
+    ratios within the rounds.
     """
 
     verdict: Judgement
@@ -78,11 +78,11 @@ def outcome_of(verification: Verification, variance: Variance) -> Outcome:
 
 
 def contrast_of(ratios: Sequence[float], variance: Variance) -> Contrast:
-    """The median ratio of the rounds with its error, moderated by what is known of the run.
+    """The median ratio of the rounds with its error, moderated by the variance of the run.
 
-    Before the rounds themselves, two forwards that were made side by side are taken to vary as
-    those of the run do (Smyth 2004, as in ``stats.variance``), so that few rounds suffice for a
-    large difference. Every configuration ran in processes of its own.
+    The prior is that two side-by-side forwards vary as those of the run do (Smyth 2004, as in
+    ``stats.variance``), so that few rounds suffice to show a large difference. Every configuration
+    ran in processes of its own.
     """
     logs, own = [math.log(ratio) for ratio in ratios], len(ratios) - 1
     prior = variance.paired.factor * 2 * variance.of_visit(1)
@@ -95,7 +95,7 @@ def contrast_of(ratios: Sequence[float], variance: Variance) -> Contrast:
 
 
 def halfwidth_of(ratios: Sequence[float]) -> float:
-    """Half the 95 % interval of the median log ratio by the spread of the rounds alone."""
+    """Half the 95 % interval of the median log ratio, from the spread of the rounds alone."""
     own = len(ratios) - 1
     if not own:
         return math.inf
@@ -106,7 +106,7 @@ def halfwidth_of(ratios: Sequence[float]) -> float:
 def verifications_of(journal: Iterable[JournalEntry]) -> tuple[Verification, ...]:
     """The verifications of a run with all their rounds, oldest first.
 
-    A verification is stored round by round, in entries that have the same ``at``.
+    A verification is stored round by round, in entries with the same ``at``.
     """
     found: dict[float, Verification] = {}
     for entry in journal:
@@ -119,9 +119,9 @@ def verifications_of(journal: Iterable[JournalEntry]) -> tuple[Verification, ...
 def proof_of(plan: Plan, journal: Iterable[JournalEntry]) -> Verification | None:
     """The newest verification of the configurations of a plan, under the same conditions.
 
-    Its trials are named as the plan names them, and what else was run is left out. One rival of
-    the fastest must have been run beside it, where it has any. What was imported, and so had not
-    been predicted, gets the prediction of the plan.
+    Its trials get the names that the plan uses; other configurations that ran are left out. If the
+    fastest has rivals, one of them must have run in the verification. Imported trials, which have
+    no prediction, get that of the plan.
     """
     for each in reversed(verifications_of(journal)):
         if all(getattr(each, name) == getattr(plan, name) for name in _CONDITIONS):
@@ -141,7 +141,7 @@ def proof_of(plan: Plan, journal: Iterable[JournalEntry]) -> Verification | None
 
 
 def settled(plan: Plan, journal: Iterable[JournalEntry], variance: Variance) -> Plan:
-    """The plan with what its newest verification decided of the fastest and its rivals."""
+    """The plan with the result of its newest verification of the fastest and its rivals."""
     proof = proof_of(plan, journal)
     if proof is None:
         return plan

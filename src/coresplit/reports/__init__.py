@@ -1,4 +1,4 @@
-"""Turns a loaded run into a folder of pages and pictures."""
+"""Write the report of a loaded run: a folder of pages and pictures."""
 
 import os
 from collections.abc import Callable
@@ -27,22 +27,23 @@ def build(
 ) -> Path:
     """Write the pages and pictures of a run into ``out`` and return the page to open.
 
-    Pictures of an earlier report of the same run that are no longer among the figures are
-    removed. What is returned is ``index.html``, else the first thing written, else ``out``.
-    ``on_progress`` hears the name of each file before it is made.
+    Pictures that an earlier report of the same run left and that are no longer among the figures
+    are removed. Returns ``index.html`` if written, else the first file written, else ``out``.
+    ``on_progress`` is called with the name of each file before it is made.
 
-    Raises UsageError for an unknown format, EnvironmentFault where a drawing library is
-    missing, StorageError where the disk refuses.
+    Raises UsageError for an unknown format, EnvironmentFault if a drawing library is missing,
+    StorageError if a file cannot be written or removed.
     """
     if unknown := formats - FORMATS:
-        raise UsageError(f"'{min(unknown)}' is no format; choose from {', '.join(sorted(FORMATS))}")
-    # Drawing code loads here, so that importing this package stays cheap.
+        names = ", ".join(sorted(FORMATS))
+        raise UsageError(f"unknown format '{min(unknown)}'; choose from {names}")
+    # Import the drawing code here, so that importing this package stays cheap.
     from coresplit.charts.render import library  # noqa: PLC0415
     from coresplit.reports.compose import document_of  # noqa: PLC0415
     from coresplit.reports.pages.html import html_page  # noqa: PLC0415
     from coresplit.reports.pages.markdown import markdown_page  # noqa: PLC0415
 
-    # Before anything is written: half a report is worse than a refusal.
+    # Check before writing anything: half a report is worse than none.
     for needed in sorted({name for made in formats for name in _LIBRARIES[made]}):
         library(needed)
     tell = on_progress or (lambda name: None)
@@ -64,7 +65,7 @@ def build(
 
 
 def _draw(run: Run, document: "Document", out: Path, tell: Callable[[str], None]) -> list[Path]:
-    """Write every picture, and remove those of figures that the run has no more."""
+    """Write every picture and remove those of figures that the run no longer has."""
     from coresplit.charts.render import picture  # noqa: PLC0415
     from coresplit.reports.pages.png import remove_others, signed  # noqa: PLC0415
 
@@ -84,7 +85,7 @@ def _draw(run: Run, document: "Document", out: Path, tell: Callable[[str], None]
 def _write(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # a link in its place is replaced, not followed: the folder may be somebody else's
+        # replace a link at this path, do not follow it: the folder may belong to someone else
         partial = path.with_name(f".{os.getpid()}.partial")
         if os.path.lexists(partial):
             partial.unlink()

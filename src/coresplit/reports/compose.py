@@ -1,4 +1,4 @@
-"""What the pages of a run show: its sections in page order, and what was measured."""
+"""Build the document of a run: its sections in page order, and what was measured."""
 
 from coresplit.analysis.ranking import rankings_of
 from coresplit.analysis.splits import choices_of
@@ -19,7 +19,7 @@ from coresplit.stats.lossy import unchecked_text
 
 
 def document_of(run: Run) -> Document:
-    """Everything that the pages of a run show; sections without data are left out."""
+    """Return everything that the pages of a run show; sections without data are left out."""
     view = RunView(run)
     figures = Figures(view)
     rankings, choices = rankings_of(view), choices_of(view)

@@ -1,4 +1,4 @@
-"""What a page shows: facts, sections of figures and tables, and what was measured."""
+"""The content of a page: facts, sections of figures and tables, and what was measured."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a table: texts, what to sort by (None is last), and its style.
+    """One line of a table: texts, sort keys (None sorts last), and its style.
 
     ``kind`` is a verdict, or ``lossy``, or empty.
     """
@@ -29,10 +29,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table: one sentence, column names, lines, and how a page shows it.
+    """A table: a one-sentence summary, column names, lines, and how a page shows it.
 
-    Longer than ``open_up_to`` it is folded at first; its first ``filters`` columns have so few
-    different values that they can be chosen from.
+    A table of more than ``open_up_to`` lines starts folded. The first ``filters`` columns have few
+    distinct values, so the page offers them as filters.
     """
 
     summary: str
@@ -44,7 +44,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures and tables under one second-level heading; ``note`` stands above them."""
+    """Figures and tables under one second-level heading; ``note`` is shown above them."""
 
     heading: str
     figures: tuple[Figure, ...] = ()
@@ -53,7 +53,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """True if there is nothing to show."""
         return not (self.figures or self.tables)
 
 
@@ -67,8 +67,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the pages of a run show, and the one table of points behind its figures.
 
-    ``counts`` are verdicts, how many cells got each, and what each means; ``about`` pairs of label
-    and text; ``reading`` says how to read the figures; ``evidence`` is what happened beside cells.
+    ``counts`` holds each verdict, how many cells got it, and its meaning; ``about`` holds pairs of
+    label and text; ``reading`` says how to read the figures; ``evidence`` holds tables of events
+    of the run other than cells.
     """
 
     run: str
@@ -88,7 +89,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def drawable(self) -> bool:
-        """Whether any cell has a value."""
+        """True if any cell has a value."""
         return bool(self.chart_points.points)
 
     @property

@@ -1,4 +1,4 @@
-"""Makes the figures of a report: their points, colours and file names."""
+"""Make the figures of a report: their points, colours and file names."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from coresplit.stats.difference import MARGIN
 
 
 class Figures:
-    """The points and colours of all figures of a run; makes figures, each with its own name."""
+    """Makes the figures of a run with shared points and colours and unique file names."""
 
     def __init__(self, view: RunView) -> None:
         self.points: ChartPoints = chart_points_of(view.groups, view.claims, view.base)
@@ -32,7 +32,7 @@ class Figures:
         )
 
     def figure(self, caption: Caption, spec: Spec, rows: Sequence[Row] = ()) -> Figure:
-        """A figure over points of the table; its name becomes its own if it was taken."""
+        """A figure over points of the table; a number is added to its name if that is taken."""
         return Figure(
             name=self._free_name(f"{self._view.model.name}-{caption.name}"),
             title=caption.title,
@@ -65,7 +65,7 @@ class Figures:
         return self.derived(caption, chart, batches)
 
     def derived(self, caption: Caption, chart: LineChart, batches: Sequence[int]) -> Figure:
-        """A line chart over ``batches`` of derived values, which it holds itself."""
+        """A line chart of derived values over ``batches``; the figure holds its own points."""
         points = {"values": derived_records(chart.rows, batches)}
         return self.figure(caption, {**line_spec(chart), "data": points})
 

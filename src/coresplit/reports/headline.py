@@ -1,4 +1,4 @@
-"""What a run has found, in two lines, from the facts that its page shows first; pure."""
+"""The result of a run in two lines, taken from the key facts of its page; pure."""
 
 from coresplit.analysis.ranking import rankings_of
 from coresplit.analysis.splits import choices_of

@@ -1,4 +1,4 @@
-"""Words and numbers as sentences and tables of the report show them."""
+"""Format words and numbers for sentences and tables of the report."""
 
 from datetime import UTC, datetime
 
@@ -30,12 +30,12 @@ def date(at: float) -> str:
 
 
 def doubt(verdict: Verdict) -> str:
-    """What must be said beside a value that is not firmly measured: `` (estimated)``."""
+    """The verdict to append to a value unless it is ``measured``: `` (estimated)``."""
     return "" if verdict == "measured" else f" ({verdict})"
 
 
 def named(row: Row) -> str:
-    """The optimization of a row, told where it is lossy: ``int8 (lossy)``."""
+    """The optimization of a row, marked if it is lossy: ``int8 (lossy)``."""
     return f"{row.cell.optimization} (lossy)" if row.lossy else row.cell.optimization
 
 
@@ -50,7 +50,7 @@ def throughput(row: Row) -> str:
 
 
 def more_time(view: RunView) -> str:
-    """How to learn what a run does not tell yet; imported tables tell no more."""
+    """The command that measures longer; imported tables cannot be extended."""
     if view.run.machine is None:
         return "the imported tables have no more data"
     return f"measure longer: {bench_again(view.shown, budget=MORE_TIME)}"

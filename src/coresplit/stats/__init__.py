@@ -1,1 +1,1 @@
-"""Statistics over records: pure functions that know no clock, file or process."""
+"""Statistics over records: pure functions that use no clock, file or process."""

@@ -1,4 +1,4 @@
-"""What a run shows of its cells: every difference that may be named, family by family; pure."""
+"""The differences between cells that a run supports, tested family by family; pure."""
 
 import math
 from collections import defaultdict
@@ -18,12 +18,12 @@ Pair = tuple[Cell, Cell]
 
 
 class Claims:
-    """Decides how the throughputs of two cells of a run stand to each other.
+    """Decides how the throughputs of two cells of a run compare.
 
-    Pairs that answer one question are one family, over which false discoveries are controlled:
-    all that differ in optimization, mapping or allocator alone, all that differ in threads alone,
-    all that differ in the batch alone. Any other pair must hold against the number of all pairs
-    there are (Bonferroni), as it was picked from among them.
+    Pairs that answer the same question form a family, over which false discoveries are controlled:
+    all pairs that differ only in optimization, mapping or allocator, all that differ only in
+    threads, and all that differ only in the batch. Any other pair is corrected for the number of
+    all pairs (Bonferroni), because it was picked from among them.
     """
 
     def __init__(self, run: Run) -> None:
@@ -34,12 +34,12 @@ class Claims:
             point = point_of(item, self.variance)
             if point is not None:
                 self.points[item.cell] = point
-                # of a cell that was disturbed only the widened location counts
+                # for a disturbed cell, only the widened location counts
                 self._values[item.cell] = () if doubt(item) else visit_values(item)
         self._families: dict[str, dict[Pair, Relation]] = {}
 
     def relation(self, first: Cell, second: Cell) -> Relation:
-        """Whether the throughput of the first is shown to be higher or lower, or about the same.
+        """How the throughput of the first compares with that of the second.
 
         Raises KeyError for a cell without a value.
         """
@@ -55,17 +55,17 @@ class Claims:
         return decide([self.contrast(first, second)], LEVEL / max(1, count))[0]
 
     def leads(self, first: Cell, second: Cell) -> bool:
-        """Whether the first is shown to be faster than a rival that it is picked from among.
+        """True if the first, picked as the best of its rivals, is shown to be faster than one.
 
-        Who wins is the claim that is read first, and where others are plainly slower, the false
-        discovery rate of the family alone would let too many near ties pass for wins. So this
-        holds against the number of all pairs of the family (Bonferroni).
+        The winner is what people read first. If other cells are clearly slower, controlling only
+        the false discovery rate of the family would let too many near ties pass as wins. So this
+        corrects for the number of all pairs of the family (Bonferroni).
         """
         count = max(1, len(self._family("variants")))
         return decide([self.contrast(first, second)], LEVEL / count)[0] == "faster"
 
     def contrast(self, first: Cell, second: Cell) -> Contrast:
-        """How many times the throughput of the second the first has.
+        """Return the throughput of the first over that of the second.
 
         Raises KeyError for a cell without a value.
         """
@@ -89,7 +89,7 @@ _QUESTIONS: dict[str, Callable[[Cell], Hashable]] = {
     "threads": lambda cell: msgspec.structs.replace(cell, threads=1),
     "batches": lambda cell: msgspec.structs.replace(cell, batch=1),
 }
-"""What two cells of a family have in common."""
+"""What the two cells of a pair of each family have in common."""
 
 _INVERSE: dict[Relation, Relation] = {
     "faster": "slower",

@@ -1,7 +1,7 @@
-"""Whether a visit had its cores to itself, by what was counted around it; pure.
+"""Whether a visit had its cores to itself, judged by counters read around it; pure.
 
-Disturbances are detected by counters other than the latency, so that no visit is left out for
-being slow. The limits are far above what visits of a quiet machine show.
+Disturbances are detected by counters and not by latency, so that no visit is dropped for being
+slow. The limits are far above what visits on a quiet machine show.
 """
 
 import math
@@ -15,23 +15,23 @@ from coresplit.format import format_share
 from coresplit.records import AnchorVisit, Cause, Disturbed, Measurement, Run, Signs, Verification
 
 WAIT_LIMIT, WAIT_FLOOR_S = 0.05, 0.003
-"""On two quiet cores visits waited at most 1.9 %, short ones 2.1 ms; beside a loop over 31 %."""
+"""On two quiet cores, visits waited at most 1.9 %, short ones 2.1 ms; next to a busy loop >31 %."""
 OTHERS_LIMIT, OTHERS_FLOOR_S = 0.10, 0.05
-"""Counted in ticks: others ran at most 22 ms in a quiet visit, over 10 % of short ones only."""
+"""Counted in ticks: others ran at most 22 ms in a quiet visit, over 10 % only of short ones."""
 SWITCHES_LIMIT = 20.0
-"""A second; quiet visits have up to 76, so it never decides alone. Beside a loop over 80."""
+"""Per second. Quiet visits have up to 76, visits next to a busy loop over 80: no test by itself."""
 SIBLING_LIMIT = 0.10
 FAULTS_LIMIT = 32
-"""Quiet visits have none; a page of a library that is read late is no disturbance."""
+"""Quiet visits have none; a few library pages that are loaded late are no disturbance."""
 CLOCK_LIMIT = 0.10
 LEAST_FACTOR, MOST_SHARE = 2.0, 0.9
 MOST_PLACES = 3
 
 
 class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
-    """What disturbed a visit: the cause, the logical CPU if it is of one, and it in words.
+    """What disturbed a visit: the cause, its logical CPU if there is one, and the reason in words.
 
-    ``share`` is that of the time of the visit, or by how much the clock differed.
+    ``share`` is the disturbed share of the visit's time, or the relative change of the clock.
     """
 
     cause: Cause
@@ -41,9 +41,9 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def disturbance(signs: Signs | None, usual_hz: float | None = None) -> Disturbance | None:
-    """What disturbed a visit; None where nothing did, or nothing is known of it.
+    """What disturbed a visit; None if nothing did or nothing is known.
 
-    ``usual_hz`` is the clock that the other visits of its cell had.
+    ``usual_hz`` is the clock frequency of the other visits of its cell.
     """
     if signs is None or signs.wall_s <= 0:
         return None
@@ -51,7 +51,7 @@ def disturbance(signs: Signs | None, usual_hz: float | None = None) -> Disturban
 
 
 def disturbances(each: Sequence[Signs | None]) -> list[Disturbance | None]:
-    """What disturbed every visit of a cell: the clock that most of them had is the usual one."""
+    """What disturbed each visit of a cell; the usual clock is the median of undisturbed visits."""
     found = [disturbance(signs) for signs in each]
     clocks = [
         signs.clock_hz
@@ -63,9 +63,9 @@ def disturbances(each: Sequence[Signs | None]) -> list[Disturbance | None]:
 
 
 def disturbed(measurement: Measurement) -> str | None:
-    """Why none of the visits of a cell can be trusted; None where some can.
+    """Why no visit of a cell can be trusted; None if some can.
 
-    Visits that were disturbed are kept only while there are no others.
+    Disturbed visits are kept only while there are no others.
     """
     found = disturbances([visit.signs for visit in measurement.visits])
     worst = max(filter(None, found), key=lambda one: one.share, default=None)
@@ -73,10 +73,10 @@ def disturbed(measurement: Measurement) -> str | None:
 
 
 def doubt(measurement: Measurement) -> float:
-    """By how much the log of a latency may be too high: 0 but for a cell that is ``disturbed``.
+    """By how much the log of a latency may be too high: 0 unless the cell is ``disturbed``.
 
-    A thread that had half of a core takes twice as long, one that had a tenth ten times; at least
-    twice is allowed for.
+    A thread that had half of a core takes twice as long, one that had a tenth ten times as long.
+    The result is at least the log of two.
     """
     if disturbed(measurement) is None:
         return 0.0
@@ -92,7 +92,7 @@ def _process(signs: Signs) -> Disturbance | None:
     else:
         held_s, limit_s = signs.others_s, max(OTHERS_LIMIT * signs.wall_s, OTHERS_FLOOR_S)
         if signs.switches <= SWITCHES_LIMIT * signs.wall_s:
-            # what ran on the core never pushed a thread aside
+            # what ran on the core did not preempt a thread
             return None
     if held_s <= limit_s:
         return None
@@ -124,7 +124,7 @@ def _disk(signs: Signs) -> Disturbance | None:
 
 def _clock(signs: Signs, usual_hz: float | None) -> Disturbance | None:
     now = signs.clock_hz
-    for before, words in ((signs.clock_begin_hz, "changed from"), (usual_hz, "mostly was")):
+    for before, words in ((signs.clock_begin_hz, "changed from"), (usual_hz, "was mostly")):
         if now and before and abs(now / before - 1) > CLOCK_LIMIT:
             then = "to" if words == "changed from" else "and once"
             return Disturbance(
@@ -136,7 +136,7 @@ def _clock(signs: Signs, usual_hz: float | None) -> Disturbance | None:
 
 
 def visits_of(run: Run) -> int:
-    """How many visits of a run are known: of cells and the anchor, rounds, and disturbed ones."""
+    """The number of visits in a run: of cells and the anchor, rounds, and disturbed ones."""
     clean = sum(len(item.visits) for item in run.measurements if not disturbed(item))
     return clean + sum(
         isinstance(entry, AnchorVisit | Verification | Disturbed) for entry in run.journal
@@ -144,7 +144,7 @@ def visits_of(run: Run) -> int:
 
 
 def told(run: Run) -> str | None:
-    """One sentence on how many visits were disturbed, where and by what; None where none was."""
+    """One sentence on how many visits were disturbed, where and by what; None if none was."""
     entries = [entry for entry in run.journal if isinstance(entry, Disturbed)]
     if not entries:
         return None
@@ -156,7 +156,7 @@ def told(run: Run) -> str | None:
     names = Counter(entry.by for entry in entries if entry.by)
     by = f"; mostly by {names.most_common(1)[0][0]}" if names else ""
     only = sum(disturbed(item) is not None for item in run.measurements)
-    left = "they were repeated and are in no value"
+    left = "they were repeated and are not used"
     if only:
         cells = "cell has" if only == 1 else "cells have"
         left = f"{only} {cells} no other visit and cannot be trusted"

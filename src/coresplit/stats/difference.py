@@ -1,11 +1,11 @@
-"""Whether two things differ: the one place that decides it; pure.
+"""Whether two things differ: the only place that decides this; pure.
 
-A difference is named only where a t test of the log ratio rejects that there is none, with the
+A difference is named only if a t test of the log ratio rejects that there is none, with the
 false discovery rate over its family held at 1 % (Benjamini & Hochberg, "Controlling the false
-discovery rate", Journal of the Royal Statistical Society B 57(1), 1995). Where nothing differs at
-all, that is the chance of naming any difference. Equivalence needs a test of its own: both
+discovery rate", Journal of the Royal Statistical Society B 57(1), 1995). If nothing differs at
+all, 1 % is the chance of naming any difference. Equivalence needs a test of its own: both
 one-sided tests must reject that the ratio lies outside the margin (Schuirmann, Journal of
-Pharmacokinetics and Biopharmaceutics 15(6), 1987). What neither test shows is too close to call.
+Pharmacokinetics and Biopharmaceutics 15(6), 1987). If neither holds, it is too close to call.
 """
 
 import math
@@ -32,16 +32,16 @@ from coresplit.stats.variance import (
 
 LEVEL = 0.01
 MARGIN = 0.03
-"""Two latencies that differ by less than this are equivalent for every purpose named here."""
+"""Two latencies that differ by less than this are equivalent in practice."""
 
 Relation = Literal["faster", "slower", "equivalent", "unclear"]
-"""How the first of two stands to the second; ``unclear`` is too close to call."""
+"""How the first of two compares with the second; ``unclear`` is too close to call."""
 
 
 class Contrast(msgspec.Struct, frozen=True, kw_only=True):
     """How many times as fast one thing is as another: a log ratio with its standard error.
 
-    ``pairs`` is how many pairs of visits, made side by side, it was taken from; 0 for none.
+    ``pairs`` is the number of pairs of side-by-side visits that it is based on; 0 for none.
     """
 
     log: float
@@ -72,7 +72,7 @@ class Contrast(msgspec.Struct, frozen=True, kw_only=True):
         return one_sided if gap > 0 else 1 - one_sided
 
     def inverse(self) -> "Contrast":
-        """The same, told of the second."""
+        """The contrast of the second over the first."""
         return Contrast(log=-self.log, error=self.error, df=self.df, pairs=self.pairs)
 
 
@@ -84,10 +84,10 @@ def contrast(
 ) -> Contrast:
     """How many times as fast ``first`` is, from the visits of both.
 
-    Visits that were made in the same block are compared with each other, so that what both share,
-    such as a drift of the machine, cancels. Where too few have a partner, all visits of both are
-    used; which of the two is decided by the errors to be expected, never by the values.
-    ``per_input`` is the first batch over the second, where throughputs are compared.
+    Visits of the same block are compared with each other, so that what both share, such as a drift
+    of the machine, cancels. If too few have a partner, all visits of both are used. The expected
+    errors decide between the two methods, never the values. ``per_input`` is the first batch over
+    the second if throughputs are compared.
     """
     pairs = block_pairs(first, second)
     if pairs and _expected_paired(pairs, variance) <= _expected_apart(first, second, variance):
@@ -109,9 +109,9 @@ def between(first: Location, second: Location) -> Contrast:
 
 
 def of_rounds(logs: Sequence[float]) -> Contrast:
-    """How many times as fast the first of two is, from log ratios of rounds made side by side.
+    """How many times as fast the first of two is, from log ratios of side-by-side rounds.
 
-    By the spread of the rounds alone; there must be two or more.
+    The error comes from the spread of the rounds alone; there must be two or more.
     """
     count = len(logs)
     spread = sum_of_squares(logs) / (count - 1)
@@ -124,7 +124,7 @@ def of_rounds(logs: Sequence[float]) -> Contrast:
 
 
 def decide(contrasts: Sequence[Contrast], level: float = LEVEL) -> list[Relation]:
-    """What each contrast of one family shows, with false discoveries held at ``level``."""
+    """Decide each contrast of one family, with the false discovery rate held at ``level``."""
     differ = benjamini_hochberg([each.p_different for each in contrasts], level)
     alike = benjamini_hochberg([each.p_equivalent for each in contrasts], level)
     found: list[Relation] = []
@@ -137,7 +137,7 @@ def decide(contrasts: Sequence[Contrast], level: float = LEVEL) -> list[Relation
 
 
 def benjamini_hochberg(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
-    """Which of the hypotheses are rejected with a false discovery rate of ``level``."""
+    """Which hypotheses are rejected at a false discovery rate of ``level``."""
     ordered = sorted(p_values)
     count = len(ordered)
     passed = [p for rank, p in enumerate(ordered, start=1) if p <= level * rank / count]
@@ -183,7 +183,7 @@ def _expected_apart(
 
 
 def _heaviness(df: float) -> float:
-    """How much wider t makes an interval than the normal distribution, squared."""
+    """How much wider an interval t gives than the normal distribution, squared."""
     return (quantile(CONFIDENCE, df) / quantile(CONFIDENCE, math.inf)) ** 2
 
 

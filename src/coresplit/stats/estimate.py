@@ -1,14 +1,14 @@
-"""Latencies of cells that were not measured, from those that were.
+"""Estimate latencies of cells that were not measured from those that were.
 
 The cost per input of a curve (one optimization, threads, mapping, allocator, setting) changes
 with the batch in steps that the curves of one run share: caches overflow and allocations grow
 past the threshold of the allocator at the same batch. So a curve is continued from its own
-largest measured batch by the mean step of the curves that went further. Where none did, the
-last step is continued at half its size each time (damped trend, Gardner & McKenzie, Management
+largest measured batch by the mean step of the curves that go further. If none does, the last
+step is continued at half its size each time (damped trend, Gardner & McKenzie, Management
 Science 31(10), 1985), or not at all once the page faults per input have stopped growing: the
-allocator then maps every large tensor anew and the cost per input is flat.
+allocator then maps every large tensor again for each forward and the cost per input is flat.
 
-Intervals come from what the same method gets wrong on the measured cells, predicting each from
+Intervals come from the errors of the same method on the measured cells, predicting each from
 the smaller batches of its curve (leave one out): the 90th percentile, times a safety factor.
 """
 
@@ -87,7 +87,7 @@ def table_of(
 
 
 def predict(cell: Cell, table: Table) -> float | None:
-    """Latency in seconds expected of a cell; None where its curve holds no measured cell."""
+    """Expected latency of a cell in seconds; None if its curve has no measured cell."""
     own = table.get(curve_of(cell), {})
     if not own:
         return None
@@ -111,7 +111,7 @@ def estimate(
     variance: Variance,
     largest_tensor: int = 0,
 ) -> Prediction | None:
-    """Estimate of a cell with its interval and reason; None where nothing supports one.
+    """Estimate a cell with an interval and a reason; None if its curve has no measured cell.
 
     ``errors`` are the ``past_errors`` of the table, ``variance`` is that of the run
     and ``largest_tensor`` the bytes per input of the model's largest activation.
@@ -138,7 +138,7 @@ def estimate(
 
 
 def _reach_of_visit(variance: Variance) -> float:
-    """How far one visit of a forward may lie from all: what is seen later varies too."""
+    """How far a visit of one forward may lie from the cell's value: later visits vary too."""
     sd = math.sqrt(variance.alone.factor * variance.of_visit(1))
     return sd * quantile(CONFIDENCE, variance.alone.df)
 
@@ -152,7 +152,7 @@ def _within(error: float) -> str:
 def past_errors(table: Table) -> list[PastError]:
     """(doublings ahead, log error) of predicting measured cells from smaller batches.
 
-    Of the upper half of the batches only, which behave like the larger ones still unseen.
+    Only for the upper half of the batches, which behave like the larger, unmeasured ones.
     """
     table = _large_half(table)
     errors = []
@@ -169,9 +169,9 @@ def past_errors(table: Table) -> list[PastError]:
 
 
 def _expected_error(cell: Cell, base: int, table: Table, errors: Sequence[PastError]) -> float:
-    """Log half-width: the 90th percentile of past errors up to this far ahead, and some more.
+    """Log half-width: the 90th percentile of past errors up to this distance, plus a margin.
 
-    A percentile and not the largest, so that one disturbed cell does not void all estimates.
+    A percentile and not the maximum, so that one disturbed cell does not spoil all estimates.
     """
     if cell.batch < base:
         return _error_below(cell, base, table, errors)
@@ -185,9 +185,9 @@ def _expected_error(cell: Cell, base: int, table: Table, errors: Sequence[PastEr
 
 
 def _error_below(cell: Cell, base: int, table: Table, errors: Sequence[PastError]) -> float:
-    """Log half-width of a batch smaller than all that were measured on its curve.
+    """Log half-width for a batch smaller than all measured ones of its curve.
 
-    What an input costs beside others is not known there, unless other curves show it.
+    How the cost per input changes down there is unknown unless other curves show it.
     """
     distance = _doublings(cell.batch, base)
     usual = max((abs(error) for ahead, error in errors if ahead <= distance), default=UNKNOWN_STEP)
@@ -229,7 +229,7 @@ def _growth(curve: Curve, base: int, batch: int, table: Table) -> float:
 
 
 def _reference(curve: Curve, start: int, end: int, table: Table) -> float:
-    """Log growth of the cost per input between two batches as far as other curves show it."""
+    """Log growth of the cost per input between two batches, as far as other curves show it."""
     grid = sorted({b for b in _batches(table) if start < b < end} | {start, end})
     steps = (_steps(curve, low, high, table) for low, high in pairwise(grid))
     return sum(statistics.fmean(each) for each in steps if each)
@@ -246,7 +246,7 @@ def _last_step(own: abc.Mapping[int, CurvePoint], base: int) -> float:
         if settled:
             return 0.0
     step = math.log(here.latency / base) - math.log(there.latency / before)
-    # falling cost per input is a fixed cost being shared out; it does not go on falling
+    # a falling cost per input is a fixed cost shared by more inputs; it does not keep falling
     return max(0.0, step / max(1, _doublings(before, base)))
 
 

@@ -1,7 +1,7 @@
-"""Estimating how the latencies of a run vary, from its visits; pure.
+"""Estimate how the latencies of a run vary, from its visits; pure.
 
-Standard deviations between and within visits by the method of moments, over all cells with two
-visits or more and the anchor; how much cells differ by maximum likelihood.
+The standard deviations between and within visits are fitted by the method of moments, over all
+cells with two visits or more and the anchor; how much cells differ, by maximum likelihood.
 """
 
 import math
@@ -33,16 +33,16 @@ from coresplit.stats.variance import (
 )
 
 FEWEST_DF = 4.0
-"""Fewest degrees of freedom from which the variance of a run is estimated, not assumed."""
+"""With fewer degrees of freedom, the variance of a run is assumed instead of estimated."""
 MOST_DF = 25.0
-"""Cells of one run are never taken to vary exactly alike: the tails would be too thin."""
+"""Cells of a run are never assumed to vary exactly alike: the tails would be too thin."""
 PROCESS_LEVEL = 0.05
 _PRIOR_DF = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 17.0, MOST_DF)
 _MOST_STEPS = 30
 
 
 def variance_of(run: Run) -> Variance:
-    """The variance of a run; assumed where it has too few visits, or was imported."""
+    """The variance of a run; assumed if the run has too few visits or was imported."""
     imported = run.machine is None or run.measurements
     if imported and all(item.published is not None for item in run.measurements):
         return PUBLISHED
@@ -57,7 +57,7 @@ def fit(
     """Estimate the variance of a run from its cells and the visits of its anchor.
 
     ``anchor`` is the cell of visits that do not name one. Visits of different anchor cells are
-    different groups. Disturbed visits tell nothing of the run.
+    separate groups. Cells with only disturbed visits are ignored.
     """
     cells = {
         item.cell: (visit_values(item), item.by_visit)
@@ -92,8 +92,8 @@ def fit_values(
 ) -> Variance:
     """The variance from the visits of every group, their samples, and the cells of the grid.
 
-    Without ``pairs`` the prior of differences is left out, which is dear and nobody asks for while
-    a sweep goes on.
+    Without ``pairs``, skip the prior of differences, which is expensive and not needed during a
+    sweep.
     """
     visits = list(visits)
     within = _within(visits)
@@ -139,18 +139,18 @@ def _paired_prior(cells: Mapping[Cell, Sequence[VisitValue]], variance: Variance
                 df = float(len(pairs) - 1)
                 each.append((pair_squares(pairs, variance) / df, df))
         if each:
-            # every pair counts as one that may vary by itself, but pairs that share a cell are
-            # not independent: so many cells have one contrast less
+            # every pair may vary by itself, but pairs that share a cell are not independent:
+            # n cells have n - 1 independent contrasts
             total += (len(members) - 1) * statistics.fmean(count for _, count in each)
             found += each
     return prior_of(found, total) if total >= FEWEST_DF else None
 
 
 def prior_of(variances: Sequence[tuple[float, float]], total: float | None = None) -> Prior:
-    """The prior of variances with their degrees of freedom, by maximum likelihood.
+    """The prior of variances, given with their degrees of freedom, by maximum likelihood.
 
-    True variances are taken to be inverse gamma, as Smyth (2004) does; with the one or two degrees
-    of freedom that cells have, likelihood tells the weight better than the moments of the logs.
+    True variances are assumed to be inverse gamma (Smyth 2004). With the one or two degrees of
+    freedom that cells have, likelihood estimates the weight better than moments of the logs do.
     """
     floor = max(1e-4 * statistics.median(square for square, _ in variances), SMALLEST_SD**2)
     found = [(max(square, floor), own) for square, own in variances]
@@ -162,7 +162,7 @@ def prior_of(variances: Sequence[tuple[float, float]], total: float | None = Non
 
 
 def _factor(variances: Sequence[tuple[float, float]], prior_df: float) -> float:
-    """The prior's factor of the highest likelihood for given degrees of freedom, by iteration."""
+    """The most likely factor of the prior for given degrees of freedom, by iteration."""
     factor = sum(square * own for square, own in variances) / sum(own for _, own in variances)
     for _ in range(_MOST_STEPS):
         before = factor
@@ -213,11 +213,11 @@ def _single(visits: Iterable[Sequence[float]]) -> float:
 
 
 def _process(cells: Mapping[Cell, Sequence[VisitValue]]) -> float:
-    """Standard deviation between processes of one instance; 0 where none is shown.
+    """Standard deviation between processes of one instance; 0 if none is significant.
 
-    One-way analysis of variance of the differences within blocks, over the processes that the two
-    visits ran in: what the machine did meanwhile cancels. It is carried only where processes
-    differ more than visits do, at 5 %.
+    One-way analysis of variance of the differences within blocks, grouped by the processes that
+    the two visits ran in, so that changes of the machine cancel. It counts only if processes differ
+    more than visits do, at a level of 5 %.
     """
     between = within = df_between = df_within = size = 0.0
     for pairs in _side_by_side(cells):
@@ -248,7 +248,7 @@ def _process(cells: Mapping[Cell, Sequence[VisitValue]]) -> float:
 def _side_by_side(
     cells: Mapping[Cell, Sequence[VisitValue]],
 ) -> Iterator[list[tuple[VisitValue, VisitValue]]]:
-    """The pairs of every two cells of one <threads, batch, setting>."""
+    """The pairs of visits of every two cells with the same <threads, batch, setting>."""
     for members in _places(cells).values():
         for first, second in combinations(members, 2):
             yield block_pairs(first, second)

@@ -4,12 +4,12 @@ from coresplit.records import UNCHECKED, Prepared, Run
 
 
 def is_lossy(entry: Prepared) -> bool:
-    """Whether an optimization may change results by more than rounding, as its instance said."""
+    """True if the instance reported that its optimization may change results beyond rounding."""
     return entry.facts.get("lossy") == "yes"
 
 
 def states_losses(run: Run) -> bool:
-    """Whether a run records which of its optimizations are lossy; imported tables do not."""
+    """True if a run records which of its optimizations are lossy; imported tables do not."""
     return any(isinstance(entry, Prepared) for entry in run.journal)
 
 
@@ -20,7 +20,7 @@ def lossy_of(run: Run) -> frozenset[str]:
 
 
 def unchecked_of(run: Run) -> dict[str, str]:
-    """The optimizations with outputs that could not be checked, each with the reason."""
+    """The optimizations whose outputs could not be checked, each with the reason."""
     return {
         entry.optimization: entry.facts[UNCHECKED]
         for entry in run.journal

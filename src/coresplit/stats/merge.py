@@ -1,4 +1,4 @@
-"""Adding up what was counted: of visits one after another, and of instances side by side."""
+"""Add up counters: of consecutive visits, and of instances that run side by side."""
 
 import statistics
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _NOT_SUMS = ("peak_memory", "started_at", "threads", "thread_cores")
 
 
 def in_turn(before: Evidence | None, new: Evidence) -> Evidence:
-    """Sum of two visits' evidence; peak memory is the larger, the start the earlier."""
+    """Sum of the evidence of two visits; the larger peak memory, the earlier start."""
     if before is None:
         return new
     sums = {
@@ -30,8 +30,8 @@ def in_turn(before: Evidence | None, new: Evidence) -> Evidence:
 def side_by_side(each: Sequence[Evidence]) -> Evidence:
     """Sum over instances that ran at the same time.
 
-    They share the wall clock and the throttling of their cgroup, of which the largest stands;
-    stolen time stays that of one instance, as its share of the wall time is what is judged.
+    They share the wall clock and the throttling of their cgroup, so the maximum counts. Stolen
+    time is the mean of one instance, because its share of the wall time is what is judged.
     """
     first = each[0]
     shared = ("visits", "wall_s", "throttled_periods", "throttled_s")
@@ -50,7 +50,7 @@ def side_by_side(each: Sequence[Evidence]) -> Evidence:
 
 
 def signs_in_turn(each: Sequence[Signs | None]) -> Signs | None:
-    """Signs over rounds one after another; the core and sibling are those of the worst round."""
+    """Signs over consecutive rounds; the core and sibling are those of the worst round."""
     known = [signs for signs in each if signs is not None]
     if not known:
         return None
@@ -71,7 +71,7 @@ def signs_in_turn(each: Sequence[Signs | None]) -> Signs | None:
 
 
 def signs_side_by_side(each: Sequence[Signs | None]) -> Signs | None:
-    """Signs of instances that ran at the same time: those of the one that was disturbed most."""
+    """Signs of instances that ran at the same time: those of the most disturbed one."""
     known = [signs for signs in each if signs is not None]
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""The noise of a run in numbers for people: its floor, and the drift within visits."""
+"""The noise of a run as numbers for people: its floor, and the drift within visits."""
 
 import math
 import random
@@ -18,13 +18,13 @@ MIN_SAMPLES = 3
 def noise_floor(journal: Sequence[JournalEntry]) -> float | None:
     """Relative difference that two measurements of one cell stay within, 95 times in 100.
 
-    The visits of the anchor cell are split into two halves in every way there is (2000 random
-    ways where there are more); each half is one measurement of the same cell, spread over the
-    run as those of other cells are. The 95th percentile of |log ratio| of their medians is
-    returned as a relative difference. None with fewer than four visits: there is no telling.
-    Where the anchor changed in the course of the run, the cell with most visits counts alone.
+    The visits of the anchor cell are split into two halves in every possible way (2000 random
+    ways if there are more). Each half is one measurement of the same cell, spread over the run
+    like those of other cells. The 95th percentile of |log ratio| of their medians is returned as
+    a relative difference; None with fewer than four visits. If the anchor changed during the run,
+    only the cell with most visits counts.
 
-    It is a number for people. What differs is decided by ``difference.decide``.
+    The number is for people: ``difference.decide`` decides what differs.
     """
     groups = anchor_groups(journal, None).values()
     medians = [statistics.median(samples) for samples in max(groups, key=len, default=[])]
@@ -51,10 +51,10 @@ def _gap(medians: Sequence[float], half: set[int]) -> float:
 
 
 def visit_drift(run: Run) -> float | None:
-    """How much slower the first sample of a visit is than the others (relative), in the median.
+    """How much slower the first sample of a visit is than the others (relative, median).
 
-    Over all visits of three samples and more; None without any. Warm-up is over by then, so that
-    this is a drift within visits, which no cut hides.
+    Over all visits of three samples or more; None without any. Warm-up is already cut off, so this
+    is the drift that remains within visits.
     """
     gaps = [
         math.log(samples[0] / statistics.median(samples[1:]))

@@ -1,8 +1,8 @@
-"""Many things measured once in every round, side by side: how each stands to the first; pure.
+"""Compare things measured side by side, once per round each, with the first of them; pure.
 
-A value is the product of what its thing takes and of how slow its round was. The residuals say how
-much each thing varies. A few rounds say little about that, so the variance of each thing is
-moderated by those of all others (Smyth, "Linear models and empirical Bayes methods for assessing
+A value is the product of the time its thing takes and of how slow its round was. The residuals
+show how much each thing varies. A few rounds say little about that, so the variance of each thing
+is moderated by those of all others (Smyth, "Linear models and empirical Bayes methods for assessing
 differential expression", 2004, as in ``stats.variance``).
 """
 
@@ -15,14 +15,14 @@ from coresplit.stats.fitting import FEWEST_DF, prior_of
 from coresplit.stats.variance import median_variance
 
 Round = Mapping[str, float]
-"""The log of what each thing took; the first one and at least one other are in every round."""
+"""The log time of each thing; every round has the first one and at least one other."""
 
 
 def against(first: str, groups: Sequence[Sequence[Round]]) -> dict[str, Contrast]:
     """How many times as fast ``first`` is as each of the others.
 
     All rounds of a group contain the same things; each of the others is in one group, with two
-    rounds or more. If too little is known of how things vary, a pair is judged by its own rounds.
+    rounds or more. If too little is known of the variances, a pair is judged by its own rounds.
     """
     spreads = [(_spreads(rounds), len(rounds) - 1) for rounds in groups]
     total = sum((len(found) - 1) * df for found, df in spreads)

@@ -1,4 +1,4 @@
-"""How a cell is sampled: its warm-up, its visits and forwards, and its verdict; pure."""
+"""How to sample a cell: warm-up, visits, forwards per visit, and the verdict; pure."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from coresplit.stats.fitting import variance_of
 from coresplit.stats.variance import Location, Variance, VisitValue, locate, visit_values
 
 FEWEST_VISITS = 3
-"""Fewer cannot show how a cell behaves at other times of the run: such a cell is ``light``."""
+"""Fewer do not show how a cell behaves at other times of the run: such a cell is ``light``."""
 MOST_VISITS = 40
 HOPELESS_VISITS = 10
 STEAL_LIMIT = 0.05
@@ -26,11 +26,11 @@ TOLERANCE = 0.02
 
 
 def calibrating_forwards(latency_s: float | None, budget_s: float) -> int:
-    """How many forwards a cell is calibrated with, which are never used as data.
+    """How many forwards a cell is calibrated with; they are never used as data.
 
-    As many as fit in a second, from one to six. None if a forward takes over a hundredth of the
-    budget: smaller batches have warmed up the instance, and another forward would cost as much as
-    the measurement.
+    As many as fit in a second, from one to six; three if the latency is unknown. Zero if a forward
+    takes over a hundredth of the budget: smaller batches have warmed up the instance, and another
+    forward would cost as much as the measurement.
     """
     if latency_s is None:
         return UNKNOWN_CALIBRATING
@@ -43,7 +43,7 @@ def warmup_length(calibration: Sequence[float]) -> int:
     """How many leading forwards of every later visit are warm-up, from the calibrating ones.
 
     Forwards are warm-up while they exceed the median of all later ones by over 2 %: at least one,
-    at most half of the calibrating forwards. None without a calibration.
+    at most half of the calibrating forwards. Zero without a calibration.
     """
     length = 0
     while length < len(calibration) // 2:
@@ -55,16 +55,16 @@ def warmup_length(calibration: Sequence[float]) -> int:
 
 
 def is_precise(values: Sequence[VisitValue], variance: Variance, precision: float) -> bool:
-    """Whether the 95 % interval is within ``precision`` (relative), over three visits at least."""
+    """True if the 95 % interval of at least three visits is within ``precision`` (relative)."""
     if len(values) < FEWEST_VISITS:
         return False
     return locate(values, variance).halfwidth <= math.log1p(precision)
 
 
 def is_hopeless(values: Sequence[VisitValue], variance: Variance, precision: float) -> bool:
-    """Whether more visits would not reach the requested precision.
+    """True if more visits would not reach the requested precision.
 
-    True after forty visits, and after ten if the interval, which shrinks with the square root of
+    That is after forty visits, or after ten if the interval, which shrinks with the square root of
     their number, would need more than forty.
     """
     if len(values) >= MOST_VISITS:
@@ -86,9 +86,9 @@ def visits_wanted(values: Sequence[VisitValue], variance: Variance, precision: f
 
 
 def forwards_wanted(variance: Variance, latency_s: float, overhead_s: float) -> int:
-    """How many forwards per visit reach a precision at the lowest cost; odd, from 3 to 21.
+    """How many forwards per visit reach a given precision at the lowest cost; odd, from 3 to 21.
 
-    Minimizes cost times variance of a visit that takes ``overhead_s`` plus ``latency_s`` for each
+    Minimizes cost times variance of a visit that takes ``overhead_s`` plus ``latency_s`` per
     forward (two-stage sampling: Cochran, Sampling Techniques, 1977, section 10.6).
     """
 
@@ -107,7 +107,7 @@ def judge(
 ) -> tuple[Verdict, str]:
     """Verdict and reason of a cell with at least one visit; ``precision`` is relative.
 
-    ``contention`` says what disturbed all of its visits, if anything did.
+    ``contention`` says what disturbed the visits, if all of them were disturbed.
     """
     if contention is not None:
         visits = "its only visit" if len(values) == 1 else f"all {len(values)} visits"
@@ -125,9 +125,9 @@ def judge(
 
 
 def judged(run: Run) -> Run:
-    """The run with verdicts that follow from its raw samples and the variance of the whole run.
+    """Return the run with verdicts derived from its samples and the variance of the whole run.
 
-    Stored verdicts were given when less was measured, or by an older version.
+    Stored verdicts may be based on fewer samples or come from an older version.
     """
     variance = variance_of(run)
     precision = run.settings.precision
@@ -138,7 +138,7 @@ def judged(run: Run) -> Run:
 
 
 def steal_share(measurement: Measurement) -> float:
-    """Share of the time of its cores that a hypervisor took from a cell."""
+    """Share of the time of a cell's cores that the hypervisor took."""
     evidence = measurement.evidence
     if evidence is None or evidence.wall_s <= 0:
         return 0.0

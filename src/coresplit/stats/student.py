@@ -1,4 +1,4 @@
-"""Student's t distribution, and the few functions it takes; pure."""
+"""Student's t distribution and the functions it needs; pure."""
 
 import math
 from functools import lru_cache
@@ -7,7 +7,7 @@ _TINY = 1e-300
 _ACCURACY = 1e-14
 _MOST_STEPS = 500
 NORMAL_FROM = 1e6
-"""Degrees of freedom from which t is taken for normal."""
+"""Degrees of freedom from which t is treated as normal."""
 
 
 @lru_cache(maxsize=65536)
@@ -24,7 +24,7 @@ def two_sided(t: float, df: float) -> float:
 
 @lru_cache(maxsize=65536)
 def quantile(confidence: float, df: float) -> float:
-    """The t that |T| stays within with probability ``confidence``, by bisection."""
+    """The t within which |T| lies with probability ``confidence``, by bisection."""
     low, high = 0.0, 1.0
     while two_sided(high, df) > 1 - confidence and high < 1e12:
         high *= 2
@@ -63,5 +63,5 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def _away(value: float) -> float:
-    """The value itself, or something tiny where a division by it would fail."""
+    """The value, or a tiny number if dividing by the value would fail."""
     return value if abs(value) > _TINY else _TINY

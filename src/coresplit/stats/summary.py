@@ -25,8 +25,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One drawable latency in seconds, with the interval around it and what the interval is.
 
     ``interval`` says what ``low`` and ``high`` are: a 95 % confidence interval of the latency, the
-    expected range of an estimate, or the published minimum and maximum around a mean. ``location``
-    is what differences are tested by.
+    expected range of an estimate, or the published minimum and maximum around a mean. Tests of
+    differences use ``location``.
     """
 
     latency: float
@@ -62,7 +62,7 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
 
 
 def point_of(measurement: Measurement, variance: Variance) -> Point | None:
-    """The drawable value of a measurement; None where nothing may be drawn as data.
+    """The drawable value of a measurement; None if it has none.
 
     ``variance`` is that of the run; it determines the interval of a cell with few visits.
     """
@@ -92,7 +92,7 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
         return None
     location = locate(values, variance)
     if wider := doubt(measurement):
-        # all visits were disturbed, so that the true latency may be far below what was seen
+        # all visits were disturbed, so the true latency may be far below the measured one
         middle, reach = location.value, wider + location.halfwidth
         location = located(
             Interval(low=middle * math.exp(-reach), value=middle, high=middle * math.exp(reach))
@@ -110,10 +110,10 @@ def point_of(measurement: Measurement, variance: Variance) -> Point | None:
 
 
 def located(estimate: Interval) -> Location:
-    """The location whose 95 % interval is as wide as that of an estimate, its farther end counts.
+    """The location whose 95 % interval reaches as far as the farther end of an estimate.
 
-    Its tails are those of t with few degrees of freedom: it rests on a few past errors. An estimate
-    that has no width is taken as exact.
+    Its tails are those of t with few degrees of freedom, because it is based on few past errors.
+    An estimate without width is taken as exact.
     """
     reach = max(math.log(estimate.value / estimate.low), math.log(estimate.high / estimate.value))
     error = reach / quantile(CONFIDENCE, ESTIMATE_DF)

@@ -1,16 +1,17 @@
-"""How measured latencies vary, and where that leaves the latency of a cell; pure.
+"""How measured latencies vary, and the resulting interval of a cell's latency; pure.
 
 The model is log latency = cell + process + visit + forward. The visit is the unit of replication:
-its value is the median of its forwards, which heavy tails of single forwards hardly move, and the
-value of a cell is the median of its visits. The variance of a visit of k forwards is
+its value is the median of its forwards, which is robust to heavy tails, and the value of a cell is
+the median of its visits. The variance of a visit of k forwards is
 
     between^2 + c(k) * within^2,    c(k) the variance of the median of k standard normals.
 
-Both are those of the whole run (``fitting``). So a cell of a single forward has an honest interval
-too. A cell that plainly varies more or less than the others is given its own variance as far as its
-visits tell it: the moderated variance of Smyth, "Linear models and empirical Bayes methods for
-assessing differential expression", Statistical Applications in Genetics and Molecular Biology 3(1),
-2004, section 4. The more cells differ from each other, the fewer degrees of freedom t has.
+``between`` and ``within`` are estimated over the whole run (``fitting``), so even a cell of a
+single forward has a valid interval. A cell that clearly varies more or less than the others moves
+toward its own variance, as far as its visits show it: the moderated variance of Smyth, "Linear
+models and empirical Bayes methods for assessing differential expression", Statistical Applications
+in Genetics and Molecular Biology 3(1), 2004, section 4. The more cells differ from each other, the
+fewer degrees of freedom t has.
 """
 
 import math
@@ -25,9 +26,9 @@ from coresplit.stats.student import quantile
 
 CONFIDENCE = 0.95
 ASSUMED_SD, ASSUMED_DF = 0.10, 3.0
-"""Taken where a run has too few visits to tell its own; such a run names hardly any difference."""
+"""Used if a run has too few visits to estimate its own; such a run shows hardly any difference."""
 PUBLISHED_SD, PUBLISHED_DF = 0.025, 10.0
-"""Taken for imported tables, which state nothing of how often a cell was measured."""
+"""Used for imported tables, which do not state how often a cell was measured."""
 SMALLEST_SD = 1e-7
 FEWEST_SHELTERED = 3
 
@@ -35,7 +36,7 @@ _MEDIAN_VARIANCE = (1.0, 0.5, 0.4487, 0.2982, 0.2868, 0.2147, 0.2104)
 
 
 class VisitValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The log of the median of a visit in log seconds, and how many forwards it is of."""
+    """The log of the median of a visit (in seconds), and its number of forwards."""
 
     log: float
     forwards: int
@@ -46,7 +47,7 @@ class VisitValue(msgspec.Struct, frozen=True, kw_only=True):
 class Prior(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a variance before a cell's own visits: a factor, and its weight in df.
 
-    ``total`` is how many degrees of freedom all that it was learnt from has.
+    ``total`` is the degrees of freedom of all the data that it was fitted to.
     """
 
     factor: float = 1.0
@@ -58,19 +59,19 @@ class Prior(msgspec.Struct, frozen=True, kw_only=True):
         return (self.df * self.factor + squares) / (self.df + df)
 
     def degrees(self, own: float) -> float:
-        """Degrees of freedom of a moderated variance: never more than there are in all."""
+        """Degrees of freedom of a moderated variance: at most ``total``, at least the prior's."""
         return max(self.df, min(self.df + own, self.total))
 
 
 class Variance(msgspec.Struct, frozen=True, kw_only=True):
     """Standard deviations of log latency in a run: between visits, forwards and processes.
 
-    ``single`` stands for ``within`` where a visit has one or two forwards, whose median gives no
-    shelter from heavy tails: a forward lies within 1.96 of it from the others of its visit, 95
-    times in 100.
+    ``single`` replaces ``within`` if larger and a visit has one or two forwards, whose median does
+    not protect from heavy tails: a forward lies within 1.96 times ``single`` of the others of its
+    visit, 95 times in 100.
     ``alone`` is the prior of a visit's variance, ``paired`` that of the difference of two visits
-    of one block; both are in units of what the first three predict. ``known`` is false where they
-    were assumed, ``df`` is how many degrees of freedom they were estimated from.
+    of one block; both are in units of what the first three predict. ``known`` is false if they
+    were assumed, ``df`` is the degrees of freedom that they were estimated from.
     """
 
     between: float
@@ -83,7 +84,7 @@ class Variance(msgspec.Struct, frozen=True, kw_only=True):
     df: float = 0.0
 
     def of_visit(self, forwards: int) -> float:
-        """Variance of the log median of a visit of so many forwards."""
+        """Variance of the log median of a visit with this number of forwards."""
         within = self.within if forwards >= FEWEST_SHELTERED else max(self.within, self.single)
         return self.between**2 + median_variance(forwards) * within**2
 
@@ -130,8 +131,8 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 def median_variance(count: int) -> float:
     """Variance of the median of ``count`` standard normals; its limit is pi / (2 count).
 
-    Up to seven by numerical integration over order statistics, beyond by a correction of the
-    limit that is within 0.5 %.
+    Up to seven by numerical integration over order statistics, beyond that by a correction of the
+    limit that is accurate to 0.5 %.
     """
     if count <= len(_MEDIAN_VARIANCE):
         return _MEDIAN_VARIANCE[count - 1]
@@ -139,12 +140,12 @@ def median_variance(count: int) -> float:
 
 
 def visit_value(samples: Sequence[float]) -> VisitValue:
-    """The value of a visit of which nothing but the samples is known."""
+    """The value of a visit, given only its samples."""
     return VisitValue(log=_log_median(samples), forwards=len(samples))
 
 
 def visit_values(measurement: Measurement) -> tuple[VisitValue, ...]:
-    """The value of every visit of a measurement, in order; none where it has no clean samples."""
+    """The value of every visit of a measurement, in order; empty if its verdict discards them."""
     if measurement.verdict not in ("measured", "light", "unstable"):
         return ()
     parts = measurement.by_visit
@@ -159,7 +160,7 @@ def visit_values(measurement: Measurement) -> tuple[VisitValue, ...]:
 
 
 def locate(values: Sequence[VisitValue], variance: Variance) -> Location:
-    """The median of the visits' medians, with its standard error from the run and its own spread.
+    """The median of the visit medians; its standard error uses the run and its own spread.
 
     Raises StatisticsError for no visits.
     """
@@ -174,7 +175,7 @@ def locate(values: Sequence[VisitValue], variance: Variance) -> Location:
 
 
 def concentration(values: Sequence[VisitValue]) -> float:
-    """Sum of the squared shares of the processes: 1 where all visits were of one process."""
+    """Sum of the squared shares of the processes: 1 if all visits ran in one process."""
     counts: dict[int, int] = defaultdict(int)
     for value in values:
         counts[value.process] += 1
@@ -184,13 +185,13 @@ def concentration(values: Sequence[VisitValue]) -> float:
 def block_pairs(
     first: Sequence[VisitValue], second: Sequence[VisitValue]
 ) -> list[tuple[VisitValue, VisitValue]]:
-    """The visits of two cells that were made side by side, in the same block."""
+    """The visits of two cells that were made in the same block, side by side."""
     of_second = {value.block: value for value in second if value.block is not None}
     return [(value, of_second[value.block]) for value in first if value.block in of_second]
 
 
 def pair_squares(pairs: Sequence[tuple[VisitValue, VisitValue]], variance: Variance) -> float:
-    """Sum of squares of the differences of pairs, in units of what unpaired visits would vary."""
+    """Sum of squares of the differences of pairs, in units of the variance of unpaired visits."""
     return sum_of_squares(
         [one.log - other.log for one, other in pairs],
         [variance.of_visit(one.forwards) + variance.of_visit(o.forwards) for one, o in pairs],
@@ -200,7 +201,7 @@ def pair_squares(pairs: Sequence[tuple[VisitValue, VisitValue]], variance: Varia
 def sum_of_squares(values: Sequence[float], expected: Sequence[float] | None = None) -> float:
     """Sum of squares about the mean, each over its expected variance if given.
 
-    The mean then weighs each value by the inverse of what is expected of it.
+    The mean then weighs each value by the inverse of its expected variance.
     """
     if expected is None:
         mean = statistics.fmean(values)

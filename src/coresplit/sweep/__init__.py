@@ -1,14 +1,14 @@
-"""The sweep: which cell is visited next, for how long, and when it is enough.
+"""The sweep: which cell to visit next, for how long, and when to stop.
 
 runner.Sweep   the loop; the only part with a clock, instances and a sink
-schedule       which cells next, side by side (pure)
-order          which instances are prepared first or started again (pure)
-preparing      makes instances ready, in slices of time
-forecast       how far a budget will reach (pure)
-cell_state     what is known of each cell so far, and its verdict
+schedule       which cells to visit next, side by side (pure)
+order          which instances to prepare first or to restart (pure)
+preparing      prepares instances in slices of time
+forecast       how many cells a budget will reach (pure)
+cell_state     the visits of a cell so far, and its verdict
 memory_limit   which batches would not fit in memory (pure)
 pool           the instances that are alive
-finish         estimates for what was not reached (pure)
+finish         estimates for cells that were not reached (pure)
 """
 
 from coresplit.sweep.forecast import Forecast, forecast

@@ -1,4 +1,4 @@
-"""The cell that is repeated through the sweep, whose spread shows how the machine varies."""
+"""The cell that is visited throughout the sweep to show how the machine varies."""
 
 import math
 import time
@@ -15,15 +15,15 @@ VISITS_PER_BUDGET = 15
 LONGEST_GAP_S = 90.0
 LARGEST_SHARE = 1 / 20
 FEWEST_VISITS = 8
-"""Few visits tell no noise: so many fit in a budget however long one takes."""
+"""Too few visits do not show the noise: at least this many fit in a budget."""
 RETRIES, RETRY_SHARE = 2, 1 / 4
-"""A disturbed visit is repeated so often, each time after that share of the gap."""
+"""How often a disturbed visit is repeated, each time after this share of the gap."""
 
 
 class Anchor:
-    """When the anchor cell is due again, and its visit.
+    """Decides when the anchor cell is due again, and visits it.
 
-    The first of ``cells`` whose instance works is taken; without any it is never due.
+    The anchor is the first of ``cells`` whose instance works; without any it is never due.
     """
 
     def __init__(self, cells: Sequence[Cell], budget_s: float | None) -> None:
@@ -35,9 +35,10 @@ class Anchor:
         self._retries = 0
 
     def due(self, now: float) -> bool:
-        """Whether the last visit lies a gap back: a fifteenth of the budget, or twenty visits.
+        """True if the last visit was at least a gap ago.
 
-        The gap is never over an eighth of the budget.
+        The gap is a fifteenth of the budget, at most 90 s, or the time of twenty visits if that is
+        longer; never over an eighth of the budget.
         """
         return bool(self._cells) and now >= self._due_at
 
@@ -48,10 +49,10 @@ class Anchor:
         left_s: float,
         on_disturbed: Callable[[Cell, Disturbance], None] = lambda cell, found: None,
     ) -> AnchorVisit | None:
-        """One visit, or None where it was throttled or its instance fails, as its cell will say.
+        """Visit the anchor; None if it was throttled or its instance failed.
 
-        None also where it was disturbed: it is then due again after a quarter of the gap, twice.
-        Once there has been a visit no other cell is taken, since two cells tell no noise.
+        Also None if it was disturbed: it is then due again after a quarter of the gap, up to twice.
+        After the first visit the cell stays the anchor, because two cells do not show the noise.
         """
         timeout = min(TIMEOUT_S, max(1.0, left_s))
         begin = clock()

@@ -1,17 +1,17 @@
-"""The time a sweep may take, and how much of it a visit gets."""
+"""The time that a sweep may take, and how much of it a visit gets."""
 
 import math
 from collections.abc import Callable
 
 OVERRUN = 1.08
-"""A forward may end this far beyond the budget before it is cut off."""
+"""A forward is cut off at this multiple of the budget."""
 PREPARE_SHARE = 1 / 2
 PREPARE_S = 60.0
-"""Until then, or that share of the budget, what is quick to prepare is prepared first."""
+"""At first, quick instances are prepared until this time or that share of the budget."""
 LATEST_SHARE = 3 / 4
-"""Of a short budget, after which something is measured in any case."""
+"""Share of a short budget after which measuring starts in any case."""
 COMPILE_SHARE = 1 / 4
-"""Of the budget that compilers may take before the rest is measured deeply."""
+"""Share of the budget that compilers may take before the later visits."""
 PATIENCE = 5.0
 SLACK_S = 30.0
 CHEAP_SHARE = 1 / 1000
@@ -21,9 +21,9 @@ SHORTEST_VISIT_S, LONGEST_VISIT_S = 0.5, 5.0
 
 
 class Budget:
-    """Seconds from ``begun`` on ``clock``; ``limit`` is infinite where there is no budget.
+    """Seconds from ``begun`` on ``clock``; ``limit`` is infinite without a budget.
 
-    ``expected`` is everywhere the latency in seconds expected of a forward, or None.
+    ``expected`` always is the expected latency of a forward in seconds, or None.
     """
 
     def __init__(self, limit: float | None, clock: Callable[[], float], begun: float) -> None:
@@ -38,44 +38,44 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds of the budget that are left; negative beyond it."""
+        """Seconds of the budget that are left; negative after its end."""
         return self.limit - self.elapsed
 
     @property
     def until_deadline(self) -> float:
-        """Seconds until whatever still runs is cut off."""
+        """Seconds until anything that still runs is cut off."""
         return OVERRUN * self.limit - self.elapsed
 
     @property
     def to_prepare(self) -> float:
-        """Seconds until what is ready is measured, and the rest waits."""
+        """Seconds left for preparing before measuring starts with the instances that are ready."""
         quick = max(PREPARE_SHARE * self.limit, PREPARE_S)
         return min(quick, LATEST_SHARE * self.limit) - self.elapsed
 
     @property
     def to_compile(self) -> float:
-        """Seconds that compilers may take; at most half of what is left, to measure the rest."""
+        """Seconds that compilers may take; at most half of those left, to measure the rest."""
         return min(COMPILE_SHARE * self.limit, self.left / 2)
 
     @property
     def cheap(self) -> float:
-        """Seconds that a forward may take to be run before any compiler."""
+        """Longest forward, in seconds, that is measured before any compiler runs."""
         return CHEAP_SHARE * self.limit
 
     def visit(self, latency: float, warmup: int, wanted: int) -> tuple[float, int]:
-        """Seconds after which a visit starts no more forwards, and how many it has at most.
+        """Seconds after which a visit starts no more forwards, and its maximum number of forwards.
 
-        Their number is fixed beforehand from the ``latency`` expected, so that slow ones do not
-        make a visit of fewer; the seconds only keep it within the budget after its warm-up.
+        The number is fixed beforehand from the expected ``latency``, so that slow forwards do not
+        shorten a visit; the seconds only keep it within the budget after its warm-up.
         """
         share = max(SHORTEST_VISIT_S, min(LONGEST_VISIT_S, self.limit * VISIT_SHARE))
         count = min(wanted, max(1, math.ceil(share / latency))) if latency else wanted
-        # the last forward of a visit starts before these seconds are over, and must end in time
+        # the last forward of a visit may start just before these seconds end and must finish too
         most = self.left - (1 + warmup) * latency
         return max(1e-3, min(PATIENCE * share, most)), count
 
     def timeout(self, expected: float | None, seconds: float, warmup: int) -> float:
-        """When a visit that starts forwards for ``seconds``, after warm-up ones, is hanging."""
+        """Seconds after which a visit hangs if it starts forwards for ``seconds`` after warm-up."""
         patience = FIRST_FORWARD_S
         if expected is not None:
             patience = (PATIENCE + warmup) * expected + SLACK_S

@@ -1,4 +1,4 @@
-"""What is known of one cell while the sweep goes on."""
+"""The state of one cell during a sweep."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -24,11 +24,11 @@ from coresplit.stats.variance import ASSUMED, Variance, VisitValue, visit_values
 
 MAX_RETRIES = 2
 MOST_DISTURBED = 10
-"""Visits that are all disturbed, after which no better one is expected."""
+"""After this many visits, all disturbed, no better one is expected."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """One visit that yielded samples; ``evidence`` of several resumed ones is at their first."""
+    """One visit with samples; the evidence of all resumed visits is stored with the first."""
 
     samples: tuple[float, ...]
     warmup: tuple[float, ...]
@@ -38,10 +38,10 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CellState:
-    """The visits, evidence and end of one cell; ``measurement`` gives what stands now.
+    """The visits, evidence and end of one cell; ``measurement`` gives the current result.
 
-    ``variance`` is that of the run as far as it is known, and is kept up to date by the ledger.
-    ``overhead_s`` is what the last visit took beside its timed forwards.
+    ``variance`` is that of the run as far as known; the ledger keeps it up to date.
+    ``overhead_s`` is the time of the last visit without its timed forwards.
     """
 
     def __init__(self, cell: Cell, precision: float) -> None:
@@ -61,7 +61,7 @@ class CellState:
 
     @classmethod
     def resumed(cls, before: Measurement, precision: float) -> "CellState":
-        """Go on from an earlier measurement; what had no samples starts afresh."""
+        """Continue an earlier measurement; one without samples starts over."""
         state = cls(before.cell, precision)
         if before.verdict in ("measured", "light", "unstable"):
             state._taken = _parted(before)
@@ -70,38 +70,38 @@ class CellState:
 
     @property
     def samples(self) -> tuple[float, ...]:
-        """The samples of all visits that are shown."""
+        """The samples of all shown visits."""
         return tuple(value for each in self._shown for value in each.samples)
 
     @property
     def evidence(self) -> Evidence | None:
-        """What was counted around the visits that are shown, or around throttled ones."""
+        """The counters of the shown visits, or of throttled ones if there are none."""
         found = [each.evidence for each in self._shown if each.evidence is not None]
         return reduce(in_turn, found) if found else self._throttling
 
     @property
     def values(self) -> tuple[VisitValue, ...]:
-        """The value of every visit that is shown."""
+        """The value of every shown visit."""
         return self._values
 
     @property
     def by_visit(self) -> tuple[tuple[float, ...], ...]:
-        """The samples of every visit that is shown."""
+        """The samples of every shown visit."""
         return tuple(each.samples for each in self._shown)
 
     @property
     def covered(self) -> bool:
-        """Whether there is anything to show, or an end without it."""
+        """True if there is anything to show, or the cell ended without it."""
         return bool(self.samples) or self.ended is not None or self.given_up
 
     @property
     def given_up(self) -> bool:
-        """Whether it has been tried too often without a visit that counts."""
+        """True if too many tries in a row gave no valid visit."""
         return self.retries > MAX_RETRIES
 
     @property
     def settled(self) -> bool:
-        """Whether another visit would add nothing."""
+        """True if another visit would add nothing."""
         if self.ended is not None or self.given_up or len(self._taken) >= MOST_VISITS:
             return True
         if not self.clean:
@@ -112,7 +112,7 @@ class CellState:
 
     @property
     def wanted(self) -> int:
-        """Fewest further forwards that could settle it, from which the time left is predicted."""
+        """Fewest further forwards that could settle the cell; used to predict the time left."""
         if self.settled:
             return 0
         forwards = self._values[-1].forwards if self._values else 1
@@ -121,10 +121,10 @@ class CellState:
         return forwards * visits_wanted(self._values, self.variance, self._precision)
 
     def warmup_forwards(self, process: int, calibrating: int) -> int:
-        """How many forwards come before those of a visit, whatever they take.
+        """How many warm-up forwards precede those of a visit.
 
-        In a ``process`` that has not run the cell they are the ``calibrating`` ones, of which the
-        first visit learns how many every later one needs.
+        In a ``process`` that has not run the cell they are the ``calibrating`` ones. From these the
+        first visit determines how many every later visit needs.
         """
         if self._warm_in is not None and self._warm_in[0] == process:
             return self._warm_in[1]
@@ -133,9 +133,9 @@ class CellState:
     def add(
         self, timed: Timed, *, process: int = 0, block: int | None = None
     ) -> Disturbance | None:
-        """Take in one visit, and say what disturbed it, if anything.
+        """Add a visit and return what disturbed it, or None.
 
-        A throttled one yields no samples and may be tried again. A disturbed one is shown only
+        A throttled visit yields no samples and may be tried again. A disturbed visit is shown only
         while there is no other, and the cell stays open.
         """
         evidence = timed.evidence
@@ -170,7 +170,7 @@ class CellState:
         return found
 
     def _sort(self) -> Sequence[Disturbance | None]:
-        """Show the undisturbed visits, or all where there is no such; what disturbed each."""
+        """Show the undisturbed visits, or all if there are none; return what disturbed each."""
         found = disturbances([each.visit.signs for each in self._taken])
         quiet = [each for each, one in zip(self._taken, found, strict=True) if one is None]
         self.clean = bool(quiet) or not self._taken
@@ -183,7 +183,7 @@ class CellState:
         self.ended = measurement
 
     def measurement(self) -> Measurement | None:
-        """What stands now; None for a cell never visited."""
+        """The current result; None for a cell that was never visited."""
         if self.ended is not None:
             return self.ended
         if self.samples:
@@ -210,7 +210,7 @@ class CellState:
         return None
 
     def _record(self) -> Measurement:
-        """Everything of the cell but its verdict, which is still to come."""
+        """Everything about the cell except its verdict, which is set later."""
         return Measurement(
             cell=self.cell,
             verdict="light",
@@ -224,7 +224,7 @@ class CellState:
 
 
 def _parted(measurement: Measurement) -> list[Taken]:
-    """The visits of an earlier measurement, which has one evidence for all of them."""
+    """Split an earlier measurement, which has one evidence for all visits, into visits."""
     visits = measurement.visits or (
         Visit(samples=len(measurement.samples), warmup=len(measurement.warmup)),
     )

@@ -1,4 +1,4 @@
-"""What is said of the cells that were not reached: an estimate, or why there is none."""
+"""Results for the cells that were not reached: an estimate, or why there is none."""
 
 from collections.abc import Callable, Container, Iterable
 
@@ -15,9 +15,9 @@ def measurements_of_unreached(
     variance: Variance,
     largest_tensor: int,
 ) -> list[Measurement]:
-    """One measurement per cell: ``estimated`` where the table supports it, else ``skipped``.
+    """One measurement per cell: ``estimated`` if the table supports it, else ``skipped``.
 
-    ``why`` says of a cell why it was not measured, for example that the budget ran out.
+    ``why`` says why a cell was not measured, for example that the budget ran out.
     """
     errors = past_errors(table)
     found = []
@@ -39,7 +39,7 @@ def measurements_of_unreached(
 
 
 def why(reason: str, cell: Cell, unready: Container[Key]) -> str:
-    """Why a cell was not measured in a sweep that ended for a reason, with instances unready."""
+    """Why a cell was not measured in a sweep that ended for ``reason`` with instances unready."""
     if reason == "interrupted":
         return "the sweep was interrupted"
     if key_of(cell) in unready:

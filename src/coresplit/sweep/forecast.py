@@ -1,4 +1,4 @@
-"""How far a budget will reach: a rough and pure prediction before anything is measured."""
+"""Predict roughly how many cells a budget reaches, before anything is measured; pure."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -12,15 +12,15 @@ from coresplit.sweep.pool import Key, key_of
 from coresplit.sweep.schedule import COVER_SHARE
 
 FORWARDS = 2
-"""Of a first visit, with its warm-up."""
+"""Forwards of a first visit, including its warm-up."""
 VISIT_S = 0.1
-"""What a visit takes beside its forwards: inputs, a rest, messages."""
+"""Time of a visit besides its forwards: inputs, a rest, messages."""
 BESIDE = 1.3
-"""What a sweep does meanwhile: the anchor, rounds over small cells, the peaks of the cores."""
+"""Factor for other work of a sweep: the anchor, rounds over small cells, peaks of the cores."""
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of the ``cells`` a budget reaches, and the seconds of one that reaches all."""
+    """How many of the ``cells`` a budget reaches, and the budget in seconds that reaches all."""
 
     cells: int
     reached: int
@@ -36,8 +36,8 @@ def forecast(
 ) -> Forecast:
     """Predict which cells are visited at least once; a reached cell may still get few samples.
 
-    ``latency`` gives the seconds expected of a forward, ``together`` is how many instances
-    prepare at once, and ``budget_s`` is None for no limit.
+    ``latency`` gives the expected seconds of a forward, ``together`` is the number of instances
+    that prepare at once, and ``budget_s`` is None for no limit.
     """
     cells = list(cells)
     order = in_order(map(key_of, cells), efforts)
@@ -50,7 +50,7 @@ def forecast(
     ready, prepared_s = _fitting(quick, together, share_s)
     more, compiled_s = _fitting(slow, together, COMPILE_SHARE * budget_s)
     if 0 < len(more) < len(slow):
-        # the next one takes the rest of the share, and is not ready
+        # the next one uses up the rest of the share without getting ready
         compiled_s = COMPILE_SHARE * budget_s
     ready |= more
     left = budget_s - prepared_s - compiled_s
@@ -75,7 +75,7 @@ def forecast(
 def _fitting(
     costs: Sequence[tuple[Key, float]], together: int, seconds: float
 ) -> tuple[set[Key], float]:
-    """The first instances that are ready within the seconds, and how many of those they take."""
+    """The first instances that are ready within ``seconds``, and how many seconds they take."""
     taken = 0.0
     found: set[Key] = set()
     for key, cost in costs:

@@ -1,4 +1,4 @@
-"""The cells that settings name."""
+"""The cells of the grid that settings describe."""
 
 from itertools import product
 
@@ -12,8 +12,8 @@ ANCHOR_BATCH = 4
 def cells_of(settings: Settings) -> tuple[Cell, ...]:
     """Every cell of the grid, in the order of the settings.
 
-    Packed cells are those of which two copies or more fit on the cores: one copy is an isolated
-    cell. Together they take no more inputs than the largest batch.
+    Packed cells need at least two copies that fit on the cores: one copy is an isolated cell.
+    Together the copies take no more inputs than the largest batch.
     """
     return tuple(
         Cell(
@@ -47,7 +47,7 @@ def _packs(settings: Settings, threads: int, batch: int) -> bool:
 
 
 def anchors_of(settings: Settings) -> tuple[Cell, ...]:
-    """The anchor of the settings and what stands in for it: the same in other optimizations."""
+    """The anchor of the settings, then its replacements: the same cell in other optimizations."""
     if settings.anchor is None:
         return ()
     names = dict.fromkeys([settings.anchor.optimization, *reversed(settings.optimizations)])
@@ -55,7 +55,7 @@ def anchors_of(settings: Settings) -> tuple[Cell, ...]:
 
 
 def anchor_of(settings: Settings) -> Cell:
-    """The cell that is repeated through the sweep: last optimization, all threads, small batch."""
+    """The cell to repeat throughout the sweep: last optimization, most threads, small batch."""
     small = [batch for batch in settings.batches if batch <= ANCHOR_BATCH]
     batch = max(small, default=settings.batches[0])
     on_batch = [cell for cell in cells_of(settings) if cell.batch == batch]

@@ -1,4 +1,4 @@
-"""What is known of every cell of a sweep, and the sink that hears of it at once."""
+"""The state of every cell of a sweep; passes each change on to the sink at once."""
 
 import math
 from collections import Counter
@@ -19,13 +19,13 @@ from coresplit.sweep.pool import key_of
 from coresplit.sweep.progress import Progress, Sink
 
 REFIT_GROWTH = 1.05
-"""The variance is estimated anew when there are so many times as many visits as before."""
+"""The variance is estimated again after the number of visits has grown by this factor."""
 
 
 class Ledger:
-    """The states of the cells of settings, going on from measurements that are ``done``.
+    """The states of the cells of settings, continuing the measurements ``done``.
 
-    ``largest_tensor`` is the model's, in bytes per input, once an instance has told it.
+    ``largest_tensor`` is that of the model in bytes per input; 0 until an instance reports it.
     """
 
     def __init__(self, settings: Settings, sink: Sink, done: Iterable[Measurement]) -> None:
@@ -44,12 +44,12 @@ class Ledger:
 
     @property
     def states(self) -> list[CellState]:
-        """Every cell's state, in the order of the grid."""
+        """The state of every cell, in the order of the grid."""
         return list(self._by_cell.values())
 
     @property
     def open_cells(self) -> list[Cell]:
-        """The cells that another visit would add to."""
+        """The cells that are not settled."""
         return [state.cell for state in self.states if not state.settled]
 
     @property
@@ -59,7 +59,7 @@ class Ledger:
         return dict(Counter(str(each.verdict) for each in found if each is not None))
 
     def progress(self, doing: str, elapsed_s: float, left_s: float) -> Progress:
-        """How far the sweep is, ``elapsed_s`` into it and with ``left_s`` of its budget left."""
+        """The progress of the sweep after ``elapsed_s`` with ``left_s`` of its budget left."""
         states = self.states
         open_states = [state for state in states if not state.settled]
         costs = [(state.wanted, self.expected(state.cell)) for state in open_states]
@@ -75,11 +75,11 @@ class Ledger:
         )
 
     def expected(self, cell: Cell) -> float | None:
-        """Latency in seconds expected of a cell; None where nothing is known of its curve."""
+        """Expected latency of a cell in seconds; None if nothing is known of its curve."""
         return predict(cell, self._table)
 
     def refit(self, anchors: Sequence[AnchorVisit]) -> None:
-        """Estimate the variance of the run anew, unless hardly anything has come since."""
+        """Estimate the variance of the run again if there are enough new visits."""
         visits = len(anchors) + sum(len(state.values) for state in self.states if state.clean)
         if visits < REFIT_GROWTH * self._visits_fitted:
             return
@@ -96,7 +96,7 @@ class Ledger:
             state.variance = self.variance
 
     def note(self, state: CellState) -> None:
-        """Tell the sink what stands of a cell, unless it has heard that already."""
+        """Pass the current result of a cell to the sink, unless it has it already."""
         measurement = state.measurement()
         if measurement is None or self._noted.get(state.cell) == measurement:
             return
@@ -106,7 +106,10 @@ class Ledger:
             self._table.setdefault(curve, {}).update(known)
 
     def skipped(self, state: CellState, free: int) -> bool:
-        """End a cell that would not fit in ``free`` bytes, unless it has fitted before."""
+        """End a cell that would not fit in ``free`` bytes; True if it was ended.
+
+        A cell that has samples fits.
+        """
         if state.samples:
             return False
         peaks = self._peaks(state.cell)
@@ -117,18 +120,18 @@ class Ledger:
         return reason is not None
 
     def skip_what_would_not_fit(self, free_for: Callable[[Cell], int]) -> None:
-        """No latency is estimated of what could not run; asked while the instances are there."""
+        """Skip cells that could not run, so that they get no estimate; needs live instances."""
         for state in self.states:
             if not state.covered:
                 self.skipped(state, free_for(state.cell))
 
     def fail(self, state: CellState, error: InstanceError) -> None:
-        """End a cell whose visit failed; one that has samples keeps them and is left at that."""
+        """End a cell whose visit failed; if it has samples, it keeps them as its result."""
         failed = Measurement(cell=state.cell, verdict="failed", reason=str(error))
         self._end(state, (state.measurement() if state.samples else None) or failed)
 
     def fail_larger(self, cell: Cell) -> None:
-        """End the cells of more inputs at once of an optimization that ran out of memory."""
+        """End the cells with more inputs at once if their optimization ran out of memory."""
         inputs = cell.batch * copies_of(cell, self._settings)
         reason = f"{inputs} inputs at once already ran out of memory"
         for state in self.states:
@@ -138,7 +141,7 @@ class Ledger:
                 self._end(state, Measurement(cell=other, verdict="skipped", reason=reason))
 
     def fail_instance(self, cell: Cell, error: InstanceError) -> None:
-        """End all cells of an instance that cannot be made, and those of copies of it."""
+        """End all cells of an instance that cannot be created, and those of copies of it."""
         key = key_of(cell)
         alike = (key, msgspec.structs.replace(key, setting="packed"))
         for state in self.states:
@@ -146,14 +149,14 @@ class Ledger:
                 self.fail(state, error)
 
     def failed(self, cell: Cell) -> bool:
-        """Whether the cell has ended without a value."""
+        """True if the cell has failed without a value."""
         measurement = self._by_cell[cell].measurement()
         return measurement is not None and measurement.verdict == "failed"
 
     def finish(self, why: Callable[[Cell], str], anchors: Sequence[AnchorVisit]) -> None:
-        """Judge every cell by what is known in the end; estimate what was not reached.
+        """Judge every cell by the final variance and estimate cells that were not reached.
 
-        ``why`` says of a cell why it was not measured.
+        ``why`` says why a cell was not measured.
         """
         self._visits_fitted = 0
         self.refit(anchors)
@@ -180,7 +183,7 @@ class Ledger:
 
 
 def _states_of(settings: Settings, done: Iterable[Measurement]) -> dict[Cell, CellState]:
-    """The state of every cell of the grid, going on from what is done already."""
+    """The state of every cell of the grid, continuing the measurements ``done``."""
     earlier = {measurement.cell: measurement for measurement in done}
     precision = settings.precision
     return {
@@ -194,6 +197,6 @@ def _states_of(settings: Settings, done: Iterable[Measurement]) -> dict[Cell, Ce
 
 
 def last_block(done: Iterable[Measurement]) -> int:
-    """The number of the last block of an earlier sweep; -1 where there is none."""
+    """The number of the last block of an earlier sweep; -1 if there is none."""
     blocks = (visit.block for each in done for visit in each.visits)
     return max((block for block in blocks if block is not None), default=-1)

@@ -1,4 +1,4 @@
-"""Which batches would not fit in memory, predicted from smaller ones."""
+"""Predict which batches would not fit in memory, from smaller ones."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ LIVE_TENSORS = 2
 
 
 def predicted_peak(peaks: Mapping[int, int], batch: int, largest_tensor: int) -> int | None:
-    """Peak memory in bytes of a batch, on the line through the two largest smaller batches.
+    """Predict the peak memory of a batch in bytes, on the line through the two next smaller ones.
 
     ``peaks`` maps measured batches to the peaks of their process. From one measured batch the
     peak grows by twice the model's ``largest_tensor`` (bytes per input). None without any.
@@ -29,10 +29,10 @@ def predicted_peak(peaks: Mapping[int, int], batch: int, largest_tensor: int) ->
 def reason_to_skip(
     peaks: Mapping[int, int], batch: int, available: int, largest_tensor: int
 ) -> str | None:
-    """Why a batch is not tried, with both figures; None where it fits as far as is known.
+    """Why a batch should not be tried, with both sizes; None if it fits as far as known.
 
-    ``available`` is what is free now, in bytes. What the process holds already, about the
-    smallest of its peaks, comes on top of it.
+    ``available`` is the memory that is free now, in bytes. The memory that the process already
+    holds, about the smallest of its peaks, is added.
     """
     peak = predicted_peak(peaks, batch, largest_tensor)
     if peak is None:

@@ -1,4 +1,4 @@
-"""Which instances are prepared first, and which are started again later; pure."""
+"""Which instances to prepare first, and which to restart later; pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -8,11 +8,11 @@ from coresplit.sweep.pool import Key
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """What preparing an instance is expected to take: ``first_s`` seconds, or ``again_s``.
+    """The expected time to prepare an instance: ``first_s`` seconds, or ``again_s``.
 
-    The first instance of an ``artefact`` makes it, such as the export of a model, and the others
-    only load it; empty where nothing is kept. ``compiles`` marks a compiler that has yet to run,
-    which takes minutes where others take seconds.
+    The first instance of an ``artefact``, such as the export of a model, creates it and takes
+    ``first_s``; the others only load it. It is empty if nothing is kept. ``compiles`` marks a
+    compiler that has yet to run, which takes minutes instead of seconds.
     """
 
     first_s: float
@@ -25,16 +25,15 @@ Efforts = Callable[[Key], Effort]
 
 
 def alike(key: Key) -> Effort:
-    """What is expected where nothing is known: all take the same."""
+    """The default effort if nothing is known: the same for all."""
     return Effort(first_s=1.0, again_s=1.0)
 
 
 def in_order(keys: Iterable[Key], efforts: Efforts) -> list[tuple[Key, float]]:
-    """The instances in the order to prepare them, each with the seconds it is expected to take.
+    """The instances in the order to prepare them, each with its expected seconds.
 
-    Compilers come last, and copies of an instance after all single ones. Before that order goes
-    breadth: whatever shows a value of a dimension for the first time, cheapest first; then the
-    rest, cheapest first.
+    Compilers come last, and packed instances after single ones. Among equals, instances that add a
+    new value of some dimension come first, so that all values are covered early, then the cheapest.
     """
     left = {key: efforts(key) for key in dict.fromkeys(keys)}
     places = {key: place for place, key in enumerate(left)}
@@ -66,23 +65,23 @@ def _values(key: Key) -> list[tuple[str, object]]:
 
 
 SHARE = 1 / 20
-"""Of the budget that restarts may take."""
+"""Share of the budget that restarts may take."""
 LONGEST_S = 60.0
 AFTER_ROUNDS = 2
 AFTER_SHARE, LAST_SHARE = 1 / 2, 4 / 5
 
 
 def is_due(rounds: int, elapsed_s: float, budget_s: float) -> bool:
-    """Whether there are visits to compare with: after two rounds, or half of the budget.
+    """True if a restart is due: after two rounds or half of the budget, to have visits to compare.
 
-    Not in the last fifth of it: too few visits would follow.
+    Not in the last fifth of the budget, because too few visits would follow.
     """
     due = rounds >= AFTER_ROUNDS or elapsed_s > AFTER_SHARE * budget_s
     return due and elapsed_s < LAST_SHARE * budget_s
 
 
 def to_restart(prepare_s: Mapping[Key, float], budget_s: float) -> list[Key]:
-    """The instances to start anew, quickest to prepare first, as many as fit in the share.
+    """The instances to restart, quickest to prepare first, as many as fit in their budget share.
 
     ``prepare_s`` has the seconds that each took; ``budget_s`` is infinite for no limit.
     """

@@ -1,4 +1,4 @@
-"""What the cores can do at most, asked of instances that are ready."""
+"""The peak performance of the cores, measured by instances that are ready."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ from coresplit.sweep.pool import Key
 
 TIMEOUT_S = 120.0
 LEAST_S = 10.0
-"""Of the budget must be left, as a peak takes some seconds."""
+"""Seconds of the budget that must be left, because a peak takes a few."""
 
 
 def find_peaks(
@@ -18,7 +18,7 @@ def find_peaks(
     interrupt: Interrupt | None,
     left: Callable[[], float],
 ) -> Iterator[Peak]:
-    """The peak of every thread count and mapping, by one instance each, while seconds are left."""
+    """The peak of every thread count and mapping, by one instance each, while time is left."""
     found: set[tuple[int, str]] = set()
     for key, instance in ready:
         place = key.threads, key.mapping
@@ -29,7 +29,7 @@ def find_peaks(
         try:
             peak = instance.find_peak(TIMEOUT_S, interrupt)
         except InstanceError:
-            # its cells will say what is wrong with it
+            # visits of its cells will report the failure
             continue
         yield Peak(
             at=time.time(),

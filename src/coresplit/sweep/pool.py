@@ -1,4 +1,4 @@
-"""The instances of a sweep: started, asked what the model is, and kept alive as memory allows."""
+"""The instances of a sweep: started, probed for the model, and kept alive as memory allows."""
 
 import math
 from collections import Counter, OrderedDict
@@ -12,11 +12,11 @@ from coresplit.instance import PREPARE_TIMEOUT_S, Host, Instance, Interrupt, Rea
 from coresplit.records import Cell, Mapping, Measurement, Setting
 
 MEMORY_SHARE = 0.5
-"""Of the memory that is free before the first instance; the rest is left to the forwards."""
+"""Share for instances of the memory that is free before the first; the rest is for forwards."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """What one process serves: every batch of these."""
+    """Identifies an instance, which runs every batch of these settings."""
 
     optimization: str
     threads: int
@@ -37,7 +37,7 @@ def key_of(cell: Cell) -> Key:
 
 
 def processes_of(done: Iterable[Measurement]) -> dict[Key, int]:
-    """How many processes the instances of an earlier sweep have had."""
+    """How many processes each instance of an earlier sweep has used."""
     found: dict[Key, int] = {}
     for each in done:
         key = key_of(each.cell)
@@ -47,16 +47,17 @@ def processes_of(done: Iterable[Measurement]) -> dict[Key, int]:
 
 
 Started = dict[Key, Instance]
-"""Instances that were started before the sweep, which takes them from here."""
+"""Instances that were started before the sweep; it takes them from here."""
 Opened = Callable[[Key, Ready], None]
 
 
 class Pool:
-    """Opens instances on demand and closes the least recently used where memory runs short.
+    """Opens instances on demand and closes the least recently used if memory runs short.
 
-    ``started`` are instances that are alive already, taken when they are wanted. ``on_ready`` hears
-    of every instance that became ready. ``opened_before`` is how many processes an earlier sweep of
-    the run has used for an instance. Instances may take half of the memory that is free at first.
+    ``started`` holds instances that are already alive and are used on demand. ``on_ready`` is
+    called for every instance that becomes ready. ``opened_before`` counts the processes that an
+    earlier sweep of the run used per instance. Instances may take half of the memory that is free
+    at first.
     """
 
     def __init__(
@@ -77,11 +78,11 @@ class Pool:
 
     @property
     def has_room(self) -> bool:
-        """Whether memory allows another instance beside those that are alive."""
+        """True if memory allows another instance."""
         return not self._alive or self._host.available_memory() > self._reserve
 
     def open(self, cell: Cell) -> None:
-        """Start the instance of a cell unless it is alive, in the place of others if need be."""
+        """Start the instance of a cell unless it is alive; closes others if needed."""
         if not self.holds(cell):
             self._make_room()
             key = key_of(cell)
@@ -90,19 +91,19 @@ class Pool:
             self._opened[key] += 1
 
     def holds(self, cell: Cell) -> bool:
-        """Whether the instance of a cell is alive."""
+        """True if the instance of a cell is alive."""
         return key_of(cell) in self._alive
 
     def answered(self, cell: Cell, timeout: float, interrupt: Interrupt | None = None) -> bool:
-        """Whether an instance that is alive is ready or has failed; waits ``timeout`` seconds."""
+        """True if a live instance is ready or has failed; waits up to ``timeout`` seconds."""
         return self._alive[key_of(cell)].answered(timeout, interrupt)
 
     def pause(self, cell: Cell) -> None:
-        """Have an instance that is alive compute nothing until it is resumed."""
+        """Pause a live instance, so that it computes nothing until it is resumed."""
         self._alive[key_of(cell)].pause()
 
     def resume(self, cell: Cell) -> None:
-        """Have an instance that is alive go on; harmless where it is not paused."""
+        """Resume a live instance; no effect if it is not paused."""
         self._alive[key_of(cell)].resume()
 
     def ready(self) -> Iterator[tuple[Key, Instance]]:
@@ -112,9 +113,9 @@ class Pool:
     def get(
         self, cell: Cell, interrupt: Interrupt | None = None, timeout: float = math.inf
     ) -> Instance:
-        """The ready instance for a cell; raises the InstanceError that kept it from being so.
+        """Return the ready instance of a cell; raises the InstanceError if it fails to get ready.
 
-        ``timeout`` is how many seconds more it may take to become ready.
+        ``timeout`` is the number of seconds to wait for it.
         """
         key = key_of(cell)
         self.open(cell)
@@ -132,20 +133,20 @@ class Pool:
         return instance
 
     def is_near(self, cell: Cell) -> bool:
-        """Whether a cell needs no change of instance: always, until one had to make room."""
+        """True if a cell needs no change of instance; always, until one had to make room."""
         return not self._crowded or next(reversed(self._alive), None) == key_of(cell)
 
     @property
     def crowded(self) -> bool:
-        """Whether instances take turns, as memory cannot hold them all."""
+        """True if instances take turns because memory cannot hold them all."""
         return self._crowded
 
     def process_of(self, cell: Cell) -> int:
-        """Which of its processes the instance of a cell runs in now, counted from 0."""
+        """The number of the process that the instance of a cell runs in now, from 0."""
         return self._opened[key_of(cell)] - 1
 
     def drop(self, cell: Cell) -> None:
-        """Close the instance of a cell, so that the next ``get`` opens a fresh one."""
+        """Close the instance of a cell, so that the next ``get`` opens a new one."""
         key = key_of(cell)
         self._ready.discard(key)
         instance = self._alive.pop(key, None)
@@ -170,16 +171,16 @@ class Pool:
 def probe(
     host: Host, cells: Iterable[Cell], interrupt: Interrupt | None = None
 ) -> tuple[Ready, Started]:
-    """Start as many instances as may prepare at once; what the first ready one reads back, and all.
+    """Start as many instances as may prepare at once; return the first ``Ready`` and them all.
 
-    An instance that fails is left to its own cells to report; other optimizations are tried before
-    more instances of one that failed. Raises a ModelFault at once, as every instance would, and
-    where none becomes ready one InstanceError with the reason of each optimization; then none is
-    left alive.
+    If an instance fails, its own cells report it later; other optimizations are tried before more
+    instances of one that failed. Raises a ModelFault at once, because every instance would fail
+    with it. If none becomes ready, raises one InstanceError with the reason of each optimization.
+    On any error no instance is left alive.
     """
     errors: dict[str, InstanceError] = {}
     started: Started = {}
-    # the copies of a packed cell take all cores, and a single instance tells as much
+    # the copies of a packed cell take all cores, and a single instance reads back the same
     ordered = sorted(cells, key=lambda cell: cell.setting == "packed")
     wanted = list({key_of(cell): cell for cell in ordered}.items())
     alone = [(key, cell) for key, cell in wanted if cell.setting == "isolated"]
@@ -205,14 +206,14 @@ def probe(
 
 
 def close_all(started: Started) -> None:
-    """End instances that were started and are not needed any more."""
+    """Close instances that were started and are no longer needed."""
     while started:
         _, instance = started.popitem()
         instance.close()
 
 
 def _joined(errors: tuple[InstanceError, ...]) -> InstanceError:
-    """One error of several; what all of them say is said once."""
+    """Combine several errors; a reason that all share is given once."""
     reasons = {str(each).partition(": ")[2] or str(each) for each in errors}
     if len(reasons) == 1:
         return errors[0]

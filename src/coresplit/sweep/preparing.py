@@ -1,4 +1,4 @@
-"""Making the instances of a sweep ready, in slices of time between which it measures."""
+"""Prepare the instances of a sweep in slices of time; the sweep measures in between."""
 
 import math
 import time
@@ -14,14 +14,14 @@ from coresplit.sweep.pool import Key, Pool, key_of
 POLL_S = 0.5
 
 Done = Callable[[Cell, InstanceError | None], None]
-"""Hears of every instance that became ready, or of what it failed."""
+"""Called for every instance that became ready (None) or failed (its error)."""
 
 
 class Preparer:
     """Prepares the instances of ``cells`` in the order of ``efforts``, ``together`` at a time.
 
-    Nothing may be measured while ``run`` runs. What is not ready at the end of a slice is paused,
-    so that it takes no core from what is measured, and goes on in the next one.
+    Nothing may be measured while ``run`` runs. Instances that are not ready at the end of a slice
+    are paused, so that they take no core from measurements, and continue in the next slice.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class Preparer:
 
     @property
     def unready(self) -> list[Cell]:
-        """A cell of every instance that is not ready yet, those that were begun first."""
+        """One cell of every instance that is not ready yet; started ones come first."""
         return [*self._begun, *self._waiting]
 
     @property
     def next_s(self) -> float:
-        """Seconds that the next one is expected to take; infinite where none is left."""
+        """Expected seconds until the next one is ready; infinite if none is left."""
         cost = (max(0.0, self._cost[cell] - self._begun.get(cell, 0.0)) for cell in self.unready)
         return next(cost, math.inf)
 
     def is_worth(self, left: float, anyway: bool) -> bool:
-        """Whether another one is expected to be ready in the seconds left, or is to be tried."""
+        """True if another one is expected to be ready in ``left`` seconds, or ``anyway``."""
         return bool(self.unready) and (anyway or self.next_s < left)
 
     def run(
@@ -72,9 +72,9 @@ class Preparer:
     ) -> None:
         """Prepare for ``seconds``, or until ``most`` more are ready.
 
-        What has ``failed`` already is left out, and so are compilers unless they are asked for.
-        Where memory holds no more, the rest is left to be opened when it is measured, but for
-        compilers: those take the place of others.
+        Instances that ``failed`` are left out, and so are ``compilers`` if false. If memory holds
+        no more, the rest is opened when it is measured, except for compilers: they replace other
+        instances.
         """
         deadline = self._clock() + seconds
         self._forget_lost()
@@ -99,7 +99,7 @@ class Preparer:
         return self._interrupt is not None and self._interrupt.requested
 
     def _start(self, failed: Callable[[Cell], bool], *, compilers: bool) -> None:
-        """Begin as many as may prepare at once."""
+        """Start as many as may prepare at once."""
         self._waiting = [cell for cell in self._waiting if not failed(cell)]
         while len(self._begun) < self._together:
             chosen = next((cell for cell in self._waiting if self._may_start(cell)), None)
@@ -115,14 +115,14 @@ class Preparer:
             self._begun[chosen] = 0.0
 
     def _may_start(self, cell: Cell) -> bool:
-        """Whether it could go on at once: beside copies, and without an artefact, it only waits."""
+        """True if it would not have to wait for packed instances or for an artefact."""
         if self._begun and "packed" in {cell.setting, *(each.setting for each in self._begun)}:
             return False
         being_made = {self._artefact(each) for each in self._begun} - self._made - {""}
         return self._artefact(cell) not in being_made
 
     def _answered(self, left: float) -> Cell | None:
-        """One of those that were begun that is ready, or has failed; None after a while."""
+        """A started one that is ready, has failed or timed out; None after a short wait."""
         first = next(iter(self._begun))
         for cell in self._begun:
             if self._pool.answered(cell, 0.0):
@@ -147,7 +147,7 @@ class Preparer:
             done(cell, None)
 
     def _forget_lost(self) -> None:
-        """What had to make room for another one while it was paused is begun anew."""
+        """Put instances that were closed while paused back into the queue."""
         lost = [cell for cell in self._begun if not self._pool.holds(cell)]
         for cell in lost:
             del self._begun[cell]
@@ -161,7 +161,7 @@ class Preparer:
 
 
 def entry_of(key: Key, ready: Ready) -> Prepared:
-    """What the journal says of an instance that became ready now."""
+    """The journal entry of an instance that became ready now."""
     return Prepared(
         at=time.time(),
         optimization=key.optimization,

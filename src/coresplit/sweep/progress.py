@@ -1,4 +1,4 @@
-"""What a sweep tells while it runs and when it ends."""
+"""What a sweep reports while it runs and when it ends."""
 
 import math
 from typing import Protocol
@@ -10,20 +10,20 @@ from coresplit.records import JournalEntry, Measurement
 
 
 class Sink(Protocol):
-    """Where results go as they come; a run folder, or a list in tests."""
+    """Where results go as they arrive: a run folder, or a list in tests."""
 
     def append(self, measurement: Measurement) -> None:
-        """Keep what stands of a cell."""
+        """Store the current result of a cell."""
 
     def log(self, entry: JournalEntry) -> None:
-        """Keep an event."""
+        """Store an event."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a sweep is; times in seconds.
 
     Of ``cells`` in the grid, ``covered`` have been visited at least once and ``settled`` need no
-    more visits. ``left_s`` is infinite while it is not known. ``str`` gives one line.
+    more visits. ``left_s`` is infinite while unknown. ``str`` gives one line.
     """
 
     doing: str
@@ -40,7 +40,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sweep ended: why, in which time, and the share of it spent in forwards."""
+    """How a sweep ended: the reason, the time it took, and the part of it spent in forwards."""
 
     reason: str
     interrupted: bool

@@ -33,12 +33,12 @@ from coresplit.sweep.schedule import Chooser, covers_cheap
 
 
 class Sweep:
-    """Measures the cells of settings in instances and hands every result to a sink at once.
+    """Measures the cells of settings in instances and passes every result to a sink at once.
 
     ``host`` is where they run; with a fake host and its clock a sweep is exact. ``started`` are
-    instances that are alive already. ``done`` are earlier measurements of a run that is resumed,
-    ``efforts`` gives what each instance is expected to take to prepare, and ``begun`` is when the
-    budget began on the clock of the host.
+    instances that are already alive. ``done`` are earlier measurements of a run to resume,
+    ``efforts`` gives the expected time to prepare each instance, and ``begun`` is when the budget
+    began on the clock of the host.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Sweep:
         self._budget = Budget(settings.budget_s, host.clock, begun)
         self._pool = Pool(host, self._log_ready, started or {}, processes_of(done))
         self._preparer = self._preparer_of(self._ledger.open_cells)
-        # what comes once all cheap cells of what is ready were visited, before any deeply
+        # steps to take once all cheap cells of ready instances were visited, before later visits
         self._next = ["peaks", "the rest", "compilers"]
         self._chooser = Chooser(settings.seed, settings.budget_s)
         self._forward_s = 0.0
@@ -80,7 +80,7 @@ class Sweep:
         self._warmed: set[tuple[Key, int]] = set()
 
     def run(self) -> Outcome:
-        """Measure until everything is settled, the budget is spent, or an end is asked for."""
+        """Measure until everything is settled, the budget is spent, or an interrupt arrives."""
         self._sink.log(Started(at=time.time()))
         try:
             self._prepare(self._budget.to_prepare, compilers=False)
@@ -160,7 +160,7 @@ class Sweep:
         return "interrupted"
 
     def _between(self, what: str) -> None:
-        """What is done between the first visits and the later ones, if there is time for it."""
+        """Do one step between the first visits and the later ones, if there is time for it."""
         if what == "peaks":
             for peak in find_peaks(self._pool.ready(), self._interrupt, lambda: self._budget.left):
                 self._sink.log(peak)
@@ -182,7 +182,7 @@ class Sweep:
             calibrating = calibrating_forwards(expected, self._budget.limit)
             warmup = state.warmup_forwards(process, calibrating)
             if (1 + warmup) * latency > self._budget.left:
-                # what is left only shrinks, so that it will not fit later either
+                # the time left only shrinks, so it will not fit later either
                 self._too_long.add(cell)
                 return
             if calibrating == 0:
@@ -206,9 +206,9 @@ class Sweep:
         self._ledger.note(state)
 
     def _warm(self, cell: Cell, process: int) -> None:
-        """Have a process that has computed nothing yet run a small batch, which is not kept.
+        """Run a small batch, which is not kept, in a process that has computed nothing yet.
 
-        A cell whose forwards are too dear to have warm-up ones of its own is not to be the first.
+        A cell whose forwards are too slow for its own warm-up must not run first in a process.
         """
         if (key_of(cell), process) not in self._warmed:
             small = min(self._settings.batches)
@@ -218,7 +218,7 @@ class Sweep:
             )
 
     def _restart(self) -> None:
-        """Once, so that later visits tell how far a process differs from another one."""
+        """Restart instances once, so that later visits show how much processes differ."""
         elapsed, limit = self._budget.elapsed, self._budget.limit
         crowded = self._pool.crowded
         if self._restarted or crowded or not is_due(self._chooser.rounds, elapsed, limit):
@@ -230,7 +230,7 @@ class Sweep:
         for cell in again:
             self._report(f"restarting {cell.optimization} t={cell.threads}")
             self._pool.drop(cell)
-        # one that fails to start again is tried once more by the next visit of its cells
+        # if one fails to restart, the next visit of its cells tries once more
         self._preparer_of(again).run(
             self._budget.until_deadline,
             lambda cell, error: self._report("restarting instances"),
@@ -248,7 +248,7 @@ class Sweep:
         )
 
     def _fail(self, state: CellState, error: InstanceError) -> None:
-        """Decide what a failed visit means for its cell, and for those that would fare alike."""
+        """Decide what a failed visit means for its cell and for those that would fail too."""
         if isinstance(error, LateStart) and not state.given_up:
             state.retries += 1
             return

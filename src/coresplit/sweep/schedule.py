@@ -1,4 +1,4 @@
-"""Which cells are visited next: a pure function of what is known and the time left."""
+"""Which cells to visit next: a pure function of the cell states and the time left."""
 
 import math
 import random
@@ -13,30 +13,30 @@ SCOUT_SHARE = 1 / 6
 REFINE_SHARE = 1 / 8
 NEAR_SHARE = 1 / 10
 ASIDE_SHARE = 1 / 8
-"""Of the budget, after which first visits make way for a round over cells that cost little."""
+"""Share of the budget after which first visits are interrupted by a round over cheap cells."""
 ASIDE_COST = 1 / 400
 MARGIN = 1.15
 
 Expected = Callable[[Cell], float | None]
-"""Latency in seconds expected of a cell; None where nothing is known of its curve."""
+"""Expected latency of a cell in seconds; None if nothing is known of its curve."""
 Near = Callable[[Cell], bool]
-"""Whether a cell can be visited without changing the instance."""
+"""True if a cell can be visited without changing the instance."""
 Place = tuple[int, int, str]
-"""Threads, batch and setting: cells that differ in nothing else are compared with each other."""
+"""Threads, batch and setting; cells that share them are compared with each other."""
 
 
 class Chooser:
     """Chooses the next block: cells of one place that are visited side by side.
 
-    What is to be compared is measured close in time, so that a drift of the machine cancels. First
-    every cell is visited once, the cheapest place first with a random jitter, as what a larger
-    batch takes is only known from smaller ones. A forward that would take over a twentieth of the
-    budget is left out, except on the scout: the curve with the lowest cost per input, which goes
-    on until a forward takes a sixth, to show the others how the cost per input develops. Then the
-    places with a cell short of its precision are visited in rounds shuffled by a seed, every cell
-    of the place, since a difference takes both; no forward may take over an eighth of the time
-    left, so that many small cells are not starved by a few large ones. What is left over goes to
-    the rest.
+    Cells to be compared are measured close in time, so that a drift of the machine cancels. First
+    every cell is visited once, the cheapest place first with a random jitter, because the cost of
+    a larger batch is only known from smaller ones. A forward that would take over a twentieth of
+    the budget is left out, except on the scout: the curve with the lowest cost per input, which
+    continues until a forward takes a sixth, to show the others how the cost per input develops.
+    Then the places with a cell short of its precision are visited in rounds shuffled by a seed,
+    always with all their cells, because a difference needs both. No forward may take over an
+    eighth of the time left, so that a few large cells do not starve many small ones. The remaining
+    time goes to the rest.
     """
 
     def __init__(self, seed: int, budget_s: float | None) -> None:
@@ -54,11 +54,11 @@ class Chooser:
         left_s: float,
         near: Near = lambda cell: True,
     ) -> list[CellState]:
-        """The states to visit next, in order; empty when nothing is left that fits in ``left_s``.
+        """The states to visit next, in order; empty if nothing is left that fits in ``left_s``.
 
-        Cells that are ``near`` go first where their phase has any: those of the open instance,
-        when not all instances can be open at once and changing between them is dear. The block is
-        then as large as the instance allows.
+        ``near`` cells go first if their phase has any: those of the open instance, if not all
+        instances can be open at once and changing between them is expensive. The block is then
+        limited to that instance.
         """
         uncovered = [state for state in states if not state.covered]
         return (
@@ -72,7 +72,7 @@ class Chooser:
     def _aside(
         self, states: Sequence[CellState], expected: Expected, left_s: float, near: Near
     ) -> list[CellState]:
-        """The next block of a round that is put in, while there is one."""
+        """The next block of an inserted round over cheap cells, if one is due."""
         covering = any(not state.covered for state in states)
         if not covering or math.isinf(self._budget) or left_s > self._aside_until:
             return []
@@ -125,7 +125,7 @@ class Chooser:
         *,
         whole: bool = False,
     ) -> list[CellState]:
-        """The next block of a round over places that have an open cell, or over the ``whole``."""
+        """The next block of a round over places with an open cell, or over all if ``whole``."""
         covered = [state for state in states if state.samples and state.ended is None]
         fitting = [state for state in covered if (expected(state.cell) or 0.0) <= limit]
         open_places = {place_of(state.cell) for state in fitting if whole or not state.settled}
@@ -154,18 +154,18 @@ class Chooser:
 
 
 def place_of(cell: Cell) -> Place:
-    """Where a cell is compared with others."""
+    """The place of a cell: it is compared with the others there."""
     return cell.threads, cell.batch, cell.setting
 
 
 def covers_cheap(states: Iterable[CellState], expected: Expected, limit: float) -> bool:
-    """Whether every cell has been visited of which a forward takes at most ``limit`` seconds."""
+    """True if every cell with a forward of at most ``limit`` seconds has been visited."""
     unseen = (state.cell for state in states if not state.covered)
     return not any((expected(cell) or 0.0) <= limit for cell in unseen)
 
 
 def scout_of(states: Iterable[CellState]) -> Curve | None:
-    """The curve with the lowest measured cost per input; None before any is measured."""
+    """The curve with the lowest measured cost per input; None if none was measured yet."""
     best: tuple[float, Curve] | None = None
     for state in states:
         if state.samples:

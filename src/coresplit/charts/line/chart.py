@@ -1,4 +1,4 @@
-"""What a line chart is made of: its series, its scales and its encodings; pure."""
+"""The parts of a line chart: series, scales and encodings; pure."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -23,7 +23,7 @@ Metric = Literal["latency", "throughput", "speedup", "derived"]
 Axis = Literal["t", "b"]
 
 BANDS_UP_TO = 3
-"""Most series whose intervals are drawn as bands; more would cover each other."""
+"""Intervals are drawn as bands up to this many series; more would cover each other."""
 FIELDS: dict[Metric, tuple[str, str, str, str]] = {
     "latency": ("ms", "lo", "hi", "v"),
     "throughput": ("th", "tl", "tu", "v"),
@@ -44,7 +44,7 @@ _LATENCY_LABEL = (
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: the value of the field that tells it apart, its label, its colour, its rows."""
+    """One line: its value of the chart's field, its label, its colour, its rows."""
 
     value: str | int
     label: str
@@ -62,12 +62,12 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 class LineChart(msgspec.Struct, frozen=True, kw_only=True):
     """What to draw: a metric over threads or batch, a line for every series.
 
-    ``field`` is the column that tells series apart: ``o``, ``b`` or ``t``; ``heading`` stands
-    above their labels. ``log`` asks for a logarithmic y axis; a speedup has one where its x axis
-    has, so that ideal scaling is straight. ``lossy`` are the optimizations drawn as such.
+    ``field`` is the column that distinguishes series: ``o``, ``b`` or ``t``; ``heading`` is shown
+    above their labels. ``log`` requests a logarithmic y axis; a speedup has one if its x axis
+    has, so that ideal scaling is straight. ``lossy`` are the optimizations to draw as lossy.
 
-    A chart of derived values has a ``unit`` for its axis, a ``suffix`` behind its numbers,
-    ``levels``, and ``band``: the relative width of the grey band about 1, of equivalence.
+    A chart of derived values has a ``unit`` for its axis, a ``suffix`` after its numbers,
+    ``levels``, and ``band``: the relative width of the grey band of equivalence around 1.
     """
 
     title: str
@@ -90,7 +90,7 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chart_verdicts(chart: LineChart) -> tuple[Verdict, ...]:
-    """Verdicts that occur among the points of a chart, firmest first."""
+    """Verdicts that occur among the points of a chart, most reliable first."""
     seen = {verdict_of(row, chart.metric) for row in chart.rows}
     return tuple(verdict for verdict in SHAPES if verdict in seen)
 
@@ -108,7 +108,7 @@ def value_of(row: Row, metric: Metric) -> tuple[float, float, float]:
 
 
 def said(row: Row, chart: LineChart) -> str:
-    """The value of a row as its direct label tells it."""
+    """The value of a row as its direct label shows it."""
     value = value_of(row, chart.metric)[0]
     if chart.metric == "latency":
         return format_duration(value / 1e3)
@@ -118,7 +118,7 @@ def said(row: Row, chart: LineChart) -> str:
 
 
 def place_of(row: Row, axis: Axis) -> int:
-    """Where a row stands on the x axis."""
+    """The position of a row on the x axis."""
     return row.cell.threads if axis == "t" else row.cell.batch
 
 
@@ -146,9 +146,9 @@ def scales_of(chart: LineChart) -> tuple[Scale, Scale]:
 
 
 def _derived_scale(chart: LineChart, values: Sequence[tuple[float, float, float]]) -> Scale:
-    """Ratios stay near 1 or span factors; anything else is read from zero, or spans decades."""
+    """A log scale if the values span a large factor, else a linear one; not forced to zero."""
     marks = [level.value for level in chart.levels] + ([1.0] if chart.band else [])
-    # intervals of estimates may be far wider than all values: they are cut at the edge
+    # intervals of estimates may be far wider than all values: cut them at the edge
     middles = [middle for middle, _, _ in values]
     lows = [max(low, min(middles) / 1.5) for _, low, _ in values]
     highs = [min(high, max(middles) * 1.5) for _, _, high in values]
@@ -202,7 +202,7 @@ def y_encoding(chart: LineChart, scale: Scale) -> Spec:
 
 
 def colour(chart: LineChart) -> Spec:
-    """The colour of each series; direct labels stand in for a legend."""
+    """The colour of each series; direct labels replace a legend."""
     scale = {"domain": [s.value for s in chart.series], "range": [s.colour for s in chart.series]}
     return {"field": chart.field, "type": "nominal", "scale": scale, "legend": None}
 

@@ -1,4 +1,4 @@
-"""What is written on a chart: title, direct labels, the key of its marks; pure."""
+"""The texts on a line chart: direct labels and the key of its marks; pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -33,7 +33,7 @@ _TEXT = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12, 
 
 
 def key_layers(verdicts: Sequence[Verdict]) -> list[Spec]:
-    """The key below a chart of the marks in it; nothing where all points are plain measured."""
+    """The key of the marks below a chart; empty if all points are measured."""
     if not set(verdicts) - {"measured"}:
         return []
     texts = {
@@ -75,7 +75,7 @@ def label_layers(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:
 
 
 def _line_entries(chart: LineChart, shown: Sequence[Series], x: Scale, y: Scale) -> Iterator[Spec]:
-    """The label of each line where its last point stands."""
+    """The label of each line at its last point."""
     last = max(place_of(row, chart.x) for row in chart.rows)
     for series in shown:
         end = max(series.rows, key=lambda row: place_of(row, chart.x))
@@ -106,7 +106,7 @@ def _level_entries(chart: LineChart, y: Scale) -> Iterator[Spec]:
 
 
 def _leaders(entries: list[Spec]) -> Spec:
-    """Thin joins of line and label; dotted where the line ends before the edge of the chart."""
+    """Thin joins of line and label; dotted if the line ends before the edge of the chart."""
     dotted = {"condition": {"test": "datum.far", "value": [1, 4]}, "value": [1, 0]}
     mark = {"type": "rule", "strokeWidth": 0.8, "opacity": 0.55, "aria": False}
     return layer(entries, mark, {**BOX, "color": given("line"), "strokeDash": dotted})
@@ -118,7 +118,7 @@ def _names(entries: list[Spec]) -> Spec:
 
 
 def _values(entries: list[Spec]) -> Spec:
-    """What each line ends at, in a column of its own: lines may lie on each other."""
+    """The last value of each line in a column of its own, because lines may overlap."""
     mark = {**_TEXT, "align": "right", "fontSize": 11, "color": MUTED, "limit": 58}
     end = column_end([entry["label"] for entry in entries])
     place = {"x": {"value": end}, "y": pixel("y1"), "text": {"field": "value"}}
@@ -126,7 +126,7 @@ def _values(entries: list[Spec]) -> Spec:
 
 
 def column_end(names: Sequence[str]) -> float:
-    """Right end in pixels of a column of numbers behind the longest of some names."""
+    """Right end in pixels of a column of numbers after the longest name."""
     longest = max(map(len, names))
     return min(WIDTH + 26 + 7.0 * longest + 56, WIDTH + PADDING["right"] - 4)
 

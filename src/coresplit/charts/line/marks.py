@@ -25,7 +25,7 @@ def band(chart: LineChart) -> Spec:
 
 
 def segments(chart: LineChart) -> Spec:
-    """Joins neighbours; dashed where either end is estimated, broken where a cell is missing."""
+    """Lines between neighbours; dashed if either end is estimated, broken at missing cells."""
     value, _, _, verdict = FIELDS[chart.metric]
     stretch = "rt" if chart.x == "t" else "rb"
     ahead = [
@@ -56,7 +56,7 @@ def segments(chart: LineChart) -> Spec:
 
 
 def lossy_dash(chart: LineChart) -> list[Spec]:
-    """The dash of optimizations that change results, in charts with a line for each."""
+    """The dash of lossy optimizations, in charts with one line per optimization."""
     if chart.field != "o" or not chart.lossy:
         return []
     names = json.dumps(sorted(chart.lossy))
@@ -64,7 +64,7 @@ def lossy_dash(chart: LineChart) -> list[Spec]:
 
 
 def whiskers(chart: LineChart) -> Spec:
-    """Interval of each point; beside bands only where it is not that of a firm median."""
+    """Interval of each point; with bands, only of points that are not ``measured``."""
     _, low, high, verdict = FIELDS[chart.metric]
     layer: Spec = {
         "mark": {"type": "rule", "strokeWidth": 1.3, "opacity": 0.5, "clip": True, "aria": False},
@@ -80,7 +80,7 @@ def whiskers(chart: LineChart) -> Spec:
 
 
 def points(chart: LineChart) -> Spec:
-    """The points themselves: shape by verdict, hollow where estimated, with a tooltip."""
+    """The points themselves: shape by verdict, hollow if estimated, with a tooltip."""
     value, low, high, verdict = FIELDS[chart.metric]
     crowded = len(chart.rows) > 250
     own = chart.metric in ("latency", "throughput")
@@ -111,7 +111,7 @@ def points(chart: LineChart) -> Spec:
 
 
 def _told(metric: Metric, verdict: str = "v", derived: str = "") -> list[Spec]:
-    """What a point tells: its cell, value with interval, samples, verdict and reason."""
+    """The tooltip of a point: its cell, value with interval, samples, verdict and reason."""
     unit = {
         "latency": "latency (ms)",
         "throughput": "throughput (inferences/s)",

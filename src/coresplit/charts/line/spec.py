@@ -1,4 +1,4 @@
-"""Line charts as Vega-Lite specifications: one for the page and the picture alike; pure."""
+"""Line charts as Vega-Lite specifications, the same for page and picture; pure."""
 
 from coresplit.charts.line.chart import (
     BANDS_UP_TO,
@@ -45,7 +45,7 @@ def line_spec(chart: LineChart) -> Spec:
 
 
 def _ideal(chart: LineChart, x: Scale, y: Scale) -> list[Spec]:
-    """The speedup that perfect scaling would give: a diagonal, or a level for each line."""
+    """The speedup of perfect scaling: a diagonal, or a level for each line."""
     least = base_threads(chart)
     text = {"type": "text", "fontSize": 11.5, "color": MUTED, "text": "ideal"}
     height = quantity("ideal")

@@ -1,1 +1,1 @@
-"""The user's own models: files, hubs and code."""
+"""The user's models: files, hubs and code."""

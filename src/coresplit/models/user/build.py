@@ -1,4 +1,4 @@
-"""Build a user's own model: load it, determine its inputs, and try it before measuring."""
+"""Build a user's model: load it, determine its inputs, and try it before measuring."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -33,11 +33,11 @@ _LOADERS = {
 
 
 def build_user_model(spec: ModelSpec, keep: Keep) -> BuiltModel:
-    """Load the model that ``spec`` names, in eval mode; ``spec`` is valid.
+    """Load the model that ``spec`` names, in eval mode; ``spec`` must be valid.
 
     Random weights are drawn from ``spec.seed``. Raises ``UsageError`` for a model that cannot be
-    loaded or measured, ``EnvironmentFault`` if a library is broken or the hub is unreachable. A
-    TorchScript archive, a pickle and a Python module run code.
+    loaded or measured, ``EnvironmentFault`` if a library is broken or the hub is unreachable.
+    Loading a TorchScript archive, a pickle or a Python module runs its code.
     """
     source = source_of(spec.name)
     if source.kind == "onnx":
@@ -50,7 +50,7 @@ def build_user_model(spec: ModelSpec, keep: Keep) -> BuiltModel:
     if spec.weights is not None:
         checkpoint.load_weights(loaded.module, Path(spec.weights))
     elif source.kind in _UNTRAINED:
-        # with their own initial values some of them give the same outputs for all inputs
+        # with their own initial values, some give the same outputs for all inputs
         initialization.fill(loaded.module, spec.seed)
     title = spec.name
     if loaded.stated is None:
@@ -80,7 +80,7 @@ def _loader(source: Source) -> Callable[[ModelSpec, Source], Loaded]:
 def _positional(
     title: str, module: nn.Module, keywords: tuple[str, ...], example: tuple[Tensor, ...]
 ) -> nn.Module:
-    """The module with positional inputs, tried on one input, or on three if one fails."""
+    """The module with positional inputs, tried on a batch of one, or of three if that fails."""
     try:
         return flat(title, module, keywords, tuple(each[:1] for each in example))
     except UsageError:
@@ -105,7 +105,7 @@ def _run(module: nn.Module, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _identity(source: Source, module: nn.Module) -> str:
-    """The hash of the file, if it is one: a state dict may lack weights of TorchScript."""
+    """The hash of the file if there is one: a state dict may lack weights of TorchScript."""
     if source.is_file:
         return file_hash(source.path)
     return weights_hash(module)

@@ -1,4 +1,4 @@
-"""What a model states of its inputs, brought together with what the user says of them."""
+"""Combine the inputs that a model declares with those that the user describes."""
 
 from collections.abc import Sequence
 
@@ -24,12 +24,12 @@ class Stated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     default: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
-        """Write it as ``parse_input`` reads it, free dimensions by their name."""
+        """Format it for ``parse_input``, with dynamic dimensions by name."""
         sizes = "x".join(map(str, self.shape)) or "scalar"
         return f"{self.name}={sizes}:{self.dtype}"
 
     def of(self, shape: tuple[int, ...]) -> ModelInput:
-        """The input of that shape."""
+        """The input with this shape."""
         return ModelInput(
             name=self.name, shape=shape, dtype=self.dtype, low=self.low, high=self.high
         )
@@ -38,7 +38,7 @@ class Stated(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 def settle(
     model: str, stated: Sequence[Stated], given: Sequence[ModelInput]
 ) -> tuple[ModelInput, ...]:
-    """The inputs of a model in its order, as declared and completed by those given.
+    """The inputs of a model in its order, as declared, completed by those given.
 
     Raises ``UsageError`` for a name, shape or type that does not fit, and for a dynamic dimension
     without a size.
@@ -54,7 +54,7 @@ def settle(
 def named(
     model: str, names: Sequence[str], given: Sequence[ModelInput], takes: str
 ) -> dict[str, ModelInput]:
-    """The given inputs by name; a single one without a name is the first of ``names``.
+    """The given inputs by name; a single unnamed one gets the first of ``names``.
 
     Raises ``UsageError`` for a name that is given twice or not in ``names``.
     """

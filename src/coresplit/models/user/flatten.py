@@ -13,8 +13,8 @@ from coresplit.errors import UsageError
 class Flat(nn.Module):
     """Calls ``network`` with the last inputs by keyword, and returns the tensors of its outputs.
 
-    Dicts, lists, data classes and what they hold are taken apart in their order; what is no
-    tensor is left out.
+    Dicts, lists and data classes are flattened in their order, also nested ones; values that are
+    not tensors are left out.
     """
 
     def __init__(self, network: nn.Module, keywords: Sequence[str] = ()) -> None:
@@ -25,7 +25,7 @@ class Flat(nn.Module):
         self.training = False
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Inputs [N, ...] to a tuple of tensors."""
+        """Map inputs [N, ...] to a tuple of tensors."""
         first = len(inputs) - len(self.keywords)
         named = dict(zip(self.keywords, inputs[first:], strict=True))
         outputs = self.network(*inputs[:first], **named)
@@ -36,9 +36,9 @@ class Flat(nn.Module):
 def flat(
     model: str, module: nn.Module, keywords: Sequence[str], example: tuple[Tensor, ...]
 ) -> nn.Module:
-    """The module itself where it takes and returns what it should, else the module in ``Flat``.
+    """The module itself if its inputs and outputs are already flat, else wrapped in ``Flat``.
 
-    Runs it once. Raises ``UsageError`` where it returns no tensor, and what the module raises.
+    Runs it once. Raises ``UsageError`` if it returns no tensor, and whatever the module raises.
     """
     wrapped = Flat(module, keywords)
     first = len(example) - len(wrapped.keywords)
@@ -59,7 +59,7 @@ def flat(
 
 
 def _register(outputs: object) -> None:
-    """Let the data classes among the outputs be taken apart."""
+    """Register the data classes among the outputs, so that they can be flattened."""
     while kinds := {
         type(leaf) for leaf in _pytree.tree_leaves(outputs) if dataclasses.is_dataclass(leaf)
     }:

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub, or of a folder that transformers has saved."""
+"""Models of the Hugging Face hub, or of a folder saved by transformers."""
 
 import inspect
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ _CLOSED = {"GatedRepoError"}
 
 
 def load(spec: ModelSpec, source: Source) -> Loaded:
-    """``AutoModel.from_pretrained`` with the weights it comes with, and its inputs by keyword.
+    """``AutoModel.from_pretrained`` with its own weights; inputs go by keyword.
 
-    Never runs code of the repository. Raises ``EnvironmentFault`` where it cannot be fetched.
+    Never runs code of the repository. Raises ``EnvironmentFault`` if it cannot be fetched.
     """
     folder = Path(source.rest).expanduser()
     name = str(folder) if folder.is_dir() else source.rest
@@ -39,9 +39,9 @@ def load(spec: ModelSpec, source: Source) -> Loaded:
 
 
 def _pretrained(name: str) -> tuple[Any, Any]:
-    """The configuration and the model: what was fetched before, else from the hub.
+    """The configuration and the model, from the local cache if possible, else from the hub.
 
-    So that all instances of a run load the same, and need no network again.
+    This way all instances of a run load the same model and need no network again.
     """
     try:
         return _from(name, local_files_only=True)
@@ -58,7 +58,7 @@ def _from(name: str, *, local_files_only: bool) -> tuple[Any, Any]:
     config = AutoConfig.from_pretrained(name, **options)
     if any("/" in each for each in _implementations(config)):
         raise UsageError(f"'{name}' needs code from its repository, which coresplit does not run")
-    # a cache of keys and values is for generating, not for one forward
+    # a cache of keys and values is for generation, not for a single forward
     if hasattr(config, "use_cache"):
         config.use_cache = False
     module = AutoModel.from_pretrained(name, config=config, dtype="float32", **options)
@@ -66,14 +66,17 @@ def _from(name: str, *, local_files_only: bool) -> tuple[Any, Any]:
 
 
 def _implementations(config: Any) -> Iterator[str]:  # noqa: ANN401
-    """The attention and experts that it and its parts name; kernels of a repository are code."""
+    """The attention and experts implementations in the configuration and its parts.
+
+    Kernels from a repository are code.
+    """
     for each in (config, *vars(config).values()):
         for name in ("_attn_implementation", "_experts_implementation"):
             yield str(getattr(each, name, None))
 
 
 def _stated(spec: ModelSpec, config: Any, module: Any) -> tuple[Stated, ...] | None:  # noqa: ANN401
-    """Texts and images as the configuration describes them; None for anything else."""
+    """The text and image inputs that the configuration describes; None for anything else."""
     takes = inspect.signature(module.forward).parameters
     if "input_ids" in takes and "pixel_values" in takes:
         return (*_texts(spec, config.get_text_config(), takes), *_images(spec, config, takes))
@@ -137,7 +140,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without progress bars, retries and the notes on heads that a bare model leaves out."""
+    """Suppress progress bars, retry messages and notes on heads that a bare model leaves out."""
     from huggingface_hub.utils import logging as hub_logging  # noqa: PLC0415
     from transformers import utils  # noqa: PLC0415
 

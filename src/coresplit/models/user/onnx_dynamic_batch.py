@@ -11,8 +11,8 @@ def free_batch(model: ModelProto) -> None:
     """Make the first dimension of every input and output a symbol, in place.
 
     Shapes that were inferred for the fixed batch are dropped. Reshapes to a constant shape that
-    begins with the batch keep it dynamic, which is enough for most networks. Run the result to
-    check that it is right.
+    begins with the batch are changed to keep it dynamic, which is enough for most networks. Run the
+    result to check that it is right.
     """
     graph = model.graph
     weights = {each.name: each for each in graph.initializer}
@@ -45,7 +45,7 @@ def _free_reshape(graph: Any, node: NodeProto, wanted: TensorProto, batch: int) 
     shape = numpy_helper.to_array(wanted).copy()
     if shape.size == 0 or shape[0] != batch:
         return
-    # -1 is what is left over, 0 copies the input's dimension; only one -1 is allowed
+    # -1 is inferred, 0 copies the input's dimension; only one -1 is allowed
     shape[0] = 0 if (shape[1:] == -1).any() else -1
     if shape[0] == 0:
         for attribute in node.attribute:

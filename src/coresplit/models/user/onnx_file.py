@@ -1,4 +1,4 @@
-"""A model in an ONNX file: its inputs, and a dynamic batch."""
+"""Build a model from an ONNX file: check it, find its inputs, make its batch dynamic."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def _check(name: str, path: Path) -> None:
     except onnx.checker.ValidationError as error:
         raise UsageError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
     except UnicodeDecodeError as error:
-        # the checker quotes a name that is no text
+        # the checker quotes a name that is not valid text
         raise UsageError(
             f"'{name}' is damaged: a name in it is not text; download it again"
         ) from error
@@ -129,7 +129,7 @@ def _one_stated(name: str, value: ValueInfoProto) -> Stated:
 
 
 def _size(dimension: Any) -> int:  # noqa: ANN401
-    """The size of a dimension, 0 where it is free: some exporters then write none, some -1."""
+    """The size of a dimension, 0 if it is dynamic: exporters then write none or -1."""
     return max(0, int(dimension.dim_value))
 
 
@@ -167,7 +167,7 @@ def _free(path: Path, folder: Path) -> None:
 
 
 class _Run:
-    """ONNX Runtime on one thread, without graph optimizations, as for reference outputs."""
+    """ONNX Runtime on one thread without graph optimizations, as for reference outputs."""
 
     def __init__(self, name: str, path: Path, *, freed: int) -> None:
         import onnxruntime  # noqa: PLC0415
@@ -192,19 +192,19 @@ class _Run:
         self._names = [each.name for each in self._session.get_inputs()]
 
     def __call__(self, inputs: Tensors) -> Tensors:
-        """Inputs in the order of the graph's to its outputs."""
+        """Run the graph on inputs in its order and return its outputs."""
         feed = {
             name: each.contiguous().numpy() for name, each in zip(self._names, inputs, strict=True)
         }
         outputs = [np.asarray(each) for each in self._outputs(feed)]
-        # numpy has two types of 64 bits without a sign, and torch takes the other one
+        # numpy has two unsigned 64-bit types, and torch takes only one of them
         return tuple(
             torch.from_numpy(each.view(np.uint64) if each.dtype == np.uint64 else each)
             for each in outputs
         )
 
     def attempt(self, inputs: Tensors) -> str | None:
-        """Why the batch that was made dynamic is wrong; None if it is right."""
+        """Why the batch that was made dynamic gives wrong results; None if it is right."""
         try:
             return rows_differ(self, inputs)
         except UsageError:

@@ -1,4 +1,4 @@
-"""The cost of one input of an ONNX model, from its graph."""
+"""The cost of one input of an ONNX model, computed from its graph."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -81,7 +81,7 @@ def _inside(node: "NodeProto") -> "Iterator[NodeProto]":
 
 
 def _conv(weight: int) -> "Callable[[NodeProto, Shapes], int]":
-    """Every output takes one product with each weight of its filter."""
+    """Every output sums one product with each weight of its filter."""
 
     def count(node: "NodeProto", shapes: Shapes) -> int:
         filters = shapes[node.input[weight]]

@@ -14,8 +14,8 @@ _LARGEST = 2**63 - 1
 def weight_files(name: str, path: Path, model: ModelProto) -> list[Path]:
     """The external files with tensors of the model.
 
-    Raises ``UsageError`` for a file that is missing, too short or outside of the model's folder,
-    and for an offset or length that is not a number.
+    Raises ``UsageError`` for a file that is missing, too short or outside the model's folder, and
+    for an offset or length that is not a number.
     """
     needed: dict[Path, int] = {}
     for tensor in _tensors(model):
@@ -36,8 +36,8 @@ def _location(name: str, text: str) -> str:
         raise UsageError(f"'{name}' is damaged: it has weights in a file named '{text}'")
     if inside.parts[0] == os.pardir:
         raise UsageError(
-            f"'{name}' has its weights in '{text}', outside of its folder; put them beside it "
-            "and export it again"
+            f"'{name}' has its weights in '{text}', outside its folder; put them into that "
+            "folder and export it again"
         )
     return text
 
@@ -48,7 +48,7 @@ def _number(name: str, key: str, text: str) -> int:
         if found <= _LARGEST:
             return found
     raise UsageError(
-        f"'{name}' is damaged: the {key} of weights beside it is '{text[:40]}', not a number of "
+        f"'{name}' is damaged: the {key} of its external weights is '{text[:40]}', not a number of "
         "bytes; export it again"
     )
 

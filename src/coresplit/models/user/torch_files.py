@@ -27,10 +27,10 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A module in eval mode, and what it states of its inputs, None for nothing.
+    """A module in eval mode, and the inputs that it declares, None if it declares none.
 
-    The last of its inputs are passed by ``keywords``. ``remedy`` is what to do about a model that
-    does not follow the batch.
+    The last of its inputs are passed by ``keywords``. ``remedy`` says how to fix a model whose
+    outputs do not follow the batch.
     """
 
     module: nn.Module
@@ -60,7 +60,7 @@ def load_program(spec: ModelSpec, source: Source) -> Loaded:
 
 
 def load_archive(spec: ModelSpec, source: Source) -> Loaded:
-    """A TorchScript archive, which runs its code, or a pickle, which runs any."""
+    """A TorchScript archive, whose code runs, or a pickle, which can run any code."""
     script = is_script(source.path)
     try:
         with warnings.catch_warnings():
@@ -87,9 +87,9 @@ def load_archive(spec: ModelSpec, source: Source) -> Loaded:
 
 
 def load_python(spec: ModelSpec, source: Source) -> Loaded:
-    """``package.module:attribute``: a module, or what is called without arguments to make one.
+    """``package.module:attribute``: a module, or a callable without arguments that returns one.
 
-    The current folder is searched first, as ``python -m`` does. Runs the code that it imports.
+    The current folder is searched first, like ``python -m`` does. Runs the code that it imports.
     """
     path, _, attribute = source.rest.partition(":")
     _search_here()
@@ -120,9 +120,9 @@ def load_python(spec: ModelSpec, source: Source) -> Loaded:
 def by_signature(
     model: str, module: nn.Module, given: Sequence[ModelInput]
 ) -> tuple[tuple[ModelInput, ...], tuple[str, ...]]:
-    """Inputs of a module that states none, in the order of forward, and which go by keyword.
+    """The inputs of a module that declares none, in the order of forward, and those by keyword.
 
-    Raises ``UsageError`` for an input that forward does not take or that it lacks.
+    Raises ``UsageError`` for an input that forward does not take or that is missing.
     """
     parameters = _parameters(module)
     names = [each.name for each in parameters if each.kind not in _VARIADIC]
@@ -157,7 +157,7 @@ def by_signature(
 
 
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
-    """The parameters of forward; their annotations are left out as too long for a line."""
+    """The parameters of forward, without annotations, which are too long for a message."""
     forward: Any = module.forward
     if isinstance(module, torch.jit.ScriptModule):
         return [
@@ -211,7 +211,7 @@ def _stated(model: str, name: str, value: torch.Tensor, example: torch.Tensor | 
 
 
 def _search_here() -> None:
-    """Search the current folder for modules first, from now on: code may import late."""
+    """Search the current folder for modules first from now on, because code may import late."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)

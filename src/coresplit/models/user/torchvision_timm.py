@@ -21,7 +21,7 @@ _IMAGE = ("channels", "height", "width")
 def load_torchvision(spec: ModelSpec, source: Source) -> Loaded:
     """``torchvision.models.get_model(NAME, weights=None)`` on 3x224x224 images.
 
-    Raises ``EnvironmentFault`` where torchvision does not fit PyTorch.
+    Raises ``EnvironmentFault`` if torchvision does not fit PyTorch.
     """
     models = _imported("torchvision.models")
     module = _made(
@@ -46,7 +46,7 @@ def _images(module: Any, shape: tuple[int, ...], size: int | None) -> Loaded:  #
 
 
 def _imported(name: str) -> Any:  # noqa: ANN401 (neither library has types)
-    """The package or module of that name; a broken one fails while it is imported."""
+    """Import a package or module; raises ``EnvironmentFault`` if it is broken."""
     try:
         return import_module(name)
     except Exception as error:

@@ -19,8 +19,8 @@ _EXPORT = "export it again with a dynamic batch"
 def check_runs(model: str, run: Run, inputs: Tensors, remedy: str = _EXPORT) -> None:
     """Raise ``UsageError`` if outputs do not follow the batch size or are random.
 
-    ``inputs`` have a batch of three, which the model must not modify. ``remedy`` is what to do
-    about a model without a batch dimension.
+    ``inputs`` have a batch of three; the model must not modify them. ``remedy`` says how to fix a
+    model without a batch dimension.
     """
     before = tuple(each.clone() for each in inputs)
     one = _attempt(model, run, tuple(each[:1] for each in inputs), remedy)
@@ -66,7 +66,7 @@ def shapes_of(tensors: Tensors) -> str:
 def _attempt(
     model: str, run: Run, inputs: Tensors, remedy: str, after: Tensors | None = None
 ) -> Tensors | None:
-    """One run; None if a single input fails, since a batch of three may still run."""
+    """One run; None if a single input fails, because a batch of three may still run."""
     try:
         return run(inputs)
     except Exception as error:
@@ -82,7 +82,7 @@ def _attempt(
 
 
 def _same(first: Tensor, second: Tensor) -> bool:
-    """Equal, where NaN equals NaN."""
+    """True if both are equal, with NaN equal to NaN."""
     both = (first != first) & (second != second)  # noqa: PLR0124 (true of a NaN alone)
     return bool(((first == second) | both).all())
 

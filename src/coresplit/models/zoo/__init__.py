@@ -1,1 +1,1 @@
-"""The networks that coresplit writes itself, with their weights."""
+"""The built-in networks and their weights."""

@@ -1,7 +1,7 @@
-"""BERT base, as the library transformers writes it, from its default configuration: Devlin et al.,
+"""BERT base in the implementation and default configuration of transformers: Devlin et al.,
 "BERT: Pre-training of Deep Bidirectional Transformers", NAACL 2019.
 
-Nothing is fetched. Attention is PyTorch's own (``sdpa``), which exports and compiles.
+Nothing is downloaded. Attention is PyTorch's own (``sdpa``), which exports and compiles.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _IGNORED = ("cls.", "embeddings.position_ids", "embeddings.token_type_ids")
 
 
 class Bert(nn.Module):
-    """The encoder with its pooler; every token is of the first segment, which is the default."""
+    """The encoder with its pooler; every token is in the first segment, the default."""
 
     def __init__(self, **changes: int) -> None:
         super().__init__()
@@ -33,10 +33,10 @@ def create(size: int) -> nn.Module:
 
 
 def published_name(name: str) -> str | None:
-    """What a key of a published checkpoint is called in ``BertModel``; None is not part of it.
+    """The name in ``BertModel`` of a key of a published checkpoint; None if it is not part of it.
 
-    The original files come from a network with heads for pre-training around it, and name the
-    weights of layer norms as TensorFlow did.
+    The original files come from a network with pre-training heads, and name the weights of layer
+    norms like TensorFlow did.
     """
     name = name.removeprefix("bert.")
     if name.startswith(_IGNORED):

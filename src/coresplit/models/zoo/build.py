@@ -1,4 +1,4 @@
-"""Build a model of the zoo: its network from this package, its weights random or from a file."""
+"""Build a built-in model: its network from this package, its weights random or from a file."""
 
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from coresplit.models.tensors import weights_hash
 
 
 def build_builtin(spec: ModelSpec) -> BuiltModel:
-    """Make the network and its weights; ``spec`` is valid and its packages are installed.
+    """Build the network and its weights; ``spec`` must be valid and its packages installed.
 
     Raises ``UsageError`` for a checkpoint that cannot be used.
     """
@@ -28,7 +28,7 @@ def build_builtin(spec: ModelSpec) -> BuiltModel:
         identity = weights_hash(module)
         initialization.calibrate(module, size, spec.seed)
     else:
-        # a module around a network of transformers takes the files of that network
+        # if the module wraps a network of transformers, checkpoints are for that network
         network = getattr(module, "network", module)
         named = getattr(family, "published_name", None)
         checkpoint.load_weights(network, Path(spec.weights), named)

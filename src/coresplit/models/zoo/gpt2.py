@@ -1,8 +1,8 @@
-"""GPT-2, the smallest, as the library transformers writes it, from its default configuration:
+"""GPT-2 (the smallest) in the implementation and default configuration of transformers:
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
 
-Nothing is fetched. Attention is PyTorch's own (``sdpa``), which exports and compiles. One forward
-reads a whole text: no keys and values are kept, as no token follows.
+Nothing is downloaded. Attention is PyTorch's own (``sdpa``), which exports and compiles. One
+forward reads a whole text: keys and values are not cached, because no token follows.
 """
 
 import re
@@ -17,7 +17,7 @@ _BODY = "transformer."
 
 
 class GPT2(nn.Module):
-    """The decoder with its language head, whose weight is that of the token embedding."""
+    """The decoder with its language head, which shares its weight with the token embedding."""
 
     def __init__(self, **changes: int) -> None:
         super().__init__()
@@ -35,9 +35,9 @@ def create(size: int) -> nn.Module:
 
 
 def published_name(name: str) -> str | None:
-    """What a key of a published checkpoint is called in ``GPT2LMHeadModel``; None is no weight.
+    """The name in ``GPT2LMHeadModel`` of a key of a published checkpoint; None if it is no weight.
 
-    The original file lacks the head and the prefix, and holds the causal masks.
+    The original file lacks the head and the prefix, and contains the causal masks.
     """
     if _MASKS.search(name):
         return None

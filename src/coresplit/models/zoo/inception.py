@@ -1,8 +1,8 @@
 """Inception v3, written from its paper: Szegedy et al., "Rethinking the Inception Architecture
 for Computer Vision", CVPR 2016; section, figure and table numbers below are the paper's.
 
-Attribute names are those of the widely published checkpoints, so that such a file loads.
-Every block is plain enough for ``torch.jit.script``.
+Attribute names are those of the widely published checkpoints, so that they load.
+Every block is simple enough for ``torch.jit.script``.
 """
 
 import torch
@@ -187,7 +187,7 @@ class InceptionAux(nn.Module):
 
 
 class Inception3(nn.Module):
-    """Table 1. With ``auxiliary`` the training head is present too; the forward never runs it."""
+    """Table 1. With ``auxiliary`` it has the training head, which the forward never runs."""
 
     def __init__(self, auxiliary: bool = False) -> None:
         super().__init__()
@@ -237,16 +237,16 @@ def create(size: int) -> nn.Module:
 
 
 def published_name(name: str) -> str | None:
-    """The name of a key of a published checkpoint, None for those of the auxiliary head."""
+    """The name of a key of a published checkpoint; None for those of the auxiliary head."""
     return None if name.startswith("AuxLogits.") else name
 
 
 def take_imagenet_images(module: nn.Module) -> None:
-    """Make a network that was trained on [-1, 1] images take images normalized as ImageNet's.
+    """Make a network that was trained on [-1, 1] images take images normalized like ImageNet's.
 
-    The published weights expect that change of scale, ``x * 2 std + 2 mean - 1`` per channel,
-    before the network. The first convolution has no padding and no bias, so the factor goes into
-    its weights and the offset into the mean of its batch norm: exact, and free in every forward.
+    The published weights expect this rescaling, ``x * 2 std + 2 mean - 1`` per channel, before the
+    network. The first convolution has no padding and no bias, so the factor is folded into its
+    weights and the offset into the mean of its batch norm: exact, and free in every forward.
     """
     assert isinstance(module, Inception3)
     first = module.Conv2d_1a_3x3

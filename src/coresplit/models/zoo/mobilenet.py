@@ -17,7 +17,7 @@ _DIVISOR = 8
 
 
 class _Row(NamedTuple):
-    """A block of table 1; ``excite`` stands for squeeze-and-excite."""
+    """A block of table 1; ``excite`` means squeeze-and-excite."""
 
     kernel: int
     expanded: int
@@ -47,7 +47,7 @@ _TABLE_1 = (
 
 
 def _rounded(channels: float) -> int:
-    """The nearest multiple of eight, but no more than a tenth below (section 6.1's code)."""
+    """The nearest multiple of eight, at most a tenth below ``channels`` (code of section 6.1)."""
     nearest = max(_DIVISOR, int(channels + _DIVISOR / 2) // _DIVISOR * _DIVISOR)
     return nearest + _DIVISOR if nearest < 0.9 * channels else nearest
 
@@ -82,7 +82,7 @@ def _unit(
 
 
 class SqueezeExcitation(nn.Module):
-    """Section 5.3: every channel is scaled by a gate that sees the means of all channels."""
+    """Section 5.3: every channel is scaled by a gate computed from the means of all channels."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()

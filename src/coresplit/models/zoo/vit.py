@@ -18,7 +18,7 @@ _OLD_NAMES = {".mlp.linear_1.": ".mlp.0.", ".mlp.linear_2.": ".mlp.3."}
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (appendix A), its three projections in one matrix.
+    """Multi-head self-attention (appendix A) with its three projections in one matrix.
 
     The parameters are those of ``nn.MultiheadAttention``, whose fused path for inference cannot
     be exported.
@@ -107,7 +107,7 @@ def create(size: int) -> nn.Module:
 
 
 def published_name(name: str) -> str:
-    """What a key of a published checkpoint, which may be of an older layout, is called here."""
+    """The name here of a key of a published checkpoint, which may have an older layout."""
     for old, new in _OLD_NAMES.items():
         name = name.replace(old, new)
     return name

@@ -1,1 +1,1 @@
-"""The page of a load: what a server did under it."""
+"""The page of a load test of a server."""

@@ -1,4 +1,4 @@
-"""What the page of a load shows; pure."""
+"""Build the page of a load test; pure."""
 
 from collections.abc import Sequence
 
@@ -22,14 +22,14 @@ from coresplit.reports.loads.lines import (
 from coresplit.reports.wording import date
 
 _READING = (
-    "Latency counts from when a request was due, not from when it was sent: what waited because "
-    "the server stalled is late too. A second has the requests that were due in it; answers are "
-    "counted when they came. The band above a figure shows how the server said it was split."
+    "Latency counts from when a request was due, not from when it was sent, so the time that "
+    "requests wait for a stalled server is included. A second covers the requests due in it; "
+    "answers are counted when they arrive. The band above a figure shows the server's split."
 )
 
 
 class LoadDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the page shows."""
+    """The content of the page."""
 
     title: str
     created: str
@@ -50,7 +50,7 @@ class LoadDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_document(result: LoadResult) -> LoadDocument:
-    """The page of a run, of a comparison or of a search."""
+    """Build the page of a run, of a comparison or of a search."""
     lines = list(result_lines(result))
     warned = tuple(line.removeprefix("warning: ") for line in lines if line.startswith("warning:"))
     if result.search is not None:
@@ -140,8 +140,8 @@ def _latencies(run: LoadRun) -> Section:
 
 
 def _seconds(run: LoadRun) -> Section:
-    head = ("second", "due", "answered", "failed", "p50", "p99", "max", "out at its end",
-            "generator's CPU", "generator's lag")  # fmt: skip
+    head = ("second", "due", "answered", "failed", "p50", "p99", "max", "in flight at end",
+            "generator CPU", "generator lag")  # fmt: skip
     lines = []
     for each in run.seconds:
         values = (each.p50, each.p99, each.max)
@@ -186,14 +186,14 @@ def _of_comparison(result: LoadResult) -> tuple[str, tuple[Fact, ...], list[Sect
             name=f"rounds-{what}",
             title=f"{what} by round",
             alt=f"{what} of both servers in every round",
-            finding=said or "Not compared: some rounds do not tell it.",
+            finding=said or "Not compared: some rounds have no value.",
         )
         figures.append(drawing.by_round(values[0], values[1], caption, latency=latency))
     caption = Caption(
         name="distributions",
         title="Latency by share of the requests",
         alt="The latency that each share of the requests stays within, by round",
-        finding="A line for each round; the first server blue, the second orange.",
+        finding="One line per round; the first server is blue, the second is orange.",
     )
     colours = (drawing.FIRST, drawing.SECOND)
     every = [(run, "", colours[which]) for which, own in enumerate(runs) for run in own]

@@ -1,4 +1,4 @@
-"""Figures of a load: over time, latencies by share, rounds and trials; pure."""
+"""Figures of a load test: over time, latencies by share, rounds and trials; pure."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def figure(caption: Caption, chart: Curves) -> Figure:
 
 
 def rates_over_time(run: LoadRun, caption: Caption) -> Figure:
-    """Requests that were due, answers and failures of every second."""
+    """Requests due, answers and failures in every second."""
     seconds = loaded_seconds(run)
     most = max((max(each.due, each.answers, each.failed) for each in seconds), default=1)
     names = [("due", DUE, [each.due for each in seconds])]
@@ -46,7 +46,7 @@ def rates_over_time(run: LoadRun, caption: Caption) -> Figure:
 
 
 def latency_over_time(run: LoadRun, caption: Caption) -> Figure | None:
-    """Percentiles of the requests that were due in every second; None without an answer."""
+    """Latency percentiles of the requests due in every second; None if nothing was answered."""
     seconds = loaded_seconds(run)
     found = [
         ("max", MOST, [each.max for each in seconds]),
@@ -66,7 +66,10 @@ def latency_over_time(run: LoadRun, caption: Caption) -> Figure | None:
 
 
 def distribution(runs: Sequence[tuple[LoadRun, str, str]], caption: Caption) -> Figure | None:
-    """The latency that each share of the requests stays within; runs with names and colours."""
+    """The latency that each share of the requests stays within.
+
+    ``runs`` holds each run with its name and colour.
+    """
     curves = []
     for run, name, colour in runs:
         points = [
@@ -74,7 +77,7 @@ def distribution(runs: Sequence[tuple[LoadRun, str, str]], caption: Caption) -> 
             for share, value in run.distribution
             if value > 0
         ]
-        # the last point is the largest value, which no share lies beyond
+        # the last point is the largest value, with share 1: it is drawn at 1 - 1 / (2 answers)
         most = 2.0 * run.answered
         points = [(min(x, most), y) for x, y in points]
         curves.append(Curve(name=name, colour=colour, points=tuple(points), thin=len(runs) > 2))
@@ -100,7 +103,7 @@ def by_round(
     *,
     latency: bool,
 ) -> Figure | None:
-    """A value of both servers in every round."""
+    """One value of both servers in every round."""
     values = [value for value in (*firsts, *seconds) if value]
     if not values:
         return None
@@ -126,7 +129,7 @@ def by_round(
 
 
 def trials_of(found: LoadSearch, runs: Sequence[LoadRun], caption: Caption) -> Figure | None:
-    """The percentile of every trial by its rate; hollow where the trial failed."""
+    """The percentile of every trial by its rate; failed trials are hollow."""
     points = []
     for trial, run in zip(found.trials, runs, strict=False):
         value = within(run.distribution, found.percentile / 100)
@@ -158,7 +161,7 @@ def trials_of(found: LoadSearch, runs: Sequence[LoadRun], caption: Caption) -> F
 
 
 def within(distribution: Sequence[tuple[float, float]], share: float) -> float | None:
-    """The latency that a share stays within; None without any."""
+    """The latency that this share of the requests stays within; None if unknown."""
     return next((value for reached, value in distribution if reached >= share - 1e-12), None)
 
 
@@ -193,12 +196,12 @@ def _over_time(
 
 
 def loaded_seconds(run: LoadRun) -> tuple[LoadSecond, ...]:
-    """The seconds in which requests were due; after them the last answers came."""
+    """The seconds in which requests were due; later seconds only received the last answers."""
     return run.seconds[: max(math.ceil(run.warmup_s + run.window_s - 1e-9), 1)]
 
 
 def spans_of(run: LoadRun, last: float) -> tuple[Span, ...]:
-    """How the server was split, from each time it said something new."""
+    """The splits of the server, each from when it was reported until the next one."""
     ends = [*(each.at for each in run.splits[1:]), last][: len(run.splits)]
     return tuple(
         Span(low=each.at, high=end, label=split_text(each.instances, each.split))
@@ -208,7 +211,7 @@ def spans_of(run: LoadRun, last: float) -> tuple[Span, ...]:
 
 
 def split_text(instances: int, split: str) -> str:
-    """``2 instances``, or the groups where there are several."""
+    """``2 instances``, or the groups if there are several."""
     if split == str(instances):
         return "1 instance" if instances == 1 else f"{instances} instances"
     return split

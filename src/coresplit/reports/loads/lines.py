@@ -1,4 +1,4 @@
-"""What a load showed, in words; pure."""
+"""The result of a load test in words; pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,9 +18,9 @@ _LABELS = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p999", "p99.9"), ("
 
 
 def result_lines(result: LoadResult) -> Iterator[str]:
-    """All that is told of a result."""
+    """All lines on a result."""
     if result.interrupted:
-        yield "ended by the user; this is what was measured by then"
+        yield "ended by the user; results up to then"
     if result.search is not None:
         yield from search_lines(result.search)
     elif len(result.targets) > 1:
@@ -31,8 +31,8 @@ def result_lines(result: LoadResult) -> Iterator[str]:
 
 
 def run_lines(run: LoadRun) -> Iterator[str]:
-    """One load."""
-    warm = f", of which {format_duration(run.warmup_s)} are left out" if run.warmup_s else ""
+    """Lines on one run."""
+    warm = f", without the first {format_duration(run.warmup_s)}" if run.warmup_s else ""
     rows = [
         ("load", f"{run.asked}{warm}"),
         ("from", place_of(run.generator)),
@@ -52,12 +52,12 @@ def run_lines(run: LoadRun) -> Iterator[str]:
     if run.generator.waited:
         yield (
             f"warning: {run.generator.waited:,} requests waited for one of "
-            f"{run.generator.connections} connections, which counts in their latency"
+            f"{run.generator.connections} connections; their latency includes the wait"
         )
 
 
 def comparison_lines(result: LoadResult) -> Iterator[str]:
-    """Two servers."""
+    """Lines on the comparison of two servers."""
     names = ("first", "second")
     for name, (url, described) in zip(names, result.targets, strict=True):
         yield f"{name.ljust(8)}{url}  {described}"
@@ -67,7 +67,8 @@ def comparison_lines(result: LoadResult) -> Iterator[str]:
         own = result.runs[which::2]
         failed = sum(run.failed for run in own)
         if failed:
-            yield f"warning: of the {name} {failed:,} of {sum(r.due for r in own):,} failed"
+            due = sum(run.due for run in own)
+            yield f"warning: {failed:,} of {due:,} requests to the {name} server failed"
     yield from map(compared_text, result.compared)
     limited = _limited_rounds(result.runs)
     if limited:
@@ -77,7 +78,7 @@ def comparison_lines(result: LoadResult) -> Iterator[str]:
         )
     if not all(run.tells_latency for run in result.runs):
         yield (
-            f"warning: over {percent(MOST_FAILED)} of the requests of a round failed, so latencies "
+            f"warning: over {percent(MOST_FAILED)} of the requests in a round failed, so latencies "
             "are not compared"
         )
     elif not result.compared:
@@ -85,13 +86,13 @@ def comparison_lines(result: LoadResult) -> Iterator[str]:
 
 
 def compared_text(one: LoadCompared) -> str:
-    """One difference, named only where it is shown."""
+    """Both values and their difference, which is named only if it is significant."""
     shown = f"{_value(one.what, one.first)} and {_value(one.what, one.second)}"
     return f"{one.what.ljust(12)}{shown}: {difference_text(one)}"
 
 
 def difference_text(one: LoadCompared) -> str:
-    """The difference alone."""
+    """The difference alone, without the values."""
     ratio, low, high = one.ratio, one.low, one.high
     if one.relation in ("equivalent", "unclear"):
         how = "equivalent within 3 %" if one.relation == "equivalent" else "too close to call"
@@ -107,25 +108,25 @@ def difference_text(one: LoadCompared) -> str:
 
 
 def search_lines(found: LoadSearch) -> Iterator[str]:
-    """The highest rate within a latency."""
+    """Lines on the search for the highest rate within a latency."""
     what = f"{percentile_text(found.percentile)} within {format_duration(found.slo)}"
     if found.low is None:
-        yield f"no rate was found that holds {what}"
+        yield f"no rate holds {what}"
     else:
         highest = "" if found.high is None else f", and fails at {number(found.high)} requests/s"
         yield f"{number(found.low)} requests/s hold {what}{highest}"
     whose = {
         "server": "the limit is the server's",
-        "generator": "the limit is the generator's: the server may hold more",
+        "generator": "the limit is the generator's: the server may sustain more",
         "none": "no limit was reached",
     }
     yield f"{whose[found.limit]}; {len(found.trials)} trials"
     if not found.finished:
-        yield "warning: the search did not come to its end"
+        yield "warning: the search did not finish"
     if found.too_few is not None:
         yield (
             f"warning: a trial had {found.too_few:,} requests, too few for "
-            f"{percentile_text(found.percentile)}; let trials take longer"
+            f"{percentile_text(found.percentile)}; use longer trials"
         )
     for trial in sorted(found.trials, key=lambda trial: trial.rate):
         held = "held" if trial.held else "failed"
@@ -137,7 +138,7 @@ def search_lines(found: LoadSearch) -> Iterator[str]:
 
 
 def limit_of(run: LoadRun) -> str:
-    """What to tell of a generator that was the bottleneck; empty where it was none."""
+    """Why the generator was the bottleneck; empty if it was not."""
     generator = run.generator
     if generator.limit == "cpu":
         why = f"it used {percent(generator.cpu)} of its core"
@@ -151,22 +152,22 @@ def limit_of(run: LoadRun) -> str:
 
 
 def place_of(generator: LoadGenerator) -> str:
-    """Where the generator ran, and what it used."""
+    """Where the generator ran, and how much CPU it used."""
     used = f"{percent(generator.cpu)} of it used"
     if generator.cpus and not generator.shared:
         return f"core {format_numbers(generator.cpus)}, which the server is not bound to; {used}"
     if generator.cpus:
         return (
-            f"core {format_numbers(generator.cpus)}; the server may use "
-            f"{format_numbers(generator.shared)} too; {used}"
+            f"core {format_numbers(generator.cpus)}; the server may also use "
+            f"{format_numbers(generator.shared)}; {used}"
         )
     shared = format_numbers(generator.shared)
     used = f"{percent(generator.cpu)} of one used"
-    return f"any core: the server may use all of them ({shared}) too; {used}"
+    return f"any core: the server may also use all of them ({shared}); {used}"
 
 
 def latencies(latency: LoadLatency) -> list[str]:
-    """``p50 12.3 ms`` and so on; what too few requests cannot tell is left out."""
+    """``p50 12.3 ms`` and so on; percentiles that need more requests are left out."""
     found = [(label, getattr(latency, name)) for name, label in _LABELS]
     return [f"{label} {format_duration(value)}" for label, value in found if value is not None]
 

@@ -1,4 +1,4 @@
-"""The page of a load: one file that works from disk and asks nothing of a network."""
+"""The page of a load test: one file that works from disk without a network."""
 
 from coresplit.charts.render import javascript, library
 from coresplit.charts.theme import TOTAL, config
@@ -8,13 +8,13 @@ from coresplit.reports.pages.html import rendered
 
 
 def require_drawing() -> None:
-    """Raise EnvironmentFault with the remedy where a drawing library is missing."""
+    """Raise EnvironmentFault with the remedy if a drawing library is missing."""
     for name in ("vl_convert", "jinja2"):
         library(name)
 
 
 def load_page(result: LoadResult) -> str:
-    """The whole page. Raises EnvironmentFault where a drawing library is missing."""
+    """The whole page. Raises EnvironmentFault if a drawing library is missing."""
     document = load_document(result)
     data = {
         "config": config(),

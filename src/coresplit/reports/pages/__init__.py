@@ -1,1 +1,1 @@
-"""The pages and pictures that a document is written to."""
+"""Write a document as pages and pictures."""

@@ -1,4 +1,4 @@
-"""The interactive page: one file that works from disk and asks nothing of a network."""
+"""The interactive page: one file that works from disk without a network."""
 
 from importlib import resources
 from typing import Any
@@ -12,7 +12,7 @@ from coresplit.reports.document import Document
 
 
 def html_page(document: Document, *, pictures: bool) -> str:
-    """The whole page; ``pictures`` says whether a PNG lies beside it for every figure."""
+    """The whole page; ``pictures`` says whether its folder has a PNG of every figure."""
     return rendered(
         "page.html",
         _data(document),
@@ -24,9 +24,9 @@ def html_page(document: Document, *, pictures: bool) -> str:
 
 
 def rendered(template: str, data: dict[str, Any], **values: Any) -> str:  # noqa: ANN401 (jinja)
-    """A page from one of the templates; ``data`` is what its script draws from.
+    """Render a page from one of the templates; ``data`` is what its script draws from.
 
-    ``library`` among the values is a script that is put in as it is.
+    The value ``library`` is a script and is inserted unescaped.
     """
     jinja = library("jinja2")
     environment = jinja.Environment(
@@ -48,7 +48,7 @@ def rendered(template: str, data: dict[str, Any], **values: Any) -> str:  # noqa
 
 
 def _data(document: Document) -> dict[str, Any]:
-    """What the script draws from: every point once, every figure by the numbers of its points."""
+    """What the script draws from: every point once, and the point indices of every figure."""
     return {
         "config": config(),
         "columns": COLUMNS,
@@ -58,7 +58,7 @@ def _data(document: Document) -> dict[str, Any]:
 
 
 def _json(value: object) -> str:
-    """JSON that may stand inside a script element: no character there opens a tag."""
+    """JSON that is safe inside a script element: it has no character that opens a tag."""
     text = msgspec.json.encode(value).decode()
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

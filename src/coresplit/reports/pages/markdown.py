@@ -1,4 +1,4 @@
-"""The page for a static site: front matter, headings and pictures as published; pure."""
+"""The page for a static site, laid out like the published one; pure."""
 
 import html
 import json
@@ -12,7 +12,7 @@ MOST_UNDRAWN = 200
 
 
 def markdown_page(document: Document, has_picture: Callable[[Figure], bool]) -> str:
-    """The whole page; a figure whose picture is not there keeps its sentence only."""
+    """The whole page; a figure without a picture is reduced to its sentence."""
     lines = [
         "---",
         "layout: scalebench",
@@ -35,7 +35,7 @@ def markdown_page(document: Document, has_picture: Callable[[Figure], bool]) -> 
 
 
 def _title(text: str) -> str:
-    """Text that a site may put into its pages as it is; JSON takes care of line breaks."""
+    """Text that a site can insert into its pages unescaped; JSON handles line breaks."""
     return "".join(
         " " if letter in "<>{}" or not (letter.isprintable() or letter < " ") else letter
         for letter in text
@@ -61,7 +61,7 @@ def _figure(figure: Figure, has_picture: bool) -> list[str]:
 
 
 def _folded(table: Table) -> list[str]:
-    """A table below its sentence; folded where it is long."""
+    """A table below its sentence; folded if it is long."""
     lines = _table(table.head, [line.texts for line in table.lines])
     if len(table.lines) <= table.open_up_to:
         return [f"<p>{_safe(table.summary)}</p>", "", *lines]
@@ -75,12 +75,12 @@ def _undrawn(table: Table) -> list[str]:
     rows = [line.texts for line in table.lines[:MOST_UNDRAWN]]
     lines = ["", "# Cells Not Drawn", "", *_table(head, rows)]
     if more := len(table.lines[MOST_UNDRAWN:]):
-        lines += ["", f"<p>And {more} more; the run folder has them all.</p>"]
+        lines += ["", f"<p>And {more} more; see the run folder for all.</p>"]
     return lines
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as HTML: cells may then hold any text."""
+    """A table as HTML, so that its cells may hold any text."""
     titles = "".join(f"<th>{_safe(title)}</th>" for title in head)
     lines = ["<table>", f"<tr>{titles}</tr>"]
     for row in rows:
@@ -89,7 +89,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    """Text on one line that neither HTML, Markdown nor a template language reads as its own."""
+    """Text on one line, escaped for HTML, Markdown and template languages."""
     plain = html.escape(" ".join(text.split()), quote=True)
     for sign in "{}[]*_`\\|":
         plain = plain.replace(sign, f"&#{ord(sign)};")

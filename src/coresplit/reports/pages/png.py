@@ -1,4 +1,4 @@
-"""Pictures that say which run they are of, so that those of a former report can be told."""
+"""Store the name of the run in its pictures, to recognize those of an earlier report."""
 
 import json
 import struct
@@ -41,8 +41,8 @@ def run_of_picture(path: Path) -> str | None:
 def remove_others(folder: Path, run: str, kept: Collection[str]) -> tuple[Path, ...]:
     """Remove pictures signed with this run that are not among the names kept.
 
-    Anything else in the folder stays: other files, pictures of other runs, links. Returns what
-    was removed; raises OSError where that is refused.
+    Anything else in the folder stays: other files, pictures of other runs, links. Returns the
+    removed files; raises OSError if one cannot be removed.
     """
     stale = [
         path

@@ -1,1 +1,1 @@
-"""The sections of a page: one module or folder each."""
+"""The sections of a page, one module or folder each."""

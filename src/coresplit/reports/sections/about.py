@@ -40,14 +40,14 @@ def reading_of(view: RunView) -> str:
     assumed = (
         ""
         if view.claims.variance.known
-        else " This run has too few repeated visits to tell how much its cells vary, so a "
+        else " This run has too few repeated visits to estimate how much its cells vary, so a "
         "variance is assumed and few differences are reported."
     )
     return (
         "Bands and whiskers show the interval of each value. Dashed lines join estimated points, "
         f"and lines break where a cell is missing.{dashes} Hover over a point for its cell, "
         f"interval, samples and reason.{assumed} A difference is reported only where a "
-        "statistical test supports it; everything else is called too close to call."
+        "statistical test supports it; everything else is too close to call."
     )
 
 
@@ -63,7 +63,7 @@ def counts_of(run: Run) -> tuple[tuple[Verdict, int, str], ...]:
 
 
 def sentence_of(run: Run) -> str:
-    """One line on how many cells there are and what became of them."""
+    """One sentence with the number of cells and how many got each verdict."""
     parts = [f"{count} {verdict}" for verdict, count, _ in counts_of(run)]
     total = some_cells(len(run.measurements))
     return f"{total}: {listed(parts)}." if parts else "No cells."
@@ -102,7 +102,7 @@ def _about_machine(run: Run) -> list[tuple[str, str]]:
 
 
 def _about_noise(view: RunView) -> list[tuple[str, str]]:
-    """What the variance of the run consists of, and what is left of warm-up."""
+    """The components of the run's variance, and what remains of warm-up."""
     run, variance = view.run, view.claims.variance
     drift = visit_drift(run)
     if not variance.known:
@@ -119,7 +119,7 @@ def _about_noise(view: RunView) -> list[tuple[str, str]]:
 
 
 def anchor_of(run: Run) -> Cell | None:
-    """The cell that was repeated: another one than was asked for, where that could not run."""
+    """The cell that was visited repeatedly; not the requested one if that could not run."""
     visited = (entry.cell for entry in run.journal if isinstance(entry, AnchorVisit))
     return next(filter(None, visited), run.settings.anchor)
 

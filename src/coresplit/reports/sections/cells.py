@@ -1,4 +1,4 @@
-"""The tables of every cell, of cells without a value, and of what happened beside them; pure."""
+"""The tables of all cells, of cells without a value, and of other events of the run; pure."""
 
 import statistics
 
@@ -17,7 +17,7 @@ CELL_COLUMNS = (
     "samples", "inferences/s", "faults per input", "kernel time", "reason",
 )  # fmt: skip
 CHOSEN_BY = 5
-"""So many first columns of the table of every cell have few different values."""
+"""How many leading columns of the table of all cells have few distinct values."""
 PREPARED_COLUMNS = (
     "optimization", "threads", "placement", "start", "preparation", "error against eager",
     "largest tensor",
@@ -45,7 +45,7 @@ def cell_table(view: RunView) -> Table:
 
 
 def undrawn_table(view: RunView) -> Table:
-    """Every cell without a point, and why."""
+    """Every cell without a point, with the reason."""
     items = undrawn_of(view.run, view.claims.points)
     lines = tuple(
         Line(texts=(str(item.cell), item.verdict, item.reason), kind=item.verdict) for item in items
@@ -55,7 +55,7 @@ def undrawn_table(view: RunView) -> Table:
 
 
 def evidence_of(run: Run) -> tuple[Block, ...]:
-    """What happened beside the cells: disturbed visits, the anchor cell, preparations."""
+    """Tables of disturbed visits, anchor visits and preparations."""
     anchor = anchor_of(run)
     tables = {
         "Disturbed visits": disturbance_table(run),
@@ -68,7 +68,7 @@ def evidence_of(run: Run) -> tuple[Block, ...]:
 
 
 def preparation_table(run: Run) -> Table:
-    """What every instance took to start and to prepare, and how far it is from eager."""
+    """Start and preparation time of every instance, and its error against eager."""
     lines = tuple(
         _texts(
             entry.optimization,
@@ -102,7 +102,7 @@ def visit_table(run: Run) -> Table:
 
 
 def disturbance_table(run: Run) -> Table:
-    """Every visit that did not have its cores to itself: when, of which cell, and by what."""
+    """Every visit that did not have its cores to itself: time, cell and cause."""
     entries = [entry for entry in run.journal if isinstance(entry, Disturbed)]
     lines = tuple(
         _texts(

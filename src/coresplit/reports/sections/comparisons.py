@@ -1,4 +1,4 @@
-"""Sections that compare allocators and mappings, cell by cell, where several were measured."""
+"""Sections that compare allocators and mappings cell by cell, if several were measured."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -21,7 +21,7 @@ Pair = tuple[Row, Row]
 
 
 class Rivalry(msgspec.Struct, frozen=True, kw_only=True):
-    """Cells of one allocator or mapping with those of the first one in the same places."""
+    """Cells of one allocator or mapping, each paired with the same cell of the first one."""
 
     what: str
     value: str
@@ -32,14 +32,14 @@ class Rivalry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What file names hold: ``allocator-tcmalloc``, ``mapping-interleave-packed``."""
+        """The part of file names: ``allocator-tcmalloc``, ``mapping-interleave-packed``."""
         return f"{self.what}-{self.value}{self.suffix}"
 
 
 def comparison_section(
     what: Literal["mapping", "allocator"], view: RunView, figures: Figures
 ) -> Section | None:
-    """The section on mappings or on allocators; None where there is one only."""
+    """The section on mappings or on allocators; None if there is only one."""
     found = rivalries(view, what)
     lines = tuple(figure for rivalry in found for figure in _lines(rivalry, view, figures))
     maps = tuple(figure for rivalry in found for figure in _maps(rivalry, view, figures))
@@ -53,13 +53,13 @@ def comparison_section(
 
 
 def compared(rivalry: Rivalry, pairs: Sequence[Pair], claims: Claims) -> str:
-    """In how many cells the value is faster or slower, by how much, and its page faults."""
+    """In how many cells it is faster or slower, by how much, and how its page faults compare."""
     text = counted(pairs, rivalry.value, rivalry.over, claims)
     return f"{text}.{_faults(rivalry, pairs)}"
 
 
 def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
-    """Page faults of all forwards, one of each cell, over those of the other."""
+    """Compare the page faults of both: per forward, summed over the cells."""
     counted = [
         (row.faults, rival.faults)
         for row, rival in pairs
@@ -78,7 +78,7 @@ def _faults(rivalry: Rivalry, pairs: Sequence[Pair]) -> str:
 
 
 def rivalries(view: RunView, what: str) -> list[Rivalry]:
-    """Every group against the one that differs from it in ``what`` alone and comes first.
+    """Pair every group with the first one that differs from it only in ``what``.
 
     Mappings are compared under the first allocator only.
     """
@@ -130,7 +130,7 @@ def _allocator(name: str) -> str:
 
 
 def _lines(rivalry: Rivalry, view: RunView, figures: Figures) -> Iterator[Figure]:
-    """The ratio over batch, a line for each optimization, on the fewest and the most threads."""
+    """The ratio over batch, one line per optimization, on the fewest and the most threads."""
     counts = sorted({row.cell.threads for row, _ in rivalry.pairs})
     if rivalry.what == "mapping" and len(counts) > 1:
         # on one thread the mappings are the same
@@ -155,9 +155,9 @@ def _lines(rivalry: Rivalry, view: RunView, figures: Figures) -> Iterator[Figure
 
 
 def _maps(rivalry: Rivalry, view: RunView, figures: Figures) -> Iterator[Figure]:
-    """The ratio over threads and batch, a map for each optimization.
+    """The ratio over threads and batch, one map per optimization.
 
-    Allocators get them under the first mapping only: the lines tell enough of the others.
+    Allocators get maps under the first mapping only; for the others, the lines suffice.
     """
     for name in view.order if not rivalry.suffix else ():
         pairs = [pair for pair in rivalry.pairs if pair[0].cell.optimization == name]
@@ -182,7 +182,7 @@ def _maps(rivalry: Rivalry, view: RunView, figures: Figures) -> Iterator[Figure]
 
 
 def _note(view: RunView) -> str:
-    """Where the numbers of further allocators are: they get no figures of their own."""
+    """Where to find the values of further allocators, which get no figures of their own."""
     first = view.groups[0].allocator if view.groups else "default"
     others = [name for name in dict.fromkeys(g.allocator for g in view.groups) if name != first]
     if not others:

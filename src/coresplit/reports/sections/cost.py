@@ -1,4 +1,4 @@
-"""What the journal says of optimizations: their cost in accuracy and time, and their library."""
+"""What the journal says on optimizations: their cost in accuracy and time, and their library."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ NUMBER_TYPES = {
     "bf16": "bfloat16",
     "i8": "int8",
 }
-"""Names that libraries have for a number type, and what PyTorch calls it."""
+"""PyTorch's name for each number type that a library names differently."""
 FEWEST_CLASSES = 20
-"""Fewest different classes among the outputs for which an agreement is told."""
+"""An agreement is stated only if the outputs have at least this many different classes."""
 TRACE = "trace"
 """What ``script`` falls back to."""
 SHOWN = ("library", "version", "precision", "lossy", UNCHECKED)
-"""Facts that have a column of their own; the others follow in the last."""
+"""Facts with a column of their own; the others share the last column."""
 
 COST_COLUMNS = (
     "optimization", "results", "error against eager", "same top-1", "inputs compared",
@@ -30,20 +30,20 @@ COST_COLUMNS = (
 
 
 def number_type(run: Run, optimization: str) -> str:
-    """The number type that an optimization multiplies in; float32 where it states none."""
+    """The number type that an optimization multiplies in; float32 if it states none."""
     stated = (e.facts["precision"] for e in _of(run, optimization) if e.facts.get("precision"))
     found = next(stated, "float32").lower()
     return NUMBER_TYPES.get(found, found)
 
 
 def agreement_of(run: Run, optimization: str) -> tuple[float, int] | None:
-    """Least share of inputs with eager's top-1 class among its instances, and how many inputs."""
+    """Lowest top-1 agreement with eager over its instances, and how many inputs it is based on."""
     told = [(e.agreement, e.compared) for e in _of(run, optimization) if e.agreement is not None]
     return min(told) if told else None
 
 
 def cost_table(run: Run, order: Sequence[str]) -> Table | None:
-    """What each optimization costs, or why it failed; None for a run that knows neither."""
+    """What each optimization costs, or why it failed; None if the run records neither."""
     failed = _failures(run)
     lines = []
     for name in order:
@@ -59,7 +59,7 @@ def cost_table(run: Run, order: Sequence[str]) -> Table | None:
 
 
 def error_of(entry: Prepared) -> str:
-    """The relative error of an instance, or that there is none to tell."""
+    """The relative error of an instance, or ``not checked``."""
     return "not checked" if UNCHECKED in entry.facts else said_error(entry.error)
 
 
@@ -72,7 +72,7 @@ def said_error(error: float) -> str:
 
 def _cost_line(name: str, entries: Sequence[Prepared], order: Sequence[str]) -> Line:
     facts = {key: value for entry in entries for key, value in entry.facts.items()}
-    # the other ways of making TorchScript need no word
+    # a script that fell back to tracing is marked; other TorchScript is not
     fell_back = name != TRACE and facts.get("torchscript") == "traced"
     library = " ".join(facts[key] for key in ("library", "version") if facts.get(key))
     besides = ", ".join(f"{key} {value}" for key, value in facts.items() if key not in SHOWN)
@@ -117,7 +117,7 @@ def _seconds(seconds: Sequence[float]) -> str:
 
 
 def _failures(run: Run) -> dict[str, str]:
-    """Optimizations of which no cell has a value and some failed, with the first reason."""
+    """Optimizations with failed cells and no cell with a value, and the first reason."""
     reasons: dict[str, str] = {}
     alive = set()
     for item in run.measurements:

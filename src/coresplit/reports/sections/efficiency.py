@@ -1,9 +1,9 @@
-"""How far a run is from what its cores can multiply at most, and when copying would bind it.
+"""How far a run is from the peak of its cores, and when memory bandwidth would limit it.
 
 The comparison with a measured product is one side of the roofline (Williams, Waterman &
 Patterson, "Roofline: An Insightful Visual Performance Model", CACM 52(4), 2009). Its other axis
-needs the bytes that a forward moves, of which only a lower bound is known, so no roofline is
-drawn: every point would stand too far to the right. The ridge and the bound are told in words.
+needs the bytes that a forward moves. Only a lower bound of them is known, so no roofline is drawn:
+every point would be too far to the right. The ridge and the bound are stated in words.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from coresplit.reports.wording import doubt, named
 
 GIGA = 1e9
 BYTES = {"float64": 8, "int64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "bool": 1}
-"""Bytes of a number of the inputs; 4 for any other."""
+"""Bytes of an input number by type; 4 for any other type."""
 ABOUT_PEAK = (
     "The peak is the rate of a large matrix product on the same cores before the sweep, in the "
     "number type of the optimization. Better kernels or a quieter machine can exceed it."
@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def distance_section(view: RunView, figures: Figures) -> Section | None:
-    """Achieved operations per second against the peak; None where either is not known."""
+    """Achieved operations per second against the peak; None if either is unknown."""
     limits = _limits(view)
     if not (view.groups and view.model.flops and limits):
         return None
@@ -133,7 +133,7 @@ def _chart(rows: Sequence[Row], limits: Limits, view: RunView, figures: Figures)
 
 
 def _finding(rows: Sequence[Row], limits: Limits, view: RunView) -> str:
-    """Which optimization comes closest to the peak of its own number type, and the baseline."""
+    """The optimization closest to the peak of its own number type, and the baseline."""
     shares = []
     for name, own in by_optimization(rows).items():
         top = _best(own)
@@ -185,7 +185,7 @@ def _best(rows: Sequence[Row]) -> Row:
 
 
 def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
-    """From how many operations per byte the product binds, and the bound known for the model."""
+    """The operations per byte above which work is compute-bound, and the model's bound on them."""
     peak = limits.matmul_flops.get("float32")
     if not (peak and limits.memory_bandwidth):
         return ""
@@ -203,12 +203,13 @@ def _ridge(limits: Limits, threads: int, model: ModelInfo) -> str:
     bound = model.flops / least
     if bound < ridge:
         return (
-            f"{text} Reading weights and inputs alone limits batch 1 to {number(bound)}, so that "
-            "forward pass is memory-bound."
+            f"{text} Reading only the weights and inputs limits batch 1 to {number(bound)} "
+            "operations per byte, so that forward pass is memory-bound."
         )
     return (
-        f"{text} Weights and inputs alone would allow {number(bound)} at batch 1, but a forward "
-        "pass also moves its activations, which are not counted, so no roofline is drawn."
+        f"{text} Weights and inputs alone would allow {number(bound)} operations per byte at batch "
+        "1, but a forward pass also moves its activations, which are not counted, so no roofline "
+        "is drawn."
     )
 
 

@@ -72,7 +72,7 @@ def _lowest_latency(view: RunView) -> Fact:
 
 
 def _speedup_fact(view: RunView) -> tuple[Fact, ...]:
-    """The largest speedup that is shown to be one, by the lower end of its interval."""
+    """The largest significant speedup, by the lower end of its interval."""
     scaled = [
         row for row in _firm(view.rows) if row.speedup and row.speedup.base < row.cell.threads
     ]
@@ -92,19 +92,19 @@ def _speedup_fact(view: RunView) -> tuple[Fact, ...]:
 
 
 def _noise_fact(view: RunView) -> Fact:
-    """How far two measurements of one cell are apart, and what that consists of."""
+    """How far two measurements of one cell are apart, and the parts of that noise."""
     floor, variance = noise_floor(view.run.journal), view.claims.variance
     if floor is None or not variance.known:
         note = f"too few visits to tell, so few differences are reported; {more_time(view)}"
         if view.run.machine is None:
-            note = "the tables do not state it; 2.5 % per visit is assumed"
+            note = "not stated in the tables; 2.5 % per visit is assumed"
         return Fact(label="Noise floor", value="unknown", note=note)
-    note = f"two measurements of the same cell agree within it; {noise_parts(variance)}"
+    note = f"two measurements of a cell agree within this; {noise_parts(variance)}"
     return Fact(label="Noise floor", value=percent(floor), note=note)
 
 
 def noise_parts(variance: Variance) -> str:
-    """The standard deviations that a run's noise consists of, of a cell that varies as most do."""
+    """The standard deviations that make up a run's noise, for a cell that varies as most do."""
     typical = math.sqrt(variance.alone.factor)
     return (
         f"{format_share(typical * variance.between)} between visits, "
@@ -113,7 +113,7 @@ def noise_parts(variance: Variance) -> str:
 
 
 def _firm(rows: Sequence[Row]) -> Sequence[Row]:
-    """Rows that were measured; all where none was."""
+    """Rows that were measured, or all rows if none was."""
     return [
         row
         for row in rows
@@ -122,7 +122,7 @@ def _firm(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _rivals(row: Row, others: Sequence[Row], view: RunView) -> str:
-    """How many cells are not told apart from one that was picked for its value."""
+    """How many cells are too close to call against one that was picked for its value."""
     close = sum(not differs(row, other, view.claims) for other in others if other.cell != row.cell)
     return f"; {some_cells(close)} {UNCLEAR}" if close else ""
 

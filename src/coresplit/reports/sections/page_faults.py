@@ -1,6 +1,6 @@
-"""Memory that is mapped anew for every forward: what it took, and what another allocator did; pure.
+"""The cost of memory that every forward maps again, and what another allocator changes; pure.
 
-The kernel clears such memory page by page, with a page fault for each.
+The kernel clears such memory page by page, with a page fault for each page.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from coresplit.reports.sections.scaling.text import counted
 KERNEL_SHARE = 0.10
 FEWEST_FAULTS = 100
 TUNED = "glibc_tuned"
-"""The allocator that keeps freed memory and needs nothing to be installed."""
+"""The allocator that keeps freed memory and needs no installation."""
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """Cells in which the kernel took over 10 % of the processor time, and the worst of them.
+    """Cells in which the kernel took over 10 % of the CPU time, and the worst of them.
 
-    ``share`` is system time over user and system time of the worst. ``tried`` are the allocators
-    that were measured.
+    ``share`` is system time over user plus system time of the worst cell. ``tried`` holds the
+    allocators that were measured.
     """
 
     high: int
@@ -35,7 +35,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        """What the kernel took, in one line."""
+        """The CPU time that the kernel took, in one line."""
         return (
             f"the kernel took over {percent(KERNEL_SHARE)} of the CPU time in {self.high} of "
             f"{some_cells(self.cells)}, up to {format_share(self.share)}"
@@ -43,7 +43,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def faults_of(measurements: Sequence[Measurement]) -> Faults | None:
-    """The cells that page faults slow down; None where there is none.
+    """The cells that page faults slow down; None if there is none.
 
     Cells with few page faults do not count: there the kernel wakes threads, and no allocator
     changes that.
@@ -64,7 +64,7 @@ def faults_of(measurements: Sequence[Measurement]) -> Faults | None:
 
 
 def outcomes(view: RunView) -> tuple[str, ...]:
-    """In how many cells every allocator beside the first is faster or slower, a line each."""
+    """In how many cells each further allocator is faster or slower, one line per allocator."""
     return tuple(
         f"{counted(each.pairs, each.value, each.over, view.claims)}{each.where}"
         for each in rivalries(view, "allocator")
@@ -72,7 +72,7 @@ def outcomes(view: RunView) -> tuple[str, ...]:
 
 
 def about_faults(view: RunView) -> tuple[tuple[str, str], ...]:
-    """What page faults took and what another allocator did, or how to learn that; may be empty."""
+    """The cost of page faults and the effect of another allocator, or how to try one; or empty."""
     found = faults_of(view.run.measurements)
     if found is None:
         return ()

@@ -1,4 +1,4 @@
-"""The map of the best optimization of every place, as a Vega-Lite specification; pure."""
+"""The map of the best optimization at every grid point, as a Vega-Lite specification; pure."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,9 @@ from coresplit.reports.sections.choice.text import tied_text
 from coresplit.reports.wording import UNCLEAR, doubt
 
 NAMED_FROM = 118
-"""Least width in pixels of a place whose winner is named in it; else colours tell."""
+"""Least width in pixels of a place that shows the name of its winner; else only its colour."""
 OPEN = "#eceff3"
-"""Where no optimization is shown to be the fastest."""
+"""Colour of places where no optimization is shown to be the fastest."""
 STRIPE = 4.5
 
 
@@ -41,7 +41,7 @@ class ChoiceMap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choice_map_spec(chart: ChoiceMap) -> Spec:
-    """The winner of every place and its gain; grey with stripes where none is shown to win."""
+    """The winner of every place and its gain; grey with stripes if none is shown to win."""
     best = chart.ranking.best
     threads = sorted({place[0] for place in best})
     batches = sorted({place[1] for place in best})
@@ -60,7 +60,7 @@ def choice_map_spec(chart: ChoiceMap) -> Spec:
         layers += _texts(entries, width)
     layers += [*_key(chart), _note(entries, stripes), title_layer(chart.title)]
     frame = {**base(chart.description), "view": {"fill": "#f4f5f7"}}
-    # ordinal axes need points of their own: those of the layers are placed in pixels
+    # ordinal axes need data of their own: the layers place their points in pixels
     frame["data"] = {"values": [{"t": t, "b": b} for t, b in best]}
     return {**frame, "encoding": map_axes(threads, batches), "layer": layers}
 
@@ -99,7 +99,7 @@ def _short_tie(one: Best) -> str:
 
 
 def _stripes(one: Best, chart: ChoiceMap, box: Spec) -> list[Spec]:
-    """A stripe for each of several optimizations not told apart, at the foot of the place."""
+    """A stripe for each tied optimization, at the bottom of the place."""
     if one.sole:
         return []
     others = list(dict.fromkeys(row.cell.optimization for row in (one.row, *one.tied)))
@@ -138,7 +138,7 @@ def _cells(entries: Sequence[Spec]) -> Spec:
 
 
 def _texts(entries: Sequence[Spec], width: float) -> list[Spec]:
-    """In wide places the winner, its gain and, with room, its ties; in narrow ones the gain."""
+    """The winner, its gain and, if there is room, its ties; in narrow places only the gain."""
     text = {"type": "text", "baseline": "middle", "aria": False, "color": INK}
     if width < NAMED_FROM:
         middle = [
@@ -174,7 +174,7 @@ def _middle(entry: Spec) -> float:
 
 
 def _key(chart: ChoiceMap) -> list[Spec]:
-    """Leaders with their colour and the number of places where they are shown to be fastest."""
+    """The key: leaders with their colour and the number of places where they win."""
     entries = [
         {"name": name, "wins": f"{count}", "edge": chart.colours[name], "y": 14 + 20 * index}
         for index, (name, count) in enumerate(chart.ranking.wins)

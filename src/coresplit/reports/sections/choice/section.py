@@ -1,4 +1,4 @@
-"""The section on which optimization to choose, and what each of them costs."""
+"""The section on which optimization to choose, and what each costs."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from coresplit.reports.wording import named
 
 
 def choice_section(rankings: Sequence[Ranking], view: RunView, figures: Figures) -> Section | None:
-    """Maps, lines and table of the best, and the table of what each optimization costs."""
+    """Maps, lines and table of the best optimizations, and the table of their costs."""
     blocks = []
     if rankings:
         drawn = [*(_map(ranking, view, figures) for ranking in rankings), *_gains(view, figures)]
@@ -76,7 +76,7 @@ def _gains(view: RunView, figures: Figures) -> list[Figure]:
 
 
 def _gain_finding(rows: list[Row], view: RunView, base: dict[tuple[int, int], Row]) -> str:
-    """The widest shown gain of the leading optimizations, and those that lose somewhere."""
+    """The largest significant gains of up to three optimizations, and those that lose somewhere."""
     threads, over = rows[0].cell.threads, BASE_NAMES.get(view.base, view.base)
     tops, slower = [], []
     for name, own in by_optimization(rows).items():

@@ -1,4 +1,4 @@
-"""What a page says of the best optimization for every <threads, batch>; pure."""
+"""The text of a page on the best optimization for every <threads, batch>; pure."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,15 @@ from coresplit.reports.wording import UNCLEAR, doubt, more_time
 from coresplit.stats.lossy import unchecked_text
 
 MOST_TIED = 3
-"""Most rivals of a tie that are named; the others are counted."""
+"""Most rivals of a tie to name; the others are counted."""
 BASE_NAMES = {"none": "eager"}
 
 
 def tied_names(best: Best) -> list[str]:
-    """Those tied with the best, other optimizations by their name alone.
+    """Names of what is tied with the best.
 
-    The optimization itself is named with its other allocators and mappings.
+    Other optimizations appear by name only, the optimization itself with its other allocators and
+    mappings.
     """
     own = best.row.cell.optimization
     names = list(dict.fromkeys(row.cell.optimization for row in best.tied))
@@ -37,14 +38,14 @@ def tied_names(best: Best) -> list[str]:
 
 
 def tied_text(best: Best) -> str:
-    """Those tied with the best as a table tells them: ``onnxruntime``, ``a, b, c and 4 more``."""
+    """``tied_names`` as a table shows them: ``onnxruntime``, ``a, b, c and 4 more``."""
     names = tied_names(best)
     more = len(names) - MOST_TIED
     return listed([*names[:MOST_TIED], f"{more} more"] if more > 0 else names) if names else ""
 
 
 def finding_of(ranking: Ranking, view: RunView) -> str:
-    """Which optimization is shown to be best in how many places, and what it gains."""
+    """Which optimization is shown to be best, in how many places, and what it gains."""
     if _only_placings(ranking):
         return f"{ranking.wins[0][0]}: no allocator or mapping is shown to beat the default."
     winners = [(name, count) for name, count in ranking.wins if count]
@@ -70,7 +71,7 @@ def finding_of(ranking: Ranking, view: RunView) -> str:
 
 
 def facts_of_choice(rankings: Sequence[Ranking], view: RunView) -> tuple[Fact, ...]:
-    """The best lossless and the best lossy optimization as key facts, where there is one."""
+    """The best lossless and the best lossy optimization as key facts, if there are any."""
     facts = []
     for ranking in rankings:
         if _only_placings(ranking):
@@ -91,7 +92,7 @@ def facts_of_choice(rankings: Sequence[Ranking], view: RunView) -> tuple[Fact, .
 
 
 def _only_placings(ranking: Ranking) -> bool:
-    """Whether there is one optimization, and no allocator or mapping is shown to be better."""
+    """True for a single optimization of which no allocator or mapping is shown to be better."""
     names = {row.cell.optimization for row in ranking.rows}
     placings = {row.cell.variant.placing for row in ranking.rows}
     return len(names) == 1 < len(placings) and all(
@@ -100,7 +101,7 @@ def _only_placings(ranking: Ranking) -> bool:
 
 
 def _contenders(ranking: Ranking) -> list[str]:
-    """Every optimization that leads somewhere or is not told from one that does."""
+    """Every optimization that leads somewhere or is tied with one that does."""
     rows = [row for best in ranking.best.values() for row in (best.row, *best.tied)]
     return list(dict.fromkeys(row.cell.optimization for row in rows))
 
@@ -114,7 +115,7 @@ def _unstated(ranking: Ranking, view: RunView) -> str:
 
 
 def choice_table(rankings: Sequence[Ranking], view: RunView) -> Table:
-    """The best of every place, ties and intervals; a set of columns for each ranking."""
+    """The best at every place with ties and intervals; a set of columns for each ranking."""
     head = ["threads", "batch"]
     for ranking in rankings:
         over = f"over {BASE_NAMES.get(view.base, view.base)}"
@@ -155,7 +156,7 @@ def _columns(best: Best | None) -> tuple[list[str], list[str | float | None]]:
 
 
 def _gain(ranking: Ranking, name: str, view: RunView) -> str:
-    """Geometric mean of an optimization's best over the baseline, of measured places if any."""
+    """Geometric mean gain of an optimization over the baseline, over measured places if any."""
     if name == view.base and {row.cell.variant.placing for row in ranking.rows} <= {
         view.groups[0].rows[0].cell.variant.placing
     }:
@@ -165,7 +166,7 @@ def _gain(ranking: Ranking, name: str, view: RunView) -> str:
     for row in ranking.rows:
         place = place_of_row(row)
         if row.cell.optimization == name and place in base:
-            # the one with most defaults, unless another was shown to be better
+            # the variant with most defaults, unless another was shown to be better
             best = ranking.best[place].row
             own = best if best.cell.optimization == name else simplest([tops.get(place, row), row])
             tops[place] = own
@@ -186,7 +187,7 @@ def _places(ranking: Ranking, count: int) -> str:
 
 
 def _loss(name: str, view: RunView) -> str:
-    """What a lossy optimization does to results."""
+    """How a lossy optimization changes results."""
     told = agreement_of(view.run, name)
     if told is None:
         return "with unknown accuracy"

@@ -15,14 +15,14 @@ from coresplit.reports.figures import Figures
 from coresplit.reports.sections.scaling import text
 
 FEW_THREADS = 3
-"""Up to this many thread counts a speedup is drawn over batch: two points make no curve."""
+"""With at most this many thread counts, speedup is drawn over batch: two points make no curve."""
 HEADINGS = {"o": "optimization", "b": "batch", "t": "threads"}
 
 
 def scaling_sections(view: RunView, figures: Figures) -> tuple[Section, ...]:
-    """The figures of every mapping and setting, under the first of several allocators.
+    """The figures of every mapping and setting with the first allocator.
 
-    The other allocators are compared with it elsewhere.
+    ``comparison_section`` compares the other allocators with it.
     """
     return tuple(
         section
@@ -44,7 +44,7 @@ class _Maker:
         self.has_grid = len(group.threads) > 1 and len(group.batches) > 1
 
     def sections(self) -> Iterator[Section]:
-        """The sections of the group, in the order of the published page and then the maps."""
+        """The sections of the group in the order of the published page, then the maps."""
         listed = (
             (
                 "Latency",
@@ -142,7 +142,7 @@ class _Maker:
         return tuple(row for row in self.group.rows if row.cell.optimization == optimization)
 
     def _series(self, field: str, rows: Sequence[Row]) -> tuple[Series, ...]:
-        """A line for each value of a field; that of a number has the colour of its place."""
+        """One line per value of a field; numbers are coloured by their rank."""
         if field == "o":
             return self.figures.series(self.names, rows)
         axis: Axis = "b" if field == "b" else "t"
@@ -158,7 +158,7 @@ class _Maker:
         )
 
     def _log(self, metric: Metric, field: str) -> bool:
-        """One answer for all figures of a block, so that their shapes can be compared."""
+        """True for a log scale, the same for all figures of a block so that they compare."""
         if metric == "speedup":
             return False
         spans: dict[int | str, list[float]] = {}

@@ -1,8 +1,8 @@
 """One sentence for every chart, computed from its rows; pure.
 
-Only differences that the claims of the run support are named, and a value that was estimated,
-light or unstable says so. Every function takes at least one row and returns one sentence that ends
-in a full stop.
+Only differences that the claims of the run support are named, and a value that is estimated, light
+or unstable is marked. Every function takes at least one row and returns one sentence that ends in
+a full stop.
 """
 
 import statistics
@@ -48,7 +48,7 @@ def latency_at_batch(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def throughput_at_batch(rows: Sequence[Row], claims: Claims) -> str:
-    """Which optimization yields most at one batch, and where its threads stop to bring more."""
+    """Which optimization has the most throughput at one batch, and where its threads saturate."""
     head = f"Batch {rows[0].cell.batch}: "
     members = by_optimization(rows)
     best = [busiest(listed_rows) for listed_rows in members.values()]
@@ -78,7 +78,7 @@ def latency_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def throughput_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
-    """The highest throughput, and the smallest batch that is not shown to yield less."""
+    """The highest throughput, and the smallest batch that is not shown to be slower."""
     top = busiest(rows)
     start = (
         f"{top.cell.optimization} peaks at {throughput(top)}, at batch {top.cell.batch} on "
@@ -96,7 +96,7 @@ def throughput_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def speedup_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
-    """How far the best batch scales, and how far the worst; estimates only where all are."""
+    """How far the best and the worst batch scale; estimates count only if all are estimates."""
     name = rows[0].cell.optimization
     firm = [row for row in rows if row.speedup and row.speedup.verdict != "estimated"]
     measured = [row for row in firm if row.speedup and row.speedup.base < row.cell.threads]
@@ -126,7 +126,7 @@ def speedup_of_optimization(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def throughput_over_batch(rows: Sequence[Row], claims: Claims) -> str:
-    """Which batch yields most on the most threads, and what larger ones lose."""
+    """Which batch has the most throughput on the most threads, and what larger ones lose."""
     threads = max(row.cell.threads for row in rows)
     line = sorted((r for r in rows if r.cell.threads == threads), key=lambda r: r.cell.batch)
     name, top = line[0].cell.optimization, busiest(line)
@@ -148,7 +148,7 @@ def throughput_over_batch(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def throughput_map(rows: Sequence[Row], claims: Claims) -> str:
-    """How much of the grid comes close to the best cell, and with how few threads."""
+    """How many cells come close to the best one, and with how few threads."""
     top = busiest(rows)
     near = [row for row in rows if row.throughput >= 0.9 * top.throughput]
     fewest = min(row.cell.threads for row in near)
@@ -185,13 +185,13 @@ def counted(pairs: Sequence[tuple[Row, Row]], name: str, other: str, claims: Cla
 
 
 def gains(row: Row, claims: Claims) -> bool:
-    """Whether the threads of a row are shown to be faster than those of its base."""
+    """True if a row is shown to be faster than the same cell on its base threads."""
     base = _base_of(row)
     return base is not None and claims.relation(row.cell, base) == FASTER
 
 
 def beyond_linear(speedup: Speedup | None) -> str:
-    """What a speedup above that of ideal threads is: within its interval, or with another cause."""
+    """A note on a speedup beyond linear: within noise, or with another cause."""
     if speedup is None or speedup.value <= speedup.linear:
         return ""
     linear = f"linear would be {times(speedup.linear)}"
@@ -214,7 +214,7 @@ def _fall(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def _alike(row: Row, other: Row, claims: Claims) -> str | None:
-    """How two rows that are not shown to differ stand to each other; None where they do."""
+    """How to call two rows that are not shown to differ; None if they differ."""
     kind = relation(row, other, claims)
     return {"equivalent": EQUIVALENT, "unclear": UNCLEAR}.get(kind)
 
@@ -225,7 +225,7 @@ def _beyond(rows: Sequence[Row], claims: Claims) -> str:
 
 
 def _ranking(best: Sequence[Row], claims: Claims) -> tuple[Row, list[Row], list[Row]]:
-    """The leader, those not told apart from it, and the others, each best first."""
+    """The leader, those tied with it, and the others, each best first."""
     ordered = sorted(best, key=lambda row: (-row.throughput, row.cell.optimization))
     leader, rest = ordered[0], ordered[1:]
     tied = [row for row in rest if not differs(leader, row, claims)]
@@ -258,13 +258,13 @@ def _trailing(leader: Row, others: Sequence[Row], claims: Claims) -> str:
 
 
 def _elsewhere(leader: Row, row: Row) -> str:
-    """The threads of a row where they differ from those of the leader."""
+    """The threads of a row if they differ from those of the leader."""
     same = row.cell.threads == leader.cell.threads
     return "" if same else f" on {on_threads(row.cell.threads)}"
 
 
 def _gains_less(row: Row, best: Row, claims: Claims) -> bool:
-    """Whether the threads of a row are shown to gain less than those of another one."""
+    """True if a row is shown to gain less from its threads than another one."""
     lower = _speedup(row) < _speedup(best)
     return lower and gains_differ(_gain_of(best, claims), _gain_of(row, claims), claims)
 

@@ -1,4 +1,4 @@
-"""The drawing of splits: instances as blocks over the cores, a row for each batch; pure."""
+"""Draw splits: instances as blocks over the cores, one row per batch; pure."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ LETTER = 5.9
 """Width in pixels of a letter of a label, on average."""
 KEY_FROM = WIDTH + 18
 ALARM = "#9a4d12"
-"""What refuted splits are named in."""
+"""Colour of the verdict of refuted splits."""
 
 
 class Drawing(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def middle(self) -> float:
-        """Where its labels stand."""
+        """The vertical position of its labels."""
         return (self.top + self.foot) / 2
 
 
@@ -83,7 +83,7 @@ def drawing_spec(drawing: Drawing) -> Spec:
 
 
 def _blocks(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]:
-    """A block for each instance, hollow where its latency is estimated."""
+    """One block per instance, hollow if its latency is estimated."""
     plan, hollow = choice.plan, choice.hollow
     told = {
         "batch": plan.batch,
@@ -111,7 +111,7 @@ def _blocks(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]
 
 
 def _labels(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]:
-    """The batch of each instance in its block, or once over all alike where blocks are narrow."""
+    """The batch in the block of each instance, or once over equal ones if blocks are narrow."""
     found, core = [], 0
     for piece in choice.plan.recommended.split.pieces:
         ground = PAPER if choice.hollow else colours[piece.batch]
@@ -126,7 +126,7 @@ def _labels(choice: Choice, place: Place, colours: dict[int, str]) -> list[Spec]
                 found.append({**text, "x": round(middle, 2), "text": single})
         elif _width(joint) <= span:
             middle, half = left + span / 2, _width(joint) / 2
-            # on paper of its own, since the gaps between blocks would cross the letters
+            # with its own background, since the gaps between blocks would cross the letters
             found.append(
                 {
                     **text,
@@ -168,7 +168,7 @@ def _idle(split: Split, cores: int, place: Place, *, written: bool) -> list[Spec
 
 
 def _ink(ground: str) -> str:
-    """Letters that can be read on a colour: white below 0.22 relative luminance (WCAG 2.1)."""
+    """A readable text colour on a ground: white below 0.22 relative luminance (WCAG 2.1)."""
     channels = (int(ground[place : place + 2], 16) / 255 for place in (1, 3, 5))
     red, green, blue = (channel**2.2 for channel in channels)
     return PAPER if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.22 else INK
@@ -234,7 +234,7 @@ def _verdicts(choices: Sequence[Choice], height: float) -> list[Spec]:
 
 
 def _key(choices: Sequence[Choice], colours: dict[int, str]) -> list[Spec]:
-    """Batches per instance with their colours, the largest on top as in the rows."""
+    """The key: batches per instance with their colours, the largest on top as in the rows."""
     sizes = sorted(colours, reverse=True)
     left = KEY_FROM + (62 if any(choice.outcome for choice in choices) else 0)
     step = min(19.0, (HEIGHT - 24) / len(sizes))

@@ -11,7 +11,7 @@ from coresplit.reports.sections.split.text import briefly, named_rival, spanned,
 
 
 def facts_of_splits(choices: Sequence[Choice], view: RunView) -> tuple[Fact, ...]:
-    """The split that is shown to gain most over fat, or that none is; empty without a split."""
+    """The split with the largest significant gain over fat, or that none gains; else empty."""
     if not choices:
         return ()
     cores = choices[0].plan.cores
@@ -44,5 +44,5 @@ def facts_of_splits(choices: Sequence[Choice], view: RunView) -> tuple[Fact, ...
 
 
 def _predicted(speedup: Speedup, cores: int) -> str:
-    """A predicted gain, unless it is more than the cores can give: it is then no number to show."""
+    """A predicted gain; without its number if that exceeds what the cores can give."""
     return "predicted" if speedup.ratio > cores else f"predicted {spanned(speedup)}"

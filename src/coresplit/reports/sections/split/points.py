@@ -24,13 +24,13 @@ CONFIGURATIONS: tuple[Configuration, ...] = ("split", "fat", "thin")
 SHAPES = {"confirmed": "square", "tied": "diamond", "refuted": "cross"}
 WAYS = ("circle", "square", "triangle-up", "diamond", "triangle-down")
 ASIDE, WIDEST = 9.0, 30.0
-"""Pixels between points of one batch, so that none hides another, and for all of them."""
+"""Pixels between points of one batch, so that none hides another, and at most over all of them."""
 
 
 def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
-    """Expected speedups over fat and thin, joined, and actual ones where splits were verified."""
+    """Expected speedups over fat and thin, joined, and actual ones of verified splits."""
     found = []
-    # the last is drawn over the others, and most ask what one instance would take
+    # the last is drawn on top; most readers want the comparison with one instance
     for rival in reversed(RIVALS):
         stretch = 0
         for choice in choices:
@@ -63,7 +63,7 @@ def speedup_points(choices: Sequence[Choice]) -> tuple[Point, ...]:
 
 
 def prediction_shapes(proofs: Sequence[Proof]) -> dict[Variant, str]:
-    """The shape of each optimization that was run, so that those of one batch are told apart."""
+    """The shape of each optimization that was run, to tell those of one batch apart."""
     variants = dict.fromkeys(proof.verification.variant for proof in proofs)
     return dict(zip(variants, cycle(WAYS)))
 
@@ -71,7 +71,7 @@ def prediction_shapes(proofs: Sequence[Proof]) -> dict[Variant, str]:
 def prediction_points(proofs: Sequence[Proof]) -> tuple[Point, ...]:
     """Measured over predicted latency of every configuration that was run, batch by batch.
 
-    What had not been predicted is left out.
+    Configurations without a prediction are left out.
     """
     shapes = prediction_shapes(proofs)
     found: list[Point] = []

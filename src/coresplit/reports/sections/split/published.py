@@ -1,4 +1,4 @@
-"""The table of splits that an imported table says have run; pure."""
+"""The table of imported measurements of splits; pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ ABOUT = (
 
 
 def published_block(proofs: Sequence[Proof]) -> tuple[Block, ...]:
-    """What was imported of instances that ran together; empty where nothing was."""
+    """Imported measurements of instances that ran together; empty if there are none."""
     found = [proof for proof in proofs if any(each.published for each in proof.verification.trials)]
     if not found:
         return ()
     lines = tuple(line for proof in found for line in _lines(proof))
     counts = Counter(proof.outcome.verdict for proof in found if proof.outcome.speedups)
     verdicts = [f"{counts[one]} {said}" for one, said in JUDGEMENTS.items() if counts[one]]
-    beside = f"; of {counts.total()} splits beside another, {listed(verdicts)}" if verdicts else ""
+    beside = f"; of {counts.total()} compared splits, {listed(verdicts)}" if verdicts else ""
     table = Table(
         summary=f"{len(lines)} configurations ran{beside}",
         head=COLUMNS,

@@ -1,4 +1,4 @@
-"""The section on how to split the machine: which instances, what they gain, what was proven."""
+"""The section on how to split the machine: which instances, their gain, and what was verified."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ ABOUT_PROOFS = (
 
 
 def split_section(choices: tuple[Choice, ...], view: RunView, figures: Figures) -> Section | None:
-    """Drawing, table, speedups and proofs; None without a split."""
+    """Drawing, table, speedups and verifications; None without a split."""
     proofs = proofs_of(view.run, view.claims.variance)
     blocks = []
     if choices:
@@ -92,7 +92,7 @@ def _with(variant: Variant | None, before: str = ", ") -> str:
 
 
 def split_table(choices: Sequence[Choice], view: RunView) -> Table:
-    """What to run at every batch: predicted, and measured where it was verified."""
+    """What to run at every batch: predicted, and measured if it was verified."""
     cores = choices[0].plan.cores
     lines = tuple(_line(choice, view) for choice in choices)
     summary = f"What to run on {cores} cores at every batch, predicted and verified"

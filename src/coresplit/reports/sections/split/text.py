@@ -1,4 +1,4 @@
-"""What a page says of splits: names, cells of the table, sentences; pure."""
+"""The text of a page on splits: names, table cells, sentences; pure."""
 
 import math
 import statistics
@@ -97,20 +97,20 @@ def judgement(speedup: Speedup) -> Judgement:
 
 
 def error(measured: Measured) -> str:
-    """Predicted over measured, less one: ``+2.1 %``; empty where nothing was predicted."""
+    """Predicted over measured, minus one: ``+2.1 %``; empty if nothing was predicted."""
     return "" if measured.error is None else f"{measured.error * 100:+.1f} %"
 
 
 def about_profiles(choices: Sequence[Choice], view: RunView) -> str:
-    """Where the predictions come from, and how far they are to be trusted."""
+    """Where the predictions come from, and how far to trust them."""
     plans = [choice.plan for choice in choices]
     text = SETTINGS[plans[0].setting]
     parts = [
         f"{text[0].upper()}{text[1:]}.",
         "Fat is one instance on all cores, thin is instances of one thread, both with the "
-        "optimization of the split. A split is recommended where it is shown to be faster than "
+        "optimization of the split. A split is recommended if it is shown to be faster than "
         "fat; otherwise fat is.",
-        "A measurement is expected within its interval 95 times out of 100.",
+        "A measurement is expected to lie within its interval 95 times out of 100.",
     ]
     if any(plan.fat and "interpolated" in plan.fat.doubts for plan in plans):
         parts.append("Where fat was not measured, it is interpolated between two batches.")
@@ -132,7 +132,7 @@ def about_profiles(choices: Sequence[Choice], view: RunView) -> str:
 
 
 def drawing_finding(choices: Sequence[Choice]) -> str:
-    """What to run from which batch on, and where that leaves cores idle."""
+    """What to run from which batch on, and at which batches cores stay idle."""
     shapes = [_shapes(choice.plan.recommended.split) for choice in choices]
     cores, total = choices[0].plan.cores, len(choices)
     same = total - next(
@@ -156,7 +156,7 @@ def drawing_finding(choices: Sequence[Choice]) -> str:
 
 
 def speedup_finding(choices: Sequence[Choice]) -> str:
-    """The largest gains over fat and thin that are shown, and what verifications showed."""
+    """The largest significant gains over fat and thin, and the results of verifications."""
     cores = choices[0].plan.cores
     parts = []
     for rival in RIVALS:
@@ -181,7 +181,7 @@ def speedup_finding(choices: Sequence[Choice]) -> str:
 
 
 def prediction_finding(proofs: Sequence[Proof]) -> str:
-    """How many medians lie where they were predicted, and how far predictions were off."""
+    """How many medians lie in their predicted interval, and how far predictions were off."""
     found = [
         (abs(each.error), each, proof.verification.batch)
         for proof, each in measured_of(proofs)
@@ -241,7 +241,7 @@ def _verified(choices: Sequence[Choice]) -> str:
 
 
 def _scaled(choices: Sequence[Choice]) -> str:
-    """By how much cells measured alone were made slower, and what that was learnt from."""
+    """By how much cells measured alone were slowed, and the evidence for that."""
     found = [choice.profile.interference for choice in choices if choice.profile.interference]
     most = max(math.exp(each.slope) for each in found)
     pairs = max(each.pairs for each in found)
