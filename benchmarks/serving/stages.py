@@ -105,7 +105,7 @@ def told(file: Path, whole_s: float) -> str:
         lines.append(f"  {text:<46}{median * 1e6:>7.0f}")
         if first == "started":
             forward = statistics.median(each["compute"] for each in found)
-            lines.append(f"    {'of it the forward':<44}{forward * 1e6:>7.0f}")
+            lines.append(f"    {'of which the forward':<44}{forward * 1e6:>7.0f}")
     lines.append(f"  {'before the head and after the answer':<46}{(whole_s - total) * 1e6:>7.0f}")
     lines.append(f"  {'p50 of the client, without stamps':<46}{whole_s * 1e6:>7.0f}")
     return "\n".join(lines)
