@@ -7,9 +7,9 @@ import numpy as np
 from oracle_answers import Answer, meaning
 from oracle_requests import DTYPES, Case
 
-_MISTAKES = "mistakes of the client are 4xx here; Triton answers 5xx if its JSON reader refuses them"
+_MISTAKES = "a mistake of the client is 4xx here; Triton answers 5xx if its JSON reader fails"
 _HALF = "FP16 may be JSON numbers here; Triton takes and sends it in binary only"
-_NOT_OFFERED = "unsupported features are 404: model control, generate, traces, logging, shared memory"
+_NOT_OFFERED = "not supported, so 404: model control, generate, traces, logging, shared memory"
 _EXTENSIONS = (
     "model control: ",
     "path: generate",
@@ -33,7 +33,7 @@ _ACCEPTED_THERE: _Reasons = {
     "parameters of the wrong type are refused; Triton does not check": (
         "input: parameters no object", "outputs: parameters no object",
     ),
-    "a number must end with its last digit; Triton reads as far as it can": (
+    "numbers are parsed strictly; Triton reads as far as it can": (
         "length: number and more", "path: version with zeros", "length: no number",
     ),
     "a damaged compressed body is refused; Triton takes the part that it can unpack": (
