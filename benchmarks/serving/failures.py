@@ -7,9 +7,9 @@ sends 70 % of that as Poisson arrivals, for 10 minutes by default. Every 10 s on
 chosen at random, is killed with SIGKILL; with --switch-every S the server also switches between one
 instance of two threads and two of one every S seconds. Requests have 1 to 3 rows, as JSON, binary
 or raw; the model returns the first numbers of each row, so a lost, mixed-up or duplicated row
-is detected. Latency counts from when a request was due. The exit code is 1 if an answer was wrong
-or missing, if no change was made or one failed other than by a kill, if the memory of the front grew
-by more than 5 % after the first fifth of the time, or if a process or a file was left behind.
+is detected. Latency counts from when a request was due. The exit code is 1 if an answer is wrong
+or missing, if no change is made or one fails other than by a kill, if the memory of the front grows
+by more than 5 % after the first fifth of the time, or if a process or a file is left behind.
 """
 
 import argparse

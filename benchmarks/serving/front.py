@@ -3,7 +3,7 @@
     python benchmarks/serving/front.py PORT SHAPE [http]
 
 Answers from the front itself with the first 1,000 numbers of a row. Everything but the instance is
-the real server: with ``http`` only its connections, otherwise also its queue, protocol and counters.
+the real server: with ``http`` only its connections, otherwise also queue, protocol and counters.
 """
 
 import asyncio
