@@ -1,12 +1,12 @@
-"""How much faster is a forward under each allocator, and how far do processes differ under it?
+"""How much faster is a forward with each allocator, and how much do its processes differ?
 
     python benchmarks/allocators.py [--models inception,mobilenet_v3_large]
         [--optimizations onnxruntime,script] [--allocators NAMES] [--batch 1] [--rounds 8]
 
-Every round starts a new process of each allocator, in a random order, on all cores; each is ended
-before the next is started. Printed are the median over rounds of the median latency of 30 forwards;
-by how much the slowest process exceeds the fastest; and how many times as fast as under the default
-allocator, the median of the ratios within rounds with its 95 % interval.
+Every round starts a new process for each allocator, in a random order, on all cores; each is ended
+before the next is started. Prints the median over rounds of the median latency of 30 forwards, by
+how much the slowest process exceeds the fastest, and the speedup over the default allocator: the
+median of the ratios within rounds with its 95 % interval.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def latency(model: str, optimization: str, allocator: str, batch: int) -> float:
-    """The median latency of a new process, in seconds."""
+    """Return the median latency of a new process, in seconds."""
     machine = inspect()
     process = started(machine, model, optimization, machine.usable, allocator=allocator)
     try:

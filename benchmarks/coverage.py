@@ -1,11 +1,11 @@
-"""How often 95 % intervals hold the true latency, simulated through the real sweep.
+"""How often 95 % intervals contain the true latency, simulated with the real sweep.
 
     python benchmarks/coverage.py [SWEEPS]
 
-Two optimizations on one and two threads over eight batches within ten minutes, for every law,
-size and correlation of noise. The truth is the median latency over the run. For every setting:
-share of the intervals that hold it, and how far values are off in the mean; then the same for
-cells of few visits, pooled.
+Two optimizations on one and two threads over eight batches within ten minutes, for every
+distribution, size and correlation of the noise. The true value is the median latency over the run.
+Prints, for every setting, the share of the intervals that contain it and the mean error; then the
+same for cells with few visits, pooled.
 """
 
 import math
@@ -113,7 +113,7 @@ def simulate(noise: Noise, seed: int) -> list[Held]:
 
 
 def latency(spec: InstanceSpec, batch: int) -> float:
-    """Seconds of a forward: about as Inception takes them on two cores."""
+    """Return the seconds of a forward, about those of Inception on two cores."""
     speed = 1.7 if spec.threads == 2 else 1.0
     return 0.12 * math.pow(batch, 1.05) / speed / (1.3 if spec.optimization == "o1" else 1.0)
 

@@ -1,9 +1,9 @@
-"""Lightly measured and estimated cells of runs against the same cells measured thoroughly.
+"""Compare lightly measured and estimated cells with the same cells measured thoroughly.
 
     python benchmarks/estimates.py THOROUGH RUN...
 
-Cells that ended `light` or `estimated` in a RUN and `measured` or `unstable`, over three visits at
-least, in THOROUGH are compared: how far they are off, and whether their interval holds the value.
+Compares cells that are `light` or `estimated` in a RUN and `measured` or `unstable`, with at least
+three visits, in THOROUGH: how far they are off, and whether their interval contains the value.
 """
 
 import statistics
@@ -25,7 +25,7 @@ KINDS: tuple[Verdict, ...] = ("light", "estimated")
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """A cell of a run, how far it was off (relative), and whether its interval held."""
+    """A cell of a run, its relative error, and whether its interval contains the later value."""
 
     cell: Cell
     verdict: Verdict

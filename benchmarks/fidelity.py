@@ -1,13 +1,13 @@
-"""Our latencies against torch.utils.benchmark, call by call on the same prepared model.
+"""Compare our latencies with torch.utils.benchmark, call by call on the same prepared model.
 
-Both time the same callable in the same pinned process: ours through the worker that a sweep
-uses, theirs by ``Timer(...).timeit(1)``. Each round times ours twice and theirs once in a random
-order, so that the ratio of our two series shows what the machine's noise alone does (A/A): the
-noise floor of a cell is what that ratio stays within in 95 of 100 resamplings of the rounds.
+Both time the same callable in the same pinned process: ours with the worker that a sweep
+uses, theirs with ``Timer(...).timeit(1)``. Each round times ours twice and theirs once in a random
+order, so that the ratio of our two series shows the noise of the machine alone (A/A): the
+noise floor of a cell bounds that ratio in 95 of 100 resamplings of the rounds.
 
     python benchmarks/fidelity.py [--pairs 24] [--batches 1,4] [--threads 1,2]
 
-Small batches get more pairs: at least 96 inputs a series.
+Small batches get more pairs: at least 96 inputs per series.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def measure(optimization: str, cpus: list[int], batches: tuple[int, ...], pairs:
 
 
 def floor_of(first: list[float], second: list[float]) -> float:
-    """95th percentile of |log ratio of medians| when rounds are drawn anew and sides swapped."""
+    """95th percentile of |log ratio of medians| over resampled rounds with random sides."""
     gaps = []
     rounds = list(zip(first, second, strict=True))
     for _ in range(RESAMPLINGS):

@@ -1,10 +1,10 @@
-"""Our latencies of ONNX Runtime and OpenVINO against each one's own public way to measure.
+"""Compare our latencies of ONNX Runtime and OpenVINO with the public way to measure each of them.
 
 ONNX Runtime: a bare loop around ``InferenceSession.run`` with ``intra_op_num_threads``, in a
-process of its own. OpenVINO: its ``benchmark_app``, synchronous, with one stream, the same threads
+separate process. OpenVINO: its ``benchmark_app``, synchronous, with one stream, the same threads
 and f32. All run on the same pinned cores and on the same exported file, one at a time: each round
 takes a few forwards of ours, of theirs and of ours again, so that the ratio of our two series
-shows what the machine's noise alone does (A/A, as in fidelity.py).
+shows the noise of the machine alone (A/A, as in fidelity.py).
 
     python benchmarks/fidelity_runtimes.py [--rounds 12] [--batches 1,8] [--threads 1,2]
 """
@@ -79,13 +79,13 @@ def main() -> None:
 
 
 def exported_file() -> Path:
-    """The ONNX file that the instance has just used."""
+    """Return the ONNX file that the instance has just used."""
     entry = next(entry for entry in Cache().entries() if entry.kind == "onnx")
     return next(entry.path.glob("*.onnx"))
 
 
 def compare(name: str, ours: Callable[[], float], its: Callable[[], float], rounds: int) -> bool:
-    """Print one line; whether the ratio is within the goal or the noise floor."""
+    """Print one line; return True if the ratio is within the goal or the noise floor."""
     kinds = (ours, its, ours)
     series: tuple[list[float], ...] = ([], [], [])
     for kind in kinds:
@@ -156,7 +156,7 @@ def bare(file: str, threads: int, batch: int) -> None:
 
 
 class BenchmarkApp:
-    """OpenVINO's own benchmark, started for every series."""
+    """OpenVINO's own benchmark, started for each series."""
 
     def __init__(self, file: Path, cpus: tuple[int, ...], batch: int) -> None:
         self._command = [
@@ -178,7 +178,7 @@ class BenchmarkApp:
         return float(found[1]) / 1e3
 
     def close(self) -> None:
-        """Nothing stays between series."""
+        """Do nothing: no process stays between series."""
 
 
 if __name__ == "__main__":

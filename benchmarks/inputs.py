@@ -1,12 +1,12 @@
-"""What does it cost that no forward finds its input in a cache?
+"""How much slower are forwards whose input is not in a cache?
 
-Two pinned instances of every cell are alive at the same time, and only one runs at a time: one sees
-the same input at every forward (``hot``), the other different ones in turns (``rotate``). Visits
-alternate between them and the order is turned round from pair to pair, so that a drift of the
+Two pinned instances of every cell are alive at the same time, and only one runs at a time: one gets
+the same input at every forward (``hot``), the other different ones in turn (``rotate``). Visits
+alternate between them and the order is reversed from pair to pair, so that a drift of the
 machine cancels. A visit is a few forwards after one that is not counted; its value is their
-median, and that of a pair the ratio of the second kind over the first. Printed is the median of
-the ratios with its 95 % interval by order statistics. ``--kinds hot,hot`` shows what two
-processes differ by when nothing differs.
+median, and that of a pair the ratio of the second kind over the first. Prints the median of
+the ratios with its 95 % interval by order statistics. ``--kinds hot,hot`` shows how much two equal
+processes differ.
 
     python benchmarks/inputs.py [--models inception,mobilenet_v3_large]
         [--optimizations none,script] [--threads 1,2] [--batches 1,8] [--visits 24] [--forwards 3]
@@ -34,10 +34,10 @@ from coresplit.units import parse_numbers
 
 BATCHES = {"mobilenet_v3_large": "1,8,32"}
 FEWEST = 6
-"""Visits, for an interval at 95 %."""
+"""Visits needed for a 95 % interval."""
 LIMIT_S = 3600.0
 REST_S = 0.05
-"""Between visits: threads of the other instance go on spinning for some milliseconds."""
+"""Pause between visits: threads of the other instance keep spinning for some milliseconds."""
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         first, second = msgspec.convert(arguments.kinds.split(","), tuple[Inputs, Inputs])
     except msgspec.ValidationError as error:
-        raise UsageError(f"--kinds '{arguments.kinds}' are not two of hot and rotate") from error
+        raise UsageError(f"--kinds '{arguments.kinds}': give two of hot and rotate") from error
     machine, begin = inspect(), time.monotonic()
     print(
         f"{machine.cpu_model}, {machine.usable} usable cores, "
@@ -83,7 +83,7 @@ def started(
     machine: Machine, model: str, optimization: str, threads: int, *,
     kind: Inputs = "hot", allocator: str = "default",
 ) -> Process:  # fmt: skip
-    """A ready instance on the first cores."""
+    """Return a ready instance on the first cores."""
     process = Process(
         InstanceSpec(
             model=ModelSpec(name=model),
@@ -99,7 +99,7 @@ def started(
 
 
 def visits(pair: list[Process], batch: int, count: int, forwards: int) -> list[tuple[float, float]]:
-    """Median latencies in seconds of each instance, visit by visit."""
+    """Return the median latencies of each instance in seconds, visit by visit."""
     rows = []
     for process in pair:
         # makes the inputs, and sets up the kernels of the batch

@@ -1,14 +1,14 @@
-"""The slow-down of instances by busy neighbours, fitted to one model and tried on the other.
+"""The slow-down of instances by busy neighbours, fitted to one model and tested on the other.
 
     python benchmarks/interference.py FOLDER
 
-FOLDER holds the tables published with the Packrat paper: `*-isolated-latency.csv` and
+FOLDER contains the tables published with the Packrat paper: `*-isolated-latency.csv` and
 `*-together-latency.csv` of Inception and ResNet-50 on 16 cores. The rows of instances that ran
 together come in groups of equal threads and batch, each after one fat instance of the same batch;
-the latency of a group is that of its slowest instance. It is predicted from the isolated table: as
-it stands, slower by one constant factor, and by the slow-down that the planner fits. So is its
-speedup over fat, from isolated cells of both. Then other forms of the slow-down are tried, each
-fitted by least squares on log ratios.
+the latency of a group is that of its slowest instance. It is predicted from the isolated table:
+unchanged, slower by one constant factor, and with the slow-down that the planner fits. Its speedup
+over fat is predicted the same way, from isolated cells of both. Then other forms of the slow-down
+are tested, each fitted by least squares on log ratios.
 """
 
 import csv
@@ -32,9 +32,9 @@ TOGETHER = "{}-xeon6142-16c-together-latency.csv"
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Instances that ran together, and how long one of them takes alone (milliseconds).
 
-    ``fat`` is how long one instance on all cores took for the same inputs: alone in the isolated
-    table, and among the rows of those that ran together. ``first`` is a batch of the same size on
-    one thread alone, and ``wide`` on all cores.
+    ``fat`` is the time of one instance on all cores for the same inputs: in the isolated table, and
+    in the table of instances that ran together. ``first`` is the time of a batch of the same size
+    alone on one thread, ``wide`` on all cores.
     """
 
     threads: int
@@ -60,19 +60,19 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def slower(self) -> float:
-        """The logarithm of how many times slower it is together."""
+        """Logarithm of the slow-down when running together."""
         return math.log(self.together / self.alone)
 
 
 Factor = Callable[[Group], float]
-"""How many times slower a group is predicted to be together than alone."""
+"""The predicted slow-down of a group: its latency together over alone."""
 
 Terms = Callable[[Group, float], tuple[float, ...]]
-"""What the logarithm of a factor is linear in, given the value of the form's bend."""
+"""The terms in which the logarithm of a factor is linear, given the bend of the form."""
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """A form of the slow-down: a coefficient for each term, and perhaps a bend that is searched."""
+    """A form of the slow-down: a coefficient for each term, and optionally a bend to search for."""
 
     name: str
     terms: Terms
@@ -82,7 +82,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.terms(group, 1.0)) + bool(self.bends)
 
     def fitted(self, groups: Sequence[Group]) -> Factor:
-        """The coefficients and the bend of the least squares on log ratios."""
+        """Fit the coefficients and the bend by least squares on log ratios."""
         wanted = np.array([group.slower for group in groups])
         best = math.inf
         factor: Factor = isolated
@@ -108,7 +108,7 @@ def thread_cost(group: Group) -> float:
 
 
 def fat_cost(group: Group) -> float:
-    """Logarithm of the core time of fat over that of the instances, all of them alone."""
+    """Logarithm of the core time of fat over that of the instances, all measured alone."""
     return math.log(group.fat[0] / group.alone)
 
 
@@ -181,7 +181,7 @@ FORMS = (
 
 
 def over(group: Group, *terms: float) -> tuple[float, ...]:
-    """One and the terms, each times the share of the cores that others keep busy."""
+    """Return one and the terms, each times the share of the cores that others keep busy."""
     return (group.share, *(group.share * term for term in terms))
 
 
@@ -271,7 +271,7 @@ def show_group(group: Group, factors: Mapping[str, Factor]) -> None:
 
 
 def summarize(factors: Mapping[str, Factor], groups: Sequence[Group]) -> None:
-    """Errors of latencies and speedups, and those of speedups if splits were known exactly."""
+    """Print errors of latencies and speedups, and those of speedups with splits known exactly."""
     for what, error in (("latency", latency_error), ("speedup over fat", speedup_error)):
         for name, factor in {**factors, "exact split": exact}.items():
             sizes = [abs(error(group, factor)) for group in groups]

@@ -1,13 +1,13 @@
-"""Every optimization side by side: forwards in turn, in a random order, in one run.
+"""Compare all optimizations in one run: forwards in turn, in a random order.
 
 One pinned instance for each optimization is alive at the same time, and only one runs at a time.
-Each round times one forward of every optimization, so that a change of the machine's mood falls on
-all of them. The speedups are over eager (``none``) and over ``script``, from medians.
+Each round times one forward of every optimization, so that a drift of the machine affects all of
+them alike. The speedups are over eager (``none``) and over ``script``, from medians.
 
     python benchmarks/optimizations.py [--optimizations none,script,...] [--allocator default]
         [--threads 1,2] [--batches 1,8,32] [--rounds 8]
 
-Small batches get more rounds: at least 24 inputs a cell.
+Small batches get more rounds: at least 24 inputs per cell.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def started(arguments: argparse.Namespace, cpus: tuple[int, ...]) -> dict[str, Process]:
-    """Ready instances by optimization; what fails is said and left out."""
+    """Return ready instances by optimization; print and leave out those that fail."""
     found: dict[str, Process] = {}
     for name in arguments.optimizations.split(","):
         if (missing := usable(name)) is not None:
@@ -85,7 +85,7 @@ def started(arguments: argparse.Namespace, cpus: tuple[int, ...]) -> dict[str, P
 
 
 def medians(instances: dict[str, Process], batch: int, rounds: int) -> dict[str, float]:
-    """Median latency in seconds of every instance, after two forwards that set it up."""
+    """Return the median latency of every instance in seconds, after two forwards of warm-up."""
     samples: dict[str, list[float]] = {name: [] for name in instances}
     for process in instances.values():
         process.time_forward_passes(batch, 2, 3600, 3600)
@@ -108,7 +108,7 @@ def show(threads: int, batch: int, rounds: int, cell: dict[str, float]) -> None:
 
 
 def summary(table: dict[tuple[int, int], dict[str, float]]) -> None:
-    """The best lossless and the lossy ones over each base, over all cells."""
+    """Print speedups over all cells: the best lossless over each base, and the lossy ones."""
     print()
     for base, (mean_goal, least_goal) in GOALS.items():
         ratios = []

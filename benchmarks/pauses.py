@@ -1,12 +1,12 @@
-"""How long does the first forward after a pause take, beside one right after another?
+"""How long does the first forward after a pause take, compared with forwards back to back?
 
     python benchmarks/pauses.py [MODEL [OPTIMIZATION [ROUNDS]]]
 
-A sweep times forwards back to back. A server with little to do times them after pauses, in which a
-core may go to sleep, a virtual one be taken away, and caches be filled by others. One pinned
-instance on all cores computes single inputs. A round has every pause once, in a random order: one
-forward that is not counted, the pause, and the forward whose time counts. Printed is the median of
-the ratios to a forward without a pause within rounds, with its 95 % interval.
+A sweep times forwards back to back. A server with little load runs them after pauses, in which a
+core may go to sleep, the hypervisor may take a virtual core away, and others may fill the caches.
+One pinned instance on all cores computes single inputs. A round has every pause once, in a random
+order: one forward that is not counted, the pause, and the timed forward. Prints the median of the
+ratios to a forward without a pause within rounds, with its 95 % interval.
 """
 
 import random
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def one_round(process: Process) -> dict[float, float]:
-    """Seconds of a forward after each pause."""
+    """Return the seconds of a forward after each pause."""
     found = {}
     for pause in random.sample(PAUSES_S, len(PAUSES_S)):
         process.time_forward_passes(1, 1, LIMIT_S, LIMIT_S, warmup=1)

@@ -1,7 +1,7 @@
 """Time and memory of building a report: the full grid, ten optimizations, and 5,000 cells.
 
-Run as ``python benchmarks/report.py``; prints one line a case. Every case is a process of its
-own, so that its peak memory is its own.
+Run as ``python benchmarks/report.py``; prints one line per case. Every case runs in a separate
+process, so that peak memory is measured for each.
 """
 
 import resource
@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "report"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "reports"))
 
 from report_many import many_run
 from report_runs import measured_run
@@ -31,7 +31,7 @@ MEMORY_LIMIT = 1e9
 
 
 def case(name: str) -> Run:
-    """The run of a case.
+    """Return the run of a case.
 
     The full grid on 2 and 16 threads; ten optimizations on 2 threads and 8 batches, with one and
     with four allocators; 64 threads x 11 batches x 7 optimizations.
@@ -48,7 +48,7 @@ def case(name: str) -> Run:
 
 
 def measure(name: str) -> None:
-    """Build one report and print what it took."""
+    """Build one report; print its size, time and memory."""
     run = case(name)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -67,7 +67,7 @@ def measure(name: str) -> None:
 
 
 def main() -> None:
-    """Measure the case named on the command line, or each in a process of its own."""
+    """Measure the case named on the command line, or all cases, each in a separate process."""
     if len(sys.argv) > 1:
         measure(sys.argv[1])
         return

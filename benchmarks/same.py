@@ -1,13 +1,13 @@
-"""How often a difference is named where there is none, and how often a true one is.
+"""How often a difference is reported that does not exist, and how often one that does.
 
     python benchmarks/same.py [SWEEPS]
 
-Five optimizations of one law over two thread counts and eight batches within ten minutes,
-simulated through the real sweep. Every pair of optimizations in one place is a possible claim. A
-sweep counts as wrong if one of its 160 pairs is named different. Then two of one law beside
-three that are plainly slower: in how many sweeps one of the two is called the best somewhere. Then
-one optimization 1.10 times as fast as the others: how many of its true differences are named.
-Beside it the rule that stood before: beyond the noise floor, and order-statistics intervals apart.
+Five equal optimizations over two thread counts and eight batches within ten minutes, simulated
+with the real sweep. Every pair of optimizations at one <threads, batch> is a possible claim. A
+sweep counts as wrong if one of its 160 pairs is called different. Then two equal optimizations and
+three clearly slower ones: in how many sweeps one of the two is called the best somewhere. Then
+one optimization 1.10 times as fast as the others: how many of its true differences are reported.
+The previous rule is shown too: beyond the noise floor, with separate order-statistics intervals.
 """
 
 import multiprocessing
@@ -36,7 +36,7 @@ ASSUMED_FLOOR = 0.05
 
 
 class Named(msgspec.Struct, frozen=True):
-    """How many pairs there were, and how many were named different by either rule."""
+    """The number of pairs, and how many each rule called different."""
 
     pairs: int
     now: int
@@ -88,7 +88,7 @@ def power(setting: tuple[Law, float, float], found: Sequence[Named]) -> None:
 
 
 def simulate(law: Law, size: float, correlation: float, gain: float, seed: int) -> Named:
-    """With a ``gain`` above 1 only the pairs with the faster optimization are counted."""
+    """Simulate a sweep; with ``gain`` above 1 count only pairs with the faster optimization."""
 
     def latency(spec: InstanceSpec, batch: int) -> float:
         speed = 1.7 if spec.threads == 2 else 1.0
@@ -111,7 +111,7 @@ def simulate(law: Law, size: float, correlation: float, gain: float, seed: int) 
 
 
 def leading(law: Law, size: float, correlation: float, seed: int) -> bool:
-    """Whether one of two equal optimizations is called the best in any place."""
+    """Return True if one of two equal optimizations is called the best anywhere."""
     speeds = {"o0": 1.0, "o1": 1.0, "o2": 0.5, "o3": 0.6, "o4": 0.7}
 
     def latency(spec: InstanceSpec, batch: int) -> float:
@@ -130,7 +130,7 @@ def leading(law: Law, size: float, correlation: float, seed: int) -> bool:
 
 
 def differed(one: Measurement, other: Measurement, floor: float) -> bool:
-    """The rule that stood before."""
+    """Apply the previous rule."""
     low, high = (statistics.median(each.samples) for each in (one, other))
     if max(low, high) / min(low, high) <= 1 + floor:
         return False

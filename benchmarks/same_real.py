@@ -1,10 +1,10 @@
-"""One optimization under two names through a real sweep of this machine.
+"""Run a real sweep of the same optimization under two names on this machine.
 
     python benchmarks/same_real.py [MINUTES [SWEEPS [OPTIMIZATION [MODEL]]]]
 
-Nothing differs between the two, so that no report may name a difference: no place with a sole
-winner, no gain, no slower cell. Prints every sentence of the choice, of the gain maps and of the
-cards, and how many of the pairs were named different. Run nothing else meanwhile.
+The two are the same, so the report must not show a difference: no single winner, no gain, no
+slower cell. Prints every sentence of the choice, of the gain maps and of the
+cards, and how many of the pairs were called different. Run nothing else at the same time.
 """
 
 import sys
@@ -73,7 +73,7 @@ def sweep(model: str, optimization: str, budget_s: float, seed: int) -> Run:
 
 
 def _as(spec: InstanceSpec, optimization: str) -> InstanceSpec:
-    """The same instance with one optimization, whatever it is called."""
+    """Return the same instance with the real optimization instead of its alias."""
     return msgspec.structs.replace(spec, optimization=optimization)
 
 

@@ -2,11 +2,11 @@
 
     python benchmarks/solver.py [PICTURE.png]
 
-Profiles are made by formula: latency grows with the batch to the power 0.95 and falls with the
-threads to the power 0.8, times a seeded disturbance of up to 10 %. Beside the solver runs the
-exhaustive programme over cores x batch x cells that the literature describes, on the same
-profile in the same run; their optima are compared. Last come whole plans from packed cells, which
-are solved for every number of busy cores, with rivals and front.
+Profiles come from a formula: latency grows with the batch to the power 0.95 and falls with the
+threads to the power 0.8, times seeded noise of up to 10 %. For comparison, the exhaustive dynamic
+program over cores x batch x cells from the literature runs on the same profile in the same run, and
+the optima are compared. Last come whole plans from packed cells, which are solved for every number
+of busy cores, with rivals and front.
 """
 
 import random
@@ -51,7 +51,7 @@ def profile(cores: int, batches: int) -> Latencies:
 
 
 def packed_profile(cores: int, batches: int) -> Profile:
-    """The same cells alone, and slower by up to a half with all cores busy."""
+    """Return the same cells measured alone, and up to half slower with all cores busy."""
     alone = profile(cores, batches)
     busy = {cell: 1.5 ** ((cores - cell[0]) / cores) * value for cell, value in alone.items()}
     return Profile(
@@ -97,7 +97,7 @@ def timed(call: Callable[[], object], repeats: int) -> float:
 
 
 def table(latencies: Latencies, cores: int, batch: int) -> float:
-    """The optimum, by filling best[cores][batch] from every cell."""
+    """Return the optimum, found by filling best[cores][batch] from every cell."""
     best = [[float("inf")] * (batch + 1) for _ in range(cores + 1)]
     for row in best:
         row[0] = 0.0

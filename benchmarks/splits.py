@@ -1,16 +1,15 @@
-"""Splits predicted from a run against the same splits run on this machine.
+"""Compare splits predicted from a run with the same splits run on this machine.
 
     python benchmarks/splits.py RUN [BATCHES OPTIMIZATIONS [OPTION...]]
 
 Verifies the split of every batch and optimization (`coresplit plan --verify` with the options),
-batches in turn so that a drift of the machine does not fall on one optimization. Then prints, of
-every verification in the run, how far each prediction was off and whether any configuration was
-proven faster than the split. Predictions from isolated cells alone are shown beside those from
-packed cells where the run has both.
+batch by batch so that a drift of the machine does not affect a single optimization. Then prints,
+for every verification in the run, how far each prediction was off and how much faster the split
+was. Predictions from isolated cells alone are shown too if the run has packed cells.
 
-The measured medians that lie inside the predicted interval are counted twice: inside the interval
-that was stored when it was predicted, and inside the one that the present code predicts for the
-same configuration from the cells of the run.
+The measured medians inside the predicted interval are counted twice: for the interval that was
+stored with the prediction, and for the one that the current code predicts for the same
+configuration from the cells of the run.
 """
 
 import statistics
@@ -111,9 +110,9 @@ def summarize_errors(
     summarize("prediction of the chosen split", (error_of(one) for _, one in splits))
     known = {batch for profile in alone.values() for batch in profile.batches}
     between = [error_of(one) for each, one in splits if not in_profile(one.trial.split, known)]
-    summarize("  of which of batches between measured ones", between)
+    summarize("  of which with batches between measured ones", between)
     mixed = [error_of(one) for _, one in splits if len(one.trial.split.pieces) > 1]
-    summarize("  of which of instances that differ", mixed)
+    summarize("  of which with instances that differ", mixed)
     summarize(
         "the same split from isolated cells alone",
         (error_alone(alone[each.optimization], one) for each, one in splits),
@@ -166,7 +165,7 @@ def summarize_verdicts(found: Sequence[tuple[Verification, Outcome]]) -> None:
         print(f"{verdict}: {verdicts.count(verdict)} of {len(verdicts)}")
     slower = [outcome for _, outcome in found if "fat" in outcome.beaten_by]
     told = sum(predicted(outcome, "fat") < predicted(outcome, "split") for outcome in slower)
-    print(f"shown to be slower than fat: {len(slower)}, of which foretold: {told}")
+    print(f"shown to be slower than fat: {len(slower)}, of which predicted: {told}")
 
 
 def in_profile(split: Split, batches: Iterable[int]) -> bool:
@@ -180,12 +179,12 @@ def error_alone(profile: Profile, measured: Measured) -> float:
 
 
 def speedup_error(measured: Mapping[Configuration, Measured], name: Configuration) -> float:
-    """How far the ratio of two predictions is off: what all configurations share cancels out."""
+    """Return the error of the ratio of two predictions; errors that both share cancel out."""
     return (1 + error_of(measured[name])) / (1 + error_of(measured["split"])) - 1
 
 
 def error_of(measured: Measured) -> float:
-    """Predicted over measured, less one; all that runs here was predicted."""
+    """Return predicted over measured, minus one; every configuration here has a prediction."""
     assert measured.error is not None
     return measured.error
 

@@ -1,9 +1,9 @@
-"""How long a user waits before coresplit does anything: importing it, and its help.
+"""How long coresplit takes to start: importing it, and printing its help.
 
     python benchmarks/startup.py [ROUNDS]
 
-Each round starts one fresh interpreter a command, in a shuffled order, so that a drift of the
-machine meets all of them alike. The ratios are medians of the ratios within rounds.
+Each round starts one fresh interpreter per command, in a shuffled order, so that a drift of the
+machine affects all commands alike. The ratios are medians of the ratios within rounds.
 """
 
 import random
@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Time every command in every round and print what they took."""
+    """Time every command in every round and print the times."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     if rounds < FEWEST:
         sys.exit(f"{rounds} rounds are too few; give {FEWEST} or more")
@@ -30,7 +30,7 @@ def main() -> None:
     names = list(COMMANDS)
     took: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        timed(name)  # reads the files from disk, and compiles what is not compiled yet
+        timed(name)  # reads the files from disk, and compiles modules that are not compiled yet
     for _ in range(rounds):
         for name in drawn.sample(names, len(names)):
             took[name].append(timed(name))
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def timed(name: str) -> float:
-    """Seconds from starting the command to its end; raises CalledProcessError if it fails."""
+    """Return the seconds that a command takes; raise CalledProcessError if it fails."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, *COMMANDS[name]], stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - begin

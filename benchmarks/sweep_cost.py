@@ -1,7 +1,7 @@
-"""What a sweep cost: its wall time, the share of it in forwards, and the field's fixed protocol.
+"""The cost of a sweep: its wall time, the share of forwards, and the usual fixed protocol.
 
 The fixed protocol starts a fresh process for every cell and runs 10 warm-ups and 100 iterations;
-its time is computed from the latencies that the run itself measured or estimated.
+its time is computed from the latencies that the run measured or estimated.
 
     python benchmarks/sweep_cost.py RUN
 """

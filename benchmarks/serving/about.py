@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: their options, where all runs, and on what machine."""
+"""Shared parts of the scripts in this folder: options, cores, description of the machine."""
 
 import argparse
 import os
@@ -31,14 +31,14 @@ def _folder(text: str) -> Path:
 
 
 def places(asked: argparse.Namespace) -> tuple[list[int], list[int]]:
-    """The cores of the servers and those of the client: its own where there are more than two."""
+    """Return the cores of the servers and those of the client: its own if there are over two."""
     cores = list(inspect().usable_cores)
     own = 1 if len(cores) > 2 else 0
     return cores[: len(cores) - own], cores[-1:]
 
 
 def describe(asked: argparse.Namespace) -> None:
-    """Print the machine, the versions and who runs where; from now on SIGTERM ends all servers."""
+    """Print the machine, versions and cores; from now on SIGTERM ends all servers."""
     end_with_all()
     print(machine_line())
     print(place_line(asked))
@@ -48,7 +48,7 @@ def describe(asked: argparse.Namespace) -> None:
 
 
 def end_with_all() -> None:
-    """From now on SIGTERM ends all servers too."""
+    """Make SIGTERM end all servers too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
@@ -70,7 +70,7 @@ def own_versions() -> str:
 
 
 def peer_versions(asked: argparse.Namespace) -> list[tuple[str, str]]:
-    """Each peer whose environment is there, with the version of its package."""
+    """Return each peer that has an environment, with the version of its package."""
     names = {"triton": "nvidia-pytriton", "rayserve": "ray"}
     found = []
     for peer in asked.peers:

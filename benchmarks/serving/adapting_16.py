@@ -1,15 +1,15 @@
-"""What changing instances while serving would bring on 16 cores, from published latencies.
+"""The gain of changing instances while serving on 16 cores, from published latencies.
 
     python benchmarks/serving/adapting_16.py FOLDER [ROUNDS]
 
-FOLDER holds the tables published with the Packrat paper (Bhardwaj et al., ICML 2025): Inception and
-ResNet-50, TorchScript, on 16 cores of an Intel Xeon Gold 6142. First the gain as the paper counts
-it: how many times as long one instance on all cores takes for a batch as the planned split, from
-latencies of instances alone, and of those that ran together. Then loads are replayed through the
-splits of equal instances that use all cores, and through our controller and Packrat's rule, which
-change them. Busy instances take as long as the
-slowest of those that ran together; what did not run so is scaled by the slow-down that the planner
-fits to what did. Nothing is measured here, and no switch takes time: instances wait warm.
+FOLDER contains the tables published with the Packrat paper (Bhardwaj et al., ICML 2025): Inception
+and ResNet-50, TorchScript, on 16 cores of an Intel Xeon Gold 6142. First comes the gain as the
+paper computes it: the latency of one instance on all cores over that of the planned split for the
+same batch, from instances measured alone and from instances that ran together. Then loads are
+replayed through the splits of equal instances that use all cores, and through our controller and
+Packrat's rule, which change them. Busy instances take as long as the slowest of those that ran
+together; cells that did not run together are scaled by the slow-down that the planner fits to those
+that did. Nothing is measured here, and no switch takes time: instances wait warm.
 """
 
 import math
@@ -37,7 +37,7 @@ ROUNDS, FEWEST = 3, 3
 LONG_S = 300.0
 LOW = 0.1
 PEAKS = {"fat": 0.8, "best": 0.9}
-"""The highest rate of a load, as a share of what one instance on all cores can do, and the best."""
+"""The highest rate of a load, as a share of the throughput of fat and of the best split."""
 SHAPES = {
     "diurnal": "diurnal:{low}..{high}@5m",
     "spiky": "spike:{low}..{high}@10s/60s",
@@ -75,7 +75,7 @@ def profile_of(run: Run) -> Profile:
 
 
 def show_batches(profile: Profile, trials: list[Verification]) -> None:
-    """How many times as long one instance takes as the split, by batch: as the paper counts."""
+    """Print the latency of one instance over that of the split by batch, as the paper does."""
     print(f"{'batch':>7}  {'planned split':<16}{'alone':>7}{'ran together':>14}{'its split':>12}")
     alone, together = [], []
     for each in trials:
@@ -101,7 +101,7 @@ def threads_of(cells: tuple[tuple[int, int], ...]) -> str:
 
 
 def with_packed(run: Run, trials: list[Verification]) -> Run:
-    """The run with instances that ran together and filled the cores as packed cells."""
+    """Return the run with added packed cells: instances that ran together and filled the cores."""
     return msgspec.structs.replace(run, measurements=(*run.measurements, *packed(trials)))
 
 

@@ -1,21 +1,21 @@
-"""A server that follows its load, beside the splits that it chooses from.
+"""Compare a server that follows its load with the fixed splits that it chooses from.
 
     python benchmarks/serving/adaptive.py [--model NAME] [--optimization NAME] [--steps N]
         [--seconds S] [--rounds N] [--parts load,warm,cold,rates]
 
-Measures a run of the model, and serves it from this run: with --adapt, and with either split of the
-cores, all fat or all thin. Two questions:
+Measures a run of the model, and serves from this run: with --adapt, and with each of the two fixed
+splits, fat and thin. Two questions:
 
 Steps. A server has one client, then 32, and one again, N times; each client waits for its answer
-before it asks again. Either the load decides which split serves, or at each step the other one is
-asked for at once: fat for one client and thin for many. Those that do not serve wait warm, or there
-is memory for none of them. When does the other split serve, was a request lost, and what are
-latencies while it changes?
+before it sends again. Either the load decides which split serves, or at each step the other split
+is requested at once: fat for one client and thin for many. Splits that do not serve wait warm, or
+there is no memory for any of them. When does the other split serve, is a request lost, and what are
+the latencies during the change?
 
-Rates. All servers get the same Poisson arrivals whose rate changes like a day, in spikes, or not
-at all, one server after the other in a random order, round by round. Ratios are of one round.
+Rates. All servers get the same Poisson arrivals, with a rate that changes like a day, in spikes, or
+not at all, one server after the other in a random order, round by round. Ratios are within rounds.
 
-The client shares the cores with the servers where there are no others.
+The client shares the cores with the servers if there are no others.
 """
 
 import argparse
@@ -42,11 +42,11 @@ from about import machine_line
 FEW, MANY = 1, 32
 PHASE_S = 6.0
 SETTLED_S = 1.0
-"""So long after a switch latencies still count as those of the switch."""
+"""For this long after a switch, latencies still count as those of the switch."""
 
 
 class Server:
-    """``coresplit serve`` in a process of its own."""
+    """A process that runs ``coresplit serve``."""
 
     def __init__(self, folder: Path, name: str, optimization: str, *words: str) -> None:
         self.name = name
@@ -81,7 +81,7 @@ class Server:
             return found
 
     def change(self, split: str) -> None:
-        """Ask for another split, and wait until it serves; for none where it is empty."""
+        """Request another split and wait until it serves; do nothing if ``split`` is empty."""
         if split:
             self.ask({"split": split, "optimization": self._optimization})
 
@@ -91,7 +91,7 @@ class Server:
             answer.read()
 
     def row(self) -> bytes:
-        """An input of one row."""
+        """Return an input of one row."""
         with urllib.request.urlopen(self.url, timeout=60) as answer:
             (tensor,) = json.load(answer)["inputs"]
         assert tensor["datatype"] == "FP32"
@@ -104,11 +104,11 @@ class Server:
 
 
 class Clients:
-    """As many as are wanted now; each asks again when it has its answer."""
+    """As many clients as ``wanted``; each sends its next request when it has its answer."""
 
     def __init__(self, server: Server, most: int) -> None:
         self.answers: list[tuple[float, float, bool]] = []
-        """When each was asked and answered, and whether well."""
+        """For each request: when it was sent, when it was answered, and if it succeeded."""
         self.wanted = 0
         self._body = server.row()
         self._server = server
@@ -138,9 +138,9 @@ class Clients:
 
 
 def steps(server: Server, count: int, phase_s: float, splits: dict[int, str]) -> None:
-    """Print how changes go whose load is one client, then many, and one again.
+    """Print how changes go while the load alternates between one client and many.
 
-    ``splits`` are asked for at each step, none where the load decides.
+    ``splits`` are requested at each step; it is empty if the load decides.
     """
     clients = Clients(server, MANY)
     clients.wanted = FEW
@@ -197,7 +197,7 @@ def _steady(
     wanted: int,
     phase_s: float,
 ) -> list[float]:
-    """Latencies of what was asked in the second half of the phases with so many clients."""
+    """Latencies of requests in the second half of the phases with ``wanted`` clients."""
     halves = [(at + phase_s / 2, at + phase_s) for at, clients in asked_at if clients == wanted]
     return [
         ended - begun
@@ -212,7 +212,7 @@ def p99(latencies: Sequence[float]) -> float:
 
 
 def saturated(server: Server) -> float:
-    """Requests per second with many clients."""
+    """Return the requests per second with many clients."""
     clients = Clients(server, MANY)
     clients.wanted = MANY
     time.sleep(4.0)
@@ -224,7 +224,7 @@ def saturated(server: Server) -> float:
 
 
 def loaded(server: Server, shape: str, seconds: float, seed: int) -> dict[str, float]:
-    """Latencies of a server with these arrivals."""
+    """Load a server with these arrivals; return its latencies."""
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "coresplit", "load", server.url, "--shape", shape),
@@ -246,7 +246,7 @@ def loaded(server: Server, shape: str, seconds: float, seed: int) -> dict[str, f
 
 
 def rates(servers: Sequence[Server], most: float, seconds: float, rounds: int) -> None:
-    """Print latencies of all servers under rates that change, and ratios within rounds."""
+    """Print latencies of all servers under changing rates, and ratios within rounds."""
     low, high = 0.15 * most, 0.8 * most
     shapes = {
         "like a day": f"diurnal:{low:.2f}..{high:.2f}@{seconds:g}s",
@@ -321,7 +321,7 @@ def main() -> None:
         parts = given.parts.split(",")
         adapting = started("adapting", "--adapt")
         names = [each["name"] for each in adapting.state()["sets"]]
-        print(f"it chooses from {', '.join(names)}", flush=True)
+        print(f"candidates: {', '.join(names)}", flush=True)
         if "load" in parts:
             while not all(each["resident"] for each in adapting.state()["sets"]):
                 time.sleep(0.5)
@@ -330,16 +330,16 @@ def main() -> None:
         if "warm" in parts:
             adapting.change(thin)
             adapting.change(fat)
-            print("\nsteps, the other split is asked for and waits warm")
+            print("\nsteps, the other split is requested and waits warm")
             steps(adapting, given.steps, PHASE_S, {FEW: fat, MANY: thin})
         if "cold" in parts:
             cold = started("cold", "--split", fat, "--resident-memory", "1MiB")
-            print("\nsteps, the other split is asked for and is yet to be started")
+            print("\nsteps, the other split is requested and must be started first")
             steps(cold, max(1, given.steps // 4), 3 * PHASE_S, {FEW: fat, MANY: thin})
         if "rates" in parts:
             fixed = [started("fat", "--split", fat), started("thin", "--split", thin)]
             most = max(saturated(each) for each in fixed)
-            print(f"\na fixed split answers {most:.1f} requests/s at most", flush=True)
+            print(f"\na fixed split answers at most {most:.1f} requests/s", flush=True)
             adapting.ask({"adapt": True})
             rates([adapting, *fixed], most, given.seconds, given.rounds)
 

@@ -1,11 +1,11 @@
-"""The instances of a split without a server: every one is given rows as fast as it takes them.
+"""The instances of a split without a server: each gets rows as fast as it takes them.
 
     python benchmarks/serving/bare.py MODEL
 
-From a folder with a run of the model, whose best split is taken as ``coresplit serve MODEL`` takes
-it. Prints what that is; then reads a JSON document a line, the clients that are to be stood in for
-and for how many seconds, and answers with rows and seconds. That many clients would leave so many
-rows to each instance, up to as many as it takes at once.
+Run it in a folder with a run of the model; it takes the split that ``coresplit serve MODEL`` would
+choose. Prints that choice, then reads one JSON document per line, with the number of clients to
+simulate and the seconds, and answers with rows and seconds. Each instance gets the rows that so
+many clients would leave for it, up to the most that it takes at once.
 """
 
 import json
@@ -24,7 +24,7 @@ IMAGE_BYTES, SCORE_BYTES = 4 * 3 * 299 * 299, 4000
 
 
 def commands(arena: Arena, instance: int, rows: int, most: int) -> Infer:
-    """Rows that lie one after the other, each with an image of its own."""
+    """Return a command for consecutive rows, each with its own image."""
     first = instance * most * (IMAGE_BYTES + SCORE_BYTES)
     places = [first + row * (IMAGE_BYTES + SCORE_BYTES) for row in range(rows)]
     return Infer(
@@ -33,7 +33,7 @@ def commands(arena: Arena, instance: int, rows: int, most: int) -> Infer:
 
 
 def run(processes: list[Process], work: dict[Process, Infer], seconds: float) -> dict[str, object]:
-    """Have every instance compute its rows again and again."""
+    """Let every instance compute its rows repeatedly for ``seconds``."""
     done = 0
     took = []
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a comparison has measured, and what that shows; pure."""
+"""The results of a comparison and the differences that they show; pure functions."""
 
 import math
 import statistics
@@ -21,15 +21,15 @@ JUDGED: dict[LoadName, tuple[Figure, ...]] = {
     "medium": ("p50", "cpu"),
     "saturating": ("throughput", "p50", "cpu", "memory"),
 }
-"""Which figures are compared under which load; the first is what servers are ranked by."""
+"""Which figures are compared under which load; servers are ranked by the first one."""
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One server under one load in one round.
 
-    Seconds, of each request where it is ``cpu`` and ``client_cpu``; bytes of the process tree after
-    the load. ``histogram`` has the latencies, from when a request was due. A ``group`` of servers
-    is there at the same time, and coresplit is in each.
+    Times are in seconds, ``cpu`` and ``client_cpu`` per request; memory is in bytes, of the process
+    tree after the load. ``histogram`` has the latencies, from when a request was due. The servers
+    of a ``group`` were measured at the same time, and coresplit is in every group.
     """
 
     server: str
@@ -49,7 +49,7 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A server in one setting; ``options`` are what it was started with."""
+    """A server in one setting; ``options`` are those that it was started with."""
 
     label: str
     name: str
@@ -58,7 +58,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The same loads for every server: so many requests, or a rate for so many seconds."""
+    """The loads, the same for every server: numbers of requests, or a rate and its seconds."""
 
     light_requests: int
     medium_rate: float
@@ -67,9 +67,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All that was measured with one model; ``own`` is the label of coresplit as it is by default.
+    """All measurements with one model; ``own`` is the label of coresplit with its defaults.
 
-    ``loads`` says in words what each load of ``plan`` was, ``about`` what was measured on what.
+    ``loads`` describes each load of ``plan`` in words, ``about`` the machine and the software.
     """
 
     model: str
@@ -97,7 +97,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How many times as good coresplit is in one figure, with its 95 % interval."""
+    """How many times as good coresplit is in one figure, with the 95 % interval."""
 
     ratio: float
     low: float
@@ -110,9 +110,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One server under one load: medians over rounds, but the 99th percentile of all rounds.
+    """One server under one load: medians over rounds, but the 99th percentile over all rounds.
 
-    ``standings`` is empty for coresplit itself, and where there were too few rounds.
+    ``standings`` is empty for coresplit itself, and if there were too few rounds.
     """
 
     server: Server
@@ -127,7 +127,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(comparison: Comparison) -> dict[LoadName, list[Row]]:
-    """Every load with its servers, the best first by the figure that they are ranked by."""
+    """Return the servers of every load, the best first by the figure that they are ranked by."""
     standings = _standings(comparison)
     found: dict[LoadName, list[Row]] = {}
     for load in JUDGED:
@@ -144,7 +144,7 @@ def rows_of(comparison: Comparison) -> dict[LoadName, list[Row]]:
 
 
 def together(first: Comparison, second: Comparison) -> Comparison:
-    """What was measured of some servers and, later, of others under the same loads."""
+    """Join a comparison with a later one of other servers under the same loads."""
     labels = {each.label for each in first.servers}
     said = dict(first.about)
     for label, text in second.about:
@@ -183,17 +183,17 @@ def _row(server: Server, turns: Sequence[Turn], standings: dict[Figure, Standing
 
 
 def _p99(turns: Sequence[Turn]) -> float | None:
-    """The 99th percentile of all requests of all rounds; None of too few."""
+    """Return the 99th percentile of the requests of all rounds; None if there are too few."""
     if sum(turn.answered for turn in turns) < FEWEST_FOR_P99:
         return None
     found = _histogram(turns)
-    # as elsewhere: 99 % of the requests do not exceed it, where hdrh rounds to the nearest
+    # as elsewhere: 99 % of the requests do not exceed it; hdrh would round to the nearest
     count = found.get_total_count()
     return float(found.get_value_at_percentile(100 * math.ceil(0.99 * count) / count)) * 1e-6
 
 
 def share_within(comparison: Comparison, label: str, load: LoadName, seconds: float) -> float:
-    """Which share of a server's answers under a load took at most so long, of all rounds."""
+    """Return the share of a server's answers under a load within ``seconds``, over all rounds."""
     turns = _turns(comparison, label, load)
     if not turns:
         return 0.0
@@ -207,7 +207,7 @@ def share_within(comparison: Comparison, label: str, load: LoadName, seconds: fl
 
 
 def _histogram(turns: Sequence[Turn]) -> HdrHistogram:
-    """The latencies of all turns, in microseconds."""
+    """Return the latencies of all turns, in microseconds."""
     first, *others = [HdrHistogram.decode(turn.histogram) for turn in turns]
     for each in others:
         first.add(each)
@@ -219,7 +219,7 @@ def _turns(comparison: Comparison, label: str, load: LoadName) -> list[Turn]:
 
 
 def _standings(comparison: Comparison) -> dict[tuple[str, LoadName], dict[Figure, Standing]]:
-    """All that can be said of coresplit and every other; one family of tests for the model."""
+    """Compare coresplit with every other server, as one family of tests for the model."""
     found: dict[tuple[str, LoadName, Figure], Contrast] = {}
     for load, figures in JUDGED.items():
         for figure in figures:
@@ -236,7 +236,7 @@ def _standings(comparison: Comparison) -> dict[tuple[str, LoadName], dict[Figure
 
 
 def _contrasts(comparison: Comparison, load: LoadName, figure: Figure) -> dict[str, Contrast]:
-    """How many times as good coresplit is as each server of enough rounds, in one figure."""
+    """Compare coresplit in one figure with each server that has enough rounds."""
     own = comparison.own
     groups = []
     for group in range(comparison.groups()):
@@ -250,9 +250,10 @@ def _contrasts(comparison: Comparison, load: LoadName, figure: Figure) -> dict[s
 def _rounds(
     comparison: Comparison, load: LoadName, figure: Figure, group: int
 ) -> list[dict[str, float]]:
-    """What every server took in each round that has coresplit; less throughput is more.
+    """Return the log of a figure for every server, in each round that has coresplit.
 
-    Turns in which the client was the limit say nothing.
+    Throughput is negated, so that less is always better. Turns in which the client was the limit
+    are left out.
     """
     found: dict[int, dict[str, float]] = {}
     for turn in comparison.turns:

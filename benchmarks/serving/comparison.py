@@ -1,12 +1,11 @@
-"""coresplit beside its peers: throughput, latencies, CPU and memory under three loads.
+"""Compare coresplit with its peers: throughput, latencies, CPU and memory under three loads.
 
     python benchmarks/serving/comparison.py --environments DIR --out DIR
         [--models inception,resnet50,bert] [--rounds N] [--peers NAMES [--add]]
 
-All run the ONNX file that coresplit exports through ONNX Runtime, on the same cores. Writes
-``MODEL.json`` into ``--out``, and a page and a text of all models that are there. With ``--add``
-the peers are added to results that are there already, under the same loads. See README.md beside
-this file.
+All servers run the ONNX file that coresplit exports with ONNX Runtime, on the same cores. Writes
+``MODEL.json`` into ``--out``, and a page and a text of all models in that folder. With ``--add``
+the peers are added to existing results, under the same loads. See README.md in this folder.
 """
 
 import argparse
@@ -29,10 +28,10 @@ from turns import planned, turn_of, words_of
 
 def main() -> None:
     asked = parser(__doc__, rounds=3)
-    asked.add_argument("--out", type=Path, required=True, help="folder of the results")
+    asked.add_argument("--out", type=Path, required=True, help="folder for the results")
     asked.add_argument("--models", default=",".join(TITLES))
-    asked.add_argument("--seconds", type=float, default=3.5, help="of a load, about")
-    asked.add_argument("--add", action="store_true", help="peers to the results that are there")
+    asked.add_argument("--seconds", type=float, default=3.5, help="approximate length of a load")
+    asked.add_argument("--add", action="store_true", help="add the peers to existing results")
     given = asked.parse_args()
     end_with_all()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -53,7 +52,7 @@ def main() -> None:
 def compared(
     asked: argparse.Namespace, model: str, before: Comparison | None, work: Path, stack: ExitStack
 ) -> Comparison:
-    """Measure, under the loads of an earlier comparison and without its servers."""
+    """Measure a model; use the loads of ``before`` if given, and leave out its servers."""
     began = time.time()
     field = Field(asked, model, work, stack)
     own = field.own
@@ -96,9 +95,9 @@ def compared(
 
 
 def one_round(field: Field, servers: Sequence[Target], plan: Plan, number: int) -> list[Turn]:
-    """Every server once, in an order drawn anew, each started for it and alone on the machine.
+    """Measure every server once, in a new random order, each freshly started and alone.
 
-    Two processes of one server may differ by a quarter, by which memory they got.
+    Two processes of one server may differ by a quarter, depending on the memory that they got.
     """
     found: list[Turn] = []
     for target in random.Random(number).sample(servers, len(servers)):

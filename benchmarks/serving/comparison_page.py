@@ -1,8 +1,8 @@
-"""The page of a comparison: one file that works from disk and asks nothing of a network.
+"""The page of a comparison: one file that works from disk and needs no network.
 
     python benchmarks/serving/comparison_page.py DIR
 
-Writes ``index.html`` and ``comparison.txt`` anew from the ``*.json`` that are in DIR.
+Writes ``index.html`` and ``comparison.txt`` again from the ``*.json`` files in DIR.
 """
 
 import math
@@ -36,21 +36,21 @@ _TITLES: dict[LoadName, str] = {
 }
 _READING = (
     "Every ratio says how many times as good coresplit is: more throughput, or less latency, CPU "
-    "or memory; below 1 it is the worse one. It is the median of the ratios within rounds, with "
-    "its 95 % interval. A difference is named if a t test over the rounds shows it, with false "
-    "discoveries held at 1 % over all that is tested with a model; all else is equal within 3 %, "
-    "which needs a test too, or too close to call. Figures are medians over rounds, the 99th "
-    "percentile is of the requests of all rounds. Latency counts from when a request was due. "
-    "Every server was started anew in each round, and was alone on the machine."
+    "or memory; below 1 coresplit is worse. It is the median of the ratios within rounds, with "
+    "its 95 % interval. A difference is reported if a t test over the rounds shows it, with the "
+    "false discovery rate held at 1 % over all tests of a model. Everything else is equal within "
+    "3 %, which also needs a test, or too close to call. Figures are medians over rounds, the 99th "
+    "percentile is over the requests of all rounds. Latency counts from when a request was due. "
+    "Every server was restarted in each round, and was alone on the machine."
 )
 HEADLINES: tuple[tuple[LoadName, Figure], ...] = (
     *((load, figures[0]) for load, figures in JUDGED.items()),
     ("saturating", "memory"),
 )
-"""What is drawn, and counted at the top: by what servers are ranked, and memory."""
+"""The figures that are drawn, and counted at the top: those for ranking servers, and memory."""
 _LEFT, _WIDTH, _STEP, _TOP = 150, 420, 20, 8
 _SPAN = 8.0
-"""A chart reaches from an eighth to eight times."""
+"""Charts reach from an eighth to eight times."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """How many times as good coresplit is than each other in one figure, on a log axis."""
+    """How many times as good coresplit is as each other server in one figure, on a log axis."""
 
     title: str
     width: int
@@ -78,7 +78,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What the frame of the pages asks for, and the charts."""
+    """The fields that the frame of the pages needs, and the charts."""
 
     title: str
     created: str
@@ -93,11 +93,11 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page_of(found: Sequence[Comparison]) -> Page:
-    """Everything that the page shows of one comparison or several."""
+    """Return everything that the page shows for one or several comparisons."""
     return Page(
-        title="coresplit serve beside its peers",
+        title="coresplit serve compared with its peers",
         created=", ".join(dict.fromkeys(date(each.created_at) for each in found)),
-        sentence=", ".join(each.title for each in found) + ". Losses are shown as plainly as wins.",
+        sentence=", ".join(each.title for each in found) + ". Losses are shown as clearly as wins.",
         facts=tuple(_fact(each, *one) for each in found for one in HEADLINES),
         about=tuple(pair for each in found for pair in _about(each, several=len(found) > 1)),
         reading=_READING,
@@ -111,7 +111,7 @@ def page_of(found: Sequence[Comparison]) -> Page:
 
 
 def html_of(found: Sequence[Comparison]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     environment = jinja2.Environment(
         autoescape=True,
         trim_blocks=True,
@@ -142,7 +142,7 @@ def html_of(found: Sequence[Comparison]) -> str:
 
 
 def write(folder: Path) -> list[Path]:
-    """The page and the plain text, of all comparisons whose results are in a folder."""
+    """Write the page and the plain text of all comparisons with results in a folder."""
     files = folder.glob("*.json")
     found = [msgspec.json.decode(each.read_bytes(), type=Comparison) for each in files]
     found.sort(key=lambda each: each.created_at)
@@ -180,7 +180,7 @@ def _section(comparison: Comparison) -> Section:
         )
         blocks.append(Block(heading=_TITLES[load], tables=(table,), note=note))
     options = Table(
-        summary="What each server was started with",
+        summary="The options of each server",
         head=("server", "options"),
         lines=tuple(Line(texts=(each.label, each.options)) for each in comparison.servers),
         open_up_to=0,
@@ -251,7 +251,7 @@ def _charts(comparison: Comparison) -> tuple[Chart, ...]:
 
 
 def _across(ratio: float) -> float:
-    """Where a ratio is in a chart; what lies beyond its ends is drawn there."""
+    """Return the x position of a ratio in a chart, clamped to its ends."""
     share = math.log(min(max(ratio, 1 / _SPAN), _SPAN)) / math.log(_SPAN)
     return round(_LEFT + _WIDTH * (1 + share) / 2, 1)
 

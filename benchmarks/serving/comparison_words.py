@@ -1,4 +1,4 @@
-"""What a comparison shows, in words and as a plain table; pure."""
+"""The results of a comparison in words and as a plain table; pure functions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ _MIB = 1 << 20
 
 
 def standing_text(standing: Standing | None) -> str:
-    """How coresplit stands to another in one figure; ``-`` where nothing can be said."""
+    """Say how coresplit compares with another in one figure; ``-`` if it was not compared."""
     if standing is None:
         return "-"
     if standing.relation == "equivalent":
@@ -39,7 +39,7 @@ def _span(low: float, high: float) -> str:
 
 
 def values_of(row: Row) -> tuple[str, ...]:
-    """What was measured of a server under a load, as ``HEAD`` has it."""
+    """Return the figures of a server under a load, in the order of ``HEAD``."""
     return (
         row.server.label,
         number(row.throughput),
@@ -61,7 +61,7 @@ def line_of(row: Row, load: LoadName) -> tuple[str, ...]:
 
 
 def summary_of(rows: Sequence[Row], figure: Figure) -> str:
-    """Against how many coresplit is better and worse, by name."""
+    """Say how many servers coresplit beats or loses to in one figure, with their names."""
     by: dict[Relation, list[str]] = {}
     for row in rows:
         if figure in row.standings:
@@ -85,7 +85,7 @@ def summary_of(rows: Sequence[Row], figure: Figure) -> str:
 
 
 def warnings_of(comparison: Comparison) -> Iterator[str]:
-    """What a reader must know before the figures."""
+    """Return the warnings that come before the figures."""
     for line in comparison.left_out:
         yield f"left out: {line}"
     if comparison.limited:
@@ -98,7 +98,7 @@ def warnings_of(comparison: Comparison) -> Iterator[str]:
 
 
 def lines_of(comparison: Comparison) -> Iterator[str]:
-    """All of a comparison as plain text."""
+    """Return a whole comparison as lines of plain text."""
     yield comparison.title
     yield ""
     yield from aligned([(f"{label}:", text) for label, text in comparison.about])

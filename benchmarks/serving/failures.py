@@ -1,15 +1,15 @@
-"""A server under load whose instances are killed and changed: is every request answered right?
+"""Is every request answered correctly while instances are killed and changed under load?
 
     python benchmarks/serving/failures.py [SECONDS] [--kill-every S] [--switch-every S]
 
-Serves a model on two cores as two instances of one thread, finds out how much they can do, and
+Serves a model on two cores with two instances of one thread, measures their maximum rate, and
 sends 70 % of that as Poisson arrivals, for 10 minutes by default. Every 10 s one of the instances,
-chosen at random, is killed with SIGKILL; with --switch-every the server changes between one
-instance of two threads and two of one as often. Requests have 1 to 3 rows, as JSON, binary or raw;
-the model gives the numbers of each row back, so that a row that was lost, mixed up or answered
-twice is seen. Latency counts from the moment a request was due. Ends with 1 if any answer was wrong
-or missing, if no change was made or one failed otherwise than by a kill, if the memory of the front
-grew by more than 5 % after the first fifth of the time, or if a process or a file was left behind.
+chosen at random, is killed with SIGKILL; with --switch-every S the server also switches between one
+instance of two threads and two of one every S seconds. Requests have 1 to 3 rows, as JSON, binary
+or raw; the model returns the first numbers of each row, so a lost, mixed-up or duplicated row
+is detected. Latency counts from when a request was due. The exit code is 1 if an answer is wrong
+or missing, if no change is made or one fails other than by a kill, if the memory of the front grows
+by more than 5 % after the first fifth of the time, or if a process or a file is left behind.
 """
 
 import argparse
@@ -66,7 +66,7 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self) -> str:
-        """What became of one request: ``right``, a status, or what else went wrong."""
+        """Send one request; return ``right``, a status, or another error."""
         rows = [
             [float(self._random.randrange(1 << 20)) for _ in range(FEATURES)]
             for _ in range(self._random.randint(1, 3))
@@ -113,7 +113,7 @@ def _rows(body: bytes, length: str | None, count: int) -> list[list[float]]:
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
-    """A server of the model, its port, and where it is managed."""
+    """Start a server of the model; yield it, its port, and the URL of its management."""
     (folder / "tagged.py").write_text(MODULE)
     (folder / "tmp").mkdir()
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -146,7 +146,7 @@ def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
 
 
 def saturated(port: int) -> float:
-    """Requests per second of as many clients as the server can keep busy."""
+    """Return the requests per second with enough clients to keep the server busy."""
     end, counts = time.monotonic() + SATURATE_S, [0] * 8
 
     def work(number: int) -> None:
@@ -164,7 +164,7 @@ def saturated(port: int) -> float:
 
 
 class Load:
-    """Poisson arrivals, each sent by the next client that is free."""
+    """Poisson arrivals, each sent by the next free client."""
 
     def __init__(self, port: int, rate: float, seconds: float) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -200,7 +200,7 @@ class Load:
 
 
 class Switches:
-    """Changes of the split, one after the other, until told to end."""
+    """Changes of the split, one after the other, until ``end`` is called."""
 
     def __init__(self, manage: str, every_s: float) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -211,7 +211,7 @@ class Switches:
         self._thread.start()
 
     def end(self) -> None:
-        """Make no more."""
+        """Stop making changes."""
         self._ended.set()
         self._thread.join()
 
@@ -229,13 +229,13 @@ class Switches:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process has started."""
+    """Return the child processes of a process."""
     found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     return [int(child) for each in found for child in each]
 
 
 def resident(pid: int) -> int:
-    """Resident bytes of a process."""
+    """Return the resident bytes of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -271,7 +271,7 @@ def main() -> None:
         code = process.wait(timeout=60)
         time.sleep(1.0)
         orphans = [pid for pid in left if Path(f"/proc/{pid}").exists()]
-        # PyTorch has a folder there for all processes of a user
+        # PyTorch keeps a folder there for all processes of a user
         files = [
             each.name
             for each in Path(name, "tmp").iterdir()
@@ -297,7 +297,7 @@ def main() -> None:
     if files:
         print(f"left behind: {', '.join(files)}")
     failed = set(load.outcomes) != {"right"} or not killed or code or orphans or files
-    # an instance that is killed while it is prepared makes a change fail
+    # a change fails if an instance is killed while it is prepared
     unchanged = switches is not None and not (
         {"made"} <= set(switches.outcomes) <= {"made", "answered 500"}
     )

@@ -1,9 +1,9 @@
-"""coresplit's server without instances: what HTTP and the protocol cost by themselves.
+"""coresplit's server without instances: the cost of HTTP and the protocol alone.
 
     python benchmarks/serving/front.py PORT SHAPE [http]
 
 Answers from the front itself with the first 1,000 numbers of a row. Everything but the instance is
-the server's own: with ``http`` alone its connections, else also its queue, protocol and counters.
+the real server: with ``http`` only its connections, otherwise also queue, protocol and counters.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ ARENA_BYTES = 1 << 28
 
 
 class BareApp:
-    """Takes a body into memory that is there, and answers with a part of it."""
+    """Receives a body into existing memory, and answers with a part of it."""
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
@@ -49,7 +49,7 @@ class BareApp:
 
 
 class NoInstances(Engine):
-    """Every job is done as soon as it comes."""
+    """Completes every job as soon as it arrives."""
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena

@@ -2,9 +2,9 @@
 
     python benchmarks/serving/inception.py --environments DIR [--rounds N] [--peers NAMES]
 
-``coresplit serve inception`` chooses its instances itself, from a run that it measures first where
-there is none. All peers run the ONNX file that coresplit exports, through the library that it has
-chosen. See README.md beside this file.
+``coresplit serve inception`` chooses its instances itself, from a run that it measures first if
+there is none. All peers run the ONNX file that coresplit exports, with the library that coresplit
+has chosen. See README.md in this folder.
 """
 
 import argparse
@@ -33,7 +33,7 @@ BATCH = 8
 
 def main() -> None:
     asked = parser(__doc__, rounds=4)
-    asked.add_argument("--seconds", type=float, default=3.0, help="of a turn with 8 clients")
+    asked.add_argument("--seconds", type=float, default=3.0, help="length of a turn with 8 clients")
     asked.add_argument("--serve", default="", help="more options for coresplit serve")
     given = asked.parse_args()
     describe(given)
@@ -88,9 +88,9 @@ def compare(asked: argparse.Namespace, work: Path, stack: ExitStack) -> None:
 
 
 def exported() -> Path:
-    """The newest ONNX file of Inception that coresplit has exported."""
+    """Return the newest ONNX file of Inception that coresplit has exported."""
     files = Cache().root.glob("onnx-*/model.onnx")
-    # weights lie beside it, and tell this model from others
+    # the weights next to it identify the model by their size
     fitting = [each for each in files if 90e6 < _size(each.parent) < 100e6]
     return max(fitting, key=lambda each: each.stat().st_mtime)
 

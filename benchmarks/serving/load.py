@@ -1,14 +1,14 @@
-"""A closed loop of clients over raw sockets, in a process of its own.
+"""A closed loop of clients over raw sockets, in a separate process.
 
     python benchmarks/serving/load.py
 
-Reads one JSON document a line and answers each with another. ``open`` connects; ``run`` has every
-connection send requests one after the other, for some seconds or some requests in all; ``close``
-disconnects. Needs the standard library alone, so that it is small and starts at once.
+Reads one JSON document per line and answers each with another. ``open`` connects; ``run`` lets
+every connection send requests one after the other, for some seconds or some requests in total;
+``close`` disconnects. Needs only the standard library, so it is small and starts fast.
 
-The first number of a request's tensor is another one each time, and the model has to bring it back
+The first number of a request's tensor is different each time, and the model must return it
 as the first number of its output, unless ``tagged`` is false. Status, length and tag of every
-answer are checked, after its time was taken.
+answer are checked after its time is taken.
 """
 
 import json
@@ -31,11 +31,11 @@ _PATIENCE_S = 60
 
 
 class Wrong(Exception):
-    """An answer is not what it must be."""
+    """An answer is wrong."""
 
 
 class Client:
-    """One connection and the request that it sends again and again."""
+    """One connection and the request that it sends repeatedly."""
 
     def __init__(self, job: dict[str, Any], number: int) -> None:
         self.socket = socket.create_connection((job["host"], job["port"]), timeout=_PATIENCE_S)
@@ -55,14 +55,14 @@ class Client:
         self.begun = 0
 
     def begin(self) -> None:
-        """Send as much of the next request as goes."""
+        """Prepare the next request with a new tag."""
         self._tag = (self._tag + 1) % _MOST_TAG
         TAG.pack_into(self._request, self._at, self._tag)
         self._sent = self._got = self._wanted = 0
         self.begun = time.perf_counter_ns()
 
     def send(self) -> bool:
-        """Whether the whole request has left."""
+        """Send as much as possible; return True if the whole request has been sent."""
         try:
             while self._sent < len(self._request):
                 self._sent += self.socket.send(self._view[self._sent :])
@@ -71,7 +71,7 @@ class Client:
         return True
 
     def receive(self) -> bool:
-        """Whether the whole answer has come."""
+        """Receive as much as possible; return True if the whole answer has arrived."""
         try:
             while True:
                 count = self.socket.recv_into(self._room_view[self._got :])
@@ -92,7 +92,7 @@ class Client:
             return False
 
     def check(self) -> None:
-        """Raise Wrong for another status, length or content than expected."""
+        """Raise Wrong if status, length or content is not as expected."""
         if not self._room.startswith(b"HTTP/1.1 200"):
             raise Wrong(bytes(self._room[: self._got])[:500].decode(errors="replace"))
         body = self._wanted - self._room.find(b"\r\n\r\n", 0, self._got) - 4
@@ -105,13 +105,13 @@ class Client:
 
 @cache
 def numbers(count: int) -> bytes:
-    """The tensor of a request before its first number is changed: the same every time."""
+    """Return the tensor of a request before its first number is set: the same every time."""
     drawn = random.Random(0)
     return array("f", (drawn.random() for _ in range(count))).tobytes()
 
 
 def run_one(client: Client, count: int, seconds: float) -> tuple[list[int], float]:
-    """Durations in ns, and the seconds in all, of one connection, whose calls wait."""
+    """Run one blocking connection; return the durations in ns and the total seconds."""
     took: list[int] = []
     begin = time.perf_counter_ns()
     end = begin + int(seconds * 1e9)
@@ -125,7 +125,7 @@ def run_one(client: Client, count: int, seconds: float) -> tuple[list[int], floa
 
 
 def run_all(clients: list[Client], count: int, seconds: float) -> tuple[list[int], float]:
-    """The same of many connections at once; what was begun before the end is finished."""
+    """Run many connections at once; requests that began before the end are finished."""
     took: list[int] = []
     waiting = select.epoll()
     flags = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
@@ -154,7 +154,7 @@ def run_all(clients: list[Client], count: int, seconds: float) -> tuple[list[int
             took.append(now - client.begun)
             client.check()
             if now >= end or begun >= count:
-                # the server may close it while the others are waited for
+                # the server may close it while we wait for the others
                 waiting.unregister(number)
                 left.discard(number)
                 continue

@@ -1,12 +1,13 @@
-"""How many requests per second one core of the load generator can drive, beside wrk.
+"""How many requests per second the load generator can send on one core, compared with wrk.
 
     python benchmarks/serving/load_cost.py [ROUNDS]
 
 The server is coresplit's own HTTP front on one core, which answers at once and computes nothing;
-the generator has another core. Eight clients ask again and again, with bodies of 100 bytes and of
-1 MB. Where the server's core is full first, what the generator's could drive is what it drove over
-the share of its core that it used. Each round runs the generator on uvloop, on asyncio, and wrk
-where it is installed, in a random order. CPU shares are those of the processes.
+the generator has another core. Eight clients send one request after another, with bodies of 100
+bytes and of 1 MB. If the server's core is the limit, the rate for a full generator core is
+extrapolated: the measured rate over the share of the core that was used. Each round runs the
+generator on uvloop, on asyncio, and wrk if it is installed, in a random order. CPU shares are those
+of the processes.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class Bare:
         exchange.respond(200, [("Content-Type", "text/plain")], [b"ok"])
 
     def gone(self, exchange: Exchange) -> None:
-        """Nothing is held."""
+        """Do nothing: no memory is held."""
 
 
 def serve(core: int) -> None:
@@ -73,7 +74,7 @@ def serve(core: int) -> None:
 
 
 def generated(url: str, body: Path, core: int) -> tuple[float, float]:
-    """Requests per second, and the share of its core."""
+    """Return the requests per second, and the share of the core that was used."""
     generator = Generator(Requests(url=url, protocol="raw", body=str(body)), (core,), lambda: False)
     try:
         load = Load(asked="", concurrency=CLIENTS, duration=SECONDS + 0.5, warmup=0.5)

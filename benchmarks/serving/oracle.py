@@ -1,16 +1,16 @@
-"""Does ``coresplit serve`` answer as Triton does? Generated requests, right and wrong, go to both.
+"""Does ``coresplit serve`` answer like Triton? Sends generated valid and invalid requests to both.
 
     python benchmarks/serving/oracle.py TRITON [REQUESTS [SEED]]
 
-TRITON is an environment of Python 3.11 with what ``oracle-requirements.txt`` names. Both serve the
-same models: one adds and subtracts two INT32 inputs, and one for each data type gives back what it
-gets, Triton by its Python backend, coresplit by ONNX Runtime. A request is right, in any of the
-forms that the protocol has, or has one thing wrong; the rest are endpoints without tensors, with
-every method. Compared are the class of the status (2xx, 4xx, 5xx) and what a client reads from an
-answer: names, types, shapes, values, and which of them are binary. Differences are counted by
-kind, and those that ``oracle_known.py`` has no reason for are printed whole; then the exit code
-is 1. What kills Triton is left out: JSON that is nested 200,000 deep, and a JSON tensor that is
-said to have 2**40 rows. Both are 400 here.
+TRITON is a Python 3.11 environment with the packages of ``oracle-requirements.txt``. Both serve the
+same models: one adds and subtracts two INT32 inputs, and one for each data type returns its input,
+Triton with its Python backend, coresplit with ONNX Runtime. A request is valid, in any of the
+forms that the protocol has, or has one mistake; the rest are endpoints without tensors, with
+every method. The script compares the class of the status (2xx, 4xx, 5xx) and what a client reads
+from an answer: names, types, shapes, values, and which of them are binary. Differences are counted
+by kind. Those without a reason in ``oracle_known.py`` are printed in full, and the exit code is 1.
+Requests that kill Triton are left out: JSON that is nested 200,000 deep, and a JSON tensor that
+claims to have 2**40 rows. Both get 400 here.
 """
 
 import json
@@ -30,7 +30,7 @@ from oracle_servers import MODELS, SIMPLE, Model, coresplit, is_ready, triton
 
 REQUESTS, SEED = 4000, 1
 SHOWN = 3
-"""Examples of a difference that has no reason."""
+"""Number of examples shown for a difference without a reason."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def cases(model: Model, count: int, dice: random.Random) -> Iterator[Case]:
-    """A third is right, the others have the mistakes in turn, in an order of their own."""
+    """Yield the requests: a third are valid, the others have each mistake in turn, shuffled."""
     if model is SIMPLE:
         yield from endpoints(model.name)
     kinds: list[str] = []
@@ -72,7 +72,7 @@ def cases(model: Model, count: int, dice: random.Random) -> Iterator[Case]:
 
 
 def compared(case: Case, theirs: Answer, ours: Answer, model: str) -> str:
-    """What differs; empty where nothing does."""
+    """Return what differs, or an empty string."""
     if theirs.group != ours.group:
         return f"{theirs.group} there, {ours.group} here"
     if ours.status >= 400 and case.method != "HEAD" and not ours.reason:
@@ -81,13 +81,13 @@ def compared(case: Case, theirs: Answer, ours: Answer, model: str) -> str:
     for name, answer in (("there", theirs), ("here", ours)):
         try:
             found.append(meaning(case, answer, model))
-        except Exception as error:  # whatever a client could not read
+        except Exception as error:  # anything that a client could not read
             return f"what comes {name} cannot be read: {type(error).__name__}: {error}"
     return "" if found[0] == found[1] else "another answer"
 
 
 def main() -> None:
-    """Ask both, and print what differs."""
+    """Send the requests to both servers, and print the differences."""
     environment = Path(sys.argv[1])
     count = int(sys.argv[2]) if len(sys.argv) > 2 else REQUESTS
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else SEED

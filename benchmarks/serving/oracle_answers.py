@@ -15,7 +15,7 @@ PATIENCE_S = 10.0
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back; ``status`` is 0 where no answer came, and ``text`` says what did."""
+    """An answer; without one ``status`` is 0, and ``text`` names the error."""
 
     status: int
     headers: dict[str, str] = {}
@@ -24,12 +24,12 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def group(self) -> str:
-        """Such as 2xx, or none."""
+        """The class of the status, such as ``2xx``, or ``none``."""
         return f"{self.status // 100}xx" if self.status else "none"
 
     @property
     def reason(self) -> str:
-        """The sentence of a refusal; empty where there is none."""
+        """The error message of a refusal, or an empty string."""
         try:
             found = json.loads(self.body)["error"]
         except (ValueError, KeyError, TypeError):
@@ -38,15 +38,15 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def error(self) -> str:
-        """The sentence of a refusal, or how the answer begins."""
+        """The error message of a refusal, or the beginning of the answer."""
         return self.reason or self.text or self.body[:80].decode(errors="replace")
 
 
 def ask(port: int, case: Case) -> Answer:
-    """Send a request on a connection of its own."""
+    """Send a request on a new connection."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
-            # one that answers before it has read all may close
+            # a server that answers before it has read everything may close
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(case.wire)
             response = HTTPResponse(connection, method=case.method)
@@ -58,7 +58,7 @@ def ask(port: int, case: Case) -> Answer:
 
 
 def meaning(case: Case, answer: Answer, model: str) -> Any:  # noqa: ANN401
-    """What a client reads from an answer; of a refusal nothing but its status."""
+    """Return what a client reads from an answer; None for a refusal."""
     if answer.status >= 300 or answer.status == 0:
         return None
     body = answer.body
@@ -83,16 +83,16 @@ def _inference(body: bytes, length: str | None, headers: dict[str, str]) -> Any:
         else:
             values, at = body[at : at + told], at + told
         output["binary"] = told is not None
-        # bytes, so that NaN is like NaN
+        # bytes, so that NaN equals NaN
         output["values"] = values.hex()
     assert at == len(body), "bytes are left over"
-    # an order is not promised: clients look for names
+    # the order is not guaranteed: clients look for names
     shown["outputs"].sort(key=lambda output: output["name"])
     return shown | {"content-type": headers.get("content-type")}
 
 
 def _reduced(path: str, shown: Any, model: str) -> Any:  # noqa: ANN401
-    """What both servers should say alike of the model: Triton has others too."""
+    """Return the part that both servers should answer alike; Triton serves other models too."""
     if path == "/v2":
         return sorted(shown)
     if path.startswith("/v2/health") or path.endswith("/ready"):
@@ -107,7 +107,7 @@ def _reduced(path: str, shown: Any, model: str) -> Any:  # noqa: ANN401
 
 
 def _kinds(value: Any) -> Any:  # noqa: ANN401
-    """The names in an object, and the types of their values."""
+    """Return the names in an object and the types of their values."""
     if isinstance(value, dict):
         return {name: _kinds(each) for name, each in value.items() if name != "response_stats"}
     if isinstance(value, list):

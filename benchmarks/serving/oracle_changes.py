@@ -1,4 +1,4 @@
-"""Ways to make something wrong, or odd, in a request for inference."""
+"""Changes that make an inference request invalid or unusual."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Change = Callable[[Draft], None]
 
 
 def field(name: str, *choices: object) -> Change:
-    """Give a field of one input another value; no choice takes it away."""
+    """Set a field of one input to another value; remove it if there are no choices."""
 
     def change(draft: Draft) -> None:
         one = draft.dice.choice(draft.inputs)
@@ -23,7 +23,7 @@ def field(name: str, *choices: object) -> Change:
 
 
 def top(name: str, *choices: object) -> Change:
-    """Give a field of the request a value."""
+    """Set a field of the request."""
 
     def change(draft: Draft) -> None:
         draft.top[name] = draft.dice.choice(choices)
@@ -32,14 +32,14 @@ def top(name: str, *choices: object) -> Change:
 
 
 def parameter(name: str, *choices: object) -> Change:
-    """Give the request a parameter."""
+    """Set a parameter of the request."""
     return lambda draft: draft.top.setdefault("parameters", {}).update(
         {name: draft.dice.choice(choices)}
     )
 
 
 def element(*choices: object) -> Change:
-    """Make one value of an input another one, flat or nested."""
+    """Replace one value of an input, flat or nested."""
 
     def change(draft: Draft) -> None:
         at: Any = draft.dice.choice(draft.inputs)["data"]
@@ -61,7 +61,7 @@ def data(*choices: Callable[[Any], object]) -> Change:
 
 
 def shape(*choices: Callable[[list[int]], object]) -> Change:
-    """Change the shape of one input, and not what it holds."""
+    """Change the shape of one input, but not its values."""
 
     def change(draft: Draft) -> None:
         one = draft.dice.choice(draft.inputs)
@@ -71,7 +71,7 @@ def shape(*choices: Callable[[list[int]], object]) -> Change:
 
 
 def size(*choices: Callable[[int], object]) -> Change:
-    """Change what one input says of the length of its binary data."""
+    """Change the stated length of the binary data of one input."""
 
     def change(draft: Draft) -> None:
         told = draft.dice.choice(draft.inputs)["parameters"]
@@ -81,7 +81,7 @@ def size(*choices: Callable[[int], object]) -> Change:
 
 
 def outputs(*choices: object) -> Change:
-    """Ask for outputs; NAME is the name of the last one."""
+    """Request outputs; NAME stands for the name of the last one."""
 
     def change(draft: Draft) -> None:
         text = json.dumps(draft.dice.choice(choices)).replace("NAME", draft.model.outputs[-1])
@@ -100,7 +100,7 @@ def text(edit: Callable[[bytes], bytes]) -> Change:
 
 
 def length(*choices: Callable[[int], str | None]) -> Change:
-    """Tell another length of the JSON; None tells none."""
+    """State another length of the JSON; None leaves it out."""
 
     def change(draft: Draft) -> None:
         draft.length = draft.dice.choice(choices)
@@ -114,7 +114,7 @@ def header(name: str, *choices: str) -> Change:
 
 
 def target(*choices: str) -> Change:
-    """Ask at another path; NAME is that of the model."""
+    """Use another path; NAME stands for the name of the model."""
     return lambda draft: setattr(
         draft, "target", draft.dice.choice(choices).replace("NAME", draft.model.name)
     )
@@ -131,7 +131,7 @@ def sent(how: Callable[[bytes], bytes], **headers: str) -> Change:
 
 
 def twice(draft: Draft) -> None:
-    """Give one input a second time."""
+    """Repeat one input."""
     at = draft.dice.randrange(len(draft.inputs))
     draft.inputs.append(draft.inputs[at])
     draft.tail += draft.tail[at : at + 1]
@@ -145,28 +145,28 @@ def missing(draft: Draft) -> None:
 
 
 def more(draft: Draft) -> None:
-    """Give an input that the model does not have."""
+    """Add an input that the model does not have."""
     draft.add("other", draft.arrays[0], bool(draft.tail))
 
 
 def both(draft: Draft) -> None:
-    """Give the values of one input in JSON too."""
+    """Add the values of one binary input in JSON too."""
     draft.inputs[0]["data"] = draft.arrays[0].tolist()
 
 
 def no_object(draft: Draft) -> None:
-    """Put something else where an input should be."""
+    """Replace an input by something that is no object."""
     draft.inputs[0] = draft.dice.choice([1, "x", None, []])  # type: ignore[call-overload]
 
 
 def other_type(draft: Draft) -> None:
-    """Name another type than that of the model."""
+    """Name a type that is not the model's."""
     wrong = "FP32" if draft.model.datatype == "INT64" else "INT64"
     draft.dice.choice(draft.inputs)["datatype"] = wrong
 
 
 def nested(depth: int) -> Change:
-    """Nest the values of the first input ``depth`` deep in lists of one."""
+    """Nest the values of the first input ``depth`` levels deep in lists of one."""
 
     def change(draft: Draft) -> None:
         value = json.dumps(draft.inputs[0].pop("data"))

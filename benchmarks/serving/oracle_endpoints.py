@@ -16,7 +16,7 @@ PATHS = {
     "inference": ("/v2/models/NAME/infer",),
     "index": ("/v2/repository/index",),
 }
-"""Asked for with every method, with and without a query."""
+"""Requested with every method, with and without a query."""
 ODD = {
     "other model": (
         *("/v2/models/nope", "/v2/models/nope/ready", "/v2/models/nope/config"),
@@ -49,7 +49,7 @@ ODD = {
         *("/v2/systemsharedmemory/region/r/status", "/v2/systemsharedmemory/unregister"),
     ),
 }
-"""Asked for with GET and POST."""
+"""Requested with GET and POST."""
 INDEX = (
     *(b"", b"{}", b'{"ready": true}', b'{"ready": false}', b'{"ready": 1}', b'{"ready": null}'),
     *(b'{"mine": 1}', b"[]", b"null", b"{", b"nonsense"),
@@ -58,7 +58,7 @@ LOADING = ("load", "unload")
 
 
 def endpoints(model: str) -> list[Case]:
-    """All of them for the server that has one model."""
+    """Return all of these requests for a server with one model."""
     cases = []
     for (kind, paths), method in product(PATHS.items(), METHODS):
         for path, query in product(paths, ("", "?a=1&b=2")):

@@ -1,4 +1,4 @@
-"""Why coresplit answers otherwise than Triton, where it does."""
+"""The reasons for which coresplit answers differently from Triton."""
 
 import json
 import zlib
@@ -7,9 +7,9 @@ import numpy as np
 from oracle_answers import Answer, meaning
 from oracle_requests import DTYPES, Case
 
-_MISTAKES = "a mistake of the client is 4xx here; Triton has 5xx for what its JSON reader refuses"
-_HALF = "FP16 may be JSON numbers here; Triton takes and gives it in binary only"
-_NOT_OFFERED = "what is not offered is 404: model control, generate, traces, logging, shared memory"
+_MISTAKES = "a mistake of the client is 4xx here; Triton answers 5xx if its JSON reader fails"
+_HALF = "FP16 may be JSON numbers here; Triton takes and sends it in binary only"
+_NOT_OFFERED = "not supported, so 404: model control, generate, traces, logging, shared memory"
 _EXTENSIONS = (
     "model control: ",
     "path: generate",
@@ -19,64 +19,64 @@ _EXTENSIONS = (
 )
 _Reasons = dict[str, tuple[str, ...]]
 _ACCEPTED_THERE: _Reasons = {
-    "what is no JSON by its standard is refused here, and not sent: NaN and infinity too": (
+    "JSON that breaks its standard is refused here, and never sent: NaN and infinity too": (
         "JSON: a byte order mark", "JSON: no UTF-8", "JSON: zero byte", "JSON: NaN",
         "values: nan, JSON wanted", "values: inf, JSON wanted", "values: -inf, JSON wanted",
     ),
-    "values lie flat or nested as the shape says; Triton flattens any nesting": (
+    "values must be flat or nested like the shape; Triton flattens any nesting": (
         "data: nested 20 deep", "data: nested 90 deep", "data: uneven lists",
         "data: a list among numbers",
     ),
-    "a value that its type does not have is refused; Triton cuts it to other ones": (
+    "a value outside the range of its type is refused; Triton truncates it": (
         "data: out of range", "data: huge float", "data: a number beyond 64 bits",
     ),
-    "what is of the wrong type is refused; Triton does not look": (
+    "parameters of the wrong type are refused; Triton does not check": (
         "input: parameters no object", "outputs: parameters no object",
     ),
-    "a number is a number to its end; Triton reads as far as it can": (
+    "numbers are parsed strictly; Triton reads as far as it can": (
         "length: number and more", "path: version with zeros", "length: no number",
     ),
-    "a compressed body that is damaged is refused; Triton takes what it could unpack": (
+    "a damaged compressed body is refused; Triton takes the part that it can unpack": (
         "body: gzip cut short", "body: gzip and more",
     ),
-    "an output can be asked for once; Triton ignores the second time": ("outputs: twice",),
-    "classes and sequences, which have no meaning here, are refused, not ignored": (
+    "an output may be requested only once; Triton ignores the second time": ("outputs: twice",),
+    "classes and sequences are not supported: they are refused, not ignored": (
         "outputs: classes", "outputs: no classes", "parameters: sequence",
     ),
-    "a shape is held against the model; Triton lets pass what its product hides, with 0 or 2**62": (
+    "every dimension is checked; Triton misses errors that the product hides, with 0 or 2**62": (
         "shape: beyond 32 bits", "shape: size wraps around", "shape: zero",
     ),
-    "the body of an index request is an object": ("index: []", "index: null"),
+    "the body of an index request must be an object": ("index: []", "index: null"),
 }  # fmt: skip
 _REFUSED_THERE: _Reasons = {
-    "HEAD is allowed where GET is, as HTTP asks for": (
+    "HEAD is allowed wherever GET is, as HTTP requires": (
         "server metadata: HEAD", "live: HEAD", "ready: HEAD", "model metadata: HEAD",
         "model ready: HEAD", "config: HEAD", "statistics: HEAD",
     ),
-    "a raw tensor may have several rows; Triton takes it for one": ("raw: several rows",),
-    "escapes in a path are read; Triton takes them as they are": (
+    "a raw tensor may have several rows; Triton takes it for one row": ("raw: several rows",),
+    "escapes in a path are decoded; Triton does not decode them": (
         "path: escaped", "path: escaped, GET",
     ),
-    "metrics are at the same port; Triton has them at another one": (
+    "metrics are on the same port; Triton has them on another one": (
         "path: metrics, GET", "path: metrics, POST",
     ),
 }  # fmt: skip
 _OTHER: _Reasons = {
-    "of a name that is there twice in an object the last counts; for Triton the first": (
+    "if an object has a name twice, the last one counts; for Triton the first": (
         "JSON: a name twice",
     ),
-    "a truth value other than 0 and 1 is 1 here; Triton gives the byte to the model": (
+    "a boolean other than 0 and 1 is 1 here; Triton passes the byte to the model": (
         "values: a truth value of 2, binary wanted",
     ),
 }  # fmt: skip
 _BY_DEFAULT = (
-    "binary_data_output is for outputs that are named too, where they do not say otherwise; Triton "
-    "looks at it only where none is named"
+    "binary_data_output also applies to named outputs that do not say otherwise; Triton uses it "
+    "only if no output is named"
 )
 
 
 def reason(case: Case, theirs: Answer, ours: Answer, what: str) -> str:
-    """The reason, empty where there is none."""
+    """Return the reason for a difference, or an empty string."""
     if "FP16 data via JSON" in theirs.error:
         return _HALF
     if what == "another answer":
@@ -92,7 +92,7 @@ def reason(case: Case, theirs: Answer, ours: Answer, what: str) -> str:
 
 
 def _json(case: Case) -> bytes:
-    """The JSON of a request, and what follows it."""
+    """Return the JSON of a request and what follows it."""
     headers = dict(case.headers)
     if headers.get("Content-Encoding") in ("gzip", "deflate"):
         return zlib.decompress(case.body, 47)
@@ -106,7 +106,7 @@ def _of(kind: str, reasons: _Reasons) -> str:
 
 
 def _imprecise(case: Case, theirs: Answer, ours: Answer) -> str:
-    """Triton's JSON reader may miss a double by its last bit."""
+    """Return the reason if the answers differ only in the last bit of doubles, or nothing."""
     if "/echo_FP64/infer" not in case.target.replace("/versions/1", ""):
         return ""
     found = [meaning(case, answer, "") for answer in (theirs, ours)]

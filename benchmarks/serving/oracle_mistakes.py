@@ -1,4 +1,4 @@
-"""What ``oracle.py`` makes wrong, or odd, in a request for inference; one thing each."""
+"""The mistakes and oddities that ``oracle.py`` puts into inference requests, one at a time."""
 
 import gzip
 
@@ -256,4 +256,4 @@ MISTAKES: dict[str, tuple[bool | None, Change]] = {
         target("/v1/models/NAME:predict", "/v3/models/NAME/infer", "/"),
     ),
 }
-"""By kind: whether inputs are JSON or binary, and what is changed in a right request."""
+"""By kind: if inputs are JSON, binary or either, and the change to a valid request."""

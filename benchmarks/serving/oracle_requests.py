@@ -1,4 +1,4 @@
-"""Seeded requests for ``oracle.py``: right ones of every form, and wrong ones, one mistake each."""
+"""Seeded requests for ``oracle.py``: valid ones of every form, and ones with one mistake each."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ LENGTH = "Inference-Header-Content-Length"
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A request as it is sent. ``kind`` says what is asked, or what is wrong with it."""
+    """A request as it is sent; ``kind`` says what it asks for, or what is wrong with it."""
 
     kind: str
     method: str
@@ -41,7 +41,7 @@ class Case(msgspec.Struct, frozen=True):
 
     @property
     def wire(self) -> bytes:
-        """All bytes; the length is added where no header says how the body ends."""
+        """All bytes; Content-Length is added if no header says how the body ends."""
         names = {name.lower() for name, _ in self.headers}
         lines = [f"{self.method} {self.target} HTTP/{self.version}"]
         lines += ["Host: localhost", "Connection: close"]
@@ -53,7 +53,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Draft:
-    """A request for inference under construction, right until something is made wrong in it."""
+    """An inference request under construction, valid until a mistake is put into it."""
 
     def __init__(self, model: Model, dice: random.Random, binary: bool | None = None) -> None:
         self.model = model
@@ -80,7 +80,7 @@ class Draft:
             self.add(name, array, as_binary)
 
     def add(self, name: str, array: NDArray[Any], as_binary: bool) -> None:
-        """One more input."""
+        """Add an input."""
         shown: dict[str, Any] = {
             "name": name,
             "shape": list(array.shape),
@@ -95,7 +95,7 @@ class Draft:
         self.inputs.append(shown)
 
     def built(self, kind: str) -> Case:
-        """The request as it stands."""
+        """Return the finished request."""
         if self.outputs is not None:
             self.top["outputs"] = self.outputs
         header = self.edit(json.dumps({**self.top, "inputs": self.inputs}).encode())
@@ -110,7 +110,7 @@ class Draft:
 
 
 def values(datatype: str, shape: tuple[int, ...], dice: random.Random) -> NDArray[Any]:
-    """Values of a type: small ones mostly, and its limits."""
+    """Return values of a type: mostly small ones, and its limits."""
     dtype = np.dtype(DTYPES[datatype])
     size = int(np.prod(shape))
     if dtype.kind == "b":
@@ -132,7 +132,7 @@ def values(datatype: str, shape: tuple[int, ...], dice: random.Random) -> NDArra
 
 
 def right(model: Model, dice: random.Random) -> Case:
-    """A request that must be answered: any form of inputs, outputs, name and transport."""
+    """Return a valid request with any form of inputs, outputs, name and transport."""
     draft = Draft(model, dice)
     dice.shuffle(draft.inputs)
     # binary data is in the order of the inputs
@@ -172,7 +172,7 @@ def right(model: Model, dice: random.Random) -> Case:
 
 
 def transport(draft: Draft) -> None:
-    """Compress the body, cut it into chunks, or neither; maybe ask for a compressed answer."""
+    """Compress or chunk the body, or neither; sometimes ask for a compressed answer."""
     dice = draft.dice
     how = dice.choice(["plain", "plain", "gzip", "deflate", "chunked"])
     if how == "gzip":
@@ -193,13 +193,13 @@ def transport(draft: Draft) -> None:
 
 
 def chunked(body: bytes) -> bytes:
-    """The body in chunks of a hundred bytes."""
+    """Return the body in chunks of a hundred bytes."""
     pieces = [body[at : at + 100] for at in range(0, len(body), 100)]
     return b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in pieces) + b"0\r\n\r\n"
 
 
 def raw(model: Model, dice: random.Random) -> Case:
-    """One tensor without any JSON."""
+    """Return a request with one tensor and no JSON."""
     rows = dice.choice([1, 1, 1, 2, 33])
     body = values(model.datatype, (rows, *model.shape), dice).tobytes()
     draft = Draft(model, dice)
@@ -209,7 +209,7 @@ def raw(model: Model, dice: random.Random) -> Case:
 
 
 def odd_values(model: Model) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Values that a type has and JSON has not, or that are none: with what is odd about them."""
+    """Yield values that JSON cannot express or that are invalid, each with its description."""
     dtype, shape = np.dtype(DTYPES[model.datatype]), (1, *model.shape)
     if dtype.kind == "f":
         for value in (np.nan, np.inf, -np.inf):
@@ -219,7 +219,7 @@ def odd_values(model: Model) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def too_many_rows(model: Model, dice: random.Random) -> Case:
-    """One row more than the server takes."""
+    """Return a request with one row more than the server takes."""
     draft = Draft(model, dice, binary=True)
     array = values(model.datatype, (MOST_ROWS + 1, *model.shape), dice)
     draft.inputs, draft.tail = [], []
@@ -229,7 +229,7 @@ def too_many_rows(model: Model, dice: random.Random) -> Case:
 
 
 def _all_binary(draft: Draft) -> None:
-    """FP16 has no JSON in the protocol, so its outputs are asked for in binary."""
+    """Request all outputs in binary: the protocol has no JSON for FP16."""
     draft.top.setdefault("parameters", {})["binary_data_output"] = True
     for each in draft.outputs or []:
         each["parameters"] = {"binary_data": True}

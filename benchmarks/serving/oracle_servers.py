@@ -19,7 +19,7 @@ from targets import free_port
 from coresplit.machine.reservation import SHARED
 
 MOST_ROWS = 1024
-"""Rows of a request; ``coresplit serve`` takes as many."""
+"""The most rows of a request, as in ``coresplit serve``."""
 PATIENCE_S = 120.0
 PRODUCT = ("pytriton", "tritonserver")
 ONNX_TYPES = {
@@ -57,7 +57,7 @@ class TritonPythonModel:
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model of one data type: the sum and the difference of two inputs, or one input as it is."""
+    """A model of one data type: the sum and difference of two inputs, or one input unchanged."""
 
     name: str
     datatype: str
@@ -75,7 +75,7 @@ MODELS = (
 
 @contextlib.contextmanager
 def triton(environment: Path) -> Iterator[int]:
-    """A port on which Triton serves all models; ``environment`` has nvidia-pytriton."""
+    """Run Triton with all models and yield its port; ``environment`` has nvidia-pytriton."""
     (site,) = environment.glob("lib/python3.*/site-packages")
     server = site.joinpath(*PRODUCT)
     python = environment / "bin" / "python"
@@ -108,7 +108,7 @@ def triton(environment: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def coresplit(model: Model) -> Iterator[int]:
-    """A port on which ``coresplit serve`` serves one model, by ONNX Runtime."""
+    """Run ``coresplit serve`` with one model on ONNX Runtime and yield its port."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{model.name}.onnx")
         onnx.save(_graph(model), path)
@@ -146,7 +146,7 @@ def _running(words: list[str], log: Path, variables: dict[str, str], port: int) 
 
 
 def is_ready(port: int) -> bool:
-    """Whether the server on a port says that it is ready."""
+    """Return True if the server on a port says that it is ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5):
             return True
@@ -187,5 +187,5 @@ def _graph(model: Model) -> onnx.ModelProto:
         [described(name) for name in model.inputs],
         [described(name) for name in model.outputs],
     )
-    # as ONNX Runtime of the lowest supported version reads it
+    # versions that the oldest supported ONNX Runtime can read
     return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])

@@ -1,9 +1,9 @@
-"""What a server costs beside its model: coresplit and its peers with a model that does nothing.
+"""The overhead of a server: coresplit and its peers with a model that does nothing.
 
     python benchmarks/serving/overhead.py --environments DIR [--rounds N] [--peers NAMES]
 
-The model gives the first 1,000 numbers of its input back, so that every answer can be told from
-every other. See README.md beside this file.
+The model returns the first 1,000 numbers of its input, so that every answer can be told from
+every other. See README.md in this folder.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def compare(
 
 
 def show(results: dict[tuple[Target, Load], list[Result]], own: Target, load: Load) -> None:
-    """Medians over rounds, and their ratios to coresplit's within rounds."""
+    """Print medians over rounds, and ratios to coresplit within rounds."""
     clients = "1 client" if load.clients == 1 else f"{load.clients} clients"
     print(f"{clients:<22}{'p50 ms':>9}{'x':>7}{'p99 ms':>9}{'/s':>9}{'x':>7}{'CPU ms':>9}{'x':>7}"
           f"{'client':>8}")  # fmt: skip

@@ -1,9 +1,9 @@
-"""Environments for the peers of coresplit, each with the versions that it is pinned to.
+"""Create an environment for each peer of coresplit, with its pinned versions.
 
     python benchmarks/serving/prepare.py --environments DIR [PEER...]
 
-Takes ``peers/*/requirements.txt``; what is there already is left alone. A peer that cannot be
-installed is told in a line and left out of the measurements.
+Installs ``peers/*/requirements.txt``; existing environments are kept. If a peer cannot be
+installed, a line says so, and it is left out of the measurements.
 """
 
 import argparse
@@ -28,13 +28,13 @@ def main() -> None:
 
 
 def prepared(peer: str, folder: Path) -> str:
-    """Make the environment of a peer; what came of it."""
+    """Create the environment of a peer; return the outcome in words."""
     wanted = PEERS / peer / "requirements.txt"
     if not wanted.exists():
         return f"left out, there is no {wanted}"
     done = folder / "installed.txt"
     if done.exists() and done.read_text() == wanted.read_text():
-        return "is there"
+        return "already installed"
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")

@@ -1,4 +1,4 @@
-"""Programs under test: started, stopped while others are measured, and what CPU they have used."""
+"""Programs under test: starting, pausing while others are measured, CPU time and memory."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ _CPU_CLOCK = 2
 
 
 class Program:
-    """A program with all processes that it starts; its words go to ``log``."""
+    """A program with all processes that it starts; its output goes to ``log``."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Program:
                 start_new_session=True,
             )
         if cpus is not None:
-            # at once, so that it has started nothing yet
+            # immediately, before it has started any process
             os.sched_setaffinity(self.process.pid, cpus)
 
     @property
@@ -46,7 +46,7 @@ class Program:
         return self.process.poll() is not None
 
     def tree(self) -> list[int]:
-        """The process and all that have come of it, parents first."""
+        """Return the process and all its descendants, parents first."""
         children = defaultdict(list)
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
@@ -59,7 +59,7 @@ class Program:
         return found
 
     def cpu_s(self) -> float:
-        """User and system time of the tree.
+        """Return the user and system time of the tree in seconds.
 
         Read from the clock of each process: the same as utime + stime of /proc/PID/stat, which
         counts in steps of 10 ms.
@@ -71,7 +71,7 @@ class Program:
         return total
 
     def memory(self) -> tuple[int, int]:
-        """Bytes of the tree in memory: resident, and in proportion where pages are shared."""
+        """Return the memory of the tree in bytes: resident (RSS) and proportional (PSS)."""
         resident = shared = 0
         for pid in self.tree():
             with suppress(OSError):
@@ -82,14 +82,14 @@ class Program:
         return resident, shared
 
     def pause(self) -> None:
-        """Stop the tree; parents first, so that none misses a child."""
+        """Stop the tree, parents first, so that no parent starts another child."""
         self._signal(signal.SIGSTOP, self.tree())
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT, self.tree()[::-1])
 
     def end(self) -> None:
-        """End the tree: with a word, then at once."""
+        """End the tree: with SIGTERM, then with SIGKILL."""
         tree = self.tree()
         self._signal(signal.SIGCONT, tree[::-1])
         if not self.ended:

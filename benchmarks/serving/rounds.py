@@ -1,4 +1,4 @@
-"""Servers measured in turn: shuffled rounds, in which all but one stand still."""
+"""Servers measured in turn, in shuffled rounds, with all others paused."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _LOOK_S = 0.2
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """So many clients at once, for some requests in all or some seconds, whichever ends first."""
+    """Concurrent clients, for a total of requests or for some seconds, whichever ends first."""
 
     clients: int
     requests: int = 1 << 60
@@ -30,7 +30,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn; durations in seconds, CPU time in seconds of each request."""
+    """One turn; latencies in seconds, CPU time in seconds per request."""
 
     turn: int
     p50: float
@@ -42,14 +42,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Client:
-    """The load client, which stays for the whole run."""
+    """The load client, which runs during the whole measurement."""
 
     def __init__(self, log: Path, cpus: Sequence[int] | None) -> None:
         command = [sys.executable, "-S", "-E", str(HERE / "load.py")]
         self.program = Program(command, log, cpus=cpus, talks=True)
 
     def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises Wrong for an answer that is not as it must be."""
+        """Send a job and return the answer; raise Wrong if it reports an error."""
         answer = say(self.program, job)
         if "error" in answer:
             raise Wrong(answer["error"])
@@ -57,7 +57,7 @@ class Client:
 
 
 def say(program: Program, job: Mapping[str, Any]) -> dict[str, Any]:
-    """A document to a program and one back."""
+    """Send a document to a program and return its answer."""
     process = program.process
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -66,7 +66,7 @@ def say(program: Program, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hear(program: Program) -> dict[str, Any]:
-    """A document from a program."""
+    """Read a document from a program."""
     assert program.process.stdout is not None
     line = program.process.stdout.readline()
     if not line:
@@ -78,12 +78,12 @@ def hear(program: Program) -> dict[str, Any]:
 def measured(
     client: Client, program: Program, target: Target, load: Load, turn: int, *, tagged: bool
 ) -> Result:
-    """One turn of a server that runs."""
+    """Measure one turn of a running server."""
     job = target.job(load.clients, tagged=tagged)
     try:
         client.ask(job)
         client.ask({"do": "run", "count": 1 << 60, "seconds": load.warmup_s})
-        # anew, since some servers close connections that have waited for the last of the others
+        # reconnect: some servers close connections that were idle until the last one finished
         client.ask({"do": "close"})
         client.ask(job)
         before = program.cpu_s()
@@ -112,7 +112,7 @@ def started(
     *,
     tagged: bool,
 ) -> dict[Target, Program]:
-    """Those servers that answer, standing still; a line for each that does not."""
+    """Start the servers; return those that answer, paused; print a line for each that does not."""
     found: dict[Target, Program] = {}
     for number, target in enumerate(targets):
         log = work / f"server-{number}.log"
@@ -131,7 +131,7 @@ def started(
 
 
 def _awaited(program: Program, client: Client, target: Target, *, tagged: bool) -> str:
-    """What is wrong where a server does not answer in time; empty where it does."""
+    """Wait until a server answers; return what is wrong if it does not in time, or nothing."""
     end = time.monotonic() + _READY_S
     fault = "it was not ready in time"
     while time.monotonic() < end:
@@ -159,7 +159,7 @@ def in_rounds(
     tagged: bool,
     first: int = 0,
 ) -> dict[tuple[Target, Load], list[Result]]:
-    """Every server under every load, once a round, in another order each round.
+    """Measure every server under every load once per round, in another order each round.
 
     ``first`` is the number of the first round.
     """
@@ -182,13 +182,13 @@ def in_rounds(
 
 
 def median(found: Sequence[Result], name: str) -> float:
-    """Of one figure over all rounds."""
+    """Return the median of one figure over all rounds."""
     values: list[float] = [getattr(each, name) for each in found]
     return statistics.median(values)
 
 
 def ratio(found: Sequence[Result], base: Sequence[Result], name: str) -> float:
-    """The median over rounds of a figure by that of ``base`` in the same round."""
+    """Return the median of the ratios of a figure to that of ``base`` in the same round."""
     known = {each.turn: getattr(each, name) for each in base}
     within: list[float] = [
         getattr(each, name) / known[each.turn] for each in found if each.turn in known

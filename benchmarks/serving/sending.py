@@ -1,4 +1,4 @@
-"""What a request of the comparison is, by model and server: the same numbers for all of them."""
+"""The requests of the comparison, by model and server: the same numbers for all of them."""
 
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
@@ -24,14 +24,14 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def described(tensors: Sequence[Tensor]) -> str:
-    """Inputs or outputs as the peers are told of them."""
+    """Return inputs or outputs in the form of the peers' command line."""
     return ",".join(
         f"{each.name}:{each.datatype}:{'x'.join(map(str, each.shape[1:]))}" for each in tensors
     )
 
 
 def requests_of(metadata: ModelMetadata) -> dict[Form, Sent]:
-    """One row of seeded numbers, in the Open Inference Protocol and raw."""
+    """Return one row of seeded numbers, in the Open Inference Protocol and raw."""
     random = np.random.default_rng(0)
     described, data = [], []
     for tensor in metadata.inputs:
@@ -52,7 +52,7 @@ def requests_of(metadata: ModelMetadata) -> dict[Form, Sent]:
 
 
 def ask(target: Target, path: str, sent: Sent | None = None) -> bytes:
-    """The answer to one request; raises Wrong where there is none, or another status than 200."""
+    """Send one request and return the answer; raise Wrong if it fails or is not status 200."""
     connection = HTTPConnection("127.0.0.1", target.port, timeout=PATIENCE_S)
     try:
         if sent is None:
@@ -71,7 +71,7 @@ def ask(target: Target, path: str, sent: Sent | None = None) -> bytes:
 
 
 def outputs_of(answer: bytes, outputs: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """The outputs in an answer, which are its last bytes; raises Wrong for too few of them."""
+    """Return the outputs, which are the last bytes of an answer; raise Wrong if it is too short."""
     sizes = [count_of(each.shape[1:]) * (element_bytes(each.datatype) or 0) for each in outputs]
     if len(answer) < sum(sizes):
         raise Wrong(f"an answer of {len(answer)} bytes for {sum(sizes)} of outputs")
@@ -83,7 +83,7 @@ def outputs_of(answer: bytes, outputs: Sequence[Tensor]) -> list[NDArray[Any]]:
 
 
 def apart(mine: Sequence[NDArray[Any]], theirs: Sequence[NDArray[Any]]) -> float:
-    """How far the outputs of two servers are from each other, by the largest number in them."""
+    """Return the largest difference of two servers' outputs, relative to the largest number."""
     return max(
         float(np.abs(one - other).max() / np.abs(one).max())
         for one, other in zip(mine, theirs, strict=True)

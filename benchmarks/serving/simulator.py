@@ -1,17 +1,17 @@
-"""Is what ``coresplit simulate`` says of a load what ``coresplit serve`` makes of it?
+"""Does ``coresplit simulate`` predict what ``coresplit serve`` achieves under a load?
 
     python benchmarks/serving/simulator.py [--rounds N] [--seconds N] [--model NAME]
         [--optimization NAME]
 
 Serves a model with one instance of two threads and with two of one thread, and loads each with
-closed loops of 1, 4 and 16 clients, and with Poisson arrivals at 30, 60 and 80 % of what the
-simulation says it can do with 16 clients. The same arrivals are simulated.
+closed loops of 1, 4 and 16 clients, and with Poisson arrivals at 30, 60 and 80 % of the throughput
+that the simulation gives for 16 clients. The same arrivals are simulated.
 
-A machine's speed drifts within minutes by more than is to be shown, and so do two processes of one
-server. So a run is measured in every round just before its loads, which are simulated from this run
-alone, and the servers are started from it, one after the other; an error is the median over rounds
-of simulated over real. Where the load shares the cores with the server, what it took of them for a
-request is simulated too: users have it elsewhere. Errors without it are told as well.
+The speed of a machine drifts within minutes by more than the errors to be shown, and two processes
+of one server differ as much. So every round measures a run just before its loads, simulates them
+from this run alone, and starts the servers from it, one after the other; an error is the median
+over rounds of simulated over real. If the client shares the cores with the server, its CPU time per
+request is simulated too, because users run it elsewhere. Errors without that are printed as well.
 """
 
 import argparse
@@ -53,7 +53,7 @@ COMMAND = (sys.executable, "-m", "coresplit")
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A load of a split: of so many clients, or of a share of what it can do."""
+    """A load of a split: a number of clients, or a share of its throughput."""
 
     split: str
     clients: int | None = None
@@ -73,10 +73,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A load of a real server, simulated with what the client took of the cores and without it.
+    """A load of a real server, simulated with and without the CPU time of the client.
 
-    ``client`` is that, in seconds for a request, and ``front`` the same of the server beside its
-    instances.
+    ``client`` is that time in seconds per request, and ``front`` the same for the server without
+    its instances.
     """
 
     real: Figures
@@ -87,7 +87,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spent:
-    """Seconds that were simulated, and how long that took."""
+    """Simulated seconds, and how long the simulation took."""
 
     simulated_s = took_s = 0.0
 
@@ -97,10 +97,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--seconds", type=float, default=6.0, help="of a load")
+    asked.add_argument("--seconds", type=float, default=6.0, help="length of a load")
     asked.add_argument("--model", default="mobilenet_v3_large")
     asked.add_argument("--optimization", default="script")
-    asked.add_argument("--budget", default="30s", help="of a run")
+    asked.add_argument("--budget", default="30s", help="budget of a run")
     given = asked.parse_args()
     print(machine_line())
     print(f"load average {os.getloadavg()[0]:.2f} at the start")
@@ -140,7 +140,7 @@ def measured_run(given: argparse.Namespace, work: Path, number: int) -> Run:
 
 
 def served(run: Path, split: str, work: Path, stack: ExitStack) -> tuple[Program, str]:
-    """A server, and its address."""
+    """Start a server, wait until it is ready, and return it with its address."""
     log = work / f"{split}.log"
     words = (*COMMAND, "serve", str(run), "--split", split, "--port", "0")
     program = Program(words, log, env={SHARED: "1"})
@@ -157,7 +157,7 @@ def served(run: Path, split: str, work: Path, stack: ExitStack) -> tuple[Program
 def compared(
     point: Point, run: Run, server: tuple[Program, str], work: Path, seconds: float
 ) -> Measured:
-    """A load of the server, and of its simulation."""
+    """Run a load on the server and in the simulation."""
     program, url = server
     rate = 0.0
     if point.share is not None:
@@ -184,7 +184,7 @@ def compared(
 
 
 def sending_of(point: Point, rate: float, seconds: float, work: Path) -> LoadRequest:
-    """When requests come."""
+    """Return the arrivals of a load."""
     common = LoadRequest(urls=(), duration=seconds, rounds=REPLAYS)
     if point.clients is not None:
         return msgspec.structs.replace(common, concurrency=point.clients)
@@ -195,12 +195,12 @@ def sending_of(point: Point, rate: float, seconds: float, work: Path) -> LoadReq
 
 
 def own_cpu_s(program: Program) -> float:
-    """What the process of the server itself has used; those of its instances are others."""
+    """Return the CPU seconds of the server process itself, without its instances."""
     return time.clock_gettime(~program.process.pid << 3 | 2)
 
 
 def loaded(url: str, options: Sequence[str]) -> dict[str, Any]:
-    """One load of a real server."""
+    """Run one load on a real server."""
     words = (*COMMAND, "load", url, *options, "--json")
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     found: dict[str, Any] = json.loads(done.stdout)["runs"][0]
@@ -210,7 +210,7 @@ def loaded(url: str, options: Sequence[str]) -> dict[str, Any]:
 
 
 def simulated(run: Run, split: str, sending: LoadRequest, client: float = 0.0) -> Figures:
-    """One load of the simulation."""
+    """Run one load in the simulation."""
     request = SimulateRequest(sending=sending, splits=(split,), client=client)
     found = simulate_load(run, request, lambda doing: None)
     Spent.simulated_s += found.simulated_s
@@ -258,7 +258,7 @@ def show(found: dict[Point, list[Measured]]) -> None:
 
 
 def error(rounds: Sequence[Measured], how: str, what: str) -> float:
-    """The median over rounds of simulated over real, less one."""
+    """Return the median over rounds of simulated over real, minus one."""
     ratios: list[float] = [
         getattr(getattr(each, how), what) / getattr(each.real, what) for each in rounds
     ]

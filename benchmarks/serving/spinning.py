@@ -1,13 +1,13 @@
-"""What it costs that idle threads of ONNX Runtime spin, alone and beside a process that computes.
+"""What spinning idle threads of ONNX Runtime cost, alone and next to a busy process.
 
     python benchmarks/serving/spinning.py MODEL.onnx [ROUNDS]
 
-Three sessions over the same file, on the same two cores. In one, threads without work spin, as by
+Three sessions with the same file, on the same two cores. In one, idle threads spin, which is the
 default; in one, they spin while a forward runs and stop with it (``session.force_spinning_stop``);
 in one, they sleep (``session.intra_op.allow_spinning`` is 0). Each round runs all in a random order
-in each of three situations: alone, beside a process that is always busy on the same cores, and with
-a pause of 5 ms before each forward, as a server has between requests, in which a neighbour could
-use the cores. Latency is the median over forwards; ratios are medians of those within rounds.
+in each of three situations: alone, next to a process that is always busy on the same cores, and
+with a pause of 5 ms before each forward, like a server between requests, in which a neighbour could
+use the cores. Latency is the median over forwards; ratios are medians of the ratios within rounds.
 """
 
 import os
@@ -68,7 +68,7 @@ class Session:
         self.run(WARMUP, 0.0)
 
     def run(self, forwards: int, pause_s: float) -> tuple[float, float]:
-        """Seconds of a forward, and of CPU for it."""
+        """Return the seconds of a forward, and its CPU seconds."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -99,7 +99,7 @@ def main() -> None:
                 time.sleep(0.1)
             pause_s = PAUSE_S if situation == "with pauses" else 0.0
             for name in random.sample(list(sessions), len(sessions)):
-                # what the other session computed for has stopped spinning by then
+                # by then the threads of the other session have stopped spinning
                 time.sleep(0.1)
                 one = sessions[name].run(FORWARDS, pause_s)
                 found.setdefault(situation, {}).setdefault(name, []).append(one)

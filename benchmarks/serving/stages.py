@@ -1,10 +1,10 @@
-"""``coresplit serve`` with stamps: where the time of a request goes inside the server.
+"""``coresplit serve`` with time stamps: where the time of a request goes inside the server.
 
     python benchmarks/serving/stages.py FILE serve ...
 
 The command line is that of coresplit. Functions are wrapped before it starts, so that the product
-has nothing of this; what the wrappers cost, about a microsecond each, is in the stages. At its end
-it writes the stamps of every request to FILE. They are of one client, whose requests never overlap.
+has no instrumentation; the cost of the wrappers, about a microsecond each, is in the stages. At the
+end it writes the stamps of every request to FILE. Use one client, so that requests never overlap.
 """
 
 import json
@@ -48,7 +48,7 @@ def stamp(name: str) -> None:
 
 
 def stamped(owner: Any, name: str, before: str = "", after: str = "") -> None:  # noqa: ANN401
-    """Have a function of ``owner`` stamp the request before and after each call."""
+    """Make a function of ``owner`` stamp the request before and after each call."""
     inner: Callable[..., Any] = getattr(owner, name)
 
     @wraps(inner)
@@ -92,7 +92,7 @@ def wrap() -> None:
 
 
 def told(file: Path, whole_s: float) -> str:
-    """A table of the medians of all stages, and what is left of ``whole_s``, the client's p50."""
+    """Return a table of the medians of all stages, and what is left of the p50 ``whole_s``."""
     wanted = {name for first, last, _ in _STAGES for name in (first, last)}
     found = [each for each in json.loads(file.read_text()) if wanted <= each.keys()]
     if not found:
@@ -105,7 +105,7 @@ def told(file: Path, whole_s: float) -> str:
         lines.append(f"  {text:<46}{median * 1e6:>7.0f}")
         if first == "started":
             forward = statistics.median(each["compute"] for each in found)
-            lines.append(f"    {'of it the forward':<44}{forward * 1e6:>7.0f}")
+            lines.append(f"    {'of which the forward':<44}{forward * 1e6:>7.0f}")
     lines.append(f"  {'before the head and after the answer':<46}{(whole_s - total) * 1e6:>7.0f}")
     lines.append(f"  {'p50 of the client, without stamps':<46}{whole_s * 1e6:>7.0f}")
     return "\n".join(lines)

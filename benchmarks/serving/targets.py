@@ -1,4 +1,4 @@
-"""What is measured: coresplit and its peers, how each is started, and how it is asked."""
+"""The servers to measure: coresplit and its peers, how each is started, and its requests."""
 
 import json
 import os
@@ -19,18 +19,18 @@ ORDER = (
     "triton", "mosec", "fastapi", "litserve", "mlserver", "bentoml", "rayserve", "torchserve"
 )  # fmt: skip
 PUNCTUAL = ("triton", "mosec", "litserve")
-"""Peers that can be told how long a request may wait; it is refused then and not computed."""
+"""Peers with a limit on how long a request may wait; after that it is refused, not computed."""
 BATCHING = ("triton", "mosec", "litserve", "bentoml", "rayserve", "torchserve")
 PATHS = {"triton": "/v2/models/model/infer", "torchserve": "/predictions/model"}
 OUTPUTS = 1000
 IMAGE = (3, 299, 299)
 
 Form = Literal["infer", "raw"]
-"""The Open Inference Protocol with its binary data, or nothing but the numbers."""
+"""The Open Inference Protocol with binary data, or only the numbers."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A server, and what is sent to it. ``name`` and ``setting`` are for people."""
+    """A server and its requests; ``name`` and ``setting`` are for people."""
 
     name: str
     setting: str
@@ -55,7 +55,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return count
 
     def job(self, connections: int, *, tagged: bool) -> dict[str, Any]:
-        """What the client is told to open."""
+        """Return the job with which the client opens connections."""
         lead = self._lead() if self.form == "infer" else ""
         more = f"Inference-Header-Content-Length: {len(lead)}\r\n" if lead else ""
         head = (
@@ -90,7 +90,7 @@ def shaped(shape: Sequence[int]) -> str:
 
 
 def tensors(shape: Sequence[int]) -> tuple[str, ...]:
-    """What a peer is told of a model that makes 1,000 numbers of one tensor."""
+    """Return the options of a peer for a model that turns one tensor into 1,000 numbers."""
     return ("--inputs", f"x:FP32:{shaped(shape)}", "--outputs", f"output:FP32:{OUTPUTS}")
 
 
@@ -98,7 +98,7 @@ _PORTS = iter(random.sample(range(20_000, 30_000), 10_000))
 
 
 def free_port() -> int:
-    """A port given once that no connection takes meanwhile: systems give these higher ones."""
+    """Return a port that is returned only once and lies below the system's ephemeral ports."""
     for port in _PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
@@ -106,7 +106,7 @@ def free_port() -> int:
 
 
 def settings(peer: str, cores: int, batch: int) -> dict[str, tuple[str, ...]]:
-    """Each peer as it is by default, and the ways to more that its documentation shows."""
+    """Return the settings of a peer: its default, and those its documentation recommends."""
     found: dict[str, tuple[str, ...]] = {
         "default": (),
         f"{cores} workers": ("--workers", str(cores), "--threads", "1"),
@@ -120,7 +120,7 @@ def peers(
     environments: Path, work: Path, names: Iterable[str], arguments: Sequence[str],
     shape: tuple[int, ...], *, cores: int, batch: int,
 ) -> list[Target]:  # fmt: skip
-    """Peers whose environment is there, in all their settings; a line for each that is missing."""
+    """Return all installed peers in all their settings; print a line for each missing peer."""
     found = []
     for name in names:
         python = environments / name / "bin" / "python"
@@ -147,7 +147,7 @@ def peers(
 
 
 def punctual(target: Target, *, queued_s: float, answered_s: float) -> Target:
-    """A peer that refuses what waits too long, where it can be told so.
+    """Return the peer with a limit on how long requests may wait, if it supports one.
 
     mosec counts until the answer, the others until the forward begins.
     """
@@ -170,7 +170,7 @@ def coresplit(
     takes: str = "x",
     program: Sequence[str] = ("-m", "coresplit"),
 ) -> Target:
-    """``coresplit serve``, from a folder where its runs are."""
+    """Return ``coresplit serve`` as a target, run in the folder that has its runs."""
     port = free_port()
     own = ["serve", *arguments, "--wait", "--port", str(port), "--name", model]
     return Target(
@@ -188,7 +188,7 @@ def coresplit(
 
 
 def front(shape: tuple[int, ...], *, http: bool) -> Target:
-    """coresplit without an instance."""
+    """Return coresplit without an instance as a target."""
     port = free_port()
     more = ["http"] if http else []
     return Target(
@@ -217,7 +217,7 @@ def _with(folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def first_run(work: Path, shape: tuple[int, ...]) -> Path:
-    """A run of the model that does nothing, measured here unless it is there: to serve from."""
+    """Return a run of the model that does nothing, to serve from; measure it if it is missing."""
     from processes import Program  # noqa: PLC0415
 
     folder = work / f"first-{shaped(shape)}"

@@ -1,13 +1,13 @@
-"""What it costs to bring an image to an instance and its scores back: shared memory or pickle.
+"""The cost of sending an image to an instance and its scores back: shared memory or pickle.
 
     python benchmarks/serving/transport.py [ROUNDS]
 
-The model does next to nothing: it copies the first 1,024 numbers of an image of 3x299x299, so that
-the rest of a round trip is what brings 1.07 MB there and 4 KB back. One way is that of a server:
-the image is copied into the arena, ``Infer`` goes over the pipe, and the scores are copied out.
-The other sends the pickled tensor over the same kind of pipe to a process that runs the same
-model, which sends pickled scores back. Both are there at once on the same core; each round has one
-trip of either in a random order, and the ratio is the median of the ratios within rounds.
+The model does almost nothing: it copies the first 1,024 numbers of an image of 3x299x299, so the
+rest of a round trip is the transport of 1.07 MB there and 4 KB back. The first way is that of a
+server: the image is copied into the arena, ``Infer`` goes over the pipe, and the scores are copied
+out. The second sends the pickled tensor over the same kind of pipe to a process that runs the same
+model and sends pickled scores back. Both processes run at the same time on the same core; each
+round has one trip of each in a random order, and the ratio is the median of those within rounds.
 """
 
 import os
@@ -147,7 +147,7 @@ def pickled(pipe: "Connection[bytes, bytes]", image: torch.Tensor) -> Trip:
 def timed(
     ways: dict[str, Trip], rounds: int
 ) -> tuple[dict[str, list[float]], list[tuple[float, float]]]:
-    """Seconds of every trip by way, and of the arena's those inside the instance and a forward."""
+    """Return the seconds of all trips, and for the arena those in the instance and the forward."""
     drawn = random.Random(0)
     took: dict[str, list[float]] = {name: [] for name in ways}
     computed = []

@@ -1,4 +1,4 @@
-"""Turns of the comparison: one server under its three loads, alone on the machine."""
+"""Turns of the comparison: one server under the three loads, alone on the machine."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _FEWEST = 2 * CLIENTS
 
 
 def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
-    """The three loads of a round; what is due by the clock is the same for every server in it."""
+    """Return the three loads of a round; timed arrivals are the same for every server in it."""
     return {
         "light": closed(1, plan.light_requests),
         "medium": poisson(plan.medium_rate, plan.medium_s, seed),
@@ -34,7 +34,7 @@ def loads_of(plan: Plan, seed: int) -> dict[LoadName, Load]:
 
 
 def words_of(plan: Plan) -> dict[LoadName, str]:
-    """What each load is."""
+    """Describe each load."""
     return {
         "light": f"one client, {plan.light_requests} requests a round",
         "medium": f"Poisson arrivals at {plan.medium_rate:.2f} requests/s, "
@@ -45,7 +45,7 @@ def words_of(plan: Plan) -> dict[LoadName, str]:
 
 
 def closed(clients: int, requests: int) -> Load:
-    """Clients that ask again and again, so many requests in all."""
+    """Return a closed loop of clients with a total number of requests."""
     return Load(
         asked=f"{clients} clients",
         concurrency=clients,
@@ -56,7 +56,7 @@ def closed(clients: int, requests: int) -> Load:
 
 
 def poisson(rate: float, seconds: float, seed: int) -> Load:
-    """Poisson arrivals; those of one seed are the same for every rate, but faster or slower."""
+    """Return Poisson arrivals; one seed gives the same ones for every rate, scaled in time."""
     return Load(
         asked=f"{rate:.2f} requests/s",
         pieces=constant(rate),
@@ -67,14 +67,14 @@ def poisson(rate: float, seconds: float, seed: int) -> Load:
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the client runs, and the file that its requests are read from."""
+    """The cores of the client, and the file that its requests are read from."""
 
     cpus: tuple[int, ...]
     body: Path
 
 
 def open_client(target: Target, sent: Sent, place: Place) -> Generator:
-    """A process that loads a server; it speaks to it once."""
+    """Start a process that loads a server; it contacts the server once at the start."""
     place.body.write_bytes(sent.body)
     requests = Requests(
         url=f"http://127.0.0.1:{target.port}{target.path}",
@@ -86,7 +86,7 @@ def open_client(target: Target, sent: Sent, place: Place) -> Generator:
 
 
 def planned(target: Target, sent: Sent, place: Place, seconds: float) -> Plan:
-    """Loads that take about so long each with coresplit, from what it does now."""
+    """Plan loads of about ``seconds`` each with coresplit, from its throughput now."""
     client = open_client(target, sent, place)
     try:
         one = run_once(client, closed(1, 10))
@@ -107,7 +107,7 @@ def planned(target: Target, sent: Sent, place: Place, seconds: float) -> Plan:
 def turn_of(
     program: Program, target: Target, sent: Sent, place: Place, plan: Plan, *, number: int
 ) -> list[Turn]:
-    """One server in the round of that number; raises Wrong where it does not answer."""
+    """Measure one server in a round; raise Wrong if it does not answer."""
     found = []
     try:
         client = open_client(target, sent, place)
@@ -146,5 +146,5 @@ def turn_of(
 
 
 def run_once(client: Generator, load: Load) -> LoadRun:
-    """One load of an open client, which says nothing meanwhile."""
+    """Run one load with an open client, without progress output."""
     return client.load(load, lambda progress: None)

@@ -1,4 +1,4 @@
-"""Fill in what pages would else repeat: the help of every command, and the stable names."""
+"""Insert the help of every command and the stable names into the pages."""
 
 import click
 from mkdocs.structure.pages import Page
@@ -11,14 +11,14 @@ WIDTH = 80
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Replace the markers, where a page has them."""
+    """Replace the markers in a page."""
     if HELP in markdown:
         markdown = markdown.replace(HELP, commands())
     return markdown.replace(NAMES, ", ".join(f"`{name}`" for name in coresplit.__all__))
 
 
 def commands() -> str:
-    """A heading and the help of every command."""
+    """Return a heading and the help for every command."""
     top = click.Context(app, info_name="coresplit", terminal_width=WIDTH)
     parts = []
     for name in COMMANDS:

@@ -1,4 +1,4 @@
-"""Show executed notebooks as pages: their text, code, and the outputs that are stored in them."""
+"""Show executed notebooks as pages: text, code and stored outputs."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: object) -> Files:
-    """Put a page beside every notebook."""
+    """Add a page for every notebook."""
     for file in list(files):
         if file.src_uri.endswith(".ipynb"):
             notebook = json.loads(Path(str(file.abs_src_path)).read_text(encoding="utf-8"))
@@ -20,7 +20,7 @@ def on_files(files: Files, config: MkDocsConfig, **_: object) -> Files:
 
 
 def markdown(notebook: dict[str, Any]) -> str:
-    """A notebook as a page."""
+    """Return a notebook as Markdown."""
     return "\n\n".join(part for cell in notebook["cells"] for part in _parts(cell)) + "\n"
 
 

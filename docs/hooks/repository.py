@@ -1,4 +1,4 @@
-"""Show files of the repository as pages, so that each is written once."""
+"""Show files of the repository as pages, so that there is only one copy of each."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ PAGES = {"SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: object) -> Files:
-    """Add them, with links that lead from the folder of the pages."""
+    """Add the pages, with links relative to the folder of the pages."""
     root = Path(str(config.config_file_path)).parent
     for source, page in PAGES.items():
         text = (root / source).read_text(encoding="utf-8")
