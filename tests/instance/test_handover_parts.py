@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from coresplit.instance.child.handover import Handover, apart
 from coresplit.instance.child.serving import stored_as
 from coresplit.instance.child.tensors import over_arrays
 from coresplit.instance.messages import Ready
+from coresplit.models.files import file_hash
 from coresplit.optimizations import Forward
 from coresplit.optimizations.arrays import Artifact
 from coresplit.records import ModelInput, ModelOutput
@@ -65,6 +67,21 @@ def test_what_was_kept_is_taken_until_a_file_of_it_changes(tmp_path: Path) -> No
         Handover.take(tmp_path, cache)
 
 
+def test_a_model_file_of_the_user_that_was_replaced_is_not_taken(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    file, weights = tmp_path / "model.onnx", tmp_path / "model.onnx.data"
+    file.write_text("a model")
+    weights.write_text("its weights")
+    made = a_handover(file)
+    hashed = msgspec.structs.replace(made.ready, weights=file_hash(file, weights))
+    kept = msgspec.structs.replace(made, files=(str(file), str(weights)), ready=hashed)
+    folder = kept.keep({"model": "m"}, cache)
+    assert Handover.take(folder, cache).files == kept.files
+    weights.write_text("new weights")
+    with pytest.raises(PrepareFailed, match="replaced"):
+        Handover.take(folder, cache)
+
+
 def test_a_model_file_in_the_cache_must_be_as_it_was_built(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
 
@@ -87,7 +104,7 @@ def test_outputs_may_differ_as_much_as_those_of_the_optimization() -> None:
     lossy.check((far, flags))
     exact.check((scores + np.float32(0.0008), flags))
     for wrong in ((far, flags), (scores, ~flags), (scores,), (scores * np.nan, flags)):
-        with pytest.raises(PrepareFailed, match="differ"):
+        with pytest.raises(PrepareFailed, match="changed"):
             exact.check(wrong)
 
 

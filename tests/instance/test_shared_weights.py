@@ -11,6 +11,8 @@ from served_rows import Front, make_importable, model, spec
 from torch import nn
 
 from coresplit.cache import VARIABLE, Cache
+from coresplit.errors import StorageError
+from coresplit.instance.child import weights
 from coresplit.instance.child.weights import map_weights
 from coresplit.models import build
 
@@ -63,10 +65,35 @@ def test_a_module_computes_the_same_with_mapped_weights(tmp_path: Path) -> None:
 
 def test_a_second_module_of_the_same_key_has_the_pages_of_the_first(tmp_path: Path) -> None:
     first, second, image = Tied(1), Tied(2), torch.randn(2, 3, 9, 9)
+    second.shift.copy_(first.shift)
     assert not torch.equal(first(image), second(image))
     for each in (first, second):
         map_weights(each, KEY, Cache(tmp_path))
     assert torch.equal(first(image), second(image))
+
+
+def test_a_buffer_that_no_state_has_keeps_its_value(tmp_path: Path) -> None:
+    first, second = Tied(1), Tied(1)
+    second.shift += 1
+    before = second.shift.clone()
+    for each in (first, second):
+        map_weights(each, KEY, Cache(tmp_path))
+    assert torch.equal(second.shift, before)
+    assert not torch.equal(first.shift, before)
+
+
+def test_a_module_with_another_buffer_does_not_get_the_file_of_one_without(tmp_path: Path) -> None:
+    map_weights(Tied(1), KEY, Cache(tmp_path))
+    more = Tied(1)
+    more.register_buffer("scale", torch.ones(()), persistent=False)
+    map_weights(more, KEY, Cache(tmp_path))
+    assert mapped(more.first.weight.data_ptr()).startswith(str(tmp_path))
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_FILE", "/dev/full")
+    with pytest.raises(StorageError, match="No space left"):
+        map_weights(Tied(1), KEY, Cache(tmp_path))
 
 
 def test_what_is_written_to_mapped_weights_stays_in_the_process(tmp_path: Path) -> None:

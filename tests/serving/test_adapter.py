@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import pytest
 from adapting.loads import FAT, SPLITS, THIN
 from scripted import Deaf, Quiet, ScriptedInstance, ScriptedLoop
 
+from coresplit.errors import EnvironmentFault
 from coresplit.instance import Infer
 from coresplit.serving.adapting.controller import Rules
 from coresplit.serving.adapting.instances import Candidate
@@ -62,6 +64,8 @@ class Scene:
     def _start(self, place: Place, quietly: bool) -> ScriptedInstance:
         instance = ScriptedInstance(self.loop, place, quietly=quietly, on_send=self._computes)
         self.instances.append(instance)
+        if self.broken == "absent" and place.threads == 1:
+            raise EnvironmentFault("huge pages are gone; turn them on")
         broken = self.broken == "thin" and place.threads == 1
         told = instance.refuse_to_prepare if broken else instance.get_ready
         self.loop.call_later(0.5, told)
@@ -213,8 +217,9 @@ def test_a_change_that_fails_leaves_the_load_deciding_and_one_that_is_made_does_
         assert (client.statuses[-1], here.switcher.active) == (503, "thin")
 
 
-def test_a_candidate_that_cannot_serve_is_not_asked_for_again_soon() -> None:
-    with scene(broken="thin") as here:
+@pytest.mark.parametrize("broken", ["thin", "absent"])
+def test_a_candidate_that_cannot_serve_is_not_asked_for_again_soon(broken: str) -> None:
+    with scene(broken=broken) as here:
         here.load(32, BARRED_S - 5.0)
         assert here.switcher.active == "fat"
         begun = [each for each in here.switcher.events if each["event"] == "switch begun"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from scripted import Quiet, ScriptedInstance, ScriptedLoop, set_of
 
+from coresplit.errors import CoresplitError, EnvironmentFault
 from coresplit.instance import Arena, Infer, Inferred
 from coresplit.instance.memory import resident
 from coresplit.serving import crew
@@ -32,6 +33,7 @@ class Scene:
     ) -> None:
         self.loop = ScriptedLoop()
         self.instances: list[ScriptedInstance] = []
+        self.fault: CoresplitError | None = None
         self.ends: dict[int, Failure | None] = {}
         self.freed: list[int] = []
         self.latencies = latencies
@@ -47,6 +49,8 @@ class Scene:
             self.engine.open()
 
     def _start(self, place: Place, quietly: bool) -> ScriptedInstance:
+        if self.fault is not None:
+            raise self.fault
         self.instances.append(ScriptedInstance(self.loop, place, quietly=quietly))
         return self.instances[-1]
 
@@ -128,6 +132,23 @@ def test_nobody_is_refused_for_ever_for_one_forward_that_took_long() -> None:
         statuses.append(scene.status(number))
         scene.loop.advance(2.0)
     assert statuses[-10:] == [200] * 10
+
+
+def test_an_instance_whose_allocator_is_gone_is_tried_again_until_it_is_back() -> None:
+    scene = Scene([1], even()).ready()
+    scene.loop.advance(60.0)
+    scene.fault = EnvironmentFault("huge pages are off; turn them on")
+    scene.instances[0].die(gone=True)
+    scene.loop.advance(60.0)
+    assert not scene.engine.accepting
+    scene.fault = None
+    scene.loop.advance(60.0)
+    scene.instances[-1].get_ready()
+    assert scene.engine.accepting
+    scene.ask(1)
+    assert scene.computing(1) == [1]
+    scene.instances[-1].answer()
+    assert scene.status(1) == 200
 
 
 def test_a_stall_of_one_forward_is_not_expected_of_the_next() -> None:

@@ -24,7 +24,7 @@ from coresplit.serving.http.limits import Limits
 from coresplit.serving.http.server import HttpServer
 from coresplit.serving.metrics import Metrics
 from coresplit.serving.protocol import Signature, Tensor
-from coresplit.serving.run import new_event_loop
+from coresplit.serving.run import drained, new_event_loop
 from coresplit.serving.sets import InstanceSet, Place
 from coresplit.serving.settings import Settings
 
@@ -475,6 +475,25 @@ def test_draining_answers_what_was_accepted_and_nothing_more() -> None:
             assert (await first)[0] == 200
             with pytest.raises(OSError):
                 await asyncio.to_thread(served.infer, rows_of(2, 1))
+
+    run(test())
+
+
+def test_a_request_that_was_still_arriving_counts_as_accepted_while_draining() -> None:
+    async def test() -> None:
+        async with serving(1, latency=lambda batch: 2.0) as served:
+            body = rows_of(1, 1)
+            with socket.create_connection(("127.0.0.1", served.port)) as client:
+                client.sendall(
+                    b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
+                    b"Inference-Header-Content-Length: 0\r\n"
+                    b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1]
+                )
+                await asyncio.sleep(0.1)
+                draining = asyncio.ensure_future(drained(served.engine, served.front, 0.5))
+                await asyncio.sleep(0.1)
+                client.sendall(body[-1:])
+                assert await draining is False
 
     run(test())
 

@@ -25,7 +25,8 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     None for an ONNX model, which is the file ``onnx``. ``weights_hash`` identifies the weights: it
     covers a checkpoint as stored, and random weights as drawn, before calibration, because its
     rounding depends on the number of threads. ``outputs`` are the names of a file's outputs; a
-    module has none.
+    module has none. ``files`` are the user's own files that hold the model while it is used, with
+    ``weights_hash`` as their hash; empty for a module or a copy.
     """
 
     module: "nn.Module | None"
@@ -34,6 +35,7 @@ class BuiltModel(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
     parameters: int
     weights_hash: str
+    files: tuple[Path, ...] = ()
 
     def make_inputs(self, batch: int, seed: int) -> "tuple[Tensor, ...]":
         """One seeded tensor [batch, *shape] per input; first rows do not depend on ``batch``."""

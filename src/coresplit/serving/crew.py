@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from coresplit.errors import InstanceDied, InstanceError
+from coresplit.errors import CoresplitError, InstanceDied, InstanceError
 from coresplit.instance import Infer, Inferred, Ready, ServingInstance
 from coresplit.instance.memory import resident
 from coresplit.instance.messages import Failure as InstanceFailure
 from coresplit.instance.messages import Reply
+from coresplit.serving.failures import start_failure
 from coresplit.serving.queue import Part, rows_computed
 from coresplit.serving.seats import Observer, Owner, Seat
 from coresplit.serving.sets import Place
@@ -133,11 +134,8 @@ class Crew:
             return
         try:
             seat.instance = self._start(seat.place, not seat.active)
-        except InstanceError as error:
-            self._lose(seat, error)
-            return
-        except OSError as error:
-            self._lose(seat, InstanceError(f"an instance cannot be started: {error.strerror}"))
+        except (CoresplitError, OSError) as error:
+            self._lose(seat, start_failure(error))
             return
         self._loop.add_reader(seat.instance.fileno(), self._heard, seat)
         self._set_timer(seat, self._settings.prepare_s, self._overran)

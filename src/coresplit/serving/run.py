@@ -173,7 +173,7 @@ async def _serve(
         changes.close()
         log("draining", queued=engine.queued)
         app.draining = True
-        return await _or_asked(_drained(engine, front, settings.grace_s), hurried) or False
+        return await _or_asked(drained(engine, front, settings.grace_s), hurried) or False
     finally:
         changes.close()
         engine.close()
@@ -247,10 +247,11 @@ def _require_memory(settings: ServerSettings, each: int, count: int) -> None:
         )
 
 
-async def _drained(engine: Engine, front: HttpServer, grace_s: float) -> bool:
+async def drained(engine: Engine, front: HttpServer, grace_s: float) -> bool:
     """Stop accepting; return whether all accepted requests are answered within ``grace_s``."""
     done, _ = await asyncio.gather(engine.drained(grace_s), front.drain(grace_s))
-    return done
+    # a request whose body was still arriving may have been queued after the engine was idle
+    return done and not engine.working
 
 
 async def _or_asked(wanted: Coroutine[Any, Any, T], asked: asyncio.Event) -> T | None:

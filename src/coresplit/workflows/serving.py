@@ -31,7 +31,8 @@ from coresplit.workflows.candidates import candidate_of, frontier, short
 from coresplit.workflows.choosing import MOST_BATCH, Choice, fitting, latencies_of
 from coresplit.workflows.serve_request import parse_split
 
-QUIET_S = 5.0
+QUIET_S, QUIET_HANDED_S = 5.0, 1.0
+"""Times in the background while preparing: with PyTorch, and from what another has prepared."""
 """Longest time that an instance in preparation gives way to those that serve: if they are never
 idle, it makes no progress meanwhile and is needed all the more."""
 
@@ -75,11 +76,13 @@ def run_server(
     handed: dict[str, str] = {}
 
     def start(place: Place, quietly: bool, arena: Arena) -> ServingInstance:
+        left = handed.get(place.optimization, "")
+        background_s = QUIET_HANDED_S if left else QUIET_S
         served = Serve(
             batches=offers.batches(place),
             arena_size=arena.size,
-            quiet_s=QUIET_S if quietly else 0.0,
-            handover=handed.get(place.optimization, ""),
+            quiet_s=background_s if quietly else 0.0,
+            handover=left,
         )
         variant = Variant(place.optimization, choice.variant.mapping, place.allocator)
         spec = local.spec_on(variant, place.cpus, served)

@@ -34,6 +34,10 @@ def constant(rate: float, seconds: float, seed: int = 1) -> list[Arrival]:
     return poisson(lambda at: rate, rate, seconds, seed)
 
 
+def ramp(low: float, high: float, seconds: float) -> list[Arrival]:
+    return poisson(lambda at: low + (high - low) * at / seconds, high, seconds)
+
+
 def diurnal(low: float, high: float, period: float, seconds: float) -> list[Arrival]:
     middle, swing = (low + high) / 2, (high - low) / 2
     return poisson(lambda at: middle - swing * math.cos(2 * math.pi * at / period), high, seconds)

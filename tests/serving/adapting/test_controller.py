@@ -2,12 +2,15 @@
 
 import pytest
 
+from coresplit.serving.adapting import shadow
 from coresplit.serving.adapting.controller import Controller, Rules
+from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.adapting.packrat import PackratRule, PackratSwitcher
+from coresplit.serving.adapting.shadow import Shadow
 from coresplit.serving.adapting.simulation import Replay, simulate
 from coresplit.serving.adapting.sources import Arrival, Closed, Open, Source
 
-from .loads import SPLITS, constant, diurnal, spiky
+from .loads import SPLITS, constant, diurnal, ramp, spiky
 
 LOOK_S = 0.25
 
@@ -36,6 +39,7 @@ def test_clients_that_become_many_get_the_other_split_within_a_second() -> None:
 @pytest.mark.parametrize(
     ("name", "arrivals"),
     [
+        ("ramp", ramp(1, 20, 1800)),
         ("diurnal", diurnal(1, 18, 600, 3600)),
         ("spiky", spiky(2, 18, 120, 30, 1800)),
         ("lulls", spiky(14, 1, 300, 150, 1800)),
@@ -64,6 +68,20 @@ def test_a_switch_that_takes_long_is_made_for_a_load_that_lasts() -> None:
     short = adapted(Closed([(30, 1), (3, 32), (30, 1)]), rules=slow)
     assert short.switches == ()
     assert adapted(Closed([(30, 1), (60, 32)]), rules=slow).switches[0][1] == "thin"
+
+
+def test_the_cost_of_a_long_queue_follows_from_its_first_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cost(candidate: Candidate) -> float:
+        found = Shadow(candidate, lambda latency: latency**2)
+        for n in range(1000):
+            found.arrive(0.001 * n, 1)
+        return found.total()
+
+    costs = [cost(each) for each in SPLITS.values()]
+    monkeypatch.setattr(shadow, "_AHEAD", 1000)
+    assert costs == pytest.approx([cost(each) for each in SPLITS.values()], rel=0.03)
 
 
 def test_the_rule_of_packrat_takes_the_power_of_two_below_the_usual_load() -> None:

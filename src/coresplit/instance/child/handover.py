@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from coresplit.cache import Cache
 from coresplit.errors import PrepareFailed
 from coresplit.instance.messages import Ready
+from coresplit.models.files import file_hash
 from coresplit.optimizations import LEAST_SPREAD, MAX_ERROR
 from coresplit.optimizations.arrays import Arrays, Artifact
 
@@ -19,17 +20,20 @@ _FACTS, _EXAMPLE = "facts.json", "example.npz"
 
 class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     artifact: Artifact
+    files: tuple[str, ...]
     ready: Ready
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """A prepared model: its artifact, the facts about it, and an example.
 
+    ``files`` are the user's own files that it reads again, with ``ready.weights`` as their hash.
     ``ready`` is the answer of the instance that prepared it, with the comparison to eager PyTorch.
     ``outputs`` are what the model computed from ``inputs``, arrays [N, ...].
     """
 
     artifact: Artifact
+    files: tuple[str, ...] = ()
     ready: Ready
     inputs: Arrays
     outputs: Arrays
@@ -41,12 +45,12 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
         """
 
         def write(folder: Path) -> None:
-            facts = _Facts(artifact=self.artifact, ready=self.ready)
+            facts = _Facts(artifact=self.artifact, files=self.files, ready=self.ready)
             (folder / _FACTS).write_bytes(msgspec.json.encode(facts))
             np.savez(folder / _EXAMPLE, *self.inputs, *self.outputs)
 
         # a version with other fields cannot read what an older one has stored
-        known = " ".join(Ready.__struct_fields__)
+        known = " ".join((*_Facts.__struct_fields__, *Ready.__struct_fields__))
         return cache.get("handover", {**key, "artifact": self.artifact.path, "facts": known}, write)
 
     @classmethod
@@ -57,11 +61,14 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=_Facts)
         if facts is None or not _is_there(Path(facts.artifact.path), cache):
             raise PrepareFailed("the model another instance prepared is gone from the cache")
+        if facts.files and file_hash(*map(Path, facts.files)) != facts.ready.weights:
+            raise PrepareFailed("the model file was replaced")
         with np.load(folder / _EXAMPLE, allow_pickle=False) as file:
             arrays = tuple(file[f"arr_{n}"] for n in range(len(file.files)))
         count = len(facts.ready.inputs)
         return cls(
             artifact=facts.artifact,
+            files=facts.files,
             ready=facts.ready,
             inputs=arrays[:count],
             outputs=arrays[count:],

@@ -62,6 +62,8 @@ class Light:
             outputs=left.ready.outputs,
             buffers=_repeated(left.inputs, max(serve.batches)),
             batches=serve.batches,
+            # libraries without PyTorch do not specialize after the first run
+            warmup=1,
         )
         release_memory()
         self.ready = msgspec.structs.replace(

@@ -34,9 +34,9 @@ class _Part(NamedTuple):
 class Server:
     """A forward for each batch, over one buffer for each input.
 
-    ``buffers`` have the largest batch and hold valid inputs of the model; every batch is run twice
-    on them. Outputs have the types given by ``stored_as``. Raises PrepareFailed if their shapes do
-    not follow the batch.
+    ``buffers`` have the largest batch and hold valid inputs of the model; every batch is run
+    ``warmup`` times on them. Outputs have the types given by ``stored_as``. Raises PrepareFailed if
+    their shapes do not follow the batch.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Server:
         outputs: tuple[ModelOutput, ...],
         buffers: Arrays,
         batches: Sequence[int],
+        warmup: int = WARMUP,
     ) -> None:
         self._inputs = inputs
         self._outputs = outputs
@@ -64,7 +65,7 @@ class Server:
         self._forwards: dict[int, ArrayForward] = {}
         for batch in self._sizes:
             self._forwards[batch] = bind(tuple(each[:batch] for each in buffers), None)
-            for _ in range(WARMUP):
+            for _ in range(warmup):
                 self._check(batch, self._forwards[batch](), PrepareFailed)
         self._wholes = Wholes(
             bind,

@@ -1,5 +1,6 @@
 """Weights shared by the instances of a server, mapped from one file of the cache."""
 
+import hashlib
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from coresplit.cache import Cache
 
 _FILE = "weights.pt"
+_DIGITS = 16
 
 
 def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None:
@@ -26,9 +28,26 @@ def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None
     }
 
     def save(folder: Path) -> None:
-        torch.save({name: tensor.data for name, tensor in own.items()}, folder / _FILE)
+        # through a file of Python, so that a full disk is an OSError
+        with (folder / _FILE).open("wb") as file:
+            torch.save({name: tensor.data for name, tensor in own.items()}, file)
 
-    path = cache.get("weights", {**key, "torch": str(torch.__version__)}, save) / _FILE
+    key = {**key, "torch": str(torch.__version__), "tensors": _layout(module, own)}
+    path = cache.get("weights", key, save) / _FILE
     mapped = torch.load(path, mmap=True, weights_only=True)
     for name, tensor in own.items():
         tensor.data = mapped[name]
+
+
+def _layout(module: nn.Module, own: Mapping[str, Tensor]) -> str:
+    """Return a digest of what the file holds besides the values of parameters.
+
+    The hash of the weights does not cover buffers that are not in the state dict.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in own.items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {tensor.stride()}\n".encode())
+    for name, buffer in module.named_buffers():
+        if name in own:
+            digest.update(buffer.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:_DIGITS]

@@ -170,6 +170,7 @@ class Worker:
         """Store the prepared model for other instances; return its folder, None without a cache."""
         left = Handover(
             artifact=prepared.artifact,
+            files=tuple(map(str, self._model.files)),
             ready=ready,
             inputs=tuple(each.numpy() for each in example),
             outputs=tuple(each.numpy() for each in outputs),

@@ -66,6 +66,7 @@ def build_onnx(
             if each.data_type not in _INDICES
         ),
         weights_hash=identity,
+        files=() if fixed else (path, *weights),
     )
 
 

@@ -144,15 +144,15 @@ class Controller:
             return None
         for shadow in (*self._shadows.values(), self._real):
             shadow.advance(at)
-        gone = {name: shadow.total() - self._rivals[name].total
-                for name, shadow in self._shadows.items()}  # fmt: skip
+        totals = {name: shadow.total() for name, shadow in self._shadows.items()}
+        gone = {name: total - self._rivals[name].total for name, total in totals.items()}
         self._correct(at, in_system)
         own, requests = gone[self.present], self._requests
         rate = requests / max(1e-9, at - self._looked_at)
         self._requests, self._looked_at = 0, at
         best: tuple[float, str] | None = None
         for name, rival in self._rivals.items():
-            rival.total = self._shadows[name].total()
+            rival.total = totals[name]
             if name == self.present or not requests or own <= 0:
                 continue
             # a jump is judged by what was usual before it

@@ -3,11 +3,14 @@
 import math
 import random
 from collections.abc import Callable
+from statistics import linear_regression
 
 from coresplit.serving.adapting.instances import Candidate, Instances
 
 Cost = Callable[[float], float]
 """Maps a latency in seconds to its cost."""
+_AHEAD = 128
+"""Requests that are simulated ahead of time; those behind them follow at the same pace."""
 
 
 class Shadow:
@@ -81,10 +84,14 @@ class Shadow:
             for end, requests in instances.in_flight():
                 for request in requests:
                     ends[request] = max(end, ends.get(request, end))
-        while ahead is not None and not math.isinf(ahead.next_end):
+        while ahead is not None and not math.isinf(ahead.next_end) and len(ends) < _AHEAD:
             now, done = ahead.finish()
             for request in done:
                 ends[request] = max(now, ends.get(request, now))
+        if len(ends) < len(self._came):
+            pace, start = linear_regression(range(len(ends)), sorted(ends.values()))
+            behind = [request for request in self._came if request not in ends]
+            ends |= {each: start + pace * n for n, each in enumerate(behind, len(ends))}
         return sum(self._cost_of(request, end) for request, end in ends.items())
 
     def _cost_of(self, request: int, end: float) -> float:

@@ -114,6 +114,8 @@ class Adapter:
             return
         rested, self._rests_until = self._rests_until, 0.0
         if rested:
+            # those that arrived since the rest ended are in the system or done
+            self._arrivals = []
             controller.resume(now, self._engine.in_system)
             return
         arrivals, self._arrivals = self._arrivals, []

@@ -11,7 +11,7 @@ from coresplit.stats.difference import Relation
 def said_of(
     run: str,
     found: Capacity,
-    rivals: Sequence[tuple[Capacity, Speedup]],
+    rivals: Sequence[tuple[Capacity, Speedup | None]],
 ) -> tuple[str, ...]:
     """Return three lines: the choice, the reason, and the comparison if there are rivals."""
     goal = (
@@ -24,13 +24,16 @@ def said_of(
 def said_within(
     run: str,
     found: Capacity,
-    rivals: Sequence[tuple[Capacity, Speedup]],
+    rivals: Sequence[tuple[Capacity, Speedup | None]],
     *,
     slo_s: float,
     percentile: float,
     rate: float,
 ) -> tuple[str, ...]:
-    """Return the same for instances that hold a latency; ``rate`` is in requests per second."""
+    """Return the same for instances that hold a latency; ``rate`` is in requests per second.
+
+    A rival without a speedup holds no rate.
+    """
     goal = (
         f"the highest rate with {percentile:g} % of requests answered within "
         f"{format_duration(slo_s)}: "
@@ -42,7 +45,7 @@ def said_within(
 def _lines(
     run: str,
     found: Capacity,
-    rivals: Sequence[tuple[Capacity, Speedup]],
+    rivals: Sequence[tuple[Capacity, Speedup | None]],
     goal: str,
     what: str,
 ) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ def _lines(
     return *lines, f"compared: {listed([_against(found, *rival, what) for rival in rivals])}"
 
 
-def _doubt(found: Capacity, rivals: Sequence[tuple[Capacity, Speedup]]) -> str:
+def _doubt(found: Capacity, rivals: Sequence[tuple[Capacity, Speedup | None]]) -> str:
     doubted = [found, *(rival for rival, _ in rivals)]
     if not any("unstable" in each.full.doubts for each in doubted):
         return ""
@@ -76,10 +79,12 @@ def _instances(piece: Piece) -> str:
     return f"{count} of {on_threads(piece.threads)}"
 
 
-def _against(found: Capacity, rival: Capacity, gain: Speedup, what: str) -> str:
+def _against(found: Capacity, rival: Capacity, gain: Speedup | None, what: str) -> str:
     name = listed([_instances(piece) for piece in rival.split.pieces])
     if rival.variant != found.variant:
         name += f" of {rival.variant}"
+    if gain is None:
+        return f"{name} would hold no rate"
     share = percent(abs(gain.ratio - 1))
     said: dict[Relation, str] = {
         "faster": f"{share} more {what} than {name}",
