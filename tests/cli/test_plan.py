@@ -457,7 +457,7 @@ def test_a_command_that_is_advised_can_be_pasted_whatever_the_folder_is_called(
         ("--batch 8 --measure --budget soon", "'soon' is not a duration"),
         ("--batch 8 --verify --budget none", "--verify needs a finite budget"),
         ("--slo soon", "'soon' is not a duration"),
-        ("--slo 20ms --batch 8", "leave out the batch, or the SLO"),
+        ("--slo 20ms --batch 8", "leave out the batch or the SLO"),
         ("--verify", "--verify is for one batch; name it with --batch"),
         ("--measure --slo 20ms", "--measure is for one batch"),
         ("--batch 8 --budget 1m", "--budget is for --verify and --measure"),

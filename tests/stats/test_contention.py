@@ -173,7 +173,7 @@ def test_the_run_is_told_how_many_visits_where_and_by_whom() -> None:
     assert "3 of 6 visits were disturbed" in text
     assert "held 0.5" in text
     assert "loop (process 7)" in text
-    assert "in no value" in text
+    assert "not used" in text
     left = told(run(measured(signs(waited_s=0.5)), journal=journal))
     assert left is not None
     assert "1 cell has no other visit" in left
