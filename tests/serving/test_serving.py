@@ -164,6 +164,15 @@ def rows_of(number: int, count: int) -> bytes:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def posted(rows: bytes) -> bytes:
+    """A request as it is on the wire."""
+    return (
+        b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
+        b"Inference-Header-Content-Length: 0\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(rows) + rows
+    )
+
+
 def test_rows_are_cut_and_joined_and_never_mixed(loop: str) -> None:
     async def test() -> None:
         async with serving(3) as served:
@@ -415,11 +424,7 @@ def test_what_a_client_that_left_had_asked_is_not_computed() -> None:
             await asyncio.sleep(0.1)
             body = rows_of(2, 1)
             with socket.create_connection(("127.0.0.1", served.port)) as client:
-                client.sendall(
-                    b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
-                    b"Inference-Header-Content-Length: 0\r\n"
-                    b"Content-Length: %d\r\n\r\n" % len(body) + body
-                )
+                client.sendall(posted(body))
                 await asyncio.sleep(0.05)
                 assert served.engine.queued == 1
             assert (await first)[0] == 200
@@ -484,11 +489,7 @@ def test_a_request_that_was_still_arriving_counts_as_accepted_while_draining() -
         async with serving(1, latency=lambda batch: 2.0) as served:
             body = rows_of(1, 1)
             with socket.create_connection(("127.0.0.1", served.port)) as client:
-                client.sendall(
-                    b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
-                    b"Inference-Header-Content-Length: 0\r\n"
-                    b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1]
-                )
+                client.sendall(posted(body)[:-1])
                 await asyncio.sleep(0.1)
                 draining = asyncio.ensure_future(drained(served.engine, served.front, 0.5))
                 await asyncio.sleep(0.1)

@@ -1,6 +1,7 @@
 """The hash of a network's weights, its largest tensor and its floating point operations."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,11 +23,16 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weights_hash(module: "nn.Module") -> str:
-    """First 16 hex digits of the SHA-256 over names, shapes, types and bytes of the state."""
+    """The hash of the state of a module; buffers that it does not save are left out."""
+    return tensors_hash(module.state_dict())
+
+
+def tensors_hash(tensors: "Mapping[str, Tensor]") -> str:
+    """First 16 hex digits of the SHA-256 over names, shapes, types and bytes of tensors."""
     from torch import uint8  # noqa: PLC0415
 
     digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
+    for name, tensor in tensors.items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         # numpy has no bfloat16, so view it as bytes
         digest.update(tensor.contiguous().flatten().view(uint8).numpy().data)

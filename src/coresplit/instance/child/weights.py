@@ -1,6 +1,5 @@
 """Weights shared by the instances of a server, mapped from one file of the cache."""
 
-import hashlib
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -9,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from coresplit.cache import Cache
+from coresplit.models.tensors import tensors_hash
 
 _FILE = "weights.pt"
-_DIGITS = 16
 
 
 def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None:
@@ -32,22 +31,10 @@ def map_weights(module: nn.Module, key: Mapping[str, str], cache: Cache) -> None
         with (folder / _FILE).open("wb") as file:
             torch.save({name: tensor.data for name, tensor in own.items()}, file)
 
-    key = {**key, "torch": str(torch.__version__), "tensors": _layout(module, own)}
+    # the hash of the weights does not cover buffers that are not in the state dict
+    buffers = tensors_hash({name: own[name] for name, _ in module.named_buffers() if name in own})
+    key = {**key, "torch": str(torch.__version__), "buffers": buffers}
     path = cache.get("weights", key, save) / _FILE
     mapped = torch.load(path, mmap=True, weights_only=True)
     for name, tensor in own.items():
         tensor.data = mapped[name]
-
-
-def _layout(module: nn.Module, own: Mapping[str, Tensor]) -> str:
-    """Return a digest of what the file holds besides the values of parameters.
-
-    The hash of the weights does not cover buffers that are not in the state dict.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in own.items():
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {tensor.stride()}\n".encode())
-    for name, buffer in module.named_buffers():
-        if name in own:
-            digest.update(buffer.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:_DIGITS]
