@@ -163,7 +163,6 @@ def rows_of(number: int, count: int) -> bytes:
     return b"".join(f"{number:08d}{row:08d}".encode() for row in range(count))
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def posted(rows: bytes) -> bytes:
     """A request as it is on the wire."""
     return (
@@ -173,6 +172,7 @@ def posted(rows: bytes) -> bytes:
     )
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_rows_are_cut_and_joined_and_never_mixed(loop: str) -> None:
     async def test() -> None:
         async with serving(3) as served:
