@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from pathlib import Path
 
 import msgspec
@@ -103,6 +104,19 @@ def test_a_stall_is_seen_by_all_that_were_due_in_it(body: Path) -> None:
     alone, _ = loaded(script, closed(1, requests=150, within=0.3), body)
     assert alone.answered == 150
     assert 1 <= alone.late < run.late
+
+
+def test_all_that_was_due_is_sent_though_the_generator_itself_stalls_beyond_the_end(
+    body: Path,
+) -> None:
+    async def script(seen: Seen) -> bytes | None:
+        if seen.number == 50:
+            # the server of the test runs on the loop of the generator
+            time.sleep(0.5)
+        return OK
+
+    run, _ = loaded(script, steady(1000, duration=0.3), body)
+    assert (run.due, run.answered) == (300, 300)
 
 
 def test_latency_counts_from_the_intended_start_where_connections_are_few(body: Path) -> None:

@@ -147,6 +147,19 @@ def test_the_survey_of_inception_finds_the_third_convolutions_output_and_all_ope
     assert found.flops == 11_426_432_192
 
 
+def test_a_survey_does_not_import_the_compiler() -> None:
+    """It takes as long to import as PyTorch itself, and 70 MB in every instance."""
+    script = (
+        "import sys\n"
+        "from torch import nn, ones\n"
+        "from coresplit.models import survey\n"
+        "assert survey(nn.Linear(4, 8), (ones(3, 4),)).flops == 64\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.strip() == b"False"
+
+
 def test_the_survey_of_two_layers_is_exact_and_leaves_no_hook_behind() -> None:
     layers = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
     found = survey(layers, (torch.ones(3, 4),))

@@ -241,8 +241,12 @@ class Driver:
                 self._on_second()
                 next_second += math.floor(now - next_second) + 1
             if now >= ends_at:
-                self._end(ends_at)
-                ends_at = math.inf
+                if self._next is None:
+                    self._end(ends_at)
+                    ends_at = math.inf
+                else:
+                    # this process stalled: what was due before the end is still sent
+                    self._ring()
             self._pool.give_up(now - self._limits.timeout)
             if self._too_late(now):
                 self.stopped_early = True

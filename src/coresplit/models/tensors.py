@@ -45,19 +45,10 @@ def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
     The largest tensor is the largest that an operator allocates. Operations are those of
     convolutions, matrix products and attention, counted as they are dispatched.
     """
-    from torch import inference_mode, ops  # noqa: PLC0415
-    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count  # noqa: PLC0415
+    from torch import inference_mode  # noqa: PLC0415
 
-    from coresplit.models.largest_tensor import LargestTensor  # noqa: PLC0415
+    from coresplit.models.watching import Watch  # noqa: PLC0415
 
-    def attention(
-        query: list[int], key: list[int], value: list[int], *_: object, **__: object
-    ) -> int:
-        return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
-
-    # the counter supports attention only on other devices
-    on_cpu = ops.aten._scaled_dot_product_flash_attention_for_cpu
-    counter = FlopCounterMode(display=False, custom_mapping={on_cpu: attention})
-    with inference_mode(), LargestTensor() as watched, counter:
+    with inference_mode(), Watch() as watch:
         module(*(each[:1] for each in inputs))
-    return Survey(largest_tensor=watched.size, flops=counter.get_total_flops())
+    return Survey(largest_tensor=watch.largest_tensor, flops=watch.flops)
