@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from served_rows import Front, make_importable, model, spec
+from served_rows import BATCHES, Front, make_importable, model, spec
 
 from coresplit.cache import VARIABLE, Cache
 from coresplit.instance import Process
-from coresplit.instance.messages import InstanceSpec, Ready, Serve
+from coresplit.instance.messages import HandedOver, InstanceSpec, Ready, Serve
 from coresplit.machine.numa import memory_can_be_bound
 from coresplit.models import build
 
@@ -70,8 +70,10 @@ def test_an_instance_lets_go_of_pytorch_and_tells_others_how_to_do_without(
     fronts.append(Front(after(first, optimization)))
     second = fronts[1].ready()
     monkeypatch.undo()
-    assert first.handover == second.handover
-    assert Path(first.handover).is_dir()
+    assert first.handover.folder == second.handover.folder
+    assert Path(first.handover.folder).is_dir()
+    assert first.handover.batch == second.handover.batch == max(BATCHES)
+    assert second.resident >= first.handover.memory == first.resident > 0
     for name in ("inputs", "outputs", "weights", "parameters", "facts", "error", "compared"):
         assert getattr(second, name) == getattr(first, name), name
     assert second.memory < first.memory
@@ -81,7 +83,7 @@ def test_an_instance_lets_go_of_pytorch_and_tells_others_how_to_do_without(
 @pytest.mark.parametrize("optimization", ["none", "script"])
 def test_what_computes_with_pytorch_keeps_it(fronts: list[Front], optimization: str) -> None:
     fronts.append(Front(spec(optimization)))
-    assert fronts[0].ready().handover == ""
+    assert fronts[0].ready().handover.folder == ""
     assert has_torch(fronts[0])
 
 
@@ -92,15 +94,15 @@ def test_an_instance_prepares_the_model_where_the_handover_is_gone_or_damaged(
     fronts.append(Front(spec("onnxruntime")))
     first = fronts[0].ready()
     expected = bits(fronts[0])
-    example = Path(first.handover) / "example.npz"
+    example = Path(first.handover.folder) / "example.npz"
     example.write_bytes(example.read_bytes()[:-1])
     fronts.append(Front(after(first, "onnxruntime")))
     whole = fronts[1].ready()
-    assert whole.handover == ""
+    assert whole.handover.folder == ""
     assert has_torch(fronts[1])
     Cache().clear()
     fronts.append(Front(after(first, "onnxruntime")))
-    assert fronts[2].ready().handover == ""
+    assert fronts[2].ready().handover.folder == ""
     assert bits(fronts[1]) == bits(fronts[2]) == expected
 
 
@@ -120,7 +122,7 @@ def test_an_instance_tells_its_own_memory_nodes_not_those_of_the_one_before(
 def test_an_instance_of_a_sweep_keeps_pytorch() -> None:
     process = Process(msgspec.structs.replace(spec("onnxruntime"), serve=None))
     try:
-        assert process.wait_ready().handover == ""
+        assert process.wait_ready().handover == HandedOver()
         timed = process.time_forward_passes(1, 2, 10.0, 60.0)
         assert len(timed.durations) == 2
     finally:

@@ -46,6 +46,21 @@ def test_all_threads_come_back_after_a_while(process: subprocess.Popen[bytes]) -
     assert len(policies(process)) == 3
 
 
+def test_a_process_that_hardly_computes_comes_back_at_once_and_one_that_does_in_time() -> None:
+    """One waits and would not be brought back for an hour, the other has a core for itself."""
+    kinds = {"time.sleep(60)": 3600.0, "\nwhile True: pass": 1.0}
+    for program, longest_s in kinds.items():
+        with subprocess.Popen([sys.executable, "-c", f"import time; {program}"]) as process:
+            try:
+                step_back(process, longest_s)
+                deadline = time.monotonic() + 60
+                while policies(process) != [os.sched_getscheduler(0)]:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            finally:
+                process.kill()
+
+
 def test_a_process_that_has_ended_is_left_alone(process: subprocess.Popen[bytes]) -> None:
     step_back(process, 0.1)
     process.kill()

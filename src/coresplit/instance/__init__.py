@@ -28,6 +28,7 @@ from coresplit.instance.interrupt import Interrupt
 from coresplit.instance.messages import (
     Failure,
     FoundPeak,
+    HandedOver,
     Infer,
     Inferred,
     InstanceSpec,
@@ -54,6 +55,7 @@ __all__ = [
     "FakeMachine",
     "FakeServing",
     "FoundPeak",
+    "HandedOver",
     "Host",
     "Infer",
     "Inferred",

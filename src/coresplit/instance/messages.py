@@ -8,20 +8,32 @@ from coresplit.models import ModelSpec
 from coresplit.records import Evidence, Inputs, Mapping, ModelInput, ModelOutput, Signs
 
 
+class HandedOver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an instance spares others with the same model and optimization.
+
+    ``folder`` has the model, to be loaded without PyTorch; empty if that is impossible. Batches up
+    to ``batch`` have been run, and an instance that has run them takes ``memory`` bytes.
+    """
+
+    folder: str = ""
+    batch: int = 0
+    memory: int = 0
+
+
 class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of an instance of a server.
 
-    ``batches`` are the batches of its forwards, including 1; each is run before it is ready.
-    ``arena_size`` is the size of its arena in bytes. For up to ``quiet_s`` seconds it is prepared
-    only while no other process wants its cores. ``handover`` is the folder reported by an instance
-    with the same model and optimization, empty without one. Raises ValueError if batches lack 1 or
-    have one below it.
+    ``batches`` are the batches of its forwards, including 1. Those that no instance has run yet are
+    run before it is ready. ``arena_size`` is the size of its arena in bytes. It is prepared only
+    while no other process wants its cores, for up to ``quiet_s`` seconds and as long as it makes
+    progress so. ``handover`` is what an instance with the same model and optimization reported.
+    Raises ValueError if batches lack 1 or have one below it.
     """
 
     batches: tuple[int, ...]
     arena_size: int
     quiet_s: float = 0.0
-    handover: str = ""
+    handover: HandedOver = HandedOver()
 
     def __post_init__(self) -> None:
         if 1 not in self.batches or min(self.batches) < 1:
@@ -128,8 +140,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     is imported, ``prepare_s`` from there until ready. ``input_s`` is the seconds per input of a
     first forward of a small batch: a rough estimate before anything is measured. ``quietly`` says
     whether it was prepared in the background; ``scheduling`` has the policies of its threads after
-    that, empty if it was not asked for. ``handover`` is a folder from which instances like it are
-    prepared without PyTorch; empty if that is impossible.
+    that, empty if it was not asked for. ``handover`` is what instances like it can build on.
     """
 
     threads: int
@@ -154,7 +165,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     weights: str
     memory: int
     resident: int = 0
-    handover: str = ""
+    handover: HandedOver = HandedOver()
 
 
 class Timed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="timed"):

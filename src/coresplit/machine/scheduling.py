@@ -1,8 +1,10 @@
 """Background scheduling: a process computes only while no other process wants its cores."""
 
+import math
 import os
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,10 @@ _NAMES = {
     os.SCHED_FIFO: "fifo",
     os.SCHED_RR: "rr",
 }
+
+
+LOOK_S, STARVED = 0.25, 0.2
+"""A background process that computed for a smaller share of that many seconds makes no progress."""
 
 
 @cache
@@ -41,19 +47,28 @@ def may_return() -> bool:
 def step_back(process: subprocess.Popen[bytes], longest_s: float) -> None:
     """Put a process that has just been started in the background for up to ``longest_s`` seconds.
 
-    Threads that it starts inherit that. Does nothing if it could not return to normal. Its parent
-    brings it back, because while other processes use all cores, it might not run at all.
+    Threads that it starts inherit that. Does nothing if it could not return to normal. A thread of
+    its parent brings it back, earlier if it hardly computes: while other processes use all cores,
+    it would only wait.
     """
     if may_return():
         with suppress(OSError):
             policy = os.sched_getscheduler(0)
             os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
-            timer = threading.Timer(longest_s, _bring_back, [process, policy])
-            timer.daemon = True
-            timer.start()
+            threading.Thread(
+                target=_bring_back, args=(process, policy, longest_s), daemon=True
+            ).start()
 
 
-def _bring_back(process: subprocess.Popen[bytes], policy: int) -> None:
+def _bring_back(process: subprocess.Popen[bytes], policy: int, longest_s: float) -> None:
+    end = time.monotonic() + longest_s
+    before = -math.inf
+    while (left := end - time.monotonic()) > 0:
+        computed = _cpu_seconds(process.pid)
+        if computed - before < STARVED * LOOK_S:
+            break
+        before = computed
+        time.sleep(min(LOOK_S, left))
     if process.poll() is None:
         with suppress(OSError):
             come_back(policy, str(process.pid))
@@ -78,6 +93,15 @@ def policies() -> tuple[str, ...]:
 def name_of(policy: int) -> str:
     """Return the name of a policy, such as ``other`` for ``SCHED_OTHER``."""
     return _NAMES.get(policy, str(policy))
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the seconds that all threads of a process have computed; 0 if it is gone."""
+    try:
+        # the id of its CPU clock, as in clock_getcpuclockid(3)
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
 
 
 def _policies(process: str = "self") -> dict[int, int]:

@@ -7,7 +7,7 @@ from coresplit.models.fake import FakeModel, is_fake, parse_fake
 from coresplit.models.input_spec import parse_input
 from coresplit.models.sources import describe, form_of, packages_of, usable
 from coresplit.models.spec import ModelSpec, validate
-from coresplit.models.tensors import Survey, survey, weights_hash
+from coresplit.models.tensors import Survey, survey, tensors_hash, weights_hash
 from coresplit.models.user.onnx_survey import survey_onnx
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "parse_input",
     "survey",
     "survey_onnx",
+    "tensors_hash",
     "usable",
     "validate",
     "weights_hash",

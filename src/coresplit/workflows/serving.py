@@ -5,11 +5,14 @@ import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import msgspec
+
 from coresplit.errors import EnvironmentFault
 from coresplit.format import format_duration, format_size
 from coresplit.instance import (
     Arena,
     FakeServing,
+    HandedOver,
     LocalHost,
     Process,
     Serve,
@@ -31,10 +34,8 @@ from coresplit.workflows.candidates import candidate_of, frontier, short
 from coresplit.workflows.choosing import MOST_BATCH, Choice, fitting, latencies_of
 from coresplit.workflows.serve_request import parse_split
 
-QUIET_S, QUIET_HANDED_S = 5.0, 1.0
-"""Times in the background while preparing: with PyTorch, and from what another has prepared."""
-"""Longest time that an instance in preparation gives way to those that serve: if they are never
-idle, it makes no progress meanwhile and is needed all the more."""
+QUIET_S = 5.0
+"""Longest time that an instance in preparation gives way to those that serve."""
 
 
 def run_server(
@@ -72,17 +73,19 @@ def run_server(
     local = LocalHost(choice.spec, choice.machine, "hot")
     model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
     offers = Offers(choice, local)
-    # by optimization: what a ready instance hands over, to prepare others from
-    handed: dict[str, str] = {}
+    # by optimization: what ready instances hand over, to prepare others from
+    handed: dict[str, HandedOver] = {}
+
+    def keep(optimization: str, found: HandedOver) -> None:
+        most = max(found, handed.get(optimization, found), key=lambda each: each.batch)
+        handed[optimization] = msgspec.structs.replace(most, folder=found.folder)
 
     def start(place: Place, quietly: bool, arena: Arena) -> ServingInstance:
-        left = handed.get(place.optimization, "")
-        background_s = QUIET_HANDED_S if left else QUIET_S
         served = Serve(
             batches=offers.batches(place),
             arena_size=arena.size,
-            quiet_s=background_s if quietly else 0.0,
-            handover=left,
+            quiet_s=QUIET_S if quietly else 0.0,
+            handover=handed.get(place.optimization, HandedOver()),
         )
         variant = Variant(place.optimization, choice.variant.mapping, place.allocator)
         spec = local.spec_on(variant, place.cpus, served)
@@ -90,7 +93,7 @@ def run_server(
             return Process(
                 spec,
                 arena,
-                lambda ready: handed.update({place.optimization: ready.handover}),
+                lambda ready: keep(place.optimization, ready.handover),
             )
         # a formula serves too, in real time: each output is the first bytes of its row
         latency = partial(model.latency, place.optimization, spec.threads)

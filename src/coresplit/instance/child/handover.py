@@ -1,5 +1,6 @@
 """Models that one instance prepares with PyTorch and others load without it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from coresplit.cache import Cache
 from coresplit.errors import PrepareFailed
-from coresplit.instance.messages import Ready
+from coresplit.instance.memory import proportional
+from coresplit.instance.messages import HandedOver, Ready, Serve
 from coresplit.models.files import file_hash
 from coresplit.optimizations import LEAST_SPREAD, MAX_ERROR
 from coresplit.optimizations.arrays import Arrays, Artifact
@@ -50,7 +52,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             np.savez(folder / _EXAMPLE, *self.inputs, *self.outputs)
 
         # a version with other fields cannot read what an older one has stored
-        known = " ".join((*_Facts.__struct_fields__, *Ready.__struct_fields__))
+        stored = (_Facts, Ready, HandedOver)
+        known = " ".join(name for each in stored for name in each.__struct_fields__)
         return cache.get("handover", {**key, "artifact": self.artifact.path, "facts": known}, write)
 
     @classmethod
@@ -83,6 +86,16 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
         far = max(map(apart, self.outputs, found), default=0.0)
         if len(found) != len(self.outputs) or not far <= allowed:
             raise PrepareFailed(f"outputs of the loaded model changed by {far:.2g}")
+
+
+def handed_on(serve: Serve) -> HandedOver:
+    """Return what others can build on, once this instance has run the batches it had to."""
+    known = serve.handover
+    return HandedOver(
+        folder=known.folder,
+        batch=max(known.batch, *serve.batches),
+        memory=max(known.memory, proportional(os.getpid())),
+    )
 
 
 def apart(expected: NDArray[Any], found: NDArray[Any]) -> float:

@@ -8,11 +8,10 @@ import msgspec
 import numpy as np
 
 from coresplit.cache import Cache
-from coresplit.instance.child.handover import Handover
+from coresplit.instance.child.handover import Handover, handed_on
 from coresplit.instance.child.serving import Server
 from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
-from coresplit.instance.memory import proportional
 from coresplit.instance.messages import (
     Forwards,
     FoundPeak,
@@ -49,12 +48,13 @@ class Light:
     ) -> None:
         started_s = process_age() if started_s is None else started_s
         os.sched_setaffinity(0, spec.home[: spec.threads])
-        left = Handover.take(Path(serve.handover), Cache())
+        left = Handover.take(Path(serve.handover.folder), Cache())
         self._cpus, self._example = spec.cpus, left.inputs
         self._model = model = left.artifact.load(spec.cpus)
         forward = model.over(left.inputs)
-        left.check(forward())
-        input_s = settle(spec.cpus, forward, time.monotonic) / len(left.inputs[0])
+        found: list[Arrays] = []
+        took = settle(spec.cpus, lambda: found.append(forward()), time.monotonic)
+        left.check(found[-1])
         self._server = Server(
             model.over,
             arena,
@@ -62,10 +62,10 @@ class Light:
             outputs=left.ready.outputs,
             buffers=_repeated(left.inputs, max(serve.batches)),
             batches=serve.batches,
-            # libraries without PyTorch do not specialize after the first run
-            warmup=1,
+            known=serve.handover.batch,
         )
         release_memory()
+        handed = handed_on(serve)
         self.ready = msgspec.structs.replace(
             left.ready,
             threads=model.threads,
@@ -74,11 +74,11 @@ class Light:
             allocator=loaded_allocator(),
             start_s=started_s,
             prepare_s=process_age() - started_s,
-            input_s=input_s,
+            input_s=took / len(left.inputs[0]),
             facts=left.ready.facts | model.facts | binding_facts(spec.nodes),
-            memory=max(memory, peak_memory()),
-            resident=proportional(os.getpid()),
-            handover=serve.handover,
+            memory=max(memory, peak_memory(), handed.memory),
+            resident=handed.memory,
+            handover=handed,
         )
 
     def infer(self, command: Infer) -> Inferred:

@@ -110,7 +110,7 @@ def _serve(
 def _light(begun: Begun, arena: Arena | None) -> "Light | None":
     """Load what another instance has prepared; None if there is nothing to load."""
     serve = begun.spec.serve
-    if serve is None or not serve.handover or arena is None:
+    if serve is None or not serve.handover.folder or arena is None:
         return None
     from coresplit.instance.child.light import Light  # noqa: PLC0415 (only servers need it)
 
@@ -119,7 +119,7 @@ def _light(begun: Begun, arena: Arena | None) -> "Light | None":
     except Exception as error:
         print(_one_line(error), file=sys.stderr, flush=True)
     # whatever failed, preparing with PyTorch either avoids it or reports it
-    _start_again(msgspec.structs.replace(begun, spec=_with(begun.spec, handover="")))
+    _start_again(msgspec.structs.replace(begun, spec=_from(begun.spec, folder="")))
     return None
 
 
@@ -128,15 +128,16 @@ def _whole(begun: Begun, arena: Arena | None, *, first: bool) -> "Worker":
     from coresplit.instance.child.worker import Worker  # noqa: PLC0415 (imports torch)
 
     def hand_over(folder: Path, ready: Ready) -> None:
-        spec = _with(begun.spec, handover=str(folder))
+        spec = _from(begun.spec, folder=str(folder))
         _start_again(Begun(spec=spec, started_s=ready.start_s, memory=ready.memory))
 
     # a restarted program does not start again
     return Worker(begun.spec, arena, hand_over if first and arena is not None else None)
 
 
-def _with(spec: InstanceSpec, handover: str) -> InstanceSpec:
+def _from(spec: InstanceSpec, folder: str) -> InstanceSpec:
     assert spec.serve is not None
+    handover = msgspec.structs.replace(spec.serve.handover, folder=folder)
     serve = msgspec.structs.replace(spec.serve, handover=handover)
     return msgspec.structs.replace(spec, serve=serve)
 

@@ -19,7 +19,6 @@ from coresplit.models.input_spec import DTYPES
 from coresplit.optimizations.arrays import ArrayForward, Arrays, Bind
 from coresplit.records import ModelInput, ModelOutput
 
-WARMUP = 2
 _ALL_TAKEN = ("",)
 
 
@@ -34,9 +33,9 @@ class _Part(NamedTuple):
 class Server:
     """A forward for each batch, over one buffer for each input.
 
-    ``buffers`` have the largest batch and hold valid inputs of the model; every batch is run
-    ``warmup`` times on them. Outputs have the types given by ``stored_as``. Raises PrepareFailed if
-    their shapes do not follow the batch.
+    ``buffers`` have the largest batch and hold valid inputs of the model. Batches above
+    ``known``, which another instance has run, are run on them. Outputs have the types given by
+    ``stored_as``. Raises PrepareFailed if their shapes do not follow the batch.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Server:
         outputs: tuple[ModelOutput, ...],
         buffers: Arrays,
         batches: Sequence[int],
-        warmup: int = WARMUP,
+        known: int = 0,
     ) -> None:
         self._inputs = inputs
         self._outputs = outputs
@@ -65,7 +64,7 @@ class Server:
         self._forwards: dict[int, ArrayForward] = {}
         for batch in self._sizes:
             self._forwards[batch] = bind(tuple(each[:batch] for each in buffers), None)
-            for _ in range(warmup):
+            if batch > known:
                 self._check(batch, self._forwards[batch](), PrepareFailed)
         self._wholes = Wholes(
             bind,

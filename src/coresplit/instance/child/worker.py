@@ -1,7 +1,6 @@
 """One prepared model inside the child, on its cores."""
 
 import gc
-import hashlib
 import math
 import os
 import time
@@ -18,17 +17,17 @@ from coresplit.cache import Cache
 from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError, UsageError
 from coresplit.format import format_share
 from coresplit.instance.child import peak
-from coresplit.instance.child.handover import Handover
+from coresplit.instance.child.handover import Handover, handed_on
 from coresplit.instance.child.serving import Server
 from coresplit.instance.child.tensors import described, over_arrays
 from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
 from coresplit.instance.child.turns import in_turns, inputs_wanted
 from coresplit.instance.child.weights import map_weights
-from coresplit.instance.memory import proportional
 from coresplit.instance.messages import (
     Forwards,
     FoundPeak,
+    HandedOver,
     Infer,
     Inferred,
     InstanceSpec,
@@ -40,7 +39,7 @@ from coresplit.machine.allocators import loaded_allocator, release_memory
 from coresplit.machine.counters import peak_memory, process_age
 from coresplit.machine.numa import binding_facts, bound_nodes
 from coresplit.machine.topology import last_level_cache
-from coresplit.models import Survey, build, survey, survey_onnx
+from coresplit.models import Survey, build, survey, survey_onnx, tensors_hash
 from coresplit.optimizations import (
     CONSTANT,
     MAX_ERROR,
@@ -56,7 +55,6 @@ from coresplit.records import UNCHECKED
 
 CHECK_INPUTS = 4
 REST_S = 0.02
-_DIGITS = 16
 
 Forward = Callable[[], tuple[Tensor, ...]]
 
@@ -95,9 +93,12 @@ class Worker:
         self._outputs = described(self._model.outputs, expected)
         seen = self._survey(example)
         torch.set_num_threads(spec.threads)
-        identity = f"{self._model.weights_hash} {_digest(expected)}"
+        # the model's code may change while its weights do not
+        computed = tensors_hash({str(n): each for n, each in enumerate(expected)})
+        identity = f"{self._model.weights_hash} {computed}"
         request = self._subject(identity, spec.cpus)
         optimization = optimization_named(spec.optimization)
+        self._compiles = optimization.makes == "compiled"
         # the comparison used one input, so rotating inputs have not been made for any batch yet
         self._batch = CHECK_INPUTS if spec.inputs == "hot" else None
         with _of_the_optimization():
@@ -192,6 +193,8 @@ class Worker:
                 outputs=self._outputs,
                 buffers=tuple(each.contiguous().numpy() for each in inputs),
                 batches=spec.serve.batches,
+                # other instances' compiled code must be loaded first
+                known=0 if self._compiles else spec.serve.handover.batch,
             )
 
     def _bound(self, batch: int) -> Forward:
@@ -216,6 +219,8 @@ class Worker:
         self, begin: float, comparison: Comparison, seen: Survey, *, lossy: bool
     ) -> Ready:
         """Read back the settings; preparing began at ``begin`` on the monotonic clock."""
+        serve = self.spec.serve
+        handed = handed_on(serve) if serve is not None and self._server else HandedOver()
         return Ready(
             threads=self._prepared.threads,
             interop_threads=torch.get_num_interop_threads(),
@@ -235,8 +240,9 @@ class Worker:
             outputs=self._outputs,
             parameters=self._model.parameters,
             weights=self._model.weights_hash,
-            memory=peak_memory(),
-            resident=proportional(os.getpid()) if self._server else 0,
+            memory=max(peak_memory(), handed.memory),
+            resident=handed.memory,
+            handover=handed,
         )
 
     def _facts(self, unchecked: str, *, lossy: bool) -> dict[str, str]:
@@ -286,11 +292,3 @@ def _accept(comparison: Comparison, *, lossy: bool) -> None:
             f"outputs differ from eager by {format_share(comparison.error)}, "
             f"at most {format_share(MAX_ERROR)} is accepted"
         )
-
-
-def _digest(outputs: tuple[Tensor, ...]) -> str:
-    """Hash the model's outputs: its code may change while the weights do not."""
-    digest = hashlib.sha256()
-    for tensor in outputs:
-        digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:_DIGITS]
