@@ -80,11 +80,28 @@ def test_an_instance_lets_go_of_pytorch_and_tells_others_how_to_do_without(
     assert bits(fronts[0]) == bits(fronts[1])
 
 
-@pytest.mark.parametrize("optimization", ["none", "script"])
-def test_what_computes_with_pytorch_keeps_it(fronts: list[Front], optimization: str) -> None:
-    fronts.append(Front(spec(optimization)))
+def test_what_computes_with_pytorch_keeps_it(fronts: list[Front]) -> None:
+    fronts.append(Front(spec("none")))
     assert fronts[0].ready().handover.folder == ""
     assert has_torch(fronts[0])
+
+
+def test_torchscript_is_made_once_for_all_instances(
+    fronts: list[Front], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fronts.append(Front(spec("script")))
+    first = fronts[0].ready()
+    expected = bits(fronts[0])
+    # the code of the network is gone
+    monkeypatch.setenv("PYTHONPATH", "")
+    fronts.append(Front(after(first, "script")))
+    second = fronts[1].ready()
+    monkeypatch.undo()
+    assert has_torch(fronts[1])
+    assert first.handover.folder == second.handover.folder
+    for name in ("inputs", "outputs", "weights", "threads", "interop_threads", "facts", "error"):
+        assert getattr(second, name) == getattr(first, name), name
+    assert bits(fronts[1]) == expected
 
 
 def test_an_instance_prepares_the_model_where_the_handover_is_gone_or_damaged(

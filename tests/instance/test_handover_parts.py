@@ -20,7 +20,7 @@ from coresplit.instance.child.tensors import over_arrays
 from coresplit.instance.messages import Ready
 from coresplit.models.files import file_hash
 from coresplit.optimizations import Forward
-from coresplit.optimizations.arrays import Artifact
+from coresplit.optimizations.base import Artifact
 from coresplit.records import ModelInput, ModelOutput
 
 
@@ -168,6 +168,7 @@ class Given:
 
     facts: dict[str, str] = {}  # noqa: RUF012 (as the protocol has it)
     threads = 1
+    artifact = None
 
     def __init__(self, *outputs: Tensor) -> None:
         self.outputs = outputs

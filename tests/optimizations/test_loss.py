@@ -33,6 +33,7 @@ class Counting:
         self.batches: list[int] = []
         self.facts = self._eager.facts
         self.threads = 1
+        self.artifact = None
 
     def bind(
         self, inputs: tuple[Tensor, ...], like: Callable[[], tuple[Tensor, ...]] | None = None

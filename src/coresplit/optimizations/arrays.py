@@ -2,15 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from coresplit.optimizations.base import Forward
+from coresplit.optimizations.base import Artifact, Forward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,22 +17,6 @@ ArrayForward = Callable[[], Arrays]
 """Runs one forward and returns its outputs, which the next call may overwrite."""
 Bind = Callable[[Arrays, ArrayForward | None], ArrayForward]
 """Makes a forward over arrays, as ``ArrayModel.over`` does."""
-
-
-class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file from which a prepared model is loaded again, without PyTorch.
-
-    ``loaded_by`` is ``module:function``, imported on use; it takes the path and the logical CPUs.
-    """
-
-    path: str
-    loaded_by: str
-
-    def load(self, cpus: tuple[int, ...]) -> "ArrayModel":
-        """Load the model to run on these CPUs; raises whatever the library raises."""
-        module, _, function = self.loaded_by.partition(":")
-        loaded: ArrayModel = getattr(import_module(module), function)(Path(self.path), cpus)
-        return loaded
 
 
 class ArrayModel(ABC):

@@ -18,6 +18,23 @@ Forward = Callable[[], "tuple[Tensor, ...]"]
 """Runs one forward and returns its outputs."""
 
 
+class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file from which a prepared model is loaded again.
+
+    ``loaded_by`` is ``module:function``, imported on use; it takes the path and the logical CPUs.
+    """
+
+    path: str
+    loaded_by: str
+
+    def load(self, cpus: tuple[int, ...]) -> "CompiledModel":
+        """Load the model to run on these CPUs; raises whatever the library raises."""
+        module, _, function = self.loaded_by.partition(":")
+        load: Callable[[Path, tuple[int, ...]], CompiledModel]
+        load = getattr(import_module(module), function)
+        return load(Path(self.path), cpus)
+
+
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The model to prepare, and where it will run.
 
@@ -25,7 +42,8 @@ class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     tensors) or ``onnx`` (a model file) is set. Models with the same ``identity`` compute the same
     outputs. ``make_inputs`` takes a batch size and a seed. The model runs on the logical ``cpus``,
     one for each intra-op thread. A library that keeps the affinity mask it was loaded under must
-    be loaded under theirs. Artifacts go to ``cache``.
+    be loaded under theirs. Artifacts go to ``cache``. If ``others`` will load the model too, it is
+    worth storing an artifact for them.
     """
 
     module: "nn.Module | None"
@@ -35,6 +53,7 @@ class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     cpus: tuple[int, ...]
     cache: Cache
+    others: bool = False
 
     @property
     def threads(self) -> int:
@@ -59,6 +78,10 @@ class CompiledModel(Protocol):
     @property
     def threads(self) -> int:
         """Intra-op threads."""
+
+    @property
+    def artifact(self) -> Artifact | None:
+        """The artifact from which others load it; None if there is none."""
 
     def bind(self, inputs: "tuple[Tensor, ...]", like: Forward | None = None) -> Forward:
         """Return a function that runs one forward on these inputs of any batch size.

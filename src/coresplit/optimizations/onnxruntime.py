@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays, Artifact
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays
+from coresplit.optimizations.base import Artifact, CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import disable_telemetry
 
 _PROVIDER = "CPUExecutionProvider"

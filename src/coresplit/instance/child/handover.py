@@ -1,4 +1,4 @@
-"""Models that one instance prepares with PyTorch and others load without it."""
+"""Models that one instance prepares with PyTorch and others load from a file."""
 
 import os
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from coresplit.instance.memory import proportional
 from coresplit.instance.messages import HandedOver, Ready, Serve
 from coresplit.models.files import file_hash
 from coresplit.optimizations import LEAST_SPREAD, MAX_ERROR
-from coresplit.optimizations.arrays import Arrays, Artifact
+from coresplit.optimizations.arrays import Arrays
+from coresplit.optimizations.base import Artifact
 
 _FACTS, _EXAMPLE = "facts.json", "example.npz"
 
@@ -88,11 +89,11 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             raise PrepareFailed(f"outputs of the loaded model changed by {far:.2g}")
 
 
-def handed_on(serve: Serve) -> HandedOver:
+def handed_on(serve: Serve, folder: str) -> HandedOver:
     """Return what others can build on, once this instance has run the batches it had to."""
     known = serve.handover
     return HandedOver(
-        folder=known.folder,
+        folder=folder,
         batch=max(known.batch, *serve.batches),
         memory=max(known.memory, proportional(os.getpid())),
     )

@@ -1,4 +1,4 @@
-"""An instance of a server without PyTorch; another one has prepared and compared its model."""
+"""An instance of a server from a file: another one has prepared and compared its model."""
 
 import os
 import time
@@ -25,7 +25,9 @@ from coresplit.instance.transport import Arena
 from coresplit.machine.allocators import loaded_allocator, release_memory
 from coresplit.machine.counters import peak_memory, process_age
 from coresplit.machine.numa import binding_facts, bound_nodes
-from coresplit.optimizations.arrays import Arrays
+from coresplit.optimizations.arrays import ArrayModel, Arrays, Bind
+from coresplit.optimizations.base import CompiledModel
+from coresplit.records import ModelOutput
 
 
 class Light:
@@ -50,13 +52,14 @@ class Light:
         os.sched_setaffinity(0, spec.home[: spec.threads])
         left = Handover.take(Path(serve.handover.folder), Cache())
         self._cpus, self._example = spec.cpus, left.inputs
-        self._model = model = left.artifact.load(spec.cpus)
-        forward = model.over(left.inputs)
+        model = left.artifact.load(spec.cpus)
+        self._over = over = _over(model, left.ready.outputs)
+        forward = over(left.inputs, None)
         found: list[Arrays] = []
         took = settle(spec.cpus, lambda: found.append(forward()), time.monotonic)
         left.check(found[-1])
         self._server = Server(
-            model.over,
+            over,
             arena,
             inputs=left.ready.inputs,
             outputs=left.ready.outputs,
@@ -65,7 +68,7 @@ class Light:
             known=serve.handover.batch,
         )
         release_memory()
-        handed = handed_on(serve)
+        handed = handed_on(serve, serve.handover.folder)
         self.ready = msgspec.structs.replace(
             left.ready,
             threads=model.threads,
@@ -87,7 +90,7 @@ class Light:
 
     def time(self, command: Forwards) -> Timed:
         """Time forwards of ``command.batch`` inputs."""
-        forward = self._model.over(_repeated(self._example, command.batch))
+        forward = self._over(_repeated(self._example, command.batch), None)
         timed = time_forwards(forward, command, self._cpus, self.ready.threads)
         rest()
         return timed
@@ -95,6 +98,14 @@ class Light:
     def find_peak(self) -> FoundPeak:
         """Raise ValueError: measuring that needs PyTorch."""
         raise ValueError("an instance without PyTorch cannot measure the peak of its cores")
+
+
+def _over(model: CompiledModel, outputs: tuple[ModelOutput, ...]) -> Bind:
+    if isinstance(model, ArrayModel):
+        return model.over
+    from coresplit.instance.child.tensors import over_arrays  # noqa: PLC0415 (imports torch)
+
+    return over_arrays(model, outputs)
 
 
 def _repeated(example: Arrays, batch: int) -> Arrays:

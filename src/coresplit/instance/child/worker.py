@@ -51,6 +51,7 @@ from coresplit.optimizations import (
     reference,
 )
 from coresplit.optimizations.arrays import ArrayModel
+from coresplit.optimizations.base import Artifact
 from coresplit.records import UNCHECKED
 
 CHECK_INPUTS = 4
@@ -80,6 +81,7 @@ class Worker:
         self.spec = spec
         self._server: Server | None = None
         self._input_s = 0.0
+        self._folder = ""
         # OpenMP bound this thread to one core when it was loaded; another library would take that
         # core for the only one
         os.sched_setaffinity(0, spec.home[: spec.threads])
@@ -116,11 +118,11 @@ class Worker:
             comparison = msgspec.structs.replace(comparison, unchecked="")
         del eager, request
         if spec.serve is not None:
-            if hand_over is not None and isinstance(self._prepared, ArrayModel):
+            if hand_over is not None and self._prepared.artifact is not None:
                 ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
-                folder = self._left(self._prepared, ready, example, outputs, identity)
-                if folder is not None:
-                    hand_over(folder, ready)
+                self._folder = self._left(self._prepared.artifact, ready, example, identity)
+                if self._folder and isinstance(self._prepared, ArrayModel):
+                    hand_over(Path(self._folder), ready)
             self._let_go(identity)
         self._input_s = settle(spec.cpus, self.forward, time.monotonic) / CHECK_INPUTS
         self._server = self._serving(spec, arena)
@@ -161,25 +163,21 @@ class Worker:
         release_memory()
 
     def _left(
-        self,
-        prepared: ArrayModel,
-        ready: Ready,
-        example: tuple[Tensor, ...],
-        outputs: tuple[Tensor, ...],
-        identity: str,
-    ) -> Path | None:
-        """Store the prepared model for other instances; return its folder, None without a cache."""
+        self, artifact: Artifact, ready: Ready, example: tuple[Tensor, ...], identity: str
+    ) -> str:
+        """Store the prepared model for others; return its folder, empty if there is no cache."""
+        inputs = tuple(each.contiguous().numpy() for each in example)
         left = Handover(
-            artifact=prepared.artifact,
+            artifact=artifact,
             files=tuple(map(str, self._model.files)),
             ready=ready,
-            inputs=tuple(each.numpy() for each in example),
-            outputs=tuple(each.numpy() for each in outputs),
+            inputs=inputs,
+            outputs=over_arrays(self._prepared, self._outputs)(inputs, None)(),
         )
         key = {"model": identity, "library": ready.facts["library"]}
         with suppress(StorageError, EnvironmentFault):
-            return left.keep({**key, "optimization": self.spec.optimization}, Cache())
-        return None
+            return str(left.keep({**key, "optimization": self.spec.optimization}, Cache()))
+        return ""
 
     def _serving(self, spec: InstanceSpec, arena: Arena | None) -> Server | None:
         if spec.serve is None or arena is None:
@@ -220,7 +218,9 @@ class Worker:
     ) -> Ready:
         """Read back the settings; preparing began at ``begin`` on the monotonic clock."""
         serve = self.spec.serve
-        handed = handed_on(serve) if serve is not None and self._server else HandedOver()
+        handed = HandedOver()
+        if serve is not None and self._server is not None:
+            handed = handed_on(serve, self._folder)
         return Ready(
             threads=self._prepared.threads,
             interop_threads=torch.get_num_interop_threads(),
@@ -268,6 +268,7 @@ class Worker:
             identity=identity,
             cpus=cpus,
             cache=Cache(),
+            others=self.spec.serve is not None,
         )
 
 

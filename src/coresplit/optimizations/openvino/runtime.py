@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from coresplit.errors import PrepareFailed
-from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays, Artifact
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.optimizations.arrays import ArrayForward, ArrayModel, Arrays
+from coresplit.optimizations.base import Artifact, CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import disable_telemetry
 
 Precision = Literal["f32", "bf16"]

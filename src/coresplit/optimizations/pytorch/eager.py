@@ -6,14 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coresplit.optimizations.base import CompiledModel, Forward, PrepareRequest
+from coresplit.optimizations.base import Artifact, CompiledModel, Forward, PrepareRequest
 
 
 class TorchModel:
     """A callable that takes tensors by position and runs in inference mode."""
 
-    def __init__(self, forward: Callable[..., Any], facts: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        facts: dict[str, str] | None = None,
+        artifact: Artifact | None = None,
+    ) -> None:
         self._forward = forward
+        self.artifact = artifact
         self.facts = {"library": f"PyTorch {torch.__version__}", **(facts or {})}
 
     @property

@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from coresplit.errors import PrepareFailed
-from coresplit.optimizations.base import CompiledModel, PrepareRequest
+from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError
+from coresplit.optimizations.base import Artifact, CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import root_cause, without_deprecation
 from coresplit.optimizations.pytorch.eager import TorchModel
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MADE = "torchscript"
 """Name of the fact that says how the TorchScript was made."""
 
+_FILE = "model.pt"
 _TRACED_BATCH = 2
 _OTHER_BATCHES = (1, 5)
 _CLOSE = 1e-3
@@ -42,13 +44,13 @@ def scripted_or_traced(request: PrepareRequest) -> CompiledModel:
     if neither works.
     """
     if isinstance(request.module, torch.jit.ScriptModule):
-        return _optimized(request.module, "as it came")
+        return _made(request, request.module, "as it came")
     try:
         scripted = torch.jit.script(request.module)
     except Exception as error:
         unscripted = root_cause(error)
     else:
-        return _optimized(scripted, "scripted")
+        return _made(request, scripted, "scripted")
     try:
         return traced(request)
     except PrepareFailed as untraced:
@@ -77,16 +79,45 @@ def traced(request: PrepareRequest) -> CompiledModel:
                 f"the model cannot be traced: a trace of {_TRACED_BATCH} inputs is wrong for "
                 f"{batch} ({why}), so its code depends on the batch size or on input values"
             )
-    return _optimized(module, "traced")
+    return _made(request, module, "traced")
 
 
-def _optimized(module: Any, made: str) -> CompiledModel:  # noqa: ANN401 (jit has no types)
+@_quiet()
+def load(path: Path, cpus: tuple[int, ...]) -> CompiledModel:
+    """Load TorchScript that another instance has stored, and optimize it."""
+    torch.set_num_threads(len(cpus))
+    torch.set_num_interop_threads(1)
+    return TorchModel(_optimized(torch.jit.load(path)))  # type: ignore[no-untyped-call]
+
+
+def _made(request: PrepareRequest, module: Any, made: str) -> CompiledModel:  # noqa: ANN401
+    artifact = _stored(request, module, made) if request.others else None
+    return TorchModel(_optimized(module), {MADE: made}, artifact)
+
+
+def _optimized(module: Any) -> Any:  # noqa: ANN401 (jit has no types)
     """Freeze, optimize, and only then run.
 
     The order matters: a frozen module that runs before it is optimized keeps the graph of that
     run, and silently loses the gain. The result does not survive saving and loading.
     """
-    return TorchModel(torch.jit.optimize_for_inference(torch.jit.freeze(module)), {MADE: made})
+    return torch.jit.optimize_for_inference(torch.jit.freeze(module))
+
+
+def _stored(request: PrepareRequest, module: Any, made: str) -> Artifact | None:  # noqa: ANN401
+    """Store TorchScript for others; None if it cannot be saved or there is no cache."""
+
+    def save(folder: Path) -> None:
+        # through a file of Python, so that a full disk is an OSError
+        with (folder / _FILE).open("wb") as file:
+            torch.jit.save(module, file)
+
+    key = {"model": request.identity, "made": made, "torch": str(torch.__version__)}
+    # some modules of users hold what TorchScript cannot save
+    with suppress(StorageError, EnvironmentFault, RuntimeError):
+        path = request.cache.get("torchscript", key, save) / _FILE
+        return Artifact(path=str(path), loaded_by=f"{__name__}:load")
+    return None
 
 
 def _differs(request: PrepareRequest, module: Any, batch: int) -> str | None:  # noqa: ANN401
