@@ -1,7 +1,7 @@
 """Compare a server that follows its load with the fixed splits that it chooses from.
 
     python benchmarks/serving/adaptive.py [--model NAME] [--optimization NAME] [--steps N]
-        [--seconds S] [--rounds N] [--parts load,warm,cold,rates]
+        [--seconds S] [--rounds N] [--parts load,warm,cold,rates] [--loads day,spikes,low,high]
 
 Measures a run of the model, and serves from this run: with --adapt, and with each of the two fixed
 splits, fat and thin. Two questions:
@@ -39,8 +39,17 @@ from typing import Any
 
 from about import machine_line
 
+from coresplit.stats.summary import median_interval
+
 FEW, MANY = 1, 32
 PHASE_S = 6.0
+ENOUGH = 6
+LOADS = {
+    "day": "like a day",
+    "spikes": "spikes",
+    "low": "constant, low",
+    "high": "constant, high",
+}
 SETTLED_S = 1.0
 """For this long after a switch, latencies still count as those of the switch."""
 
@@ -245,28 +254,37 @@ def loaded(server: Server, shape: str, seconds: float, seed: int) -> dict[str, f
     }
 
 
-def rates(servers: Sequence[Server], most: float, seconds: float, rounds: int) -> None:
-    """Print latencies of all servers under changing rates, and ratios within rounds."""
+def rates(
+    servers: Sequence[Server], most: float, seconds: float, rounds: int, wanted: Sequence[str]
+) -> None:
+    """Print latencies of all servers under changing rates, and ratios within rounds.
+
+    From six rounds on, ratios have intervals of 95 %.
+    """
     low, high = 0.15 * most, 0.8 * most
     shapes = {
-        "like a day": f"diurnal:{low:.2f}..{high:.2f}@{seconds:g}s",
+        "day": f"diurnal:{low:.2f}..{high:.2f}@{seconds:g}s",
         "spikes": f"spike:{low:.2f}..{high:.2f}@{seconds / 12:g}s/{seconds / 4:g}s",
-        "constant, low": f"step:{low:.2f}@{seconds:g}s",
-        "constant, high": f"step:{high:.2f}@{seconds:g}s",
+        "low": f"step:{low:.2f}@{seconds:g}s",
+        "high": f"step:{high:.2f}@{seconds:g}s",
     }
     drawn = random.Random(1)
     for title, shape in shapes.items():
+        if title not in wanted:
+            continue
         found: dict[str, list[dict[str, float]]] = {each.name: [] for each in servers}
         for number in range(rounds):
             for server in drawn.sample(servers, len(servers)):
                 found[server.name].append(loaded(server, shape, seconds, number))
-        print(f"\n{title}: {shape}")
-        print(f"{'':<12}{'mean ms':>10}{'x':>7}{'p50 ms':>10}{'x':>7}{'p99 ms':>10}{'x':>7}")
+        print(f"\n{LOADS[title]}: {shape}")
+        width = 22 if rounds >= ENOUGH else 7
+        heads = "".join(f"{what + ' ms':>10}{'x':>{width}}" for what in ("mean", "p50", "p99"))
+        print(f"{'':<12}{heads}")
         base = found[servers[0].name]
         for name, results in found.items():
             cells = "".join(
                 f"{statistics.median(each[what] for each in results) * 1e3:>10.1f}"
-                f"{_ratio(results, base, what):>7.2f}"
+                f"{_ratio(results, base, what):>{width}}"
                 for what in ("mean", "p50", "p99")
             )
             print(f"{name:<12}{cells}")
@@ -275,10 +293,13 @@ def rates(servers: Sequence[Server], most: float, seconds: float, rounds: int) -
         print(end="", flush=True)
 
 
-def _ratio(
-    results: Sequence[dict[str, float]], base: Sequence[dict[str, float]], what: str
-) -> float:
-    return statistics.median(a[what] / b[what] for a, b in zip(results, base, strict=True))
+def _ratio(results: Sequence[dict[str, float]], base: Sequence[dict[str, float]], what: str) -> str:
+    found = [a[what] / b[what] for a, b in zip(results, base, strict=True)]
+    text = f"{statistics.median(found):.2f}"
+    if len(found) < ENOUGH:
+        return text
+    low, high = median_interval(found)
+    return f"{text} [{low:.2f} to {high:.2f}]"
 
 
 def main() -> None:
@@ -288,6 +309,7 @@ def main() -> None:
     asked.add_argument("--model", default="mobilenet_v3_large")
     asked.add_argument("--optimization", default="script")
     asked.add_argument("--parts", default="load,warm,cold,rates")
+    asked.add_argument("--loads", default=",".join(LOADS))
     asked.add_argument("--steps", type=int, default=20)
     asked.add_argument("--seconds", type=float, default=120.0)
     asked.add_argument("--rounds", type=int, default=2)
@@ -341,7 +363,8 @@ def main() -> None:
             most = max(saturated(each) for each in fixed)
             print(f"\na fixed split answers at most {most:.1f} requests/s", flush=True)
             adapting.ask({"adapt": True})
-            rates([adapting, *fixed], most, given.seconds, given.rounds)
+            loads = given.loads.split(",")
+            rates([adapting, *fixed], most, given.seconds, given.rounds, loads)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from coresplit.models import BuiltModel, ModelSpec, build, survey, weights_hash
+from coresplit.models import BuiltModel, ModelSpec, Survey, build, survey, weights_hash
 from coresplit.models.initialization import calibration_images
 from coresplit.records import ModelInput
 
@@ -158,6 +158,40 @@ def test_a_survey_does_not_import_the_compiler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
+
+
+def test_the_survey_follows_the_branch_that_is_taken() -> None:
+    script = (
+        "import torch\n"
+        "from torch import nn, ones\n"
+        "from coresplit.models import survey\n"
+        "class Branches(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.one, self.other = nn.Linear(4, 8), nn.Linear(4, 8)\n"
+        "    def forward(self, x):\n"
+        "        short, long = self.one, lambda x: self.other(self.one(x)[:, 4:])\n"
+        "        return torch.cond(x.sum() > 0, short, long, (x,))\n"
+        "model = Branches().eval()\n"
+        "with torch.inference_mode():\n"
+        "    model(ones(2, 4))\n"
+        "print(survey(model, (ones(2, 4),)).flops, survey(model, (-ones(2, 4),)).flops)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.split() == [b"64", b"128"]
+
+
+def test_the_survey_of_a_loop_is_unknown() -> None:
+    class Loop(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            found: tuple[Tensor, Tensor] = torch._higher_order_ops.while_loop(  # type: ignore[no-untyped-call]
+                lambda count, x: count < 3,
+                lambda count, x: (count + 1, x @ x),
+                (torch.tensor(0), x),
+            )
+            return found[1]
+
+    assert survey(Loop(), (torch.ones(4, 4)[None],)) == Survey()
 
 
 def test_the_survey_of_two_layers_is_exact_and_leaves_no_hook_behind() -> None:

@@ -4,8 +4,9 @@
     process.Process  --- messages, a pipe --> child.main: pin, import torch, prepare, read back
                     <-- Ready / Timed / Failure --- child.timing
 
-A library that does not need PyTorch serves in ``child.light``: ``child.main`` is started again in
-the same process and loads what ``child.handover`` has stored.
+What an instance of a server has prepared, ``child.handover`` stores and other instances load in
+``child.light``. If its library does not need PyTorch, the first instance does too: ``child.main``
+is started again in the same process.
 
 An instance of a server receives ``Infer`` instead, and reads and writes tensors in an ``Arena`` of
 ``transport`` that it shares with the front; ``fake_server`` replaces it in tests.

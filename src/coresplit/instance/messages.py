@@ -11,8 +11,9 @@ from coresplit.records import Evidence, Inputs, Mapping, ModelInput, ModelOutput
 class HandedOver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an instance spares others with the same model and optimization.
 
-    ``folder`` has the model, to be loaded without PyTorch; empty if that is impossible. Batches up
-    to ``batch`` have been run, and an instance that has run them takes ``memory`` bytes.
+    ``folder`` is where they load the model from instead of preparing it; empty if that is
+    impossible. Batches up to ``batch`` have been run, and an instance that has run them takes
+    ``memory`` bytes.
     """
 
     folder: str = ""

@@ -43,7 +43,8 @@ def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
     """Run one forward over the first row of each of ``inputs`` [N, ...] and watch every operator.
 
     The largest tensor is the largest that an operator allocates. Operations are those of
-    convolutions, matrix products and attention, counted as they are dispatched.
+    convolutions, matrix products and attention, counted as they are dispatched. Both are unknown if
+    the model has a loop that is an operator.
     """
     from torch import inference_mode  # noqa: PLC0415
 
@@ -51,4 +52,6 @@ def survey(module: "nn.Module", inputs: "tuple[Tensor, ...]") -> Survey:
 
     with inference_mode(), Watch() as watch:
         module(*(each[:1] for each in inputs))
+    if not watch.complete:
+        return Survey()
     return Survey(largest_tensor=watch.largest_tensor, flops=watch.flops)
