@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from coresplit.errors import PrepareFailed
-from coresplit.instance import Arena, Infer, Rows
+from coresplit.instance import Arena, HandedOver, Infer, Rows
 from coresplit.instance.child.serving import Server
 from coresplit.optimizations.arrays import ArrayForward, Arrays
 from coresplit.records import ModelInput, ModelOutput
+from coresplit.workflows.serving import Handovers
 
 SIZE = 4096
 
@@ -27,7 +28,7 @@ class Doubling:
         return forward
 
 
-def server(model: Doubling, arena: Arena, known: int) -> Server:
+def server(model: Doubling, arena: Arena, known: tuple[int, ...]) -> Server:
     return Server(
         model.over,
         arena,
@@ -39,9 +40,9 @@ def server(model: Doubling, arena: Arena, known: int) -> Server:
     )
 
 
-@pytest.mark.parametrize(("known", "run"), [(0, [1, 2, 4]), (2, [4]), (4, []), (8, [])])
+@pytest.mark.parametrize(("known", "run"), [((), [1, 2, 4]), ((1, 4), [2]), ((1, 2, 4, 8), [])])
 def test_batches_that_another_instance_has_run_are_not_run_before_the_first_request(
-    known: int, run: list[int]
+    known: tuple[int, ...], run: list[int]
 ) -> None:
     model, arena = Doubling(), Arena.create(SIZE)
     serving = server(model, arena, known)
@@ -58,5 +59,23 @@ def test_batches_that_another_instance_has_run_are_not_run_before_the_first_requ
 def test_outputs_that_do_not_follow_the_batch_are_found_before_the_first_request() -> None:
     arena = Arena.create(SIZE)
     with pytest.raises(PrepareFailed, match="batch"):
-        server(Doubling(lost=1), arena, known=0)
+        server(Doubling(lost=1), arena, known=())
     arena.close()
+
+
+def test_what_is_handed_over_adds_up_and_a_useless_folder_is_not_tried_again() -> None:
+    handovers, nothing = Handovers(), HandedOver()
+    thin = HandedOver(folder="/a", batches=(1, 2), grown=5, peak=7)
+    handovers.keep("script", nothing, thin)
+    assert handovers.of("script") == thin
+    assert handovers.of("none") == nothing
+    handovers.keep("script", thin, HandedOver(folder="/a", batches=(1, 8), grown=3, peak=9))
+    both = HandedOver(folder="/a", batches=(1, 2, 8), grown=5, peak=9)
+    assert handovers.of("script") == both
+    handovers.keep("script", both, HandedOver(batches=(1, 2, 8)))
+    assert handovers.of("script").folder == ""
+    assert handovers.of("script").batches == (1, 2, 8)
+    handovers.keep("script", nothing, both)
+    assert handovers.of("script").folder == ""
+    handovers.keep("script", nothing, HandedOver(folder="/b"))
+    assert handovers.of("script").folder == "/b"

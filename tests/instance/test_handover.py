@@ -72,8 +72,10 @@ def test_an_instance_lets_go_of_pytorch_and_tells_others_how_to_do_without(
     monkeypatch.undo()
     assert first.handover.folder == second.handover.folder
     assert Path(first.handover.folder).is_dir()
-    assert first.handover.batch == second.handover.batch == max(BATCHES)
-    assert second.resident >= first.handover.memory == first.resident > 0
+    assert first.handover.batches == second.handover.batches == BATCHES
+    assert second.handover.grown >= first.handover.grown
+    assert second.handover.peak >= first.handover.peak > 0
+    assert min(first.resident, second.resident) > first.handover.peak
     for name in ("inputs", "outputs", "weights", "parameters", "facts", "error", "compared"):
         assert getattr(second, name) == getattr(first, name), name
     assert second.memory < first.memory

@@ -46,18 +46,27 @@ def test_all_threads_come_back_after_a_while(process: subprocess.Popen[bytes]) -
     assert len(policies(process)) == 3
 
 
-def test_a_process_that_hardly_computes_comes_back_at_once_and_one_that_does_in_time() -> None:
-    """One waits and would not be brought back for an hour, the other has a core for itself."""
-    kinds = {"time.sleep(60)": 3600.0, "\nwhile True: pass": 1.0}
-    for program, longest_s in kinds.items():
-        with subprocess.Popen([sys.executable, "-c", f"import time; {program}"]) as process:
-            try:
-                step_back(process, longest_s)
-                deadline = time.monotonic() + 60
-                while policies(process) != [os.sched_getscheduler(0)]:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-            finally:
+def test_a_process_that_gets_no_core_comes_back_at_once_and_one_that_sleeps_does_not() -> None:
+    cpu = max(os.sched_getaffinity(0))
+    busy = f"import os, time; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
+    with (
+        subprocess.Popen([sys.executable, "-c", busy]) as holding,
+        subprocess.Popen([sys.executable, "-c", busy]) as starved,
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as asleep,
+    ):
+        try:
+            for process in (holding, starved):
+                while os.sched_getaffinity(process.pid) != {cpu}:
+                    time.sleep(0.01)
+            for process in (starved, asleep):
+                step_back(process, 3600.0)
+            deadline = time.monotonic() + 60
+            while policies(starved) != [os.sched_getscheduler(0)]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert policies(asleep) == [os.SCHED_IDLE]
+        finally:
+            for process in (holding, starved, asleep):
                 process.kill()
 
 

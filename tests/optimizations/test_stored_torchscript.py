@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import torch
 from small_networks import subject_of
+from torch import Tensor, nn
 
 from coresplit.optimizations import optimization_named
 from coresplit.optimizations.base import Artifact, PrepareRequest
@@ -34,6 +35,28 @@ def test_what_is_loaded_computes_the_same_bits(
         expected = optimization_named(name).prepare(request).bind(inputs)()
         found = loaded.bind(inputs)()
         assert all(map(torch.equal, found, expected))
+
+
+class Doubling(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2
+
+
+class LargeTripling(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 100:
+            return x * 3
+        return x * 2
+
+
+def test_code_that_differs_only_where_no_example_reaches_is_stored_for_itself(cache: Path) -> None:
+    request = subject_of("fixed", cache)
+    paths = set()
+    for module in (Doubling(), LargeTripling()):
+        artifact = stored("script", msgspec.structs.replace(request, module=module.eval()))
+        assert artifact is not None
+        paths.add(artifact.path)
+    assert len(paths) == 2
 
 
 def test_nothing_is_stored_unless_others_will_load_it(cache: Path) -> None:

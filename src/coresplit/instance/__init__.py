@@ -4,9 +4,9 @@
     process.Process  --- messages, a pipe --> child.main: pin, import torch, prepare, read back
                     <-- Ready / Timed / Failure --- child.timing
 
-What an instance of a server has prepared, ``child.handover`` stores and other instances load in
-``child.light``. If its library does not need PyTorch, the first instance does too: ``child.main``
-is started again in the same process.
+What an instance of a server has prepared is stored by ``child.handover`` and loaded by others in
+``child.light``. If the library does not need PyTorch, the first instance loads it as well, to free
+the memory of PyTorch: it starts ``child.main`` again in the same process.
 
 An instance of a server receives ``Infer`` instead, and reads and writes tensors in an ``Arena`` of
 ``transport`` that it shares with the front; ``fake_server`` replaces it in tests.

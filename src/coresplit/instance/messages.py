@@ -12,13 +12,14 @@ class HandedOver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What an instance spares others with the same model and optimization.
 
     ``folder`` is where they load the model from instead of preparing it; empty if that is
-    impossible. Batches up to ``batch`` have been run, and an instance that has run them takes
-    ``memory`` bytes.
+    impossible. ``batches`` have been run: that adds ``grown`` bytes to the memory of an instance
+    for good, and ``peak`` bytes at most.
     """
 
     folder: str = ""
-    batch: int = 0
-    memory: int = 0
+    batches: tuple[int, ...] = ()
+    grown: int = 0
+    peak: int = 0
 
 
 class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

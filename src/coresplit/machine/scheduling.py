@@ -1,6 +1,5 @@
 """Background scheduling: a process computes only while no other process wants its cores."""
 
-import math
 import os
 import subprocess
 import threading
@@ -18,8 +17,9 @@ _NAMES = {
 }
 
 
-LOOK_S, STARVED = 0.25, 0.2
-"""A background process that computed for a smaller share of that many seconds makes no progress."""
+LOOK_S, FIRST_S, STARVED = 0.05, 0.25, 0.8
+"""A background process is looked at every LOOK_S. It makes no progress if, at FIRST_S or later, it
+has waited for a core for a larger share of its time than STARVED."""
 
 
 @cache
@@ -48,8 +48,7 @@ def step_back(process: subprocess.Popen[bytes], longest_s: float) -> None:
     """Put a process that has just been started in the background for up to ``longest_s`` seconds.
 
     Threads that it starts inherit that. Does nothing if it could not return to normal. A thread of
-    its parent brings it back, earlier if it hardly computes: while other processes use all cores,
-    it would only wait.
+    its parent brings it back, earlier if it only waits because other processes use all cores.
     """
     if may_return():
         with suppress(OSError):
@@ -61,14 +60,17 @@ def step_back(process: subprocess.Popen[bytes], longest_s: float) -> None:
 
 
 def _bring_back(process: subprocess.Popen[bytes], policy: int, longest_s: float) -> None:
-    end = time.monotonic() + longest_s
-    before = -math.inf
-    while (left := end - time.monotonic()) > 0:
-        computed = _cpu_seconds(process.pid)
-        if computed - before < STARVED * LOOK_S:
+    begin = last = time.monotonic()
+    computed, waited = _cpu_seconds(process.pid), 0.0
+    while (passed := last - begin) < longest_s:
+        if passed >= FIRST_S and waited > STARVED * passed:
             break
-        before = computed
-        time.sleep(min(LOOK_S, left))
+        time.sleep(min(LOOK_S, longest_s - passed))
+        before, last = last, time.monotonic()
+        more = _cpu_seconds(process.pid) - computed
+        computed += more
+        if more < (1 - STARVED) * (last - before) and _is_runnable(process.pid):
+            waited += last - before
     if process.poll() is None:
         with suppress(OSError):
             come_back(policy, str(process.pid))
@@ -102,6 +104,14 @@ def _cpu_seconds(pid: int) -> float:
         return time.clock_gettime(~pid << 3 | 2)
     except OSError:
         return 0.0
+
+
+def _is_runnable(pid: int) -> bool:
+    """Whether the main thread runs or waits for a core, rather than for something else."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+    except (OSError, IndexError):
+        return False
 
 
 def _policies(process: str = "self") -> dict[int, int]:

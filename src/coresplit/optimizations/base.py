@@ -93,8 +93,8 @@ class CompiledModel(Protocol):
 
 
 Makes = Literal["nothing", "export", "quantized", "compiled"]
-"""What preparing leaves in the cache: one export or one quantized model for all instances, or
-compiled code for each thread count."""
+"""What preparing leaves in the cache in any case: one export or one quantized model for all
+instances, or compiled code for each thread count."""
 
 
 class Optimization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,8 +5,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import msgspec
-
 from coresplit.errors import EnvironmentFault
 from coresplit.format import format_duration, format_size
 from coresplit.instance import (
@@ -73,19 +71,14 @@ def run_server(
     local = LocalHost(choice.spec, choice.machine, "hot")
     model = parse_fake(choice.spec.name) if is_fake(choice.spec.name) else None
     offers = Offers(choice, local)
-    # by optimization: what ready instances hand over, to prepare others from
-    handed: dict[str, HandedOver] = {}
-
-    def keep(optimization: str, found: HandedOver) -> None:
-        most = max(found, handed.get(optimization, found), key=lambda each: each.batch)
-        handed[optimization] = msgspec.structs.replace(most, folder=found.folder)
+    handovers = Handovers()
 
     def start(place: Place, quietly: bool, arena: Arena) -> ServingInstance:
         served = Serve(
             batches=offers.batches(place),
             arena_size=arena.size,
             quiet_s=QUIET_S if quietly else 0.0,
-            handover=handed.get(place.optimization, HandedOver()),
+            handover=handovers.of(place.optimization),
         )
         variant = Variant(place.optimization, choice.variant.mapping, place.allocator)
         spec = local.spec_on(variant, place.cpus, served)
@@ -93,7 +86,7 @@ def run_server(
             return Process(
                 spec,
                 arena,
-                lambda ready: keep(place.optimization, ready.handover),
+                lambda ready: handovers.keep(variant.optimization, served.handover, ready.handover),
             )
         # a formula serves too, in real time: each output is the first bytes of its row
         latency = partial(model.latency, place.optimization, spec.threads)
@@ -148,6 +141,31 @@ def said_of_candidates(choice: Choice) -> str:
     return f"the load chooses from {', '.join(found)}"
 
 
+class Handovers:
+    """What the ready instances of a server have handed over, by optimization."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, HandedOver] = {}
+        self._useless: set[str] = set()
+
+    def of(self, optimization: str) -> HandedOver:
+        """Return what an instance with this optimization can build on."""
+        return self._known.get(optimization, HandedOver())
+
+    def keep(self, optimization: str, given: HandedOver, found: HandedOver) -> None:
+        """Add what an instance that was given something has handed over in turn."""
+        if given.folder and not found.folder:
+            # it could not be loaded, and to try again would only take time
+            self._useless.add(given.folder)
+        known = self.of(optimization)
+        self._known[optimization] = HandedOver(
+            folder="" if found.folder in self._useless else found.folder,
+            batches=tuple(sorted({*known.batches, *found.batches})),
+            grown=max(known.grown, found.grown),
+            peak=max(known.peak, found.peak),
+        )
+
+
 class Offers:
     """The sets of instances that a model can be served with on this machine.
 
@@ -165,7 +183,7 @@ class Offers:
         )  # fmt: skip
 
     def batches(self, place: Place) -> tuple[int, ...]:
-        """Return the batches that the instance of a place is bound to and warmed up for."""
+        """Return the batches that the instance of a place computes in one forward."""
         return tuple(sorted(self._batches[place]))
 
     def known(self) -> list[tuple[InstanceSet, Candidate]]:

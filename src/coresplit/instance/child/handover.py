@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from coresplit.cache import Cache
 from coresplit.errors import PrepareFailed
-from coresplit.instance.memory import proportional
+from coresplit.instance.memory import proportional, resident
 from coresplit.instance.messages import HandedOver, Ready, Serve
+from coresplit.machine.counters import peak_memory, reset_peak_memory
 from coresplit.models.files import file_hash
 from coresplit.optimizations import LEAST_SPREAD, MAX_ERROR
 from coresplit.optimizations.arrays import Arrays
@@ -89,14 +90,37 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
             raise PrepareFailed(f"outputs of the loaded model changed by {far:.2g}")
 
 
-def handed_on(serve: Serve, folder: str) -> HandedOver:
-    """Return what others can build on, once this instance has run the batches it had to."""
-    known = serve.handover
-    return HandedOver(
-        folder=folder,
-        batch=max(known.batch, *serve.batches),
-        memory=max(known.memory, proportional(os.getpid())),
-    )
+class Account(NamedTuple):
+    """What others can build on, and the peak and current memory of this instance in bytes.
+
+    Batches that it has not run itself are included.
+    """
+
+    handover: HandedOver = HandedOver()
+    memory: int = 0
+    resident: int = 0
+
+
+class Opened:
+    """The memory of this instance before it runs its batches."""
+
+    def __init__(self) -> None:
+        process = os.getpid()
+        self._resident, self._proportional = resident(process), proportional(process)
+        self._peak = peak_memory()
+        reset_peak_memory()
+
+    def closed(self, serve: Serve, folder: str) -> Account:
+        """Return the account once the batches that nobody had run have been run."""
+        known = serve.handover
+        grown = max(known.grown, proportional(os.getpid()) - self._proportional)
+        peak = max(known.peak, peak_memory() - self._resident)
+        batches = tuple(sorted({*known.batches, *serve.batches}))
+        return Account(
+            HandedOver(folder=folder, batches=batches, grown=grown, peak=peak),
+            memory=max(self._peak, self._resident + peak),
+            resident=self._proportional + grown,
+        )
 
 
 def apart(expected: NDArray[Any], found: NDArray[Any]) -> float:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from coresplit.cache import Cache
-from coresplit.instance.child.handover import Handover, handed_on
+from coresplit.instance.child.handover import Handover, Opened
 from coresplit.instance.child.serving import Server
 from coresplit.instance.child.threads import confined_to, settle
 from coresplit.instance.child.timing import rest, time_forwards
@@ -24,7 +24,7 @@ from coresplit.instance.messages import (
 )
 from coresplit.instance.transport import Arena
 from coresplit.machine.allocators import loaded_allocator, release_memory
-from coresplit.machine.counters import peak_memory, process_age
+from coresplit.machine.counters import process_age
 from coresplit.machine.numa import binding_facts, bound_nodes
 from coresplit.optimizations.arrays import ArrayModel, Arrays, Bind
 from coresplit.optimizations.base import CompiledModel
@@ -56,9 +56,14 @@ class Light:
         model = left.artifact.load(spec.cpus)
         self._over = over = _over(model, left.ready.outputs)
         forward = over(left.inputs, None)
+        if not isinstance(model, ArrayModel):
+            # TorchScript is optimized again on its second run
+            forward()
         last: deque[Arrays] = deque(maxlen=1)
         took = settle(spec.cpus, lambda: last.append(forward()), time.monotonic)
         left.check(last[0])
+        release_memory()
+        opened = Opened()
         self._server = Server(
             over,
             arena,
@@ -66,10 +71,10 @@ class Light:
             outputs=left.ready.outputs,
             buffers=_repeated(left.inputs, max(serve.batches)),
             batches=serve.batches,
-            known=serve.handover.batch,
+            known=serve.handover.batches,
         )
         release_memory()
-        handed = handed_on(serve, serve.handover.folder)
+        account = opened.closed(serve, serve.handover.folder)
         self.ready = msgspec.structs.replace(
             left.ready,
             threads=model.threads,
@@ -80,9 +85,9 @@ class Light:
             prepare_s=process_age() - started_s,
             input_s=took / len(left.inputs[0]),
             facts=left.ready.facts | model.facts | binding_facts(spec.nodes),
-            memory=max(memory, peak_memory(), handed.memory),
-            resident=handed.memory,
-            handover=handed,
+            memory=max(memory, account.memory),
+            resident=account.resident,
+            handover=account.handover,
         )
 
     def infer(self, command: Infer) -> Inferred:

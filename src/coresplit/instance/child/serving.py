@@ -4,7 +4,7 @@ import gc
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +33,8 @@ class _Part(NamedTuple):
 class Server:
     """A forward for each batch, over one buffer for each input.
 
-    ``buffers`` have the largest batch and hold valid inputs of the model. Batches above
-    ``known``, which another instance has run, are run on them. Outputs have the types given by
+    ``buffers`` have the largest batch and hold valid inputs of the model. All batches are run on
+    them, except the ``known`` ones, which another instance has run. Outputs have the types given by
     ``stored_as``. Raises PrepareFailed if their shapes do not follow the batch.
     """
 
@@ -47,7 +47,7 @@ class Server:
         outputs: tuple[ModelOutput, ...],
         buffers: Arrays,
         batches: Sequence[int],
-        known: int = 0,
+        known: Collection[int] = (),
     ) -> None:
         self._inputs = inputs
         self._outputs = outputs
@@ -64,7 +64,7 @@ class Server:
         self._forwards: dict[int, ArrayForward] = {}
         for batch in self._sizes:
             self._forwards[batch] = bind(tuple(each[:batch] for each in buffers), None)
-            if batch > known:
+            if batch not in known:
                 self._check(batch, self._forwards[batch](), PrepareFailed)
         self._wholes = Wholes(
             bind,

@@ -17,7 +17,7 @@ from coresplit.cache import Cache
 from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError, UsageError
 from coresplit.format import format_share
 from coresplit.instance.child import peak
-from coresplit.instance.child.handover import Handover, handed_on
+from coresplit.instance.child.handover import Account, Handover, Opened
 from coresplit.instance.child.serving import Server
 from coresplit.instance.child.tensors import described, over_arrays
 from coresplit.instance.child.threads import confined_to, settle
@@ -27,7 +27,6 @@ from coresplit.instance.child.weights import map_weights
 from coresplit.instance.messages import (
     Forwards,
     FoundPeak,
-    HandedOver,
     Infer,
     Inferred,
     InstanceSpec,
@@ -40,6 +39,7 @@ from coresplit.machine.counters import peak_memory, process_age
 from coresplit.machine.numa import binding_facts, bound_nodes
 from coresplit.machine.topology import last_level_cache
 from coresplit.models import Survey, build, survey, survey_onnx, tensors_hash
+from coresplit.models.input_spec import DTYPES
 from coresplit.optimizations import (
     CONSTANT,
     MAX_ERROR,
@@ -63,8 +63,9 @@ Forward = Callable[[], tuple[Tensor, ...]]
 class Worker:
     """The prepared model, its inputs, and the settings read back after preparing.
 
-    An instance of a server also has an ``arena``, and has run every batch it serves. Before that,
-    ``hand_over`` gets the folder from which its model loads without PyTorch, if it can.
+    An instance of a server also has an ``arena``, and has run every batch that it serves and no
+    other instance has run. Before that, ``hand_over`` gets the folder from which its model loads
+    without PyTorch, if it can.
 
     Raises UsageError, EnvironmentFault or StorageError if the model itself cannot be used, and
     PrepareFailed if the optimization cannot, for example because its outputs differ from eager ones
@@ -82,6 +83,7 @@ class Worker:
         self._server: Server | None = None
         self._input_s = 0.0
         self._folder = ""
+        self._account = Account()
         # OpenMP bound this thread to one core when it was loaded; another library would take that
         # core for the only one
         os.sched_setaffinity(0, spec.home[: spec.threads])
@@ -118,7 +120,9 @@ class Worker:
             comparison = msgspec.structs.replace(comparison, unchecked="")
         del eager, request
         if spec.serve is not None:
-            if hand_over is not None and self._prepared.artifact is not None:
+            sendable = all(each.dtype in DTYPES for each in self._outputs)
+            # of types that numpy lacks, another instance could not compare the outputs
+            if hand_over is not None and sendable and self._prepared.artifact is not None:
                 ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
                 self._folder = self._left(self._prepared.artifact, ready, example, identity)
                 if self._folder and isinstance(self._prepared, ArrayModel):
@@ -184,7 +188,8 @@ class Worker:
             return None
         with _of_the_optimization():
             inputs = self._model.make_inputs(max(spec.serve.batches), seed=spec.model.seed)
-            return Server(
+            opened = Opened()
+            server = Server(
                 over_arrays(self._prepared, self._outputs),
                 arena,
                 inputs=self._model.inputs,
@@ -192,8 +197,10 @@ class Worker:
                 buffers=tuple(each.contiguous().numpy() for each in inputs),
                 batches=spec.serve.batches,
                 # other instances' compiled code must be loaded first
-                known=0 if self._compiles else spec.serve.handover.batch,
+                known=() if self._compiles else spec.serve.handover.batches,
             )
+            self._account = opened.closed(spec.serve, self._folder)
+            return server
 
     def _bound(self, batch: int) -> Forward:
         """Return a forward of a batch, on one input or rotating over several."""
@@ -217,10 +224,6 @@ class Worker:
         self, begin: float, comparison: Comparison, seen: Survey, *, lossy: bool
     ) -> Ready:
         """Read back the settings; preparing began at ``begin`` on the monotonic clock."""
-        serve = self.spec.serve
-        handed = HandedOver()
-        if serve is not None and self._server is not None:
-            handed = handed_on(serve, self._folder)
         return Ready(
             threads=self._prepared.threads,
             interop_threads=torch.get_num_interop_threads(),
@@ -240,9 +243,9 @@ class Worker:
             outputs=self._outputs,
             parameters=self._model.parameters,
             weights=self._model.weights_hash,
-            memory=max(peak_memory(), handed.memory),
-            resident=handed.memory,
-            handover=handed,
+            memory=max(peak_memory(), self._account.memory),
+            resident=self._account.resident,
+            handover=self._account.handover,
         )
 
     def _facts(self, unchecked: str, *, lossy: bool) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """TorchScript, scripted or traced: frozen, and optimized for inference on a CPU."""
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from coresplit.errors import EnvironmentFault, PrepareFailed, StorageError
+from coresplit.errors import PrepareFailed
 from coresplit.optimizations.base import Artifact, CompiledModel, PrepareRequest
 from coresplit.optimizations.libraries import root_cause, without_deprecation
 from coresplit.optimizations.pytorch.eager import TorchModel
@@ -105,17 +106,16 @@ def _optimized(module: Any) -> Any:  # noqa: ANN401 (jit has no types)
 
 
 def _stored(request: PrepareRequest, module: Any, made: str) -> Artifact | None:  # noqa: ANN401
-    """Store TorchScript for others; None if it cannot be saved or there is no cache."""
+    """Store TorchScript for others; None if that is impossible, which is no reason to fail."""
 
     def save(folder: Path) -> None:
-        # through a file of Python, so that a full disk is an OSError
-        with (folder / _FILE).open("wb") as file:
-            torch.jit.save(module, file)
+        torch.jit.save(module, str(folder / _FILE))
 
-    key = {"model": request.identity, "made": made, "torch": str(torch.__version__)}
-    # some modules of users hold what TorchScript cannot save
-    with suppress(StorageError, EnvironmentFault, RuntimeError):
-        path = request.cache.get("torchscript", key, save) / _FILE
+    with suppress(Exception):
+        # equal weights and outputs do not mean equal code
+        code = hashlib.sha256(str(module.inlined_graph).encode()).hexdigest()
+        about = {"made": made, "code": code, "torch": str(torch.__version__)}
+        path = request.cache.get("torchscript", {"model": request.identity, **about}, save) / _FILE
         return Artifact(path=str(path), loaded_by=f"{__name__}:load")
     return None
 
