@@ -27,7 +27,7 @@ CPUS = {"fat": ((0, 1),), "thin": ((0,), (1,))}
 def set_of(name: str, candidate: Candidate) -> InstanceSet:
     places = tuple(Place(cpus) for cpus in CPUS[name])
     return InstanceSet(
-        name=name, places=places, most_rows=candidate.most_rows, latencies=candidate.busy
+        name=name, places=places, most_rows=candidate.most_rows, latencies=candidate.busy.scaled(1)
     )
 
 
@@ -40,6 +40,7 @@ class Scene:
         most_bytes: float = 1e9,
         timer: Callable[[], float] = lambda: 0.0,
         broken: str = "",
+        pace: float = 1.0,
     ) -> None:
         self.loop = ScriptedLoop()
         self.instances: list[ScriptedInstance] = []
@@ -47,6 +48,7 @@ class Scene:
         self.answered = 0
         self.clients = self.wanted = 0
         self.broken = broken
+        self.pace = pace
         self._numbers = itertools.count()
         with self.loop.running():
             self.engine = Engine(self._start, set_of("fat", FAT), Settings(), Quiet())
@@ -74,7 +76,8 @@ class Scene:
     def _computes(self, instance: ScriptedInstance, command: Infer) -> None:
         threads = instance.place.threads
         candidate = FAT if threads == 2 else THIN
-        seconds = candidate.busy.seconds(threads, sum(each.count for each in command.rows))
+        rows = sum(each.count for each in command.rows)
+        seconds = self.pace * candidate.busy.seconds(threads, rows)
 
         def answer() -> None:
             if instance.computing is not None and not instance.cut:
@@ -112,6 +115,18 @@ class Scene:
     @property
     def ready(self) -> list[tuple[int, ...]]:
         return [each.place.cpus for each in self.instances if each.is_ready and not each.cut]
+
+
+def test_a_server_learns_how_much_slower_than_in_the_run_it_computes() -> None:
+    with scene(pace=1.5) as found:
+        found.load(1, 30.0)
+        controller = found.adapter._controller
+        assert controller is not None
+        assert controller._paces.of("fat") == pytest.approx(1.5)
+        assert controller._paces.of("thin") == pytest.approx(1.5)
+        found.adapter.stop()
+        found.load(1, 5.0)
+        assert found.failures == []
 
 
 @contextmanager

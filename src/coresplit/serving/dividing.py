@@ -69,6 +69,11 @@ class Latencies:
         share = (batch - below) / (above - below)
         return known[below] + share * (known[above] - known[below])
 
+    def scaled(self, factor: float) -> "Latencies":
+        """Return a copy with all latencies multiplied by ``factor``."""
+        scaled = {cell: factor * seconds for cell, seconds in self.known.items()}
+        return Latencies(scaled, self._weight)
+
     def observe(self, threads: int, batch: int, seconds: float) -> None:
         """Add an observed latency to the exponential average of its threads and batch."""
         known = self._by_threads.setdefault(threads, {})

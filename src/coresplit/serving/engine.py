@@ -25,9 +25,9 @@ TRUST_S = 1.0
 class Engine:
     """Runs jobs on the instances of one set at a time, starting with the set ``first``.
 
-    ``hears`` is called with the arrival time and rows of each job; ``on_change`` whenever an
-    instance becomes ready or idle or is lost. Everything runs on the event loop of the main thread,
-    because instances end with the thread that started them.
+    ``hears`` is called with the arrival time and rows of each job, ``times`` with the seat, rows
+    and seconds of each batch; ``on_change`` whenever an instance becomes ready or idle or is lost.
+    All runs on the event loop of the main thread: instances end with the thread that started them.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Engine:
         crew: CrewSettings = CrewSettings(),  # noqa: B008 (frozen)
     ) -> None:
         self.hears: Callable[[float, int], None] = lambda at, rows: None
+        self.times: Callable[[Seat, int, float], None] = lambda seat, rows, seconds: None
         self.on_change: Callable[[], None] = lambda: None
         self._settings = settings
         self._observer = observer
@@ -209,6 +210,7 @@ class Engine:
             if seat.latencies is not None:
                 seat.latencies.observe(seat.threads, rows, reply.compute_s)
                 self._lineup.forget(seat.threads)
+            self.times(seat, rows, reply.compute_s)
             # the clock of an event loop may have a resolution of only a millisecond
             rate = rows / max(1e-6, reply.ended_at - reply.started_at) * max(1, self.alive)
             self._rate += (rate - self._rate) * (RATE_WEIGHT if self._rate else 1.0)

@@ -5,6 +5,7 @@ import pytest
 from coresplit.serving.adapting import shadow
 from coresplit.serving.adapting.controller import Controller, Rules
 from coresplit.serving.adapting.instances import Candidate
+from coresplit.serving.adapting.paces import Paces
 from coresplit.serving.adapting.packrat import PackratRule, PackratSwitcher
 from coresplit.serving.adapting.shadow import Shadow
 from coresplit.serving.adapting.simulation import Replay, simulate
@@ -54,6 +55,43 @@ def test_a_changing_load_is_served_about_as_well_as_by_the_best_split(
     assert found.mean < 1.02 * min(each.mean for each in fixed)
     assert found.quantile(0.99) < 1.1 * min(each.quantile(0.99) for each in fixed)
     assert found.mean < 0.8 * max(each.mean for each in fixed)
+
+
+@pytest.mark.parametrize(("fat", "thin"), [(1.5, 1.0), (1.5, 1.2), (1.0, 1.5)])
+def test_a_split_that_is_slower_than_its_profile_is_found_out(fat: float, thin: float) -> None:
+    """The profile is from another hour, or a process has got worse memory."""
+
+    class Believing(Controller):
+        def computed(self, threads: int, rows: int, seconds: float, *, alone: bool) -> None:
+            pass
+
+    real = {"fat": SPLITS["fat"].paced(fat), "thin": SPLITS["thin"].paced(thin)}
+    arrivals = diurnal(1, 16, 300, 1800)
+    fixed = [simulate(real, Open(arrivals), first=each) for each in real]
+    found, blind = (
+        simulate(real, Open(arrivals), first="fat", switcher=kind(SPLITS, "fat"))
+        for kind in (Controller, Believing)
+    )
+    best = min(each.mean for each in fixed)
+    assert found.mean < 1.1 * best
+    assert found.quantile(0.99) < 1.2 * min(each.quantile(0.99) for each in fixed)
+    assert found.mean <= blind.mean
+    assert found.quantile(0.99) <= blind.quantile(0.99)
+
+
+def test_what_changes_while_a_candidate_serves_is_the_machine_and_at_a_switch_its_own() -> None:
+    paces = Paces(["fat", "thin"])
+    for _ in range(500):
+        paces.took("fat", 1.2)
+    assert paces.of("fat") == paces.of("thin") == pytest.approx(1.2)
+    paces.switched()
+    for _ in range(500):
+        paces.took("thin", 0.6)
+    assert paces.of("thin") == pytest.approx(0.6)
+    # 40 batches tell most of its own pace, and the rest is left to the machine
+    assert 1.0 < paces.of("fat") < 1.2
+    paces.took("thin", 1e9)
+    assert paces.of("thin") == pytest.approx(0.6 + 0.05 * (4.0 - 0.6), rel=0.01)
 
 
 def test_a_latency_that_must_be_held_takes_the_fewest_cores_that_hold_it() -> None:

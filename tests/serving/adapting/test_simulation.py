@@ -57,6 +57,9 @@ class Once:
     def arrived(self, at: float, rows: int) -> None:
         pass
 
+    def computed(self, threads: int, rows: int, seconds: float, *, alone: bool) -> None:
+        pass
+
     def look(self, at: float, in_system: int) -> str | None:
         return "others" if at == 1.0 else None
 
@@ -141,6 +144,9 @@ def test_every_request_is_answered_once_however_often_others_take_over(
 
     class Restless:
         def arrived(self, at: float, rows: int) -> None:
+            pass
+
+        def computed(self, threads: int, rows: int, seconds: float, *, alone: bool) -> None:
             pass
 
         def look(self, at: float, in_system: int) -> str | None:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import msgspec
 
 from coresplit.serving.adapting.instances import Candidate
+from coresplit.serving.adapting.paces import Paces
 from coresplit.serving.adapting.shadow import Cost, Shadow
 
 
@@ -52,6 +53,8 @@ _CORRELATED = 1.75
 """How much the variance of a sum exceeds that of independent requests."""
 _SWITCH_LOSS = 0.5
 """Of what the requests cost that come meanwhile."""
+_SAME_PACE = 0.03
+"""Simulations go on as they are if paces change by less."""
 
 
 class _Rival:
@@ -98,7 +101,10 @@ class Controller:
         }
         self._rivals = {name: _Rival() for name in candidates}
         self._real = Shadow(candidates[present], self._cost(0))
-        self._candidates = candidates
+        self._candidates = dict(candidates)
+        self._paces = Paces(candidates)
+        self._paced = dict.fromkeys(candidates, 1.0)
+        self._profiles = candidates
         self._came_from: dict[str, tuple[str, float, float]] = {}
         self._left: str | None = None
         self._before: tuple[str, str | None] | None = None
@@ -112,8 +118,17 @@ class Controller:
         for shadow in (*self._shadows.values(), self._real):
             shadow.arrive(at, rows)
 
+    def computed(self, threads: int, rows: int, seconds: float, *, alone: bool) -> None:
+        """An instance of the present candidate has computed; ``alone`` if the others were idle."""
+        if self._before is not None:
+            return
+        predicted = self._profiles[self.present].predicted(threads, rows, alone=alone)
+        if predicted:
+            self._paces.took(self.present, seconds / predicted)
+
     def switched(self, at: float, name: str) -> None:
         """A candidate serves from now on."""
+        self._paces.switched()
         self._real.advance(at)
         self._real.follow(self._candidates[name], at)
         self._before = None
@@ -144,6 +159,7 @@ class Controller:
             return None
         for shadow in (*self._shadows.values(), self._real):
             shadow.advance(at)
+        self._repace()
         totals = {name: shadow.total() for name, shadow in self._shadows.items()}
         gone = {name: total - self._rivals[name].total for name, total in totals.items()}
         self._correct(at, in_system)
@@ -167,6 +183,16 @@ class Controller:
             return None
         self._leave_for(best[1])
         return self.present
+
+    def _repace(self) -> None:
+        for name, before in self._paced.items():
+            pace = self._paces.of(name)
+            if abs(pace / before - 1) > _SAME_PACE:
+                self._paced[name] = pace
+                self._candidates[name] = self._profiles[name].paced(pace)
+                self._shadows[name].repace(self._candidates[name])
+                if name == self.present:
+                    self._real.repace(self._candidates[name])
 
     def _leave_for(self, name: str) -> None:
         here = self.present

@@ -43,13 +43,29 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     work_s: float = 0.0
     noise: tuple[float, ...] = ()
 
+    def paced(self, pace: float) -> "Candidate":
+        """Return the candidate with forwards that take ``pace`` times as long."""
+        alone = None if self.alone is None else self.alone.scaled(pace)
+        return msgspec.structs.replace(self, busy=self.busy.scaled(pace), alone=alone)
 
-class _Batch(msgspec.Struct, frozen=True):
-    """A batch: its cores, its expected end, and until when others wait for it."""
+    def predicted(self, threads: int, rows: int, *, alone: bool) -> float:
+        """Return the seconds of a forward while all others are busy, or idle; 0 if unknown."""
+        known = self.alone if alone and self.alone is not None else self.busy
+        return known.seconds(threads, rows)
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """A batch: its cores, its expected end, and until when others wait for it.
+
+    Its forward of ``rows`` takes ``seconds``; ``alone`` if the other instances were idle.
+    """
 
     cpus: range
     expected: float
     waited_until: float
+    rows: int
+    seconds: float
+    alone: bool
 
 
 class Instances:
@@ -59,19 +75,16 @@ class Instances:
         self, candidate: Candidate, chance: random.Random, left: dict[int, int] | None = None
     ) -> None:
         self.left: dict[int, int] = {} if left is None else left
-        self._candidate = candidate
+        self.repace(candidate)
         self._chance = chance
-        threads, most = candidate.threads, candidate.most_rows
-        self._most = [
-            most_within(candidate.busy, each, most, candidate.limit_s) for each in threads
-        ]
+        threads = candidate.threads
         firsts = [sum(threads[:seat]) for seat in range(len(threads))]
         self._cpus = [
             range(first, first + each) for first, each in zip(firsts, threads, strict=True)
         ]
-        self._least_s = min(candidate.busy.seconds(each, 1) for each in threads)
-        self._computing: dict[int, _Batch] = {}
-        self._before: list[tuple[float, _Batch]] = []
+        self.last: Batch | None = None
+        self._computing: dict[int, Batch] = {}
+        self._before: list[tuple[float, Batch]] = []
         self._idle = set(range(len(threads)))
         self._waiting: deque[list[int]] = deque()
         self._rows = 0
@@ -97,14 +110,18 @@ class Instances:
         self._pump(now)
 
     def finish(self) -> tuple[float, list[int]]:
-        """End the next batch; return the time and the requests that are done, maybe none."""
+        """End the next batch, if any; return the time and the requests that are done.
+
+        The batch is then ``last``; None if a wait has ended instead.
+        """
         now, seat, parts = heapq.heappop(self._ends)
+        self.last = None
         done = []
         if seat == _NOBODY:
             self._alarm = math.inf if now >= self._alarm else self._alarm
         else:
             self._idle.add(seat)
-            del self._computing[seat]
+            self.last = self._computing.pop(seat)
         for request, rows in parts:
             self.left[request] -= rows
             if not self.left[request]:
@@ -112,6 +129,15 @@ class Instances:
                 done.append(request)
         self._pump(now)
         return now, done
+
+    def repace(self, candidate: Candidate) -> None:
+        """Continue with other latencies of the same candidate."""
+        self._candidate = candidate
+        threads, most = candidate.threads, candidate.most_rows
+        self._most = [
+            most_within(candidate.busy, each, most, candidate.limit_s) for each in threads
+        ]
+        self._least_s = min(candidate.busy.seconds(each, 1) for each in threads)
 
     def copy(self) -> "Instances":
         """Return an independent copy."""
@@ -197,11 +223,16 @@ class Instances:
         expected = self._candidate.busy.seconds(self._candidate.threads[seat], taken)
         seconds = self._beside_others(seat, taken, expected)
         self._idle.discard(seat)
-        self._computing[seat] = _Batch(
-            self._cpus[seat], now + expected, now + PATIENCE * expected + WAITED_S
-        )
         if self._candidate.noise:
             seconds *= self._chance.choice(self._candidate.noise)
+        self._computing[seat] = Batch(
+            self._cpus[seat],
+            now + expected,
+            now + PATIENCE * expected + WAITED_S,
+            taken,
+            seconds,
+            len(self._idle) == len(self._most) - 1,
+        )
         # work that delayed the previous batch is added to this one; the total is the same
         seconds += self._candidate.pause_s + self._owed[seat]
         self._owed[seat] = 0.0

@@ -52,6 +52,9 @@ class PackratSwitcher:
     def arrived(self, at: float, rows: int) -> None:
         """Ignored: the rule does not use single requests."""
 
+    def computed(self, threads: int, rows: int, seconds: float, *, alone: bool) -> None:
+        """Ignored: the rule does not use latencies."""
+
     def look(self, at: float, in_system: int) -> str | None:
         """Return the candidate to switch to; None to stay, or if less than a second has passed."""
         if at - self._looked_at < EVERY_S:

@@ -61,6 +61,11 @@ class Shadow:
         self._instances = Instances(candidate, random.Random(0), left=self._instances.left)
         self._instances.take_over(self._before[-1], now)
 
+    def repace(self, candidate: Candidate) -> None:
+        """Continue with other latencies of the same candidate."""
+        self._candidate = candidate
+        self._instances.repace(candidate)
+
     def total(self) -> float:
         """Return the cost of all requests so far."""
         return self._done + self._foreseen()

@@ -29,6 +29,9 @@ class Switcher(Protocol):
     def arrived(self, at: float, rows: int) -> None:
         """A request with this many rows arrived."""
 
+    def computed(self, threads: int, rows: int, seconds: float, *, alone: bool) -> None:
+        """An active instance has computed a batch; ``alone`` if the others were idle."""
+
     def look(self, at: float, in_system: int) -> str | None:
         """Return the candidate to switch to; None to stay."""
 
@@ -157,6 +160,9 @@ class _Simulation:
 
     def _finish(self, instances: Instances) -> None:
         now, done = instances.finish()
+        batch = instances.last
+        if batch is not None and instances is self._current and self._switcher is not None:
+            self._switcher.computed(len(batch.cpus), batch.rows, batch.seconds, alone=batch.alone)
         if instances is not self._current and math.isinf(instances.next_end):
             self._old.remove(instances)
         for request in done:

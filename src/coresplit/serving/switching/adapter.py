@@ -12,6 +12,7 @@ from coresplit.serving.adapting.controller import Controller, Rules
 from coresplit.serving.adapting.instances import Candidate
 from coresplit.serving.adapting.simulation import LOOK_S
 from coresplit.serving.engine import Engine
+from coresplit.serving.seats import Seat
 from coresplit.serving.switching.switcher import Switcher
 from coresplit.serving.switching.wishes import Outcome
 
@@ -77,6 +78,7 @@ class Adapter:
         self._arrivals = []
         self._switching = False
         self._engine.hears = self._heard
+        self._engine.times = self._timed
         if present != active:
             self._switch(present)
         self._wait(LOOK_S)
@@ -85,6 +87,7 @@ class Adapter:
         """Stop following the load."""
         self._controller = None
         self._engine.hears = lambda at, rows: None
+        self._engine.times = lambda seat, rows, seconds: None
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -95,6 +98,14 @@ class Adapter:
         self._arrivals.append((at, rows))
         if len(self._arrivals) == MOST_ARRIVALS:
             self._wait(0.0)
+
+    def _timed(self, seat: Seat, rows: int, seconds: float) -> None:
+        if self._controller is None or not seat.active:
+            return
+        half = self._loop.time() - seconds / 2
+        others = (each for each in self._engine.crew.seats if each.active and each is not seat)
+        alone = not any(each.batch and each.begun_at < half for each in others)
+        self._controller.computed(seat.threads, rows, seconds, alone=alone)
 
     def _wait(self, seconds: float) -> None:
         if self._next is not None:
