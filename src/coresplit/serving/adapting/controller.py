@@ -53,8 +53,8 @@ _CORRELATED = 1.75
 """How much the variance of a sum exceeds that of independent requests."""
 _SWITCH_LOSS = 0.5
 """Of what the requests cost that come meanwhile."""
-_SAME_PACE = 0.03
-"""Simulations go on as they are if paces change by less."""
+_SAME_PACE = 0.1
+"""A pace that differs by less is taken for noise: it would cost more than it brings."""
 
 
 class _Rival:

@@ -8,9 +8,9 @@ changes from one candidate to the next for the next one's own.
 
 from collections.abc import Iterable
 
-_WEIGHT = 0.05
+_WEIGHT = 0.02
 """Of one batch in the exponential averages."""
-_LEARNING = 40
+_LEARNING = 100
 """So many batches after a switch teach the candidate's own pace."""
 _LEAST, _MOST = 0.25, 4.0
 
