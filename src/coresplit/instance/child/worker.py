@@ -57,7 +57,8 @@ from coresplit.records import UNCHECKED
 CHECK_INPUTS = 4
 REST_S = 0.02
 
-Forward = Callable[[], tuple[Tensor, ...]]
+Tensors = tuple[Tensor, ...]
+Forward = Callable[[], Tensors]
 
 
 class Worker:
@@ -124,7 +125,8 @@ class Worker:
             # of types that numpy lacks, another instance could not compare the outputs
             if hand_over is not None and sendable and self._prepared.artifact is not None:
                 ready = self._read_back(begin, comparison, seen, lossy=optimization.lossy)
-                self._folder = self._left(self._prepared.artifact, ready, example, identity)
+                artifact = self._prepared.artifact
+                self._folder = self._left(artifact, ready, example, outputs, identity)
                 if self._folder and isinstance(self._prepared, ArrayModel):
                     hand_over(Path(self._folder), ready)
             self._let_go(identity)
@@ -167,16 +169,15 @@ class Worker:
         release_memory()
 
     def _left(
-        self, artifact: Artifact, ready: Ready, example: tuple[Tensor, ...], identity: str
+        self, artifact: Artifact, ready: Ready, example: Tensors, outputs: Tensors, identity: str
     ) -> str:
         """Store the prepared model for others; return its folder, empty if there is no cache."""
-        inputs = tuple(each.contiguous().numpy() for each in example)
         left = Handover(
             artifact=artifact,
             files=tuple(map(str, self._model.files)),
             ready=ready,
-            inputs=inputs,
-            outputs=over_arrays(self._prepared, self._outputs)(inputs, None)(),
+            inputs=tuple(each.numpy() for each in example),
+            outputs=tuple(each.resolve_conj().resolve_neg().numpy() for each in outputs),
         )
         key = {"model": identity, "library": ready.facts["library"]}
         with suppress(StorageError, EnvironmentFault):
@@ -256,7 +257,7 @@ class Worker:
             facts["lossy"] = "yes"
         return facts | binding_facts(self.spec.nodes)
 
-    def _survey(self, example: tuple[Tensor, ...]) -> Survey:
+    def _survey(self, example: Tensors) -> Survey:
         if self._model.onnx is not None:
             return survey_onnx(self._model.onnx, self._model.inputs)
         assert self._model.module is not None
