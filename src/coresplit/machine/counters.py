@@ -16,7 +16,16 @@ from typing import Literal
 import msgspec
 
 from coresplit.machine.cgroups import throttle_counters
-from coresplit.machine.kernel_files import TICK_S, below, read_fields, read_text
+from coresplit.machine.kernel_files import (
+    STARTED,
+    SYSTEM,
+    TICK_S,
+    USER,
+    below,
+    read_fields,
+    read_stat,
+    read_text,
+)
 
 _PR_SET_PDEATHSIG = 1
 _BUSY = (0, 1, 2, 5, 6)
@@ -164,9 +173,10 @@ def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
             cpu_s, resolution = int(fine[0]) / 1e9, 1e-9
             waited_s = int(fine[1]) / 1e9 if len(fine) > 1 else None
         else:
-            ticks = _ticks(read_text(folder / "stat") or "")
-            if ticks is None:
+            _, fields = read_stat(folder / "stat")
+            if len(fields) <= SYSTEM:
                 continue
+            ticks = int(fields[USER]) + int(fields[SYSTEM])
             cpu_s, resolution, waited_s = ticks * TICK_S, TICK_S, None
         times.append(
             ThreadTime(
@@ -177,15 +187,6 @@ def _thread_times(root: Path) -> tuple[ThreadTime, ...]:
             )
         )
     return tuple(times)
-
-
-def _ticks(stat: str) -> int | None:
-    """Return user plus system ticks, fields 14 and 15 of proc(5) stat; None if missing.
-
-    The name in field 2 may contain spaces and brackets, so fields are counted after the last one.
-    """
-    fields = stat.rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12]) if len(fields) > 12 else None
 
 
 def peak_memory(root: Path = Path("/")) -> int:
@@ -219,6 +220,8 @@ def die_with_parent(parent: int) -> None:
 
 
 def process_age(process: int | Literal["self"] = "self") -> float:
-    """Return the seconds since a process was started; raises OSError if it has ended."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) * TICK_S
+    """Return the seconds since a process was started; raises ProcessLookupError if it has ended."""
+    _, fields = read_stat(Path(f"/proc/{process}/stat"))
+    if len(fields) <= STARTED:
+        raise ProcessLookupError(f"process {process} has ended")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[STARTED]) * TICK_S

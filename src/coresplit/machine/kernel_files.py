@@ -8,6 +8,9 @@ NODES = "/sys/devices/system/node"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 """The unit of CPU times in /proc, in seconds."""
 
+STATE, PARENT, USER, SYSTEM, STARTED, CPU = 0, 1, 11, 12, 19, 36
+"""Places in what ``read_stat`` returns: times are in ticks, CPU is the one last run on."""
+
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
@@ -41,6 +44,15 @@ def read_fields(path: Path) -> dict[str, int]:
         if len(words) >= 2 and words[1].isdecimal():
             fields[words[0]] = int(words[1])
     return fields
+
+
+def read_stat(path: Path) -> tuple[str, list[str]]:
+    """Return the name of a process or thread and the fields behind it; empty if it has ended.
+
+    That is a file ``stat`` as in proc(5). A name may have spaces and brackets in it.
+    """
+    head, _, rest = (read_text(path) or "").rpartition(")")
+    return head.partition("(")[2], rest.split()
 
 
 def huge_pages(root: Path = Path("/")) -> str:

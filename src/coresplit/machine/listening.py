@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from coresplit.machine.kernel_files import below, read_text
+from coresplit.machine.kernel_files import PARENT, below, read_stat, read_text
 from coresplit.machine.topology import parse_cpu_list
 
 _LISTEN = "0A"
@@ -53,9 +53,9 @@ def _family(pids: set[int], root: Path) -> set[int]:
     """Return processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for pid in _pids(root):
-        fields = (read_text(below(root, f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
-        if len(fields) > 1:
-            children.setdefault(int(fields[1]), []).append(pid)
+        _, fields = read_stat(below(root, f"/proc/{pid}/stat"))
+        if len(fields) > PARENT:
+            children.setdefault(int(fields[PARENT]), []).append(pid)
     found, left = set(pids), list(pids)
     while left:
         for pid in children.get(left.pop(), ()):

@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from coresplit.machine.kernel_files import TICK_S, below, read_text
+from coresplit.machine.kernel_files import CPU, PARENT, SYSTEM, TICK_S, USER, below, read_stat
 
 RECENT_S = 1.0
 FEWEST_SHARE, LONGEST_S = 0.05, 10.0
 """A process is named if it ran for that share of the time since the last call, at most 10 s."""
 MOST_ASKED = 8
-_PARENT, _USER, _SYSTEM, _CPU = 1, 11, 12, 36
-"""Fields of /proc/PID/stat (proc(5)), counted from the one after the name."""
 
 _Spent = dict[int, tuple[str, float]]
 
@@ -60,9 +58,9 @@ class Neighbours:
         parents: dict[int, int] = {}
         for pid in self._numbers("/proc"):
             name, fields = self._stat(f"/proc/{pid}/stat")
-            if len(fields) > _CPU:
-                parents[pid] = int(fields[_PARENT])
-                ticks = int(fields[_USER]) + int(fields[_SYSTEM])
+            if len(fields) > CPU:
+                parents[pid] = int(fields[PARENT])
+                ticks = int(fields[USER]) + int(fields[SYSTEM])
                 found[pid] = name, ticks * TICK_S
         return {pid: spent for pid, spent in found.items() if not self._is_ours(pid, parents)}
 
@@ -86,10 +84,9 @@ class Neighbours:
         """Return the logical CPUs that the threads of a process last ran on."""
         folder = f"/proc/{pid}/task"
         stats = [self._stat(f"{folder}/{one}/stat")[1] for one in self._numbers(folder)]
-        return {int(fields[_CPU]) for fields in stats if len(fields) > _CPU}
+        return {int(fields[CPU]) for fields in stats if len(fields) > CPU}
 
     def _stat(self, path: str) -> tuple[str, list[str]]:
-        """Return the name of a process or thread, and the fields after it."""
-        head, _, rest = (read_text(below(self._root, path)) or "").rpartition(")")
-        shown = "".join(letter for letter in head.partition("(")[2] if letter.isprintable())
-        return shown, rest.split()
+        """Return the printable name of a process or thread, and the fields behind it."""
+        name, fields = read_stat(below(self._root, path))
+        return "".join(letter for letter in name if letter.isprintable()), fields

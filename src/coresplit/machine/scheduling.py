@@ -8,6 +8,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from coresplit.machine.kernel_files import STATE, read_stat
+
 _NAMES = {
     os.SCHED_OTHER: "other",
     os.SCHED_BATCH: "batch",
@@ -108,10 +110,8 @@ def _cpu_seconds(pid: int) -> float:
 
 def _is_runnable(pid: int) -> bool:
     """Whether the main thread runs or waits for a core, rather than for something else."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
-    except (OSError, IndexError):
-        return False
+    _, fields = read_stat(Path(f"/proc/{pid}/stat"))
+    return fields[STATE : STATE + 1] == ["R"]
 
 
 def _policies(process: str = "self") -> dict[int, int]:
