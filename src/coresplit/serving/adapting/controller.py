@@ -53,8 +53,6 @@ _CORRELATED = 1.75
 """How much the variance of a sum exceeds that of independent requests."""
 _SWITCH_LOSS = 0.5
 """Of what the requests cost that come meanwhile."""
-_SAME_PACE = 0.1
-"""A pace that differs by less is taken for noise: it would cost more than it brings."""
 
 
 class _Rival:
@@ -101,10 +99,8 @@ class Controller:
         }
         self._rivals = {name: _Rival() for name in candidates}
         self._real = Shadow(candidates[present], self._cost(0))
-        self._candidates = dict(candidates)
-        self._paces = Paces(candidates)
-        self._paced = dict.fromkeys(candidates, 1.0)
         self._profiles = candidates
+        self._paces = Paces(candidates)
         self._came_from: dict[str, tuple[str, float, float]] = {}
         self._left: str | None = None
         self._before: tuple[str, str | None] | None = None
@@ -130,7 +126,7 @@ class Controller:
         """A candidate serves from now on."""
         self._paces.switched()
         self._real.advance(at)
-        self._real.follow(self._candidates[name], at)
+        self._real.follow(self._shadows[name].candidate, at)
         self._before = None
         self._settle()
 
@@ -185,14 +181,11 @@ class Controller:
         return self.present
 
     def _repace(self) -> None:
-        for name, before in self._paced.items():
-            pace = self._paces.of(name)
-            if abs(pace / before - 1) > _SAME_PACE:
-                self._paced[name] = pace
-                self._candidates[name] = self._profiles[name].paced(pace)
-                self._shadows[name].repace(self._candidates[name])
-                if name == self.present:
-                    self._real.repace(self._candidates[name])
+        for name, pace in self._paces.news().items():
+            paced = self._profiles[name].paced(pace)
+            self._shadows[name].repace(paced)
+            if name == self.present:
+                self._real.repace(paced)
 
     def _leave_for(self, name: str) -> None:
         here = self.present

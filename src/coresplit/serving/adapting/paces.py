@@ -13,6 +13,8 @@ _WEIGHT = 0.02
 _LEARNING = 100
 """So many batches after a switch teach the candidate's own pace."""
 _LEAST, _MOST = 0.25, 4.0
+_SAME = 0.1
+"""A change by less is taken for noise: following it would cost more than it brings."""
 
 
 class Paces:
@@ -21,6 +23,7 @@ class Paces:
     def __init__(self, names: Iterable[str]) -> None:
         self._machine = 1.0
         self._own = dict.fromkeys(names, 1.0)
+        self._told = dict(self._own)
         self._learning = 0
 
     def took(self, name: str, ratio: float) -> None:
@@ -39,3 +42,14 @@ class Paces:
     def of(self, name: str) -> float:
         """Return the expected ratio of a candidate."""
         return self._machine * self._own[name]
+
+    def news(self) -> dict[str, float]:
+        """Return the expected ratios that have changed much since they were last returned."""
+        ratios = {name: self.of(name) for name in self._own}
+        changed = {
+            name: ratio
+            for name, ratio in ratios.items()
+            if abs(ratio / self._told[name] - 1) > _SAME
+        }
+        self._told |= changed
+        return changed

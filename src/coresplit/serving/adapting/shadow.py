@@ -21,7 +21,7 @@ class Shadow:
     """
 
     def __init__(self, candidate: Candidate, cost: Cost) -> None:
-        self._candidate = candidate
+        self.candidate = candidate
         self._cost = cost
         self._instances = Instances(candidate, random.Random(0))
         self._before: list[Instances] = []
@@ -57,13 +57,13 @@ class Shadow:
     def follow(self, candidate: Candidate, now: float) -> None:
         """Have another candidate take over the queue."""
         self._before.append(self._instances)
-        self._candidate = candidate
+        self.candidate = candidate
         self._instances = Instances(candidate, random.Random(0), left=self._instances.left)
         self._instances.take_over(self._before[-1], now)
 
     def repace(self, candidate: Candidate) -> None:
         """Continue with other latencies of the same candidate."""
-        self._candidate = candidate
+        self.candidate = candidate
         self._instances.repace(candidate)
 
     def total(self) -> float:
@@ -73,7 +73,7 @@ class Shadow:
     def resume_with(self, in_system: int, now: float) -> None:
         """Restart with this many requests of one row that just arrived; keep the cost so far."""
         total = self.total()
-        self._instances = Instances(self._candidate, random.Random(0))
+        self._instances = Instances(self.candidate, random.Random(0))
         self._before = []
         self._came = {}
         for _ in range(in_system):
@@ -100,4 +100,4 @@ class Shadow:
         return sum(self._cost_of(request, end) for request, end in ends.items())
 
     def _cost_of(self, request: int, end: float) -> float:
-        return self._cost(end + self._candidate.overhead_s - self._came[request])
+        return self._cost(end + self.candidate.overhead_s - self._came[request])
