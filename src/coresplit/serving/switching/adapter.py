@@ -1,7 +1,7 @@
 """Makes a server follow its load: candidates wait warm, the controller chooses the active one.
 
-Replaying the load takes time of the event loop, so replay is limited to a share of that time. After
-an expensive look it pauses, and arrivals during the pause are not replayed.
+Replaying the load takes CPU time of the event loop, so replay is limited to a share of that time.
+After an expensive look it pauses, and arrivals during the pause are not replayed.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from coresplit.serving.switching.wishes import Outcome
 MOST_ARRIVALS = 32
 """Most arrivals that are replayed at once, because replay blocks the event loop."""
 SHARE = 0.03
-"""Most of the event loop's time that replay may take."""
+"""Most of the CPU time of the event loop's thread that replay may take."""
 PREPARE_AGAIN_S = 60.0
 BARRED_S = 60.0
 """A candidate that could not serve is not tried again for this long."""
@@ -40,7 +40,7 @@ class Adapter:
         rules: Rules,
         *,
         prepare_s: float,
-        timer: Callable[[], float] = time.perf_counter,
+        timer: Callable[[], float] = time.thread_time,
     ) -> None:
         self._engine = engine
         self._switcher = switcher
