@@ -1,7 +1,7 @@
 """Does ``coresplit simulate`` predict what ``coresplit serve`` achieves under a load?
 
     python benchmarks/serving/simulator.py [--rounds N] [--seconds N] [--model NAME]
-        [--optimization NAME]
+        [--optimization NAME] [--allocator NAME]
 
 Serves a model with one instance of two threads and with two of one thread, and loads each with
 closed loops of 1, 4 and 16 clients, and with Poisson arrivals at 30, 60 and 80 % of the throughput
@@ -100,13 +100,14 @@ def main() -> None:
     asked.add_argument("--seconds", type=float, default=6.0, help="length of a load")
     asked.add_argument("--model", default="mobilenet_v3_large")
     asked.add_argument("--optimization", default="script")
+    asked.add_argument("--allocator", default="default")
     asked.add_argument("--budget", default="30s", help="budget of a run")
     given = asked.parse_args()
     print(machine_line())
     print(f"load average {os.getloadavg()[0]:.2f} at the start")
     print(
-        f"{given.model}, {given.optimization}, {given.rounds} rounds: a run of {given.budget}, "
-        f"{given.seconds:g} s a load"
+        f"{given.model}, {given.optimization}, allocator {given.allocator}, {given.rounds} rounds: "
+        f"a run of {given.budget}, {given.seconds:g} s a load"
     )
     found: dict[Point, list[Measured]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -132,9 +133,10 @@ def points() -> list[Point]:
 
 
 def measured_run(given: argparse.Namespace, work: Path, number: int) -> Run:
-    words = ("bench", given.model, "--optimizations", given.optimization, "--setting",
-             "isolated,packed", "--threads", "1,2", "--batches", "1,2,4,8,16", "--budget",
-             given.budget, "--no-report", "--out", str(work / f"{number}"))  # fmt: skip
+    words = ("bench", given.model, "--optimizations", given.optimization, "--allocator",
+             given.allocator, "--setting", "isolated,packed", "--threads", "1,2",
+             "--batches", "1,2,4,8,16", "--budget", given.budget, "--no-report",
+             "--out", str(work / f"{number}"))  # fmt: skip
     subprocess.run([*COMMAND, *words], check=True, capture_output=True)
     return judged(store.load(work / f"{number}"))
 

@@ -17,6 +17,9 @@ from coresplit import store
 from coresplit.cli.app import app
 from coresplit.cli.commands.load import command as load
 from coresplit.cli.commands.simulate import command as simulate
+from coresplit.workflows.loading.request import LoadRequest
+from coresplit.workflows.simulating.request import SimulateRequest
+from coresplit.workflows.simulating.run import simulate_load
 
 Coresplit = Callable[..., tuple[int, str, str]]
 
@@ -45,6 +48,15 @@ def test_one_client_gets_the_latency_of_the_run_and_what_a_request_costs_beside(
     for name, latency in (("1x4 script", 9.0), ("4x1 script", 20.0)):
         assert rows[name]["p50"] * 1e3 == pytest.approx(latency, rel=0.1)
         assert rows[name]["throughput"] == pytest.approx(1 / rows[name]["mean"], rel=0.01)
+
+
+def test_the_time_of_a_client_on_the_same_cores_is_part_of_the_latency(run: Path) -> None:
+    def p50(client: float) -> float:
+        sending = LoadRequest(urls=(), concurrency=1, duration=60.0)
+        request = SimulateRequest(sending=sending, splits=("1x4",), client=client)
+        return simulate_load(store.load(run), request, lambda doing: None).rows[0].p50
+
+    assert p50(0.005) - p50(0.0) == pytest.approx(0.005, rel=0.1)
 
 
 def test_the_table_names_the_best_and_what_adapting_changes(

@@ -17,7 +17,7 @@ class SimulateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Without ``splits``, all that could be best under some load. ``switch`` is the time until other
     instances take over. ``client`` is the CPU time of a client per request, if it shares the cores
-    of the instances.
+    of the instances; it is part of the latency that the client sees.
     """
 
     sending: LoadRequest

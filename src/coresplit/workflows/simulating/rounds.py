@@ -119,8 +119,11 @@ class Players:
         }
         for candidates in (self._candidates, self._planned, self._known):
             for name, each in candidates.items():
-                work_s = each.work_s + request.client
-                candidates[name] = msgspec.structs.replace(each, work_s=work_s)
+                candidates[name] = msgspec.structs.replace(
+                    each,
+                    work_s=each.work_s + request.client,
+                    overhead_s=each.overhead_s + request.client,
+                )
 
     @property
     def has_packrat(self) -> bool:
