@@ -13,13 +13,15 @@ there is no memory for any of them. When does the other split serve, is a reques
 the latencies during the change?
 
 Rates. All servers get the same Poisson arrivals, with a rate that changes like a day, in spikes, or
-not at all, one server after the other in a random order, round by round. Ratios are within rounds.
+not at all. In each round every server is started anew, since two starts of one server differ, and
+is alone on the machine; servers and loads have a random order. Ratios are within rounds.
 
 The client shares the cores with the servers if there are no others.
 """
 
 import argparse
 import contextlib
+import functools
 import http.client
 import json
 import math
@@ -33,7 +35,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,12 @@ class Server:
         body = json.dumps(wanted).encode()
         with urllib.request.urlopen(self._manage, body, timeout=300) as answer:
             answer.read()
+
+    def warmed(self) -> None:
+        """Wait until every set that there is memory for waits warm, at most half a minute."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not all(each["resident"] for each in self.state()["sets"]):
+            time.sleep(0.5)
 
     def row(self) -> bytes:
         """Return an input of one row."""
@@ -255,11 +263,15 @@ def loaded(server: Server, shape: str, seconds: float, seed: int) -> dict[str, f
 
 
 def rates(
-    servers: Sequence[Server], most: float, seconds: float, rounds: int, wanted: Sequence[str]
+    starts: Mapping[str, Callable[[], Server]],
+    most: float,
+    seconds: float,
+    rounds: int,
+    wanted: Sequence[str],
 ) -> None:
     """Print latencies of all servers under changing rates, and ratios within rounds.
 
-    From six rounds on, ratios have intervals of 95 %.
+    Ratios are to the first of the servers. From six rounds on, they have intervals of 95 %.
     """
     low, high = 0.15 * most, 0.8 * most
     shapes = {
@@ -269,28 +281,31 @@ def rates(
         "high": f"step:{high:.2f}@{seconds:g}s",
     }
     drawn = random.Random(1)
-    for title, shape in shapes.items():
-        if title not in wanted:
-            continue
-        found: dict[str, list[dict[str, float]]] = {each.name: [] for each in servers}
-        for number in range(rounds):
-            for server in drawn.sample(servers, len(servers)):
-                found[server.name].append(loaded(server, shape, seconds, number))
-        print(f"\n{LOADS[title]}: {shape}")
-        width = 22 if rounds >= ENOUGH else 7
+    found: dict[str, dict[str, list[dict[str, float]]]] = {
+        title: {name: [] for name in starts} for title in wanted
+    }
+    for number in range(rounds):
+        for name in drawn.sample(list(starts), len(starts)):
+            server = starts[name]()
+            server.warmed()
+            for title in drawn.sample(list(wanted), len(wanted)):
+                found[title][name].append(loaded(server, shapes[title], seconds, number))
+            server.end()
+    for title, of_servers in found.items():
+        print(f"\n{LOADS[title]}: {shapes[title]}")
+        width = 25 if rounds >= ENOUGH else 7
         heads = "".join(f"{what + ' ms':>10}{'x':>{width}}" for what in ("mean", "p50", "p99"))
         print(f"{'':<12}{heads}")
-        base = found[servers[0].name]
-        for name, results in found.items():
+        base = of_servers[next(iter(starts))]
+        for name, results in of_servers.items():
             cells = "".join(
                 f"{statistics.median(each[what] for each in results) * 1e3:>10.1f}"
                 f"{_ratio(results, base, what):>{width}}"
                 for what in ("mean", "p50", "p99")
             )
             print(f"{name:<12}{cells}")
-        if failed := sum(each["failed"] for results in found.values() for each in results):
+        if failed := sum(each["failed"] for results in of_servers.values() for each in results):
             print(f"{failed:.0f} requests failed")
-        print(end="", flush=True)
 
 
 def _ratio(results: Sequence[dict[str, float]], base: Sequence[dict[str, float]], what: str) -> str:
@@ -334,19 +349,25 @@ def main() -> None:
             check=True,
         )
 
-        def started(name: str, *words: str) -> Server:
-            server = Server(folder, name, given.optimization, "run", *words)
+        fat, thin = f"1x{cores}", f"{cores}x1"
+        words = {
+            "adapting": ["--adapt"],
+            "fat": ["--split", fat],
+            "thin": ["--split", thin],
+            "cold": ["--split", fat, "--resident-memory", "1MiB"],
+        }
+
+        def start(name: str) -> Server:
+            server = Server(folder, name, given.optimization, "run", *words[name])
             stack.callback(server.end)
             return server
 
-        fat, thin = f"1x{cores}", f"{cores}x1"
         parts = given.parts.split(",")
-        adapting = started("adapting", "--adapt")
+        adapting = start("adapting")
         names = [each["name"] for each in adapting.state()["sets"]]
         print(f"candidates: {', '.join(names)}", flush=True)
         if "load" in parts:
-            while not all(each["resident"] for each in adapting.state()["sets"]):
-                time.sleep(0.5)
+            adapting.warmed()
             print("\nsteps, the load decides, all sets wait warm")
             steps(adapting, given.steps, PHASE_S, {})
         if "warm" in parts:
@@ -354,17 +375,22 @@ def main() -> None:
             adapting.change(fat)
             print("\nsteps, the other split is requested and waits warm")
             steps(adapting, given.steps, PHASE_S, {FEW: fat, MANY: thin})
+        adapting.end()
         if "cold" in parts:
-            cold = started("cold", "--split", fat, "--resident-memory", "1MiB")
+            cold = start("cold")
             print("\nsteps, the other split is requested and must be started first")
             steps(cold, max(1, given.steps // 4), 3 * PHASE_S, {FEW: fat, MANY: thin})
+            cold.end()
         if "rates" in parts:
-            fixed = [started("fat", "--split", fat), started("thin", "--split", thin)]
-            most = max(saturated(each) for each in fixed)
+            found = []
+            for split in ("fat", "thin"):
+                fixed = start(split)
+                found.append(saturated(fixed))
+                fixed.end()
+            most = max(found)
             print(f"\na fixed split answers at most {most:.1f} requests/s", flush=True)
-            adapting.ask({"adapt": True})
-            loads = given.loads.split(",")
-            rates([adapting, *fixed], most, given.seconds, given.rounds, loads)
+            starts = {name: functools.partial(start, name) for name in ("adapting", "fat", "thin")}
+            rates(starts, most, given.seconds, given.rounds, given.loads.split(","))
 
 
 if __name__ == "__main__":
