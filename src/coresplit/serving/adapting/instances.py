@@ -82,7 +82,6 @@ class Instances:
         self._cpus = [
             range(first, first + each) for first, each in zip(firsts, threads, strict=True)
         ]
-        self.last: Batch | None = None
         self._computing: dict[int, Batch] = {}
         self._before: list[tuple[float, Batch]] = []
         self._idle = set(range(len(threads)))
@@ -109,26 +108,25 @@ class Instances:
             self._owed[hit] += self._candidate.work_s
         self._pump(now)
 
-    def finish(self) -> tuple[float, list[int]]:
-        """End the next batch, if any; return the time and the requests that are done.
+    def finish(self) -> tuple[float, list[int], Batch | None]:
+        """End the next batch; return the time, the requests that are done, and the batch.
 
-        The batch is then ``last``; None if a wait has ended instead.
+        The batch is None if a wait has ended instead.
         """
         now, seat, parts = heapq.heappop(self._ends)
-        self.last = None
-        done = []
+        batch, done = None, []
         if seat == _NOBODY:
             self._alarm = math.inf if now >= self._alarm else self._alarm
         else:
             self._idle.add(seat)
-            self.last = self._computing.pop(seat)
+            batch = self._computing.pop(seat)
         for request, rows in parts:
             self.left[request] -= rows
             if not self.left[request]:
                 del self.left[request]
                 done.append(request)
         self._pump(now)
-        return now, done
+        return now, done, batch
 
     def repace(self, candidate: Candidate) -> None:
         """Continue with other latencies of the same candidate."""

@@ -48,7 +48,7 @@ class Shadow:
             instances = min([*self._before, self._instances], key=lambda each: each.next_end)
             if instances.next_end > to:
                 break
-            now, done = instances.finish()
+            now, done, _ = instances.finish()
             for request in done:
                 self._done += self._cost_of(request, now)
                 del self._came[request]
@@ -90,7 +90,7 @@ class Shadow:
                 for request in requests:
                     ends[request] = max(end, ends.get(request, end))
         while ahead is not None and not math.isinf(ahead.next_end) and len(ends) < _AHEAD:
-            now, done = ahead.finish()
+            now, done, _ = ahead.finish()
             for request in done:
                 ends[request] = max(now, ends.get(request, now))
         if len(ends) < len(self._came):

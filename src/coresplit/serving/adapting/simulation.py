@@ -159,8 +159,7 @@ class _Simulation:
         self._current.arrive(len(self._arrivals) - 1, rows, now)
 
     def _finish(self, instances: Instances) -> None:
-        now, done = instances.finish()
-        batch = instances.last
+        now, done, batch = instances.finish()
         if batch is not None and instances is self._current and self._switcher is not None:
             self._switcher.computed(len(batch.cpus), batch.rows, batch.seconds, alone=batch.alone)
         if instances is not self._current and math.isinf(instances.next_end):
