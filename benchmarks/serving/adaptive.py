@@ -20,7 +20,6 @@ The client shares the cores with the servers if there are no others.
 """
 
 import argparse
-import contextlib
 import functools
 import http.client
 import json
@@ -60,7 +59,6 @@ class Server:
     """A process that runs ``coresplit serve``."""
 
     def __init__(self, folder: Path, name: str, optimization: str, *words: str) -> None:
-        self.name = name
         self._optimization = optimization
         self._log = folder / f"{name}.log"
         with self._log.open("w") as log:
@@ -115,7 +113,10 @@ class Server:
         count: int = math.prod(tensor["shape"][1:])
         return struct.pack("<f", 0.5) * count
 
-    def end(self) -> None:
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(60)
 
@@ -286,11 +287,10 @@ def rates(
     }
     for number in range(rounds):
         for name in drawn.sample(list(starts), len(starts)):
-            server = starts[name]()
-            server.warmed()
-            for title in drawn.sample(list(wanted), len(wanted)):
-                found[title][name].append(loaded(server, shapes[title], seconds, number))
-            server.end()
+            with starts[name]() as server:
+                server.warmed()
+                for title in drawn.sample(list(wanted), len(wanted)):
+                    found[title][name].append(loaded(server, shapes[title], seconds, number))
     for title, of_servers in found.items():
         print(f"\n{LOADS[title]}: {shapes[title]}")
         width = 25 if rounds >= ENOUGH else 7
@@ -334,8 +334,8 @@ def main() -> None:
     print(
         f"{given.model}, {given.optimization}, load average {os.getloadavg()[0]:.2f} at the start"
     )
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         threads = ",".join(str(each) for each in range(1, cores + 1) if cores % each == 0)
         subprocess.run(
             [
@@ -358,36 +358,30 @@ def main() -> None:
         }
 
         def start(name: str) -> Server:
-            server = Server(folder, name, given.optimization, "run", *words[name])
-            stack.callback(server.end)
-            return server
+            return Server(folder, name, given.optimization, "run", *words[name])
 
         parts = given.parts.split(",")
-        adapting = start("adapting")
-        names = [each["name"] for each in adapting.state()["sets"]]
-        print(f"candidates: {', '.join(names)}", flush=True)
-        if "load" in parts:
-            adapting.warmed()
-            print("\nsteps, the load decides, all sets wait warm")
-            steps(adapting, given.steps, PHASE_S, {})
-        if "warm" in parts:
-            adapting.change(thin)
-            adapting.change(fat)
-            print("\nsteps, the other split is requested and waits warm")
-            steps(adapting, given.steps, PHASE_S, {FEW: fat, MANY: thin})
-        adapting.end()
+        with start("adapting") as server:
+            names = [each["name"] for each in server.state()["sets"]]
+            print(f"candidates: {', '.join(names)}", flush=True)
+            if "load" in parts:
+                server.warmed()
+                print("\nsteps, the load decides, all sets wait warm")
+                steps(server, given.steps, PHASE_S, {})
+            if "warm" in parts:
+                server.change(thin)
+                server.change(fat)
+                print("\nsteps, the other split is requested and waits warm")
+                steps(server, given.steps, PHASE_S, {FEW: fat, MANY: thin})
         if "cold" in parts:
-            cold = start("cold")
-            print("\nsteps, the other split is requested and must be started first")
-            steps(cold, max(1, given.steps // 4), 3 * PHASE_S, {FEW: fat, MANY: thin})
-            cold.end()
+            with start("cold") as server:
+                print("\nsteps, the other split is requested and must be started first")
+                steps(server, max(1, given.steps // 4), 3 * PHASE_S, {FEW: fat, MANY: thin})
         if "rates" in parts:
-            found = []
-            for split in ("fat", "thin"):
-                fixed = start(split)
-                found.append(saturated(fixed))
-                fixed.end()
-            most = max(found)
+            most = 0.0
+            for name in ("fat", "thin"):
+                with start(name) as server:
+                    most = max(most, saturated(server))
             print(f"\na fixed split answers at most {most:.1f} requests/s", flush=True)
             starts = {name: functools.partial(start, name) for name in ("adapting", "fat", "thin")}
             rates(starts, most, given.seconds, given.rounds, given.loads.split(","))

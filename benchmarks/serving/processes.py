@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from coresplit.machine.kernel_files import PARENT, read_stat
+
 _CPU_CLOCK = 2
 
 
@@ -50,9 +52,9 @@ class Program:
         children = defaultdict(list)
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
-                with suppress(OSError, IndexError):
-                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                    children[int(fields[1])].append(int(folder.name))
+                _, fields = read_stat(folder / "stat")
+                if len(fields) > PARENT:
+                    children[int(fields[PARENT])].append(int(folder.name))
         found = [self.process.pid]
         for pid in found:
             found += children[pid]
